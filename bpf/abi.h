@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The contract between the BPF programs and user space: every map key, map
+ * value and ring record, once. C that clang compiles for BPF and g++ for the
+ * daemon; fixed widths, explicit padding, asserted sizes.
+ *
+ * Byte order: __be16 and __be32 are network order, everything else is host
+ * order. Times are nanoseconds of CLOCK_MONOTONIC (in the packet path: its
+ * coarse form, a few milliseconds behind).
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#ifndef __cplusplus
+#define static_assert _Static_assert
+#endif
+
+/* ---- sizes and numbers both sides must agree on ------------------------- */
+
+/* The longest topic that the kernel judges, bytes: more than fits behind a
+ * PUBLISH header in a 1500-byte frame. A longer one gets no verdict.
+ */
+#define MAX_TOPIC 1536
+/* Level prefixes that are looked up for `prefix/#` routes, longest first. */
+#define MAX_LEVELS 32
+/* Katran's ring size (Maglev paper §3.4 wants a prime far above the reals). */
+#define RING_SIZE 65537
+/* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
+#define MAX_SEGMENT 9216
+/* A cut fixed header is at most this long (MQTT 5.0 §2.1: 1 + 4 bytes, the
+ * fifth of which completes it) and a cut topic length two more.
+ */
+#define MAX_KEPT 6
+
+/* Prog-array slots, the protocol of Katran's shared mode. */
+#define SLOT_MQTT      1
+#define SLOT_FORWARDER 2
+#define ROOT_SLOTS     4
+
+/* No group: the client has not published yet. */
+#define NO_GROUP 0xffff
+
+/* Seconds without a heartbeat after which the kernel stops relying on the
+ * daemon and answers mispredicts itself.
+ */
+#define HEARTBEAT_STALE_S 3
+/* The window in which the resets of one client are counted, seconds. */
+#define RESET_WINDOW_S 60
+
+/* ---- addresses ---------------------------------------------------------- */
+
+/* IPv6; IPv4 as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2). */
+struct address {
+	__be32 word[4];
+};
+static_assert(sizeof(struct address) == 16, "ABI");
+
+/* ---- map `services`: where clients connect to --------------------------- */
+
+struct service_key {
+	struct address address;
+	__be16 port;
+	__u16 pad;
+};
+static_assert(sizeof(struct service_key) == 20, "ABI");
+
+struct service {
+	__u16 number;	     /* stable by name while the daemon's maps live */
+	__u16 default_group; /* of unknown clients and of topics without a route */
+	__u32 pad;
+};
+static_assert(sizeof(struct service) == 8, "ABI");
+
+/* ---- map `groups`: index is the group number ---------------------------- */
+
+enum policy {
+	POLICY_RESET = 1, /* make the client come back */
+	POLICY_KEEP = 2,  /* leave the connection where it is, learn */
+	POLICY_DROP = 3,  /* discard; the client waits for its own timeout */
+};
+
+struct group {
+	struct address vip;
+	__u32 vip_num; /* which ring of `ch_rings` */
+	__u8 policy;   /* enum policy, of PUBLISHes that belong to this group */
+	__u8 in_use;
+	__u16 pad;
+};
+static_assert(sizeof(struct group) == 24, "ABI");
+
+/* ---- map `routes`: topic filter -> group -------------------------------- */
+
+enum route_kind {
+	ROUTE_EXACT = 1,  /* the hash of the whole topic */
+	ROUTE_PREFIX = 2, /* `prefix/#`: the hash of `prefix` */
+	ROUTE_ALL = 3,	  /* `#`: hash 0 */
+};
+
+/* The generation is part of the key: a changed set of routes is written beside
+ * the old one and takes effect at once when `settings.generation` changes.
+ */
+struct route_key {
+	__u64 hash; /* topic_hash() of bpf/topic.h */
+	__u32 generation;
+	__u32 kind; /* enum route_kind */
+};
+static_assert(sizeof(struct route_key) == 16, "ABI");
+
+struct route {
+	__u16 group;
+	__u16 pad;
+};
+static_assert(sizeof(struct route) == 4, "ABI");
+
+/* ---- map `topic_keys` (one entry): the secret of the topic hash ---------- */
+
+struct topic_keys {
+	__u64 start[2];
+	__u64 length[2];
+	__u64 word[MAX_TOPIC / 8][4]; /* per 8 bytes of topic: two keys per hash */
+};
+static_assert(sizeof(struct topic_keys) == 32 + MAX_TOPIC / 8 * 32, "ABI");
+
+/* ---- map `predictions`: client -> group ---------------------------------- */
+
+struct client_key {
+	struct address client;
+	__u16 service;
+	__u16 pad;
+};
+static_assert(sizeof(struct client_key) == 20, "ABI");
+
+struct prediction {
+	__u64 topic_hash; /* of the last topic; 0: none yet */
+	__u64 seen_at_ns;
+	__u16 group;
+	__u16 pad[3];
+};
+static_assert(sizeof(struct prediction) == 24, "ABI");
+
+/* ---- map `guards`: what is counted against a client address -------------- */
+
+struct guard {
+	__u64 window_began_ns; /* of the resets below */
+	__u32 resets;
+	__u32 connections; /* established and not closing */
+};
+static_assert(sizeof(struct guard) == 16, "ABI");
+
+/* ---- maps `flows` and `half_open`: one TCP connection -------------------- */
+
+struct flow_key {
+	struct address client;
+	__be16 port; /* the client's */
+	__u16 service;
+};
+static_assert(sizeof(struct flow_key) == 20, "ABI");
+
+/* A half-open flow is known by its initial sequence number too: a forged SYN
+ * makes a half-open flow of its own.
+ */
+struct half_open_key {
+	struct flow_key flow;
+	__u32 isn; /* host order */
+};
+static_assert(sizeof(struct half_open_key) == 24, "ABI");
+
+enum flow_state {
+	FLOW_HALF_OPEN = 1,
+	FLOW_ESTABLISHED = 2,
+	FLOW_CLOSING = 3,   /* FIN or RST seen: last ACKs still find their real */
+	FLOW_CONDEMNED = 4, /* being reset: each packet is answered with a RST */
+	FLOW_DROPPED = 5,   /* policy `drop`: each packet is discarded */
+};
+
+enum flow_flags {
+	FLOW_BLIND = 1,	   /* packet boundaries unknown: not judged */
+	FLOW_REOPENED = 2, /* a half-open flow with this 5-tuple may exist */
+	FLOW_TAUGHT = 4,   /* it changed its client's prediction */
+	FLOW_KEPT = 8,	   /* mispredicted, left where it is */
+};
+
+struct flow {
+	__u64 seen_at_ns;
+	__u64 topic_hash; /* of the last judged topic; 0: none */
+	__u64 prior_hash; /* prediction before this flow taught */
+	__u32 isn;
+	__u32 end_seq;	   /* one past the last byte that the client sent */
+	__u32 next_packet; /* where the next MQTT packet starts */
+	__u32 generation;  /* of the routes that judged `topic_hash` */
+	__u32 real;	   /* index into `reals`; 0: to be picked */
+	__u16 group;
+	__u16 prior_group;
+	__u8 state;	     /* enum flow_state */
+	__u8 flags;	     /* enum flow_flags */
+	__u8 holes;	     /* segments dropped before the present hole closed */
+	__u8 kept_len;	     /* header bytes in front of a cut */
+	__u8 kept[MAX_KEPT]; /* those bytes, from `next_packet` on */
+	__u16 pad;
+};
+static_assert(sizeof(struct flow) == 64, "ABI");
+
+/* ---- map `settings` (one entry) ------------------------------------------ */
+
+struct settings {
+	__u32 generation; /* of the routes in force */
+	__u32 resets_per_second;
+	__u32 resets_per_client;      /* in RESET_WINDOW_S */
+	__u32 connections_per_client; /* tracked ones */
+	__u32 link_mtu;		      /* bytes, without the Ethernet header */
+	__u32 pad;
+};
+static_assert(sizeof(struct settings) == 24, "ABI");
+
+/* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
+
+struct heartbeat {
+	__u64 beat_at_ns;
+};
+
+/* ---- Katran's map ABI ------------------------------------------------------ */
+
+/* `ch_rings`: vip_num * RING_SIZE + slot -> index into `reals` (0: none). */
+
+/* `reals` */
+struct real {
+	__be32 address[4]; /* IPv4 in the first word, the rest 0 */
+	__u8 flags;	   /* REAL_IPV6 */
+	__u8 pad[3];
+};
+#define REAL_IPV6 1
+static_assert(sizeof(struct real) == 20, "ABI");
+
+/* `ctl_array`, index 0 */
+struct gateway {
+	__u8 mac[6];
+	__u8 pad[2];
+};
+static_assert(sizeof(struct gateway) == 8, "ABI");
+
+/* `stats`: per VIP number, per CPU */
+struct vip_stats {
+	__u64 packets;
+	__u64 bytes;
+};
+static_assert(sizeof(struct vip_stats) == 16, "ABI");
+
+/* ---- what the stage leaves beside a packet -------------------------------- */
+
+/* Per-CPU slot between the mqtt stage and the embedded forwarder. `real` is 0
+ * except between the two, so that other traffic costs no write.
+ */
+struct handoff {
+	__u32 real;
+	__u32 vip_num;
+};
+static_assert(sizeof(struct handoff) == 8, "ABI");
+
+/* XDP metadata of a mispredicted segment on its way to the TC probe: at most 32
+ * bytes (Linux < 6.5). The sequence number keeps GRO from merging two of them.
+ */
+struct mark {
+	__u32 magic; /* MARK_MAGIC */
+	__u32 seq;   /* of the first payload byte */
+	__u32 real;
+	__u16 from_group;
+	__u16 to_group;
+	__u16 service;
+	__u16 publish_offset; /* of the mispredicted PUBLISH in the payload */
+	__u16 topic_offset;
+	__u16 topic_len;
+	__u8 action; /* enum action */
+	__u8 flags;  /* enum event_flags */
+	__u16 pad;
+};
+#define MARK_MAGIC 0x72656d6f
+static_assert(sizeof(struct mark) == 28, "ABI");
+
+/* ---- ring `events` --------------------------------------------------------- */
+
+enum action {
+	ACTION_LEARNED = 1, /* well predicted; the client or its topic is new */
+	ACTION_RESET = 2,
+	ACTION_KEPT = 3,
+	ACTION_DROPPED = 4,
+};
+
+enum event_flags {
+	EVENT_SEGMENT = 1,	 /* the data is the whole segment's payload */
+	EVENT_BEGAN_EARLIER = 2, /* the PUBLISH began in an earlier segment */
+	EVENT_RESET_SENT = 4,	 /* the kernel has sent the RST */
+	EVENT_TRUNCATED = 8,	 /* the payload was longer than MAX_SEGMENT */
+	EVENT_OVER_LIMIT = 16,	 /* kept because of a limit, not by policy */
+};
+
+/* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
+ * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
+ * payload (sent by the probe).
+ */
+struct event {
+	__u64 seen_at_ns;
+	struct flow_key flow;
+	__u32 seq; /* of the first payload byte; these four only with EVENT_SEGMENT */
+	__u32 ack; /* what the client had acknowledged */
+	__u32 real;
+	__u16 publish_offset; /* of the PUBLISH in the data */
+	__u16 from_group;
+	__u16 to_group;
+	__u16 topic_offset; /* in the data */
+	__u16 topic_len;    /* bytes (MQTT 3.1.1 §1.5.3) */
+	__u16 data_len;
+	__u8 action; /* enum action */
+	__u8 flags;  /* enum event_flags */
+	__u8 options_len;
+	__u8 options[40]; /* the segment's TCP options */
+	__u8 pad[1];
+};
+static_assert(sizeof(struct event) == 96, "ABI");
+
+/* ---- map `counters`: what happened, per CPU -------------------------------- */
+
+/* X(NAME, "meaning"): the one list of counters and of what they mean. */
+#define REMORA_COUNTERS(X)                                                               \
+	X(FORWARDED, "packets handed to the forwarder for a real")                       \
+	X(OTHER_TRAFFIC, "packets that are not for a service, passed untouched")         \
+	X(SYN, "connection attempts, retransmissions included")                          \
+	X(SYN_PREDICTED, "of these, sent to the group predicted for the client")         \
+	X(SYN_UNKNOWN, "of these, from clients without a prediction")                    \
+	X(ESTABLISHED, "connections whose handshake and CONNECT were seen")              \
+	X(CLOSED, "connections closed by the client's FIN or in-sequence RST")           \
+	X(NO_FLOW, "packets of connections that are not tracked")                        \
+	X(FLOW_TABLE_FULL, "connections not tracked: the flow table is full")            \
+	X(CLIENT_CONNECTIONS, "connections not tracked: too many of one client")         \
+	X(PUBLISH, "PUBLISH packets seen on tracked connections")                        \
+	X(JUDGED, "of these, whose topic was matched against the flow's group")          \
+	X(TOPIC_CUT, "of these, not judged: the topic spans two segments")               \
+	X(TOPIC_ALIAS, "of these, not judged: empty topic, MQTT 5 topic alias")          \
+	X(TOPIC_TOO_LONG, "of these, not judged: topic longer than the kernel reads")    \
+	X(TOPIC_INVALID, "of these, not judged: wildcard or NUL in the topic")           \
+	X(MALFORMED, "streams no longer judged: malformed MQTT")                         \
+	X(BLIND, "segments not judged: packet boundaries unknown")                       \
+	X(RESYNCED, "streams judged again: a known topic showed the boundary")           \
+	X(HOLE, "segments dropped so that the client repeats them in order")             \
+	X(LEARNED, "new clients and changed topics")                                     \
+	X(UNLEARNED, "lessons undone by the client's own RST")                           \
+	X(MISPREDICT, "PUBLISH packets whose topic belongs to another group")            \
+	X(RESET, "connections condemned because of a mispredict")                        \
+	X(KEPT_POLICY, "mispredicts left where they are: policy keep")                   \
+	X(KEPT_CLIENT, "mispredicts left where they are: resets_per_client")             \
+	X(KEPT_RATE, "mispredicts left where they are: resets_per_second")               \
+	X(DROPPED_POLICY, "connections silenced because of policy drop")                 \
+	X(CONDEMNED_RST, "packets of condemned connections answered with a RST")         \
+	X(CONDEMNED_DROP, "packets of condemned or silenced connections dropped")        \
+	X(TOO_BIG, "packets answered with ICMP fragmentation needed")                    \
+	X(IP_OPTIONS, "packets to a service dropped: IPv4 options")                      \
+	X(FRAGMENT, "packets to a service dropped: IPv4 fragments")                      \
+	X(TRUNCATED, "packets dropped: headers cut short or inconsistent")               \
+	X(NO_REAL, "packets dropped: the group has no real")                             \
+	X(NO_FORWARDER, "packets dropped: the forwarder's slot is empty")                \
+	X(NO_GATEWAY, "packets dropped: the gateway's MAC is not known")                 \
+	X(NO_HEADROOM, "packets dropped: no room for the outer header")                  \
+	X(EVENT_LOST, "records that did not fit the ring")                               \
+	X(REPORTED, "mispredicted segments reported by the probe")                       \
+	X(PROBE_RST, "RSTs sent by the probe: ring full or daemon silent")               \
+	X(NO_METADATA, "mispredicts reset by the stage: driver without metadata")
+
+enum counter {
+#define REMORA_COUNTER(name, meaning) COUNT_##name,
+	REMORA_COUNTERS(REMORA_COUNTER)
+#undef REMORA_COUNTER
+		COUNTERS
+};
