@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration file as plain values, read and checked as a whole.
+//
+// Nothing here asks the system, so a file can be checked anywhere and by anyone:
+// whether the interface exists and whether the memory is there is for the caller
+// to find out. docs/config.md describes every key for people.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "daemon/address.h"
+
+namespace remora {
+
+// What the tables of fixed size can hold.
+inline constexpr std::size_t kMaxServices = 256;
+inline constexpr std::size_t kMaxGroups = 512;  // VIPs that Katran's rings are made for
+inline constexpr std::size_t kMaxReals = 4095;  // Katran's `reals`, whose index 0 means none
+inline constexpr std::size_t kMaxRoutes = 65536;
+
+enum class XdpMode : std::uint8_t { kNative, kGeneric };
+
+enum class Forwarder : std::uint8_t { kEmbedded, kKatranObject, kKatranShared };
+
+// What happens to a connection whose PUBLISH belongs to another group.
+enum class Policy : std::uint8_t {
+  kReset = POLICY_RESET,
+  kKeep = POLICY_KEEP,
+  kDrop = POLICY_DROP,
+};
+
+// `line` in these structs is where the entry stands in the file, from 1, for
+// errors that only show later; 0: it is not in the file.
+
+struct Lb {
+  std::string interface;
+  std::string instance;                   // a path component without dots; by default the interface
+  std::optional<MacAddress> gateway_mac;  // nothing: that of the default route's gateway
+  XdpMode xdp_mode = XdpMode::kNative;
+  Forwarder forwarder = Forwarder::kEmbedded;
+  std::uint32_t interface_line = 0;
+};
+
+struct Service {
+  std::string name;
+  Address address;
+  std::uint16_t port = 0;  // host order
+  std::string default_group;
+  std::uint32_t line = 0;
+};
+
+struct Real {
+  Address address;
+  std::uint32_t weight = 1;
+  std::uint32_t line = 0;
+};
+
+struct Group {
+  std::string name;
+  Address vip;
+  std::vector<Real> reals;
+  std::optional<Policy> policy;  // instead of that of [mispredict]
+  std::uint32_t line = 0;
+};
+
+struct Route {
+  std::string filter;
+  std::string group;
+  std::uint32_t line = 0;
+};
+
+struct Mispredict {
+  Policy policy = Policy::kReset;
+  std::uint32_t resets_per_second = 1000;
+  std::uint32_t resets_per_client = 3;  // in RESET_WINDOW_S
+};
+
+struct Limits {
+  std::uint32_t clients = 1'000'000;
+  std::uint32_t flows = 1'000'000;
+  std::uint32_t half_open = 65'536;
+  std::uint32_t groups = 64;
+  std::uint32_t idle_hours = 24;
+  std::uint32_t connections_per_client = 1024;
+  std::uint32_t events_kib = 8192;  // a power of two
+  std::uint32_t line = 0;
+};
+
+struct Store {
+  std::filesystem::path path = "/var/lib/remora/history.db";
+  std::uint32_t retention_days = 90;
+  std::uint32_t path_line = 0;
+};
+
+struct Problem {
+  std::uint32_t line = 0;  // from 1; 0: of the file as a whole
+  std::string text;        // what is wrong, and what would be right
+};
+
+struct Config {
+  std::string file;  // as the caller named it
+  Lb lb;
+  std::vector<Service> services;
+  std::vector<Group> groups;
+  std::vector<Route> routes;
+  Mispredict mispredict;
+  Limits limits;
+  Store store;
+  std::vector<Problem> warnings;  // odd, but it works
+};
+
+// One that was refused, with everything that is wrong with it.
+class ConfigError : public std::runtime_error {
+ public:
+  // what() is one line a problem, in the order of the file.
+  ConfigError(std::string_view file, std::vector<Problem> problems);
+
+  const std::vector<Problem>& problems() const { return problems_; }
+
+ private:
+  std::vector<Problem> problems_;
+};
+
+// "remora.toml:12: what is wrong", the form of every message about a file.
+std::string describe(std::string_view file, const Problem& problem);
+
+// Reads and checks the file. Throws ConfigError, also when it cannot be read.
+Config load_config(const std::filesystem::path& path);
+
+// The same for a text; `name` stands for the file in messages.
+Config parse_config(std::string_view text, std::string_view name);
+
+// The policy for PUBLISHes that belong to `group`.
+Policy policy_of(const Config& config, const Group& group);
+
+// The word for it in the file, which the history and the status use as well.
+std::string_view to_string(Policy policy);
+
+// Every key that a file may have, and the only list of them.
+struct KnownKey {
+  std::string_view table;  // "lb"; "group.reals" for the entries of `reals`
+  std::string_view key;
+};
+std::span<const KnownKey> known_keys();
+
+}  // namespace remora

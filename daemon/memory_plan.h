@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the kernel's tables of a configuration cost, before they are made.
+//
+// Pure: the sizes are those of the kernel's own structures (docs/config.md).
+// The entries are also what the maps are created with.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "daemon/config.h"
+
+namespace remora {
+
+struct TableMemory {
+  std::string_view table;  // the map's name
+  std::uint64_t entries;
+  std::uint64_t bytes_per_entry;
+
+  std::uint64_t bytes() const { return entries * bytes_per_entry; }
+};
+
+// Every table whose size depends on the configuration, the largest first.
+std::vector<TableMemory> memory_plan(const Config& config);
+
+// The sum of a plan, bytes.
+std::uint64_t total_bytes(const std::vector<TableMemory>& plan);
+
+}  // namespace remora
