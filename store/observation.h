@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the history is told and what it tells back. Values only.
+//
+// Times are Unix milliseconds (UTC), addresses are readable text. A topic is
+// whatever bytes the client sent: it need not be valid UTF-8.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace remora {
+
+// What was done about a PUBLISH.
+enum class Action {
+  learned,  // rightly predicted; the client or its topic is new
+  reset,    // mispredicted: the client was made to come back
+  kept,     // mispredicted: the connection was left where it is
+  dropped,  // mispredicted: discarded
+};
+
+struct Observation {
+  std::int64_t at_ms;
+  std::string service;
+  std::string client;
+  std::string topic;
+  std::string group;                      // where the topic belongs
+  std::optional<std::string> from_group;  // mispredicts: the group the connection was on
+  Action action;
+};
+
+struct LastSeen {
+  std::string service;
+  std::string client;
+  std::int64_t at_ms;
+};
+
+struct KnownClient {
+  std::string service;
+  std::string client;
+  std::string topic;
+  std::string group;
+  std::int64_t last_seen_ms;
+};
+
+}  // namespace remora
