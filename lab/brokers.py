@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mosquitto in each broker namespace, and what strips the outer header in front of it."""
+
+import os
+import socket
+import subprocess
+import time
+
+from lab import namespaces, topology
+
+MOSQUITTO = "/usr/sbin/mosquitto"
+
+# Unlimited queues: a message that is missing was lost on the way, not thrown away by a broker that
+# could not keep up with its subscriber.
+CONFIG = """\
+listener {port}
+allow_anonymous true
+persistence false
+max_queued_messages 0
+max_inflight_messages 0
+sys_interval 0
+log_dest stdout
+log_type error
+log_type warning
+connection_messages false
+"""
+
+
+def write_config(path):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CONFIG.format(port=topology.MQTT_PORT))
+
+
+def start(layout, node, config, log):
+    """Starts the broker of `node`; wait_until_listening() says when it serves."""
+    with open(log, "ab") as output:
+        return namespaces.spawn(
+            layout.namespace(node),
+            [MOSQUITTO, "-c", config],
+            outlives_us=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_until_listening(layout, node, patience_s=10.0):
+    """Returns once the broker of `node` accepts connections."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        with namespaces.inside(layout.namespace(node)):
+            probe = socket.socket()
+        with probe:
+            probe.settimeout(patience_s)
+            try:
+                probe.connect(("127.0.0.1", topology.MQTT_PORT))
+                return
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"mosquitto in {node} does not listen") from None
+        time.sleep(0.01)
+
+
+def kernel_has_ipip():
+    """Whether this kernel has the `ipip` device, loading its module if need be."""
+    if os.path.exists("/sys/module/ipip"):
+        return True
+    try:
+        return subprocess.run(["modprobe", "-q", "ipip"], check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def strip_with_kernel(layout, node):
+    """A collect-metadata tunnel takes IPIP from any outer source."""
+    namespace = layout.namespace(node)
+    for argv in (
+        ["ip", "link", "add", "ipip0", "type", "ipip", "external"],
+        ["ip", "link", "set", "ipip0", "up"],
+    ):
+        namespaces.run(namespace, argv, check=True)
+
+
+def strip_with_decap(layout, node, tool):
+    """Our own decap on eth0; it stays attached after the tool has ended."""
+    result = namespaces.run(
+        layout.namespace(node), [tool, "eth0"], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"remora-decap in {node}: {' '.join(result.stdout.split())}")

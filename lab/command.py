@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of scripts/lab."""
+
+import argparse
+import os
+import shlex
+import sys
+
+from lab import namespaces, processes, topology
+from lab.lab import Lab, LabError, build, require_root
+
+
+def main(argv):
+    try:
+        require_root()
+        arguments = parser().parse_args(argv)
+        return arguments.run(arguments)
+    except (LabError, OSError, RuntimeError, ValueError) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="scripts/lab",
+        description="Clients, a gateway, a load balancer with remorad and brokers in network "
+        "namespaces of this machine. REMORA_LAB=name makes a second lab beside the first.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("up", help="build, make the namespaces, start everything")
+    command.add_argument("--clients", type=int, default=10, metavar="N")
+    command.add_argument("--brokers", type=int, default=6, metavar="N")
+    command.add_argument("--config", metavar="FILE", help="for remorad, instead of the lab's own")
+    command.set_defaults(run=up)
+
+    command = commands.add_parser("down", help="remove everything, also after a crash")
+    command.set_defaults(run=down)
+
+    command = commands.add_parser("status", help="what runs, and what remorad says")
+    command.set_defaults(run=status)
+
+    command = commands.add_parser("env", help="shell variables: eval \"$(scripts/lab env)\"")
+    command.set_defaults(run=env)
+
+    command = commands.add_parser("exec", help="run a command in a node's namespace")
+    command.add_argument("node", metavar="NODE")
+    command.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER)
+    command.set_defaults(run=execute)
+    return top
+
+
+def up(arguments):
+    lab = Lab()
+    if lab.is_up():
+        raise LabError("this lab is up already: `scripts/lab down` first")
+    build()
+    lab.up(arguments.clients, arguments.brokers, config_file=arguments.config)
+    print(f"up: {arguments.clients} clients, {arguments.brokers} brokers, remorad in lb")
+    print('use: eval "$(./scripts/lab env)"')
+    print('     ./scripts/lab exec client1 mosquitto_pub -h "$MQTT_VIP" '
+          "-t measurements/temperature -m hi")
+    return 0
+
+
+def down(_arguments):
+    problems = Lab().down()
+    for problem in problems:
+        print(f"lab: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def running():
+    lab = Lab()
+    if not lab.is_up():
+        raise LabError("no lab is up: `scripts/lab up` first")
+    return lab
+
+
+def status(_arguments):
+    lab = running()
+    faults = 0
+    for node in lab.layout.nodes:
+        if not namespaces.exists(lab.namespace(node)):
+            print(f"{node:<10} missing")
+            faults += 1
+        elif node.startswith("broker"):
+            process = lab.state.find(node)
+            faults += process is None
+            what = f"mosquitto, pid {process['pid']}" if process else "mosquitto has ended"
+            print(f"{node:<10} {topology.broker_address(topology.number_of(node)):<13} {what}")
+        elif node.startswith("client"):
+            print(f"{node:<10} {lab.client_address(node)}")
+    process = lab.daemon and lab.daemon.process()
+    if process is None or not processes.is_running(process):
+        print("remorad    not running")
+        return 1
+    answer = lab.daemon.status()
+    print(f"remorad    pid {process['pid']}, {'answers' if answer else 'does not answer'}")
+    if answer:
+        seen = {name: c["value"] for name, c in answer["counters"].items() if c["value"]}
+        print("           " + ", ".join(f"{name} {value}" for name, value in seen.items()))
+    return 0 if answer and not faults else 1
+
+
+def env(_arguments):
+    for name, value in running().environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def execute(arguments):
+    if not arguments.argv:
+        raise LabError("exec: no command given")
+    namespaces.enter(running().namespace(arguments.node))
+    try:
+        os.execvp(arguments.argv[0], arguments.argv)
+    except FileNotFoundError:
+        raise LabError(f"{arguments.argv[0]}: command not found") from None

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""remorad's configuration file for the lab, written and read."""
+
+import dataclasses
+import os
+import tomllib
+
+from lab import topology
+
+DEMO_ROUTES = (
+    ("measurements/temperature", "temperature"),
+    ("measurements/humidity", "humidity"),
+)
+
+
+@dataclasses.dataclass
+class Settings:
+    """What differs from one lab to the next. The defaults are the demo's."""
+
+    policy: str = "reset"
+    resets_per_second: int = 1000
+    resets_per_client: int = 3
+    end_sessions: bool = True
+    routes: tuple = DEMO_ROUTES
+    groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
+    clients: int = 100_000
+    flows: int = 100_000
+    extra: str = ""  # more TOML, at the end
+
+
+def render(layout, settings, history):
+    """The file's text for the topology `layout`."""
+    groups = settings.groups or layout.group_brokers()
+    parts = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Written by the lab.",
+        "[lb]",
+        f'instance = "{layout.instance}"',
+        'interface = "eth0"',
+        'gateway_mac = "auto"',
+        'xdp_mode = "native"',
+        'forwarder = "embedded"',
+        "",
+        "[[service]]",
+        'name = "mqtt"',
+        f'address = "{topology.SERVICE_ADDRESS}"',
+        f"port = {topology.MQTT_PORT}",
+        'default_group = "default"',
+        'unknown_clients = "default"',
+    ]
+    for index, (name, brokers) in enumerate(groups.items()):
+        reals = ", ".join(f'{{ address = "{topology.broker_address(n)}" }}' for n in brokers)
+        parts += [
+            "",
+            "[[group]]",
+            f'name = "{name}"',
+            f'vip = "{topology.group_address(index)}"',
+            f"reals = [ {reals} ]",
+        ]
+    for topic_filter, group in settings.routes:
+        parts += ["", "[[route]]", f'filter = "{topic_filter}"', f'group = "{group}"']
+    parts += [
+        "",
+        "[mispredict]",
+        f'policy = "{settings.policy}"',
+        f"resets_per_second = {settings.resets_per_second}",
+        f"resets_per_client = {settings.resets_per_client}",
+        f"end_sessions = {'true' if settings.end_sessions else 'false'}",
+        "",
+        "[limits]",
+        f"clients = {settings.clients}",
+        f"flows = {settings.flows}",
+        "",
+        "[store]",
+        f'path = "{history}"',
+        settings.extra,
+    ]
+    return "\n".join(parts) + "\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What the lab itself must know of a configuration file, whoever wrote it."""
+
+    path: str
+    instance: str
+    history: str
+
+    @classmethod
+    def read(cls, path):
+        with open(path, "rb") as file:
+            try:
+                values = tomllib.load(file)
+            except tomllib.TOMLDecodeError as error:
+                raise ValueError(f"{path}: {error}") from error
+        lb = values.get("lb", {})
+        instance = lb.get("instance", lb.get("interface"))
+        if instance is None:
+            raise ValueError(f"{path}: [lb] names neither an instance nor an interface")
+        store = values.get("store", {})
+        return cls(
+            os.path.abspath(path), instance, store.get("path", "/var/lib/remora/history.db")
+        )

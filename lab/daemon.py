@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""remorad in the lab's `lb`: start, stop, kill, throw away, and ask."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from lab import namespaces, network, processes, topology
+
+REMORAD = "remorad"
+
+
+class Daemon:
+    """Controls the remorad of one lab. `config` is a lab.config.Config."""
+
+    def __init__(self, layout, state, build, config):
+        self._layout = layout
+        self._state = state
+        self._build = build
+        self.config = config
+        self.runtime_dir = state.file("run")
+        self.log = state.file("remorad.log")
+
+    @property
+    def pins(self):
+        return os.path.join(network.BPFFS, "remora", self.config.instance)
+
+    def process(self):
+        """The running daemon as recorded, or None."""
+        return self._state.find(REMORAD)
+
+    def start(self, patience_s=20.0):
+        """Starts the daemon and returns once its control socket answers."""
+        os.makedirs(self.runtime_dir, exist_ok=True)
+        with open(self.log, "ab") as output:
+            child = namespaces.spawn(
+                self._layout.namespace(topology.LB),
+                self._argv(),
+                outlives_us=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._state.record(REMORAD, child.pid)
+        deadline = time.monotonic() + patience_s
+        while self.status() is None:
+            if child.poll() is not None:
+                raise RuntimeError(
+                    f"remorad ended with exit code {child.returncode}: {self.last_words()}"
+                )
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"remorad does not answer: {self.last_words()}")
+            time.sleep(0.02)
+
+    def _argv(self, *more):
+        return [
+            os.path.join(self._build, REMORAD),
+            "--config", self.config.path,
+            "--runtime-dir", self.runtime_dir,
+            "--bpffs", network.BPFFS,
+            *more,
+        ]
+
+    def last_words(self, lines=3):
+        """The end of the log, in one line."""
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                return " | ".join(line.strip() for line in file.readlines()[-lines:]) or "(no log)"
+        except FileNotFoundError:
+            return "(no log)"
+
+    def stop(self):
+        """A clean stop: what is pinned stays, and so does forwarding."""
+        if process := self.process():
+            processes.end([process], patience_s=10.0)
+
+    def kill(self):
+        """SIGKILL, in the middle of whatever it is doing."""
+        if process := self.process():
+            os.kill(process["pid"], signal.SIGKILL)
+            processes.end([process])
+
+    def reload(self):
+        if process := self.process():
+            os.kill(process["pid"], signal.SIGHUP)
+
+    def throw_away(self):
+        """Takes everything that BPF holds off the interface and out of the kernel."""
+        self.stop()
+        result = namespaces.run(
+            self._layout.namespace(topology.LB), self._argv("--detach"),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
+        )
+        if result.returncode != 0:
+            raise RuntimeError(f"remorad --detach: {' '.join(result.stdout.split())}")
+        network.remove_pins(self.pins)
+
+    def status(self):
+        """`remoractl status --json`, or None while no daemon answers."""
+        argv = [
+            os.path.join(self._build, "remoractl"),
+            "--runtime-dir", self.runtime_dir,
+            "--instance", self.config.instance,
+            "status", "--json",
+        ]
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+        return json.loads(result.stdout) if result.returncode == 0 else None
+
+    def counters(self):
+        """{counter: value}. Throws when no daemon answers."""
+        status = self.status()
+        if status is None:
+            raise RuntimeError("no answer from remorad's control socket")
+        return {name: entry["value"] for name, entry in status["counters"].items()}

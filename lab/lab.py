@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab as a whole: up, down, and the handles to what is in it."""
+
+import os
+import subprocess
+
+from lab import brokers, config, namespaces, network, processes, topology
+from lab.daemon import Daemon
+from lab.state import State, only_one
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class LabError(RuntimeError):
+    """Something that the person at the keyboard can put right; said in one line."""
+
+
+def build_folder():
+    """Where remorad is: REMORA_BUILD, else the release preset's folder."""
+    return os.environ.get("REMORA_BUILD", os.path.join(PROJECT, "build", "release"))
+
+
+def build():
+    """Builds the release preset, unless REMORA_BUILD names a build to be taken as it is."""
+    if "REMORA_BUILD" not in os.environ:
+        for argv in (["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release"]):
+            result = subprocess.run(
+                argv, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                check=False,
+            )
+            if result.returncode != 0:
+                raise LabError(f"{' '.join(argv)} failed:\n{result.stdout[-4000:]}")
+    for name in ("remorad", "remoractl", "bpf/xdp_pass.bpf.o"):
+        path = os.path.join(build_folder(), name)
+        if not os.path.exists(path):
+            raise LabError(f"{path} is missing: build the project first")
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise LabError("the lab makes network namespaces and loads BPF programs: run it as root")
+
+
+class Lab:
+    """One lab. Making the object touches nothing; `up` and `down` do."""
+
+    def __init__(self, name=None):
+        self.name = os.environ.get("REMORA_LAB", "") if name is None else name
+        self.layout = topology.Topology(self.name)
+        self.state = State(self.name)
+        self.daemon = None
+        if self.state.exists():
+            self._resume()
+
+    def _resume(self):
+        values = self.state.values
+        self.layout = topology.Topology(self.name, values["clients"], values["brokers"])
+        if "config" in values:
+            self.daemon = Daemon(
+                self.layout, self.state, values["build"], config.Config(**values["config"])
+            )
+
+    def is_up(self):
+        return self.state.exists()
+
+    def namespace(self, node):
+        if node not in self.layout.nodes:
+            raise LabError(f"no node {node}: there are {', '.join(self.layout.nodes)}")
+        return self.layout.namespace(node)
+
+    # ---- up ------------------------------------------------------------------
+
+    def up(self, clients=10, broker_count=6, settings=None, config_file=None):
+        """Brings everything up, with remorad running. What is half up is taken down again."""
+        layout = topology.Topology(self.name, clients, broker_count)
+        with only_one(self.name):
+            self.state = State(self.name)
+            if self.state.exists():
+                raise LabError("this lab is up already: `scripts/lab down` first")
+            self._refuse_foreign_namespaces(layout)
+            self.layout = layout
+            try:
+                self._build_up(settings or config.Settings(), config_file)
+            except BaseException:
+                self._tear_down()
+                raise
+
+    def _refuse_foreign_namespaces(self, layout):
+        taken = [name for name in map(layout.namespace, layout.nodes) if namespaces.exists(name)]
+        if taken:
+            raise LabError(
+                f"network namespace {taken[0]} exists and is not this lab's: "
+                "choose another name with REMORA_LAB=…"
+            )
+
+    def _build_up(self, settings, config_file):
+        layout = self.layout
+        self.state.save(
+            clients=layout.clients,
+            brokers=layout.brokers,
+            build=build_folder(),
+            namespaces=[layout.namespace(node) for node in layout.nodes],
+        )
+        network.mount_bpffs()
+        network.create(layout)
+        self._start_brokers()
+        network.prepare_lb_link(
+            layout,
+            os.path.join(build_folder(), "bpf", "xdp_pass.bpf.o"),
+            os.path.join(network.BPFFS, f"{layout.instance}-xdp-pass"),
+        )
+        self._strip_outer_headers()
+        for node in layout.broker_nodes:
+            brokers.wait_until_listening(layout, node)
+        self._configure(settings, config_file)
+        self.daemon.start()
+
+    def _start_brokers(self):
+        broker_config = self.state.file("mosquitto.conf")
+        brokers.write_config(broker_config)
+        for node in self.layout.broker_nodes:
+            log = self.state.file(f"{node}.log")
+            self.state.record(node, brokers.start(self.layout, node, broker_config, log).pid)
+
+    def _strip_outer_headers(self):
+        if brokers.kernel_has_ipip():
+            for node in self.layout.broker_nodes:
+                brokers.strip_with_kernel(self.layout, node)
+            return
+        tool = os.path.join(build_folder(), "remora-decap")
+        if not os.path.exists(tool):
+            raise LabError(f"this kernel has no ipip device and {tool} is missing")
+        for node in self.layout.broker_nodes:
+            brokers.strip_with_decap(self.layout, node, tool)
+
+    def _configure(self, settings, config_file):
+        if config_file is None:
+            config_file = self.state.file("remora.toml")
+            text = config.render(self.layout, settings, self.state.file("history.db"))
+            with open(config_file, "w", encoding="utf-8") as file:
+                file.write(text)
+        read = config.Config.read(config_file)
+        self.daemon = Daemon(self.layout, self.state, build_folder(), read)
+        self.state.save(
+            config={"path": read.path, "instance": read.instance, "history": read.history}
+        )
+
+    # ---- down ----------------------------------------------------------------
+
+    def down(self):
+        """Removes everything that the state names, however little of it is left.
+
+        Returns one line for each thing that could not be removed.
+        """
+        with only_one(self.name):
+            self.state = State(self.name)
+            if not self.state.exists():
+                return []
+            self._resume()
+            return self._tear_down()
+
+    def _tear_down(self):
+        problems = []
+
+        def attempt(step, *arguments):
+            try:
+                step(*arguments)
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                problems.append(str(error))
+
+        attempt(processes.end, self.state.processes)
+        if self.daemon:
+            attempt(self._remove_bpf)
+        names = self.state.values.get("namespaces", [])
+        for name, pids in network.inhabitants(names).items():
+            numbers = ", ".join(map(str, pids))
+            problems.append(f"{name} lives on until process {numbers} ends")
+        # The links go with the gateway's namespace only if nobody is left in it.
+        attempt(self._remove_links)
+        attempt(network.remove, names)
+        self.state.remove()
+        self.daemon = None
+        return problems
+
+    def _remove_bpf(self):
+        if namespaces.exists(self.layout.namespace(topology.LB)):
+            try:
+                self.daemon.throw_away()
+                return
+            except (OSError, RuntimeError, subprocess.SubprocessError):
+                # The namespace takes the interface and its programs with it: the pins remain.
+                pass
+        network.remove_pins(self.daemon.pins)
+
+    def _remove_links(self):
+        gateway = self.layout.namespace(topology.GATEWAY)
+        if not namespaces.exists(gateway):
+            return
+        devices = ["lb0"]
+        devices += [f"c{number}" for number in range(self.layout.clients)]
+        devices += [f"b{number}" for number in range(1, self.layout.brokers + 1)]
+        with namespaces.inside(gateway):
+            present = [d for d in devices if os.path.exists(f"/proc/sys/net/ipv4/conf/{d}")]
+        if present:
+            network.ip_batch([f"link delete {device}" for device in present], gateway, force=True)
+
+    # ---- in between ----------------------------------------------------------
+
+    def client_address(self, node):
+        """The present address of a client node."""
+        moves = self.state.values.get("moves", {}).get(node, 0)
+        return topology.client_address(topology.number_of(node), moves)
+
+    def change_address(self, node):
+        """Gives a client an address in another network, as DHCP would; returns the new one."""
+        moves = dict(self.state.values.get("moves", {}))
+        old = self.client_address(node)
+        moves[node] = moves.get(node, 0) + 1
+        new = topology.client_address(topology.number_of(node), moves[node])
+        device = f"c{topology.number_of(node)}"
+        network.ip_batch(
+            # In this order: the interface's routes would go with its last address.
+            [f"address add {new}/32 dev eth0", f"address delete {old}/32 dev eth0"],
+            self.namespace(node),
+        )
+        network.ip_batch(
+            [f"route add {new}/32 dev {device}", f"route delete {old}/32 dev {device}"],
+            self.namespace(topology.GATEWAY),
+        )
+        self.state.save(moves=moves)
+        return new
+
+    def environment(self):
+        """What `scripts/lab env` prints: names for use by hand."""
+        values = {
+            "MQTT_VIP": topology.SERVICE_ADDRESS,
+            "MQTT_PORT": str(topology.MQTT_PORT),
+            "REMORA_LAB": self.name,
+            "REMORA_STATE": self.state.folder,
+        }
+        if self.daemon:
+            values |= {
+                "REMORA_CONFIG": self.daemon.config.path,
+                "REMORA_INSTANCE": self.daemon.config.instance,
+                "REMORA_RUNTIME_DIR": self.daemon.runtime_dir,
+                "REMORA_HISTORY": self.daemon.config.history,
+                "REMORA_LOG": self.daemon.log,
+                "REMORA_PINS": self.daemon.pins,
+            }
+        return values

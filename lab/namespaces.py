@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work inside a network namespace without leaving this process.
+
+`ip netns exec` remounts /sys and so hides the bpffs; setns(2) changes the network and
+nothing else, and it needs no process of its own. It moves one thread, not the process.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+
+NETNS_FOLDER = "/run/netns"
+
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def path_of(namespace):
+    return os.path.join(NETNS_FOLDER, namespace)
+
+
+def exists(namespace):
+    return os.path.exists(path_of(namespace))
+
+
+def _setns(fd):
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"setns: {os.strerror(errno)}")
+
+
+def enter(namespace):
+    """Moves the calling thread into `namespace` for good."""
+    fd = os.open(path_of(namespace), os.O_RDONLY)
+    try:
+        _setns(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """Moves the calling thread into `namespace` and back. Sockets that are made there stay there."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        enter(namespace)
+        try:
+            yield
+        finally:
+            _setns(home)
+    finally:
+        os.close(home)
+
+
+def spawn(namespace, argv, *, outlives_us=False, **options):
+    """Starts `argv` inside `namespace` and returns its Popen.
+
+    Unless it `outlives_us`, the kernel kills it when the thread that started it ends: a demo
+    that is killed leaves nobody publishing.
+    """
+    fd = os.open(path_of(namespace), os.O_RDONLY)
+
+    def prepare():
+        _setns(fd)
+        if not outlives_us:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    try:
+        return subprocess.Popen(argv, preexec_fn=prepare, start_new_session=True, **options)
+    finally:
+        os.close(fd)
+
+
+def run(namespace, argv, **options):
+    """Runs `argv` inside `namespace` to its end; the arguments are those of subprocess.run."""
+    fd = os.open(path_of(namespace), os.O_RDONLY)
+    try:
+        return subprocess.run(argv, preexec_fn=lambda: _setns(fd), **options)
+    finally:
+        os.close(fd)
+
+
+def set_sysctls(namespace, values):
+    """Writes {path below /proc/sys: value}. /proc/sys/net shows the caller's own namespace."""
+    with inside(namespace):
+        for path, value in values.items():
+            with open(os.path.join("/proc/sys", path), "w", encoding="ascii") as file:
+                file.write(str(value))

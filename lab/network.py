@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes and removes the namespaces and links that the topology describes."""
+
+import os
+import subprocess
+
+from lab import namespaces, topology
+
+BPFFS = "/sys/fs/bpf"
+
+
+def ip_batch(lines, namespace=None, *, force=False):
+    """Runs many `ip` commands as one process, started and finished here."""
+    process = _start_batch(lines, namespace, force=force)
+    _finish_batch(process, namespace)
+
+
+def _start_batch(lines, namespace, *, force=False):
+    argv = ["ip"]
+    if namespace:
+        argv += ["-n", namespace]
+    if force:
+        argv.append("-force")
+    process = subprocess.Popen(
+        [*argv, "-batch", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdin.write("\n".join(lines) + "\n")
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def _finish_batch(process, namespace):
+    _, errors = process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"ip in {namespace or 'the host'}: {' '.join(errors.split())}")
+
+
+def create(layout):
+    """Makes all namespaces of `layout`, cabled and addressed."""
+    ip_batch([f"netns add {layout.namespace(node)}" for node in layout.nodes])
+    for node in layout.nodes:
+        namespaces.set_sysctls(layout.namespace(node), topology.node_sysctls(node))
+    gateway = layout.namespace(topology.GATEWAY)
+    ip_batch(topology.link_commands(layout), gateway)
+    batches = [
+        (_start_batch(topology.node_commands(node), layout.namespace(node)), node)
+        for node in layout.nodes
+        if node != topology.GATEWAY
+    ]
+    for process, node in batches:
+        _finish_batch(process, layout.namespace(node))
+
+
+def prepare_lb_link(layout, xdp_pass_object, pin):
+    """Makes the gateway's end of the LB's link fit for native XDP at the other end.
+
+    Without `tx off` frames reach the LB with half a checksum (CHECKSUM_PARTIAL) that nobody
+    completes after XDP_TX; without a program here XDP_TX has no queue to go to.
+    """
+    gateway = layout.namespace(topology.GATEWAY)
+    commands = (
+        ["ethtool", "-K", "lb0", "tx", "off"],
+        ["bpftool", "prog", "load", xdp_pass_object, pin, "type", "xdp"],
+        ["bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "lb0"],
+    )
+    try:
+        for argv in commands:
+            result = namespaces.run(
+                gateway, argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            if result.returncode != 0:
+                raise RuntimeError(f"{' '.join(argv)}: {' '.join(result.stderr.split())}")
+    finally:
+        # The device holds the program from here on.
+        if os.path.exists(pin):
+            os.unlink(pin)
+
+
+def remove(names):
+    """Deletes those of the namespaces `names` that are there."""
+    present = [name for name in names if namespaces.exists(name)]
+    if present:
+        ip_batch([f"netns delete {name}" for name in present], force=True)
+
+
+def inhabitants(names):
+    """{namespace: process ids} of what still runs in the namespaces `names`."""
+    inodes = {}
+    for name in names:
+        if namespaces.exists(name):
+            inodes[os.stat(namespaces.path_of(name)).st_ino] = name
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            inode = os.stat(f"/proc/{entry}/ns/net").st_ino
+        except OSError:
+            continue
+        if inode in inodes:
+            found.setdefault(inodes[inode], []).append(int(entry))
+    return found
+
+
+def mount_bpffs():
+    """Mounts the BPF file system if it is not: a second mount would hide all that is pinned."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            _, where, kind, *_ = line.split()
+            if where == BPFFS and kind == "bpf":
+                return
+    os.makedirs(BPFFS, exist_ok=True)
+    subprocess.run(["mount", "-t", "bpf", "bpf", BPFFS], check=True)
+
+
+def remove_pins(folder):
+    """Unlinks everything below `folder` on the bpffs, and the folder."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(parent, name))
+        for name in folders:
+            os.rmdir(os.path.join(parent, name))
+    if os.path.isdir(folder):
+        os.rmdir(folder)

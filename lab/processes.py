@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that outlive the one that started them, and how to end those and no others.
+
+A process id alone may have been given to somebody else since; together with the start time from
+/proc/PID/stat it names one process for good.
+"""
+
+import os
+import select
+import signal
+import time
+
+
+def started_at(pid):
+    """Start time of `pid` in clock ticks since boot; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name, field 2, may hold blanks and brackets; field 22 is the start time.
+    fields = text[text.rindex(")") + 2 :].split()
+    state, start = fields[0], int(fields[19])
+    return None if state in "ZX" else start
+
+
+def is_running(process):
+    """`process`: {"pid", "started"} as recorded when it was started."""
+    return started_at(process["pid"]) == process["started"]
+
+
+def end(processes, patience_s=3.0):
+    """SIGTERM to all, SIGKILL to those that ignore it; returns once they are gone."""
+    open_fds = {}
+    try:
+        for process in processes:
+            try:
+                fd = os.pidfd_open(process["pid"])
+            except ProcessLookupError:
+                continue
+            # Checked after the descriptor is open: from here on the number cannot change hands.
+            if is_running(process):
+                open_fds[fd] = process
+            else:
+                os.close(fd)
+        for signal_number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 10.0)):
+            for fd in open_fds:
+                _send(fd, signal_number)
+            for fd in _wait_for_ends(open_fds, wait_s):
+                del open_fds[fd]
+                os.close(fd)
+    finally:
+        for fd in open_fds:
+            os.close(fd)
+    if open_fds:
+        names = ", ".join(f"{p['what']} ({p['pid']})" for p in open_fds.values())
+        raise RuntimeError(f"cannot end {names}: still there after SIGKILL")
+
+
+def _send(pidfd, signal_number):
+    try:
+        signal.pidfd_send_signal(pidfd, signal_number)
+    except ProcessLookupError:
+        pass
+
+
+def _wait_for_ends(pidfds, wait_s):
+    """Those of `pidfds` whose process ended within `wait_s` seconds."""
+    poller = select.poll()
+    waiting = set(pidfds)
+    for fd in waiting:
+        poller.register(fd, select.POLLIN)
+    ended = []
+    deadline = time.monotonic() + wait_s
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for fd, _ in poller.poll(left * 1000):
+            poller.unregister(fd)
+            waiting.discard(fd)
+            ended.append(fd)
+            _reap(fd)
+    return ended
+
+
+def _reap(pidfd):
+    """Takes the exit status when the process was a child of ours, so that it does not stay a zombie."""
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+
+
