@@ -150,6 +150,7 @@ std::string_view to_string(Policy policy);
 struct KnownKey {
   std::string_view table;  // "lb"; "group.reals" for the entries of `reals`
   std::string_view key;
+  std::string_view example;  // of a value, as TOML
 };
 std::span<const KnownKey> known_keys();
 
