@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -18,34 +17,32 @@
 
 namespace remora {
 
-// What one transaction writes.
 struct Batch {
-  std::vector<Observation> observations;  // in the order in which they came
+  std::vector<Observation> observations;  // of one client: in the order in which they came
   std::vector<LastSeen> last_seen;
-
-  bool empty() const { return observations.empty() && last_seen.empty(); }
 };
 
 class Backlog {
  public:
-  // At most `limit` observations in order, `limit` clients merged and
+  // At most `limit` observations in order and as many merged ones, and
   // `last_seen_limit` last-seen times.
   Backlog(std::size_t limit, std::size_t last_seen_limit);
 
   void add(Observation observation);
   void add(LastSeen seen);
 
-  // Hands out the oldest, at most `size` of each kind. What is handed out still
-  // fills the backlog until it is finished or given back.
-  Batch take(std::size_t size);
-  void finish();
-  void give_back(Batch batch);
+  // Hands everything out. Observations that were handed out still fill the
+  // backlog until they are finished or given back.
+  Batch take();
+  void finish(std::size_t observations);
+  void give_back(Batch rest);
 
-  bool empty() const { return depth() == 0 && last_seen_.empty() && !taken_last_seen_; }
+  bool empty() const { return depth() == 0 && last_seen_.empty(); }
   // Observations that are not finished.
-  std::size_t depth() const { return rows_.size() + merging_.size() + taken_rows_; }
+  std::size_t depth() const { return rows_.size() + merging_.size() + taken_; }
   std::uint64_t merged() const { return merged_; }
   std::uint64_t lost() const { return lost_; }
+  std::uint64_t last_seen_lost() const { return last_seen_lost_; }
 
  private:
   struct Client {
@@ -57,16 +54,16 @@ class Backlog {
     std::size_t operator()(const Client& client) const noexcept;
   };
 
-  const std::size_t limit_;
-  const std::size_t last_seen_limit_;
-  std::deque<Observation> rows_;
+  std::size_t limit_;
+  std::size_t last_seen_limit_;
+  std::vector<Observation> rows_;
   // Newer than all of rows_: while it holds anything, nothing is added there.
   std::unordered_map<Client, Observation, Hash> merging_;
-  std::unordered_map<Client, std::int64_t, Hash> last_seen_;
-  std::size_t taken_rows_ = 0;
-  std::size_t taken_last_seen_ = 0;
+  std::vector<LastSeen> last_seen_;
+  std::size_t taken_ = 0;
   std::uint64_t merged_ = 0;
   std::uint64_t lost_ = 0;
+  std::uint64_t last_seen_lost_ = 0;
 };
 
 }  // namespace remora

@@ -48,6 +48,7 @@ class Connection {
   // Rows that the last statement inserted, updated or deleted.
   std::uint64_t changes() const;
   bool in_transaction() const;
+  bool is_read_only() const;
   // The file was renamed or deleted under the connection.
   bool was_moved() const;
 
@@ -87,6 +88,11 @@ class Statement {
   template <class... Values>
   void run(const Values&... values) {
     start(values...);
+    finish();
+  }
+
+  // Runs to the end of what was started.
+  void finish() {
     while (step()) {
     }
     reset();

@@ -32,10 +32,10 @@ class HistoryFile;
 struct HistoryOptions {
   std::filesystem::path path;
   int retention_days = 90;
-  // Observations that wait as rows of their own; as many clients again when
-  // these must be merged.
+  // Observations that wait as rows of their own, and as many again that are
+  // merged: one a client, the newest.
   std::size_t queue_limit = 65536;
-  // Clients whose last-seen time waits, about 150 bytes each.
+  // Last-seen times that wait.
   std::size_t last_seen_limit = 1'000'000;
   std::chrono::milliseconds commit_every{100};
   // After a failure; doubled from one to the next, at most kLongestRetry.
@@ -51,10 +51,11 @@ struct HistoryStatus {
   std::uint64_t clients;      // rows of `clients`
   std::uint64_t written;      // observations committed
   std::uint64_t merged;       // observations replaced by a newer one of the same client
-  std::uint64_t lost;         // observations and last-seen times that found no room
+  std::uint64_t lost;         // observations that found no room
   std::uint64_t queue_depth;  // observations that are not committed yet
   std::filesystem::path path;
   std::optional<std::filesystem::path> set_aside;  // the last damaged file
+  std::uint64_t last_seen_lost;                    // last-seen times that found no room
 };
 
 class History {
@@ -94,23 +95,34 @@ class History {
   using Clock = std::chrono::steady_clock;
 
   void run();
-  void write(std::unique_lock<std::mutex>& lock);
-  void write_batch(const Batch& batch);
+  Clock::time_point due() const;
+  void write_all(std::unique_lock<std::mutex>& lock);
+  void write(Batch& batch);
   void expire();
-  void succeeded();
-  void failed(const DatabaseError& error);
-  void set_file_aside(const std::string& why);
+
   void open_file();
+  void set_aside_file(const std::string& why);
+  void succeeded();
+  void failed(const std::string& error);
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards all down to `worker_`, but not file_
+  mutable std::mutex mutex_;           // guards the next nine
   std::condition_variable wake_;       // of the writer
-  std::condition_variable attempted_;  // a commit was tried
+  std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;
   HistoryStatus status_;
+  std::uint64_t flushes_asked_ = 0;
+  std::uint64_t flushes_done_ = 0;
+  bool stopping_ = false;
+  std::string damage_;  // met by a reader, for the writer to act on; empty: none
 
-  std::unique_ptr<HistoryFile> file_;  // the writer's alone; null while it cannot be opened
+  // The writer's alone, once it runs.
+  std::unique_ptr<HistoryFile> file_;  // null while it cannot be opened
+  Clock::time_point commit_at_;
+  Clock::time_point expire_at_;
+  Clock::time_point may_set_aside_at_;
+  std::chrono::milliseconds retry_after_;
   std::thread worker_;
 };
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/history.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "store/history_file.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Rows of one transaction: some 10 ms.
+constexpr std::size_t kTransactionRows = 4096;
+
+constexpr auto kExpireEvery = 1h;
+constexpr std::size_t kExpireRows = 1000;  // a transaction
+
+// A disk that damages each new file must not be littered with them.
+constexpr auto kSetAsideEvery = 60s;
+
+std::int64_t unix_ms_before(std::chrono::days age) {
+  const auto then = std::chrono::system_clock::now() - age;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(then.time_since_epoch()).count();
+}
+
+// Thrown on where nothing but a person can help.
+bool needs_a_person(const DatabaseError& error) {
+  return error.code() == SQLITE_CANTOPEN || error.code() == SQLITE_READONLY ||
+         error.code() == SQLITE_PERM || error.code() == SQLITE_AUTH;
+}
+
+// Writes `rows` in transactions and leaves in it what was not written.
+template <class Row, class Written>
+void write_rows(HistoryFile& file, std::vector<Row>& rows, const Written& written) {
+  std::size_t done = 0;
+  try {
+    while (done < rows.size()) {
+      const auto part =
+          std::span<const Row>(rows).subspan(done, std::min(kTransactionRows, rows.size() - done));
+      file.write(part);
+      done += part.size();
+      written(part.size());
+    }
+  } catch (...) {
+    rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(done));
+    throw;
+  }
+  rows.clear();
+}
+
+// Signals are for the daemon's loop; a thread inherits the mask of its maker.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+History::History(HistoryOptions options)
+    : options_(std::move(options)),
+      backlog_(options_.queue_limit, options_.last_seen_limit),
+      status_{},
+      commit_at_(Clock::now()),
+      expire_at_(Clock::now()),
+      may_set_aside_at_(Clock::now()),
+      retry_after_(options_.retry_after) {
+  status_.ok = true;
+  status_.path = options_.path;
+  try {
+    try {
+      open_file();
+    } catch (const DatabaseError& error) {
+      if (!error.means_damage()) throw;
+      set_aside_file(error.what());
+      open_file();
+    }
+  } catch (const DatabaseError& error) {
+    if (needs_a_person(error)) {
+      throw std::runtime_error("history: " + std::string(error.what()) + ": make the directory '" +
+                               options_.path.parent_path().string() +
+                               "' and what is in it writable, or set another [store] path");
+    }
+    failed(error.what());
+  } catch (const std::exception& error) {
+    throw std::runtime_error("history: '" + options_.path.string() + "': " + error.what());
+  }
+  const SignalsBlocked blocked;
+  worker_ = std::thread([this] { run(); });
+}
+
+History::~History() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  worker_.join();
+  if (backlog_.depth() > 0) {
+    spdlog::error("history: {} observations were never written: {}", backlog_.depth(),
+                  status_.error);
+  }
+}
+
+void History::record(Observation observation) {
+  const std::lock_guard lock(mutex_);
+  const bool was_empty = backlog_.empty();
+  backlog_.add(std::move(observation));
+  if (was_empty) wake_.notify_one();
+}
+
+void History::touch(std::vector<LastSeen> clients) {
+  const std::lock_guard lock(mutex_);
+  const bool was_empty = backlog_.empty();
+  for (LastSeen& seen : clients) backlog_.add(std::move(seen));
+  if (was_empty) wake_.notify_one();
+}
+
+void History::for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
+                              std::size_t batch) {
+  try {
+    HistoryFile::read(options_.path, use, batch);
+  } catch (const DatabaseError& error) {
+    spdlog::error("history: not all clients could be read: {}", error.what());
+    if (!error.means_damage()) return;
+    const std::lock_guard lock(mutex_);
+    damage_ = error.what();
+    wake_.notify_one();
+  }
+}
+
+HistoryStatus History::status() const {
+  const std::lock_guard lock(mutex_);
+  HistoryStatus status = status_;
+  status.merged = backlog_.merged();
+  status.lost = backlog_.lost();
+  status.last_seen_lost = backlog_.last_seen_lost();
+  status.queue_depth = backlog_.depth();
+  return status;
+}
+
+bool History::flush() {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t ticket = ++flushes_asked_;
+  wake_.notify_one();
+  attempted_.wait(lock, [&] { return flushes_done_ >= ticket; });
+  return status_.ok;
+}
+
+// ---- the writer's thread ------------------------------------------------------
+
+void History::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const auto next = due();
+    if (Clock::now() < next) {
+      wake_.wait_until(lock, next);
+      continue;
+    }
+    write_all(lock);
+  }
+  write_all(lock);
+}
+
+// When there is something to do. mutex_ is held.
+History::Clock::time_point History::due() const {
+  if (flushes_asked_ > flushes_done_) return Clock::time_point::min();
+  if (!status_.ok || !backlog_.empty()) return commit_at_;
+  if (!damage_.empty()) return Clock::time_point::min();
+  return expire_at_;
+}
+
+// Tries to write all that waits, and what waits still goes back. mutex_ is held,
+// but not meanwhile.
+void History::write_all(std::unique_lock<std::mutex>& lock) {
+  const std::uint64_t ticket = flushes_asked_;
+  commit_at_ = Clock::now() + options_.commit_every;
+  std::string damage = std::exchange(damage_, {});
+  Batch batch = backlog_.take();
+  lock.unlock();
+
+  try {
+    for (;;) {
+      try {
+        if (!damage.empty()) set_aside_file(std::exchange(damage, {}));
+        write(batch);
+        break;
+      } catch (const DatabaseError& error) {
+        if (!error.means_damage() || Clock::now() < may_set_aside_at_) throw;
+        damage = error.what();
+      }
+    }
+    succeeded();
+  } catch (const std::exception& error) {
+    failed(error.what());
+  }
+
+  lock.lock();
+  backlog_.give_back(std::move(batch));
+  flushes_done_ = ticket;
+  attempted_.notify_all();
+}
+
+// Takes from `batch` what it writes.
+void History::write(Batch& batch) {
+  if (file_ && file_->was_moved()) {
+    spdlog::error("history: '{}' was moved or deleted while in use; a new one is begun",
+                  options_.path.string());
+    file_.reset();
+  }
+  if (!file_) open_file();
+
+  write_rows(*file_, batch.observations, [this](std::size_t rows) {
+    const std::lock_guard lock(mutex_);
+    backlog_.finish(rows);
+    status_.written += rows;
+  });
+  write_rows(*file_, batch.last_seen, [](std::size_t) {});
+  if (Clock::now() >= expire_at_) expire();
+
+  const std::lock_guard lock(mutex_);
+  status_.clients = file_->clients();
+}
+
+// A part at a time, so that new observations never wait for long.
+void History::expire() {
+  const std::size_t deleted =
+      file_->expire(unix_ms_before(std::chrono::days(options_.retention_days)), kExpireRows);
+  if (deleted == 0) expire_at_ = Clock::now() + kExpireEvery;
+}
+
+void History::open_file() {
+  file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit);
+  const std::lock_guard lock(mutex_);
+  status_.clients = file_->clients();
+}
+
+void History::set_aside_file(const std::string& why) {
+  file_.reset();
+  const auto name = set_aside(options_.path);
+  may_set_aside_at_ = Clock::now() + kSetAsideEvery;
+  spdlog::error("history: '{}' is damaged ({}); it was set aside as '{}' and a new one is begun",
+                options_.path.string(), why, name.string());
+  const std::lock_guard lock(mutex_);
+  status_.set_aside = name;
+}
+
+void History::succeeded() {
+  retry_after_ = options_.retry_after;
+  const std::lock_guard lock(mutex_);
+  if (status_.ok) return;
+  status_.ok = true;
+  status_.error.clear();
+  spdlog::warn("history: '{}' is written again; merged so far: {}, lost: {}",
+               options_.path.string(), backlog_.merged(), backlog_.lost());
+}
+
+void History::failed(const std::string& error) {
+  commit_at_ = Clock::now() + retry_after_;
+  retry_after_ = std::min(2 * retry_after_, kLongestRetry);
+  const std::lock_guard lock(mutex_);
+  if (status_.ok) {
+    spdlog::error("history: '{}' cannot be written, going on from memory: {}",
+                  options_.path.string(), error);
+  }
+  status_.ok = false;
+  status_.error = error;
+}
+
+}  // namespace remora

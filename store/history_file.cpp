@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/history_file.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "store/schema.h"
+
+namespace remora {
+namespace {
+
+// Element n brings a file from version n to n + 1.
+constexpr std::array kMigrations = {kSchema};
+
+// "Remo", PRAGMA application_id: tells a history from other SQLite files.
+constexpr std::int64_t kApplicationId = 0x52656d6f;
+
+// The -wal file shrinks to this once a checkpoint has emptied it.
+constexpr int kWalLimitBytes = 64 << 20;
+
+const char* name_of(Action action) {
+  switch (action) {
+    case Action::learned:
+      return "learned";
+    case Action::reset:
+      return "reset";
+    case Action::kept:
+      return "kept";
+    case Action::dropped:
+      return "dropped";
+  }
+  throw std::invalid_argument("an action without a name");
+}
+
+// The first thing that is wrong with the file's structure is thrown; a check
+// that takes too long found nothing.
+void check(Connection& connection, std::chrono::milliseconds limit) {
+  const TimeLimit time_limit(connection, limit);
+  try {
+    const std::string found = connection.text("PRAGMA quick_check(1)");
+    if (found != "ok") throw DatabaseError("checking the file", SQLITE_CORRUPT, found);
+  } catch (const DatabaseError& error) {
+    if (error.code() != SQLITE_INTERRUPT) throw;
+  }
+}
+
+// Throws unless the file is a history of a known version, or new and empty.
+void identify(Connection& connection) {
+  const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
+  if (tables > 0 && connection.integer("PRAGMA application_id") != kApplicationId) {
+    throw std::runtime_error("it is a database of another program: choose another path");
+  }
+  const auto version = connection.integer("PRAGMA user_version");
+  if (version > HistoryFile::kSchemaVersion) {
+    throw std::runtime_error("it is of version " + std::to_string(version) +
+                             ", and this program knows them up to " +
+                             std::to_string(HistoryFile::kSchemaVersion) +
+                             ": start the newer program, or move the file away");
+  }
+}
+
+void migrate(Connection& connection) {
+  // Taken whatever the version, so that a file which cannot be written is
+  // noticed here.
+  Transaction transaction(connection);
+  const auto version = static_cast<std::size_t>(connection.integer("PRAGMA user_version"));
+  for (std::size_t step = version; step < kMigrations.size(); ++step) {
+    connection.execute(kMigrations.at(step));
+    connection.execute("PRAGMA user_version = " + std::to_string(step + 1));
+    connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
+  }
+  transaction.commit();
+}
+
+Connection open(const std::filesystem::path& path, std::chrono::milliseconds check_limit) {
+  Connection connection(path, Access::read_write);
+  identify(connection);
+  check(connection, check_limit);
+  if (connection.is_read_only()) {
+    throw DatabaseError("opening '" + path.string() + "'", SQLITE_READONLY, "it is read-only");
+  }
+  // A commit need not reach the disk at once: after a power failure the last
+  // ones may be missing, but the file is sound.
+  connection.execute("PRAGMA journal_mode = WAL");
+  connection.execute("PRAGMA synchronous = NORMAL");
+  connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
+  migrate(connection);
+  return connection;
+}
+
+// Length of the UTF-8 sequence at the head of `bytes` that encodes a character
+// other than a control character; 0: there is none (RFC 3629 §4, its table).
+std::size_t printable_character(std::string_view bytes) {
+  const auto byte = [&](std::size_t index) {
+    return index < bytes.size() ? static_cast<unsigned char>(bytes[index]) : 0U;
+  };
+  const auto follows = [&](std::size_t index) { return (byte(index) & 0xc0U) == 0x80U; };
+  const unsigned first = byte(0);
+  const unsigned second = byte(1);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  if (first < 0xc2 || first > 0xf4 || !follows(1)) return 0;
+  if (first == 0xc2 && second < 0xa0) return 0;  // U+0080 to U+009F
+  if (first < 0xe0) return 2;
+  if (first == 0xe0 && second < 0xa0) return 0;  // overlong
+  if (first == 0xed && second > 0x9f) return 0;  // surrogates
+  if (!follows(2)) return 0;
+  if (first < 0xf0) return 3;
+  if (first == 0xf0 && second < 0x90) return 0;  // overlong
+  if (first == 0xf4 && second > 0x8f) return 0;  // above U+10FFFF
+  return follows(3) ? 4 : 0;
+}
+
+void bind_topic(Statement& statement, int index, std::string_view topic) {
+  if (is_printable(topic)) {
+    statement.bind(index, topic);
+  } else {
+    statement.bind(index, Blob{topic});
+  }
+}
+
+void bind_optional(Statement& statement, int index, const std::optional<std::string>& text) {
+  if (text) {
+    statement.bind(index, std::string_view(*text));
+  } else {
+    statement.bind(index, Null{});
+  }
+}
+
+}  // namespace
+
+const int HistoryFile::kSchemaVersion = static_cast<int>(kMigrations.size());
+
+bool is_printable(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::size_t length = printable_character(bytes);
+    if (length == 0) return false;
+    bytes.remove_prefix(length);
+  }
+  return true;
+}
+
+HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit)
+    : connection_(open(path, check_limit)),
+      clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
+      find_(connection_,
+            "SELECT topic, group_name, topic_seen FROM clients WHERE client = ?1 AND service = ?2"),
+      insert_client_(connection_,
+                     "INSERT INTO clients (client, service, group_name, first_seen, last_seen,"
+                     " topic_since, topic_seen, topic) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?5)"),
+      update_client_(connection_,
+                     "UPDATE clients SET group_name = ?3, last_seen = max(last_seen, ?4),"
+                     " topic_since = iif(topic = ?5, topic_since, ?4), topic_seen = ?4, topic = ?5"
+                     " WHERE client = ?1 AND service = ?2"),
+      widen_client_(connection_,
+                    "UPDATE clients SET first_seen = min(first_seen, ?3)"
+                    " WHERE client = ?1 AND service = ?2"),
+      insert_event_(connection_,
+                    "INSERT INTO events (at, client, service, to_group, action, from_group,"
+                    " old_topic, new_topic) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
+      find_event_(connection_,
+                  "SELECT new_topic, to_group, at FROM events"
+                  " WHERE client = ?1 AND service = ?2 AND at <= ?3"
+                  " ORDER BY at DESC, id DESC LIMIT 1"),
+      touch_(connection_,
+             "UPDATE clients SET last_seen = ?3"
+             " WHERE client = ?1 AND service = ?2 AND last_seen < ?3") {}
+
+void HistoryFile::write(std::span<const Observation> observations) {
+  Transaction transaction(connection_);
+  std::uint64_t added = 0;
+  for (const Observation& seen : observations) added += write(seen) ? 1 : 0;
+  transaction.commit();
+  clients_ += added;
+}
+
+// True: the client is new.
+bool HistoryFile::write(const Observation& seen) {
+  const auto before = find(find_.start(seen.client, seen.service));
+  if (!before) {
+    write_event(seen, std::nullopt, seen.from_group);
+    insert_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
+    bind_topic(insert_client_, 5, seen.topic);
+    insert_client_.finish();
+    return true;
+  }
+  if (seen.at_ms < before->topic_seen) {
+    write_late(seen);
+    return false;
+  }
+  write_change(seen, *before);
+  update_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
+  bind_topic(update_client_, 5, seen.topic);
+  update_client_.finish();
+  return false;
+}
+
+// An observation that a newer one has overtaken: an event of its time, and no
+// news about the client's present state.
+void HistoryFile::write_late(const Observation& seen) {
+  const auto before = find(find_event_.start(seen.client, seen.service, seen.at_ms));
+  if (before) {
+    write_change(seen, *before);
+  } else {
+    write_event(seen, std::nullopt, seen.from_group);
+  }
+  widen_client_.run(seen.client, seen.service, seen.at_ms);
+}
+
+void HistoryFile::write_change(const Observation& seen, const State& before) {
+  const bool nothing_new =
+      seen.action == Action::learned && seen.topic == before.topic && seen.group == before.group;
+  if (!nothing_new) write_event(seen, before.topic, seen.from_group.value_or(before.group));
+}
+
+void HistoryFile::write_event(const Observation& seen, const std::optional<std::string>& old_topic,
+                              const std::optional<std::string>& from_group) {
+  insert_event_.start(seen.at_ms, seen.client, seen.service, seen.group, name_of(seen.action));
+  bind_optional(insert_event_, 6, from_group);
+  if (old_topic) bind_topic(insert_event_, 7, *old_topic);
+  bind_topic(insert_event_, 8, seen.topic);
+  insert_event_.finish();
+}
+
+std::optional<HistoryFile::State> HistoryFile::find(Statement& query) {
+  std::optional<State> found;
+  if (query.step()) found = State{query.bytes(0), query.bytes(1), query.integer(2)};
+  query.reset();
+  return found;
+}
+
+void HistoryFile::write(std::span<const LastSeen> last_seen) {
+  Transaction transaction(connection_);
+  for (const LastSeen& seen : last_seen) touch_.run(seen.client, seen.service, seen.at_ms);
+  transaction.commit();
+}
+
+std::size_t HistoryFile::expire(std::int64_t before_ms, std::size_t rows) {
+  Transaction transaction(connection_);
+  const auto limit = static_cast<std::int64_t>(rows);
+  Statement(connection_,
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 LIMIT ?2)")
+      .run(before_ms, limit);
+  const std::uint64_t events = connection_.changes();
+  Statement(connection_,
+            "DELETE FROM clients WHERE (client, service) IN"
+            " (SELECT client, service FROM clients WHERE last_seen < ?1 LIMIT ?2)")
+      .run(before_ms, limit);
+  const std::uint64_t clients = connection_.changes();
+  transaction.commit();
+  clients_ -= clients;
+  return events + clients;
+}
+
+void HistoryFile::read(const std::filesystem::path& path,
+                       const std::function<void(std::span<const KnownClient>)>& use,
+                       std::size_t batch) {
+  Connection connection(path, Access::read_only);
+  Statement newest_first(connection,
+                         "SELECT service, client, topic, group_name, last_seen FROM clients"
+                         " ORDER BY last_seen DESC");
+  std::vector<KnownClient> clients;
+  clients.reserve(batch);
+  while (newest_first.step()) {
+    clients.push_back({newest_first.bytes(0), newest_first.bytes(1), newest_first.bytes(2),
+                       newest_first.bytes(3), newest_first.integer(4)});
+    if (clients.size() < batch) continue;
+    use(clients);
+    clients.clear();
+  }
+  if (!clients.empty()) use(clients);
+}
+
+std::filesystem::path set_aside(const std::filesystem::path& path) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 32> stamp{};
+  std::strftime(stamp.data(), stamp.size(), ".damaged-%Y%m%dT%H%M%SZ", &utc);
+
+  const std::string first_choice = path.string() + stamp.data();
+  std::string name = first_choice;
+  for (int attempt = 2; std::filesystem::exists(name); ++attempt) {
+    name = first_choice + "-" + std::to_string(attempt);
+  }
+  for (const char* part : {"-wal", "-shm", ""}) {
+    if (std::filesystem::exists(path.string() + part)) {
+      std::filesystem::rename(path.string() + part, name + part);
+    }
+  }
+  return name;
+}
+
+}  // namespace remora

@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The history's schema, version 1 (PRAGMA user_version). docs/history.md
+-- explains it to the people who read it.
+--
+-- Times are Unix milliseconds, UTC. A topic is TEXT when it is valid UTF-8
+-- without control characters, else BLOB: the same bytes either way, and no
+-- terminal is fed with what a client made up.
+
+-- The present state of each client.
+CREATE TABLE clients (
+  client      TEXT    NOT NULL,  -- its address
+  service     TEXT    NOT NULL,
+  topic       ANY     NOT NULL CHECK (typeof(topic) IN ('text', 'blob')),
+  group_name  TEXT    NOT NULL,  -- where that topic belonged when it was reported
+  first_seen  INTEGER NOT NULL,
+  last_seen   INTEGER NOT NULL,
+  topic_since INTEGER NOT NULL,  -- first report of the present topic
+  topic_seen  INTEGER NOT NULL,  -- last report; older ones change nothing
+  PRIMARY KEY (client, service)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX clients_by_last_seen ON clients (last_seen);
+
+-- New clients, changed topics and mispredicts.
+CREATE TABLE events (
+  id         INTEGER PRIMARY KEY,
+  at         INTEGER NOT NULL,
+  client     TEXT    NOT NULL,
+  service    TEXT    NOT NULL,
+  old_topic  ANY     CHECK (typeof(old_topic) IN ('text', 'blob', 'null')),  -- NULL: new client
+  new_topic  ANY     NOT NULL CHECK (typeof(new_topic) IN ('text', 'blob')),
+  from_group TEXT,               -- of the connection; without a mispredict: of the old topic
+  to_group   TEXT    NOT NULL,   -- of the new topic
+  action     TEXT    NOT NULL CHECK (action IN ('learned', 'reset', 'kept', 'dropped'))
+) STRICT;
+
+CREATE INDEX events_by_client ON events (client, service, at);
+CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';
+
+-- Views for people: times as UTC text, and again as at_ms to compare with;
+-- topics as text, odd ones as x'hex'.
+
+CREATE VIEW v_clients AS
+SELECT client, service,
+       iif(typeof(topic) = 'text', topic, 'x''' || hex(topic) || '''') AS topic,
+       group_name,
+       datetime(first_seen / 1000, 'unixepoch') AS first_seen,
+       datetime(last_seen / 1000, 'unixepoch') AS last_seen,
+       datetime(topic_since / 1000, 'unixepoch') AS topic_since,
+       last_seen AS last_seen_ms
+FROM clients;
+
+CREATE VIEW v_events AS
+SELECT strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
+       client, service,
+       CASE typeof(old_topic) WHEN 'blob' THEN 'x''' || hex(old_topic) || '''' ELSE old_topic END
+         AS old_topic,
+       iif(typeof(new_topic) = 'text', new_topic, 'x''' || hex(new_topic) || '''') AS new_topic,
+       from_group, to_group, action,
+       at AS at_ms
+FROM events;
+
+CREATE VIEW v_new_clients AS
+SELECT at, client, service, new_topic AS topic, to_group AS group_name, action, at_ms
+FROM v_events WHERE old_topic IS NULL;
+
+CREATE VIEW v_changes AS
+SELECT at, client, service, old_topic, new_topic, from_group, to_group, action, at_ms
+FROM v_events WHERE old_topic <> new_topic;
+
+CREATE VIEW v_mispredicts AS
+SELECT at, client, service, new_topic AS topic, from_group, to_group, action, at_ms
+FROM v_events WHERE action <> 'learned';
+
+-- Which topic from when till when: the present one of every client, and those
+-- before it, each ended by a change. An empty `since` is older than what is kept.
+CREATE VIEW v_topics AS
+SELECT client, service, topic, topic_since AS since, last_seen AS until, last_seen_ms AS until_ms
+FROM v_clients
+UNION ALL
+SELECT client, service, old_topic, since, until, until_ms
+FROM (SELECT client, service, old_topic,
+             datetime(lag(at_ms) OVER earlier / 1000, 'unixepoch') AS since,
+             datetime(at_ms / 1000, 'unixepoch') AS until,
+             at_ms AS until_ms
+      FROM v_events
+      WHERE old_topic IS NOT new_topic
+      WINDOW earlier AS (PARTITION BY client, service ORDER BY at_ms))
+WHERE old_topic IS NOT NULL;
