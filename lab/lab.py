@@ -70,8 +70,11 @@ class Lab:
 
     # ---- up ------------------------------------------------------------------
 
-    def up(self, clients=10, broker_count=6, settings=None, config_file=None):
-        """Brings everything up, with remorad running. What is half up is taken down again."""
+    def up(self, clients=10, broker_count=6, settings=None, config_file=None, is_ours=False):
+        """Brings everything up, with remorad running. What is half up is taken down again.
+
+        A lab that `is_ours` belongs to this process: see clear_abandoned().
+        """
         layout = topology.Topology(self.name, clients, broker_count)
         with only_one(self.name):
             self.state = State(self.name)
@@ -80,6 +83,7 @@ class Lab:
             self._refuse_foreign_namespaces(layout)
             self.layout = layout
             try:
+                self._claim(is_ours)
                 self._build_up(settings or config.Settings(), config_file)
             except BaseException:
                 self._tear_down()
@@ -93,14 +97,19 @@ class Lab:
                 "choose another name with REMORA_LAB=…"
             )
 
+    def _claim(self, is_ours):
+        """Writes down what is about to be made, and for whom."""
+        owner = {"pid": os.getpid(), "started": processes.started_at(os.getpid())}
+        self.state.save(
+            clients=self.layout.clients,
+            brokers=self.layout.brokers,
+            build=build_folder(),
+            namespaces=[self.layout.namespace(node) for node in self.layout.nodes],
+            owner=owner if is_ours else None,
+        )
+
     def _build_up(self, settings, config_file):
         layout = self.layout
-        self.state.save(
-            clients=layout.clients,
-            brokers=layout.brokers,
-            build=build_folder(),
-            namespaces=[layout.namespace(node) for node in layout.nodes],
-        )
         network.mount_bpffs()
         network.create(layout)
         self._start_brokers()
@@ -158,6 +167,12 @@ class Lab:
                 return []
             self._resume()
             return self._tear_down()
+
+    def clear_abandoned(self):
+        """Takes the lab down if the process whose own it was has ended without doing so."""
+        owner = self.state.values.get("owner")
+        if owner and not processes.is_running(owner):
+            self.down()
 
     def _tear_down(self):
         problems = []

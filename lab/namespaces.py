@@ -8,13 +8,11 @@ nothing else, and it needs no process of its own. It moves one thread, not the p
 import contextlib
 import ctypes
 import os
-import signal
 import subprocess
 
 NETNS_FOLDER = "/run/netns"
 
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,26 +60,17 @@ def spawn(namespace, argv, *, outlives_us=False, **options):
     Unless it `outlives_us`, the kernel kills it when the thread that started it ends: a demo
     that is killed leaves nobody publishing.
     """
-    fd = os.open(path_of(namespace), os.O_RDONLY)
-
-    def prepare():
-        _setns(fd)
-        if not outlives_us:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    try:
-        return subprocess.Popen(argv, preexec_fn=prepare, start_new_session=True, **options)
-    finally:
-        os.close(fd)
+    if not outlives_us:
+        argv = ["setpriv", "--pdeathsig", "KILL", *argv]
+    # A child begins in the namespace of the thread that starts it.
+    with inside(namespace):
+        return subprocess.Popen(argv, start_new_session=True, **options)
 
 
 def run(namespace, argv, **options):
     """Runs `argv` inside `namespace` to its end; the arguments are those of subprocess.run."""
-    fd = os.open(path_of(namespace), os.O_RDONLY)
-    try:
-        return subprocess.run(argv, preexec_fn=lambda: _setns(fd), **options)
-    finally:
-        os.close(fd)
+    with inside(namespace):
+        return subprocess.run(argv, **options)
 
 
 def set_sysctls(namespace, values):

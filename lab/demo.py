@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo: ten clients, six brokers, five phases, counted at the brokers.
+
+Exits 0 when everything holds that Remora promises for the policy, 1 when something does not,
+2 when the demo itself could not run.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+
+from lab import config, report, topology, verdict
+from lab.deliveries import Deliveries
+from lab.lab import Lab, LabError, build, require_root
+from lab.traffic import FIRST_TOPICS, HUMIDITY, MESSAGES_PER_SECOND, OTHER, TEMPERATURE, Traffic
+from lab.witness import Witness
+
+CLIENTS, BROKERS = 10, 6
+GROUP_OF = {TEMPERATURE: "temperature", HUMIDITY: "humidity", OTHER: "default"}
+
+# With `drop` a client finds out by its own keepalive alone, which takes about twice as long.
+KEEPALIVE_S = {"reset": 60, "keep": 60, "drop": 5}
+SECONDS_PER_PHASE = {"reset": 20, "keep": 20, "drop": 30}
+
+
+class Demo:
+    """Plays the phases and keeps what was observed."""
+
+    def __init__(self, lab, policy, seconds, deliveries, witness):
+        self._lab = lab
+        self._daemon = lab.daemon
+        self._policy = policy
+        self._seconds = seconds
+        self._deliveries = deliveries
+        self._witness = witness
+        self._progress = report.Progress()
+        self._traffic = None
+        self._sent = []
+        self.phases = []
+        brokers = lab.layout.group_brokers()
+        self._group_brokers = {
+            topic: {f"broker{number}" for number in brokers[group]}
+            for topic, group in GROUP_OF.items()
+        }
+
+    def play(self):
+        self._phase("1", "unknown clients", lambda: self._simple(FIRST_TOPICS))
+        self._phase("2", "known clients", lambda: self._simple(FIRST_TOPICS))
+        self._phase("3", "new addresses", self._new_addresses)
+        self._phase("4", "killed, rebuilt", self._killed_and_rebuilt)
+        self._phase("5", "new topics", self._new_topics)
+
+    def stop(self):
+        """Ends the clients, whatever they are doing."""
+        if self._traffic:
+            self._traffic.kill()
+
+    # ---- the phases ------------------------------------------------------------
+
+    def _simple(self, topics):
+        self._traffic.connect(topics)
+        self._publish(topics, 0, self._seconds)
+        self._traffic.disconnect()
+
+    def _new_addresses(self):
+        for client in FIRST_TOPICS:
+            self._lab.change_address(client)
+        self._simple(FIRST_TOPICS)
+
+    def _killed_and_rebuilt(self):
+        """SIGKILL and a new start under traffic; then a new start from nothing but SQLite."""
+        part = self._seconds / 3
+        self._traffic.connect(FIRST_TOPICS)
+        self._publish(FIRST_TOPICS, 0, part)
+        self._daemon.kill()
+        self._publish(FIRST_TOPICS, part, part, "remorad killed")
+        starting = _Background(self._daemon.start)
+        self._publish(FIRST_TOPICS, 2 * part, part, "started again")
+        starting.join()
+        self._traffic.disconnect()
+
+        self._keep_counters()
+        self._daemon.throw_away()
+        self._daemon.start()
+        self._forget_counters()
+        self._traffic.connect(FIRST_TOPICS)
+        self._publish(FIRST_TOPICS, self._seconds, self._seconds / 2, "from SQLite")
+        self._traffic.disconnect()
+
+    def _new_topics(self):
+        """client0 and client9 begin with a new topic; client5, and client9 again, change it on the
+        living connection."""
+        topics = FIRST_TOPICS | {"client0": HUMIDITY, "client9": TEMPERATURE}
+        self._traffic.connect(topics)
+        early = self._seconds / 3
+        self._publish(topics, 0, early)
+        topics |= {"client5": TEMPERATURE, "client9": HUMIDITY}
+        self._publish(topics, early, self._seconds - early, "on a living connection")
+        self._traffic.disconnect()
+
+    # ---- around them -------------------------------------------------------------
+
+    def _phase(self, name, title, play):
+        self._name, self._title = name, title
+        self._sent = []
+        self._counted = {}
+        self._all_s = self._seconds * (1.5 if name == "4" else 1)
+        self._forget_counters()
+        self._traffic = Traffic(self._lab, name, KEEPALIVE_S[self._policy], self._sent)
+        play()
+        self._deliveries.wait_until_quiet()
+        self._keep_counters()
+        phase = verdict.Phase(
+            name, title, self._sent, self._arrived(), self._mispredicts(), self._counted,
+            self._group_brokers,
+        )
+        self.phases.append(phase)
+        self._progress.finish(report.finished_line(phase))
+
+    def _publish(self, topics, done_s, seconds, note=""):
+        def show(so_far_s):
+            self._progress.show(
+                report.running_line(
+                    f"phase {self._name}  {self._title}", done_s + so_far_s, self._all_s,
+                    len(self._sent), self._deliveries.count(phase=self._name), note,
+                )
+            )
+
+        self._traffic.publish(topics, seconds, show)
+
+    def _forget_counters(self):
+        self._counters_before = self._daemon.counters()
+
+    def _keep_counters(self):
+        """Adds what the counters grew by since they were last forgotten."""
+        for name, value in self._daemon.counters().items():
+            grown = value - self._counters_before.get(name, 0)
+            self._counted[name] = self._counted.get(name, 0) + grown
+
+    def _arrived(self):
+        return [d for d in self._deliveries.all() if d.phase == self._name]
+
+    def _mispredicts(self):
+        found = self._witness.mispredicts(lambda topic: self._group_brokers[topic])
+        return [m for m in found if m.publish.phase == self._name]
+
+
+class _Background(threading.Thread):
+    """Runs a function beside the traffic; join() throws what it threw."""
+
+    def __init__(self, function):
+        super().__init__(daemon=True)
+        self._function = function
+        self._error = None
+        self.start()
+
+    def run(self):
+        try:
+            self._function()
+        except Exception as error:  # handed to whoever joins
+            self._error = error
+
+    def join(self, timeout=None):
+        super().join(timeout)
+        if self._error:
+            raise self._error
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--policy", choices=("reset", "keep", "drop"), default="reset",
+                        help="what becomes of a mispredicted connection (default: reset)")
+    parser.add_argument("--json", metavar="FILE", type=argparse.FileType("w", encoding="utf-8"),
+                        help="write everything that was counted")
+    parser.add_argument("--seconds-per-phase", type=float, metavar="S",
+                        help="default: 20; 30 with --policy drop")
+    arguments = parser.parse_args(argv)
+    if arguments.seconds_per_phase is None:
+        arguments.seconds_per_phase = SECONDS_PER_PHASE[arguments.policy]
+    if arguments.seconds_per_phase < 6:
+        parser.error("--seconds-per-phase: at least 6, a client takes a second to come back")
+    return arguments
+
+
+def run(arguments):
+    """Plays the demo in its own lab; returns the phases and the claims."""
+    lab = Lab()
+    lab.clear_abandoned()
+    if lab.is_up():
+        raise LabError(
+            "a lab is up already: `scripts/lab down` first, or choose another with REMORA_LAB=name"
+        )
+    started = time.monotonic()
+    print("building … ", end="", flush=True)
+    build()
+    print(f"{time.monotonic() - started:.0f} s")
+    try:
+        lab.up(CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True)
+        print(
+            f"Remora, policy {arguments.policy}: {CLIENTS} clients, {BROKERS} brokers, "
+            f"{MESSAGES_PER_SECOND} messages a second each to {topology.SERVICE_ADDRESS}"
+        )
+        with Deliveries(lab) as deliveries, Witness(lab) as witness:
+            demo = Demo(lab, arguments.policy, arguments.seconds_per_phase, deliveries, witness)
+            try:
+                demo.play()
+            finally:
+                demo.stop()
+        return demo.phases, verdict.judge(arguments.policy, demo.phases)
+    except Exception:
+        if lab.daemon:
+            print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
+        raise
+    finally:
+        for problem in lab.down():
+            print(f"demo: {problem}", file=sys.stderr)
+
+
+def main(argv):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGHUP, interrupted)
+    arguments = parse(argv)
+    try:
+        require_root()
+        phases, claims = run(arguments)
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted, everything is removed", file=sys.stderr)
+        return 130
+    except (LabError, OSError, RuntimeError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 2
+    brokers = [f"broker{number}" for number in range(1, BROKERS + 1)]
+    for lines in (
+        report.client_table(phases, brokers), report.phase_table(phases), report.claim_lines(claims)
+    ):
+        print("\n" + "\n".join(lines))
+    if arguments.json:
+        with arguments.json as file:
+            json.dump(verdict.as_json(phases, claims), file, indent=1)
+            file.write("\n")
+    return 0 if all(claim.holds for claim in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishing clients as processes in their namespaces, fed message by message from here."""
+
+import os
+import subprocess
+
+from lab import namespaces, topology
+
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "publisher.py")
+
+
+class Publisher:
+    """A process that publishes each line it is given, until close()."""
+
+    kind = ""
+
+    def __init__(self, lab, node, argv):
+        self.node = node
+        self._process = namespaces.spawn(
+            lab.namespace(node), argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, bufsize=0,
+        )
+
+    def _feed(self, line):
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+        except BrokenPipeError:
+            errors = self._process.communicate()[1].decode(errors="replace")
+            raise RuntimeError(f"{self.kind} in {self.node} has ended: {errors.strip()}") from None
+
+    def close(self, patience_s=15.0):
+        """Ends the input and waits until the client has said all it has to say."""
+        try:
+            self._process.stdin.close()
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{self.kind} in {self.node} does not come to its end") from None
+        finally:
+            self.kill()
+
+    def kill(self):
+        """Ends the process at once, whatever it is doing."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            pipe.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class MosquittoPub(Publisher):
+    """mosquitto_pub -l: one connection, one topic."""
+
+    kind = "mosquitto_pub"
+
+    def __init__(self, lab, node, topic, *, qos=0, keepalive_s=60, client_id=None):
+        self.topic = topic
+        super().__init__(lab, node, [
+            "mosquitto_pub", "-l", "-h", topology.SERVICE_ADDRESS, "-p", str(topology.MQTT_PORT),
+            "-i", client_id or node, "-t", topic, "-q", str(qos), "-k", str(keepalive_s),
+        ])
+
+    def publish(self, topic, payload):
+        if topic != self.topic:
+            raise ValueError(f"mosquitto_pub publishes to {self.topic} only, not to {topic}")
+        self._feed(payload)
+
+
+class Paho(Publisher):
+    """lab/publisher.py: one client that may change its topic, reconnecting by itself."""
+
+    kind = "paho"
+
+    def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None):
+        super().__init__(lab, node, [
+            "/usr/bin/python3", _PROGRAM, topology.SERVICE_ADDRESS, str(topology.MQTT_PORT),
+            client_id or node, "--qos", str(qos), "--keepalive", str(keepalive_s),
+        ])
+
+    def publish(self, topic, payload):
+        self._feed(f"{topic} {payload}")
