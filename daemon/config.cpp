@@ -107,14 +107,12 @@ class Reader {
   void report_unknown_tables() {
     for (const auto& [key, value] : root_) {
       if (std::find(kTables.begin(), kTables.end(), key.str()) != kTables.end()) continue;
-      std::string text =
-          (value.is_table() ? "unknown table " : "unknown key ") + in_quotes(key.str());
-      const auto home = std::find_if(kKnownKeys.begin(), kKnownKeys.end(),
-                                     [&](const KnownKey& known) { return known.key == key.str(); });
+      const bool is_table = value.is_table() || value.is_array_of_tables();
+      std::string text = (is_table ? "unknown table " : "unknown key ") + in_quotes(key.str());
       if (const auto meant = closest(key.str(), kTables))
         text += "; did you mean \"" + std::string(*meant) + "\"?";
-      else if (home != kKnownKeys.end())
-        text += " outside of a table; it belongs under [" + std::string(home->table) + "].";
+      else if (const std::string home = home_of(key.str()); !home.empty())
+        text += " outside of a table; it belongs into " + home + ".";
       else
         text += '.';
       problems_.add(key.source().begin.line,

@@ -135,6 +135,13 @@ std::optional<std::string_view> closest(std::string_view word,
   return best;
 }
 
+std::string home_of(std::string_view key) {
+  std::string home;
+  for (const KnownKey& known : known_keys())
+    if (known.key == key) home += (home.empty() ? "" : " or ") + heading(known.table);
+  return home;
+}
+
 Section::Section(const toml::table& values, std::string_view name, Problems& problems)
     : values_(&values), name_(name), problems_(&problems) {
   const auto keys = keys_of(name);
@@ -143,12 +150,8 @@ Section::Section(const toml::table& values, std::string_view name, Problems& pro
     std::string text = "unknown key " + in_quotes(key.str()) + " in " + heading(name);
     if (const auto meant = closest(key.str(), keys)) {
       text += "; did you mean \"" + std::string(*meant) + "\"?";
-    } else {
-      for (const KnownKey& known : known_keys())
-        if (known.key == key.str()) {
-          text += "; it belongs into " + heading(known.table) + ".";
-          break;
-        }
+    } else if (const std::string home = home_of(key.str()); !home.empty()) {
+      text += "; it belongs into " + home + ".";
     }
     text += (text.back() == '?' || text.back() == '.') ? " Known keys: " : "; known keys: ";
     problems.add(key.source().begin.line, text + joined(keys));

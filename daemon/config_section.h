@@ -60,6 +60,10 @@ std::string in_quotes(std::string_view text);
 std::optional<std::string_view> closest(std::string_view word,
                                         std::span<const std::string_view> candidates);
 
+// Where `key` is known, for one that stands elsewhere: "[[group]] or
+// [mispredict]". Empty: nowhere.
+std::string home_of(std::string_view key);
+
 class Section {
  public:
   // Reports keys that `name`, a table of known_keys(), does not have. `values`
