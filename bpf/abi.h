@@ -22,16 +22,14 @@
  * PUBLISH header in a 1500-byte frame. A longer one gets no verdict.
  */
 #define MAX_TOPIC 1536
-/* Level prefixes that are looked up for `prefix/#` routes, longest first. */
-#define MAX_LEVELS 32
+/* Its 8-byte words; one more, because the verifier does not see that the last
+ * word of the longest topic is whole.
+ */
+#define TOPIC_ROOM (MAX_TOPIC / 8 + 1)
 /* Katran's ring size (Maglev paper §3.4 wants a prime far above the reals). */
 #define RING_SIZE 65537
 /* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
 #define MAX_SEGMENT 9216
-/* A cut fixed header is at most this long (MQTT 5.0 §2.1: 1 + 4 bytes, the
- * fifth of which completes it) and a cut topic length two more.
- */
-#define MAX_KEPT 6
 
 /* Prog-array slots, the protocol of Katran's shared mode. */
 #define SLOT_MQTT      1
@@ -94,7 +92,6 @@ static_assert(sizeof(struct group) == 24, "ABI");
 enum route_kind {
 	ROUTE_EXACT = 1,  /* the hash of the whole topic */
 	ROUTE_PREFIX = 2, /* `prefix/#`: the hash of `prefix` */
-	ROUTE_ALL = 3,	  /* `#`: hash 0 */
 };
 
 /* The generation is part of the key: a changed set of routes is written beside
@@ -118,9 +115,10 @@ static_assert(sizeof(struct route) == 4, "ABI");
 struct topic_keys {
 	__u64 start[2];
 	__u64 length[2];
-	__u64 word[MAX_TOPIC / 8][4]; /* per 8 bytes of topic: two keys per hash */
+	/* Per 8 bytes of topic, two keys per half of the hash. */
+	__u64 word[TOPIC_ROOM][4];
 };
-static_assert(sizeof(struct topic_keys) == 32 + MAX_TOPIC / 8 * 32, "ABI");
+static_assert(sizeof(struct topic_keys) == 32 + TOPIC_ROOM * 32, "ABI");
 
 /* ---- map `predictions`: client -> group ---------------------------------- */
 
@@ -175,43 +173,61 @@ enum flow_state {
 };
 
 enum flow_flags {
-	FLOW_BLIND = 1,	   /* packet boundaries unknown: not judged */
-	FLOW_REOPENED = 2, /* a half-open flow with this 5-tuple may exist */
-	FLOW_TAUGHT = 4,   /* it changed its client's prediction */
-	FLOW_KEPT = 8,	   /* mispredicted, left where it is */
+	FLOW_REOPENED = 1, /* a half-open flow with this 5-tuple may exist */
+	FLOW_TAUGHT = 2,   /* it changed its client's prediction */
+	FLOW_KEPT = 4,	   /* over resets_per_client: stays where it is for good */
 };
 
+/* Where the MQTT packets of a stream begin (bpf/mqtt.h). */
+struct stream {
+	__u64 kept;	   /* bytes of a cut header, the first in the lowest byte */
+	__u32 next_packet; /* sequence number at which the next MQTT packet starts */
+	__u8 kept_len;	   /* `kept` holds that many bytes from `next_packet` on */
+	__u8 blind;	   /* boundaries unknown: nothing is judged */
+	__u8 holes;	   /* segments refused since the stream was last in step */
+	__u8 pad;
+};
+static_assert(sizeof(struct stream) == 16, "ABI");
+
+/* 56 bytes: with the kernel's 48-byte head and the key, two cache lines. */
 struct flow {
 	__u64 seen_at_ns;
 	__u64 topic_hash; /* of the last judged topic; 0: none */
-	__u64 prior_hash; /* prediction before this flow taught */
+	struct stream stream;
 	__u32 isn;
-	__u32 end_seq;	   /* one past the last byte that the client sent */
-	__u32 next_packet; /* where the next MQTT packet starts */
-	__u32 generation;  /* of the routes that judged `topic_hash` */
-	__u32 real;	   /* index into `reals`; 0: to be picked */
+	__u32 end_seq;	  /* one past the last byte that the client sent */
+	__u32 generation; /* of the routes that judged `topic_hash` */
+	__u32 real;	  /* index into `reals`; 0: to be picked */
 	__u16 group;
-	__u16 prior_group;
-	__u8 state;	     /* enum flow_state */
-	__u8 flags;	     /* enum flow_flags */
-	__u8 holes;	     /* segments dropped before the present hole closed */
-	__u8 kept_len;	     /* header bytes in front of a cut */
-	__u8 kept[MAX_KEPT]; /* those bytes, from `next_packet` on */
+	__u16 prior_group; /* predicted before this flow taught */
+	__u8 state;	   /* enum flow_state */
+	__u8 flags;	   /* enum flow_flags */
 	__u16 pad;
 };
-static_assert(sizeof(struct flow) == 64, "ABI");
+static_assert(sizeof(struct flow) == 56, "ABI");
 
 /* ---- map `settings` (one entry) ------------------------------------------ */
 
 struct settings {
-	__u32 generation; /* of the routes in force */
-	__u32 resets_per_second;
+	__u32 generation;   /* of the routes in force */
+	__u32 prefix_reach; /* longest `prefix` of a route `prefix/#`, plus 1; 0: none */
+	__u32 resets_per_second;      /* in all */
 	__u32 resets_per_client;      /* in RESET_WINDOW_S */
 	__u32 connections_per_client; /* tracked ones */
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
-	__u32 pad;
+	__u16 all_group;	      /* of the route `#`; NO_GROUP: there is none */
+	__u16 pad;
 };
-static_assert(sizeof(struct settings) == 24, "ABI");
+static_assert(sizeof(struct settings) == 28, "ABI");
+
+/* ---- map `reset_budget` (one entry): the token bucket ---------------------- */
+
+struct reset_budget {
+	__u32 lock; /* struct bpf_spin_lock to the kernel */
+	__u32 tokens;
+	__u64 filled_at_ns;
+};
+static_assert(sizeof(struct reset_budget) == 16, "ABI");
 
 /* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
 
@@ -322,7 +338,6 @@ static_assert(sizeof(struct event) == 96, "ABI");
 
 /* X(NAME, "meaning"): the one list of counters and of what they mean. */
 #define REMORA_COUNTERS(X)                                                               \
-	X(FORWARDED, "packets handed to the forwarder for a real")                       \
 	X(OTHER_TRAFFIC, "packets that are not for a service, passed untouched")         \
 	X(SYN, "connection attempts, retransmissions included")                          \
 	X(SYN_PREDICTED, "of these, sent to the group predicted for the client")         \

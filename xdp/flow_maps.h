@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the mqtt stage knows: services, groups and routes (written by the
+ * daemon), predictions, guards and flows (written here). Sizes marked "limit"
+ * are set by the daemon before load.
+ */
+#pragma once
+
+#include "bpf/maps.h"
+#include "bpf/mqtt.h"
+#include "bpf/topic.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct service_key);
+	__type(value, struct service);
+} services SEC(".maps");
+
+/* Size: a limit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct group);
+} groups SEC(".maps");
+
+/* Size: twice the limit, for two generations. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct route_key);
+	__type(value, struct route);
+} routes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct topic_keys);
+} topic_keys SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+/* Size: a limit. The least recently used client makes room for a new one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct client_key);
+	__type(value, struct prediction);
+} predictions SEC(".maps");
+
+/* Size: follows the limit of clients. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct address);
+	__type(value, struct guard);
+} guards SEC(".maps");
+
+/* Size: a limit. A plain hash: nothing evicts a live flow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+/* Size: a limit. A flood of SYNs evicts only what never went further. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct half_open_key);
+	__type(value, struct flow);
+} half_open SEC(".maps");
+
+/* struct reset_budget of bpf/abi.h, with the kernel's name for its lock. */
+struct locked_budget {
+	struct bpf_spin_lock lock;
+	__u32 tokens;
+	__u64 filled_at_ns;
+};
+static_assert(sizeof(struct locked_budget) == sizeof(struct reset_budget), "ABI");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct locked_budget);
+} reset_budget SEC(".maps");
+
+/* The walk over the MQTT packets of one segment: all that is not a pointer. */
+struct walking {
+	struct flow_key key;
+	struct stream stream; /* a copy: a refused segment must leave no trace */
+	struct found found;
+	__u32 seq;
+	__u32 payload_offset; /* in the frame */
+	__u32 payload_len;
+	__u32 offset; /* of the next packet in the payload */
+	__u16 default_group;
+	__u16 to_group; /* of the mispredicted topic */
+	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
+};
+
+/* The walk over the level separators of one topic, from the last to the first. */
+struct matching {
+	__u64 slashes; /* of the present word, not yet looked at */
+	__u32 word;    /* the present word; counts down */
+	__u32 group;   /* the result; NO_GROUP so far */
+};
+
+/* What is too large for the stack. */
+struct scratch {
+	struct event event;
+	__u64 topic[TOPIC_ROOM];      /* right behind the record that reports it */
+	__u64 running[TOPIC_ROOM][2]; /* the hash's sums in front of each word */
+	__u64 slashes[TOPIC_ROOM];    /* 0x80 where a word holds a separator */
+	struct walking walking;
+	struct matching matching;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct settings *the_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+static __always_inline struct scratch *own_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+static __always_inline const struct topic_keys *the_keys(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&topic_keys, &zero);
+}
+
+static __always_inline struct group *find_group(__u32 number)
+{
+	struct group *group = bpf_map_lookup_elem(&groups, &number);
+
+	return group && group->in_use ? group : 0;
+}

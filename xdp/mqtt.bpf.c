@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The mqtt stage: sends every TCP connection to a service to the group of its
+ * topic, before the topic is visible.
+ *
+ * The flow decides, not the packet: a SYN goes to the group predicted for its
+ * client, every later segment to the real on which its connection was opened.
+ * PUBLISHes of tracked connections are judged against that group (judge.h).
+ */
+#include "xdp/answer.h"
+#include "xdp/chain.h"
+#include "xdp/judge.h"
+#include "xdp/katran_maps.h"
+
+/* A packet to a service and what is known of its connection. */
+struct steering {
+	struct xdp_md *ctx;
+	const struct service *service;
+	const struct settings *set;
+	struct packet pkt;
+	struct flow_key key;
+	__u64 now_ns;
+};
+
+static __always_inline int drop(__u32 reason)
+{
+	count(reason);
+	return XDP_DROP;
+}
+
+static __always_inline int pass_on(struct xdp_md *ctx)
+{
+	count(COUNT_OTHER_TRAFFIC);
+	bpf_tail_call(ctx, &root_array, SLOT_FORWARDER);
+	return XDP_PASS;
+}
+
+static __always_inline __u32 tcp_ports(const struct tcphdr *tcp)
+{
+	return *(const __u32 *)tcp;
+}
+
+static __always_inline int forward_to(struct steering *s, __u32 group_number, __u32 real)
+{
+	const struct group *group = find_group(group_number);
+	struct handoff *handoff = own_handoff();
+
+	if (!handoff || !group)
+		return drop(COUNT_NO_REAL);
+	if (!real)
+		real = pick_real(group->vip_num, s->pkt.ip->saddr, tcp_ports(s->pkt.tcp));
+	if (!real)
+		return drop(COUNT_NO_REAL);
+
+	handoff->real = real;
+	handoff->vip_num = group->vip_num;
+	bpf_tail_call(s->ctx, &root_array, SLOT_FORWARDER);
+	handoff->real = 0;
+	return drop(COUNT_NO_FORWARDER);
+}
+
+/* The group predicted for the client, NO_GROUP if none is. */
+static __always_inline __u32 predicted_group(const struct steering *s)
+{
+	struct client_key key = client_of(&s->key);
+	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
+
+	return known && find_group(known->group) ? known->group : NO_GROUP;
+}
+
+static __always_inline struct flow *find_half_open(const struct steering *s, __u32 isn)
+{
+	struct half_open_key key = { s->key, isn };
+
+	return bpf_map_lookup_elem(&half_open, &key);
+}
+
+static __noinline void keep_half_open(const struct steering *s, __u32 group, __u32 real)
+{
+	struct half_open_key key = { s->key, s->pkt.seq };
+	struct flow fresh = {};
+	struct flow *old = bpf_map_lookup_elem(&flows, &key.flow);
+
+	if (old)
+		old->flags |= FLOW_REOPENED;
+	fresh.seen_at_ns = s->now_ns;
+	fresh.isn = key.isn;
+	fresh.end_seq = key.isn + 1;
+	fresh.group = group;
+	fresh.real = real;
+	fresh.prior_group = NO_GROUP;
+	fresh.state = FLOW_HALF_OPEN;
+	stream_begin(&fresh.stream, key.isn + 1);
+	/* Data in the SYN (TCP Fast Open, RFC 7413) is not judged. */
+	fresh.stream.blind = s->pkt.payload_len > 0;
+	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
+}
+
+/* A retransmitted SYN keeps its group. A SYN with another initial sequence
+ * number opens a flow of its own and touches nothing of an old one.
+ */
+static __always_inline int open_flow(struct steering *s)
+{
+	const struct flow *known = find_half_open(s, s->pkt.seq);
+	const struct group *target;
+	__u32 group, real;
+
+	count(COUNT_SYN);
+	if (known)
+		return forward_to(s, known->group, known->real);
+
+	group = predicted_group(s);
+	count(group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
+	if (group == NO_GROUP)
+		group = s->service->default_group;
+	target = find_group(group);
+	real = target ? pick_real(target->vip_num, s->pkt.ip->saddr,
+				  tcp_ports(s->pkt.tcp))
+		      : 0;
+	keep_half_open(s, group, real);
+	return forward_to(s, group, real);
+}
+
+/* A connection without a flow (table full, evicted, or moved here from another
+ * LB): predicted, never judged.
+ */
+static __always_inline int forward_untracked(struct steering *s)
+{
+	__u32 group = predicted_group(s);
+
+	count(COUNT_NO_FLOW);
+	return forward_to(s, group == NO_GROUP ? s->service->default_group : group, 0);
+}
+
+/* The flow of a segment: the established one, unless the segment follows a newer
+ * SYN of the same 5-tuple. Its ACK and the beginning of its CONNECT carry the
+ * sequence number behind the SYN's.
+ */
+static __always_inline struct flow *find_flow(const struct steering *s)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &s->key), *newer;
+
+	if (flow && !(flow->flags & FLOW_REOPENED))
+		return flow;
+	newer = find_half_open(s, s->pkt.seq - 1);
+	return newer ? newer : flow;
+}
+
+static __always_inline int starts_with_connect(const struct steering *s)
+{
+	__u8 first = 0;
+
+	return bpf_xdp_load_bytes(s->ctx, s->pkt.payload_offset, &first, 1) == 0 &&
+	       first == MQTT_CONNECT << 4;
+}
+
+/* The guard of the client, made if need be. */
+static __always_inline struct guard *guard_of(const struct steering *s)
+{
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
+
+	if (!guard) {
+		struct guard fresh = {};
+
+		bpf_map_update_elem(&guards, &s->key.client, &fresh, BPF_NOEXIST);
+		guard = bpf_map_lookup_elem(&guards, &s->key.client);
+	}
+	return guard;
+}
+
+/* The first payload of a half-open flow: from here on it is tracked, in the
+ * table that nothing evicts. Returns its entry there, or 0 when there is none.
+ */
+static __noinline struct flow *establish(struct steering *s, struct flow *opened)
+{
+	struct half_open_key half_key = { s->key, s->pkt.seq - 1 };
+	struct flow fresh = *opened, *old;
+	struct guard *guard = guard_of(s);
+	int replaces;
+
+	old = bpf_map_lookup_elem(&flows, &s->key);
+	if (!starts_with_connect(s)) {
+		if (old)
+			return 0;
+		fresh.stream.blind = 1;
+	}
+	replaces = old && old->state == FLOW_ESTABLISHED;
+	if (guard && !replaces && guard->connections >= s->set->connections_per_client) {
+		count(COUNT_CLIENT_CONNECTIONS);
+		return 0;
+	}
+	fresh.state = FLOW_ESTABLISHED;
+	fresh.seen_at_ns = s->now_ns;
+	if (bpf_map_update_elem(&flows, &s->key, &fresh, BPF_ANY)) {
+		count(COUNT_FLOW_TABLE_FULL);
+		return 0;
+	}
+	bpf_map_delete_elem(&half_open, &half_key);
+	if (guard && !replaces)
+		__sync_fetch_and_add(&guard->connections, 1);
+	count(COUNT_ESTABLISHED);
+	return bpf_map_lookup_elem(&flows, &s->key);
+}
+
+static __always_inline void leave_established(const struct flow_key *key,
+					      struct flow *flow, __u8 state)
+{
+	struct guard *guard;
+
+	if (flow->state == FLOW_ESTABLISHED) {
+		guard = bpf_map_lookup_elem(&guards, &key->client);
+		if (guard && guard->connections)
+			__sync_fetch_and_add(&guard->connections, -1);
+	}
+	flow->state = state;
+}
+
+/* The client says that it never opened this connection: whoever did spoke in its
+ * name, so what the flow taught is taken back.
+ */
+static __noinline void disown(const struct flow_key *flow_key, struct flow *flow)
+{
+	struct client_key key = client_of(flow_key);
+	struct prediction *known;
+
+	flow->stream.blind = 1;
+	if (!(flow->flags & FLOW_TAUGHT))
+		return;
+	flow->flags &= ~FLOW_TAUGHT;
+	known = bpf_map_lookup_elem(&predictions, &key);
+	if (!known)
+		return;
+	count(COUNT_UNLEARNED);
+	known->topic_hash = 0;
+	known->group = flow->prior_group;
+}
+
+/* A RST counts only at exactly the next sequence number, or right behind the
+ * SYN, where a client answers a SYN-ACK that it did not ask for.
+ */
+static __always_inline void take_rst(const struct steering *s, struct flow *flow)
+{
+	if (s->pkt.seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
+		disown(&s->key, flow);
+	else if (s->pkt.seq != flow->end_seq)
+		return;
+	if (flow->state != FLOW_ESTABLISHED && flow->state != FLOW_HALF_OPEN)
+		return;
+	count(COUNT_CLOSED);
+	leave_established(&s->key, flow, FLOW_CLOSING);
+}
+
+/* Condemned: a RST of its own for every packet. */
+static __always_inline int refuse(struct steering *s, const struct flow *flow)
+{
+	if (flow->state == FLOW_DROPPED || s->pkt.tcp->rst || !s->pkt.tcp->ack)
+		return drop(COUNT_CONDEMNED_DROP);
+	count(COUNT_CONDEMNED_RST);
+	return answer_with_rst(s->ctx, &s->pkt);
+}
+
+/* A mispredicted segment goes up to the TC probe, marked. */
+static __noinline int pass_up(struct xdp_md *ctx, const struct flow *flow,
+			      const struct walking *at)
+{
+	struct mark *mark;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
+		return -1;
+	mark = (void *)(long)ctx->data_meta;
+	if ((void *)(mark + 1) > (void *)(long)ctx->data)
+		return -1;
+	__builtin_memset(mark, 0, sizeof(*mark));
+	mark->magic = MARK_MAGIC;
+	mark->seq = at->seq;
+	mark->real = flow->real;
+	mark->from_group = flow->group;
+	mark->to_group = at->to_group;
+	mark->service = at->key.service;
+	mark->topic_offset = at->found.topic_offset;
+	mark->topic_len = at->found.topic_len;
+	mark->action = at->action;
+	mark->flags = EVENT_SEGMENT;
+	if (at->found.packet_offset < 0)
+		mark->flags |= EVENT_BEGAN_EARLIER;
+	else
+		mark->publish_offset = at->found.packet_offset;
+	return XDP_PASS;
+}
+
+/* The driver has no metadata: the topic is reported and the client reset here;
+ * what stood in front of the PUBLISH is lost.
+ */
+static __noinline int mend_without_probe(const struct walk *w)
+{
+	const struct walking *at = &w->scratch->walking;
+	void *data = (void *)(long)w->ctx->data;
+	struct packet pkt;
+
+	count(COUNT_NO_METADATA);
+	report(w, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
+	       at->to_group, at->found.topic_len);
+	if (at->action != ACTION_RESET ||
+	    parse_tcp4(data, (void *)(long)w->ctx->data_end, &pkt) != PARSE_TCP)
+		return XDP_DROP;
+	return answer_with_rst(w->ctx, &pkt);
+}
+
+/* Finds the way back into a stream whose packet boundaries were lost: a segment
+ * that begins with a PUBLISH of the topic that the flow published before. Payload
+ * bytes do not look like that by chance: 64 bits of a secret hash must agree.
+ */
+static __always_inline int back_in_step(struct walk *w)
+{
+	struct walking *at = &w->scratch->walking;
+	__u64 window = 0;
+
+	count(COUNT_BLIND);
+	if (!w->flow->topic_hash || at->payload_len < MQTT_WINDOW)
+		return 0;
+	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset, &window, MQTT_WINDOW))
+		return 0;
+	stream_begin(&at->stream, at->seq);
+	if (walk_step(&at->stream, at->seq, 0, at->payload_len, window, MQTT_WINDOW,
+		      &at->found) != FOUND_PUBLISH ||
+	    load_topic(w) != w->flow->topic_hash)
+		return 0;
+	count(COUNT_RESYNCED);
+	stream_begin(&at->stream, at->seq);
+	return 1;
+}
+
+/* A segment in front of which bytes are missing is refused, so that the client
+ * sends it again in order; not for ever.
+ */
+static __always_inline int refuse_hole(struct stream *stream)
+{
+	if (stream->blind)
+		return 0;
+	if (stream->holes >= MAX_HOLES) {
+		stream->blind = 1;
+		return 0;
+	}
+	stream->holes++;
+	count(COUNT_HOLE);
+	return 1;
+}
+
+/* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
+ * segment ends here, -1 when it is to be forwarded.
+ */
+static __noinline int inspect(const struct steering *s, struct flow *flow)
+{
+	struct walk w = { s->ctx, flow, s->set, own_scratch(), s->now_ns };
+	struct walking *at;
+	int verdict;
+
+	if (!w.scratch)
+		return XDP_ABORTED;
+	at = &w.scratch->walking;
+	at->key = s->key;
+	at->stream = flow->stream;
+	at->seq = s->pkt.seq;
+	at->payload_offset = s->pkt.payload_offset;
+	at->payload_len = s->pkt.payload_len;
+	at->offset = 0;
+	at->default_group = s->service->default_group;
+	at->action = 0;
+
+	if (flow->stream.blind) {
+		if (!back_in_step(&w))
+			return -1;
+	} else {
+		switch (walk_begin(&flow->stream, s->pkt.seq, s->pkt.payload_len,
+				   &at->offset)) {
+		case WALK_NOTHING:
+			return -1;
+		case WALK_HOLE:
+			return refuse_hole(&flow->stream) ? XDP_DROP : -1;
+		case WALK_HERE:
+			break;
+		}
+	}
+
+	at->stream.holes = 0;
+	bpf_loop(s->pkt.payload_len, walk_packet, &w, 0);
+	if (!at->action) {
+		flow->stream = at->stream;
+		return -1;
+	}
+	leave_established(&at->key, flow,
+			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
+	verdict = pass_up(s->ctx, flow, at);
+	return verdict >= 0 ? verdict : mend_without_probe(&w);
+}
+
+/* A segment of a tracked connection. */
+static __always_inline int forward_on_flow(struct steering *s, struct flow *flow)
+{
+	__u32 group = flow->group, real = flow->real;
+	__u32 end = s->pkt.seq + s->pkt.payload_len + s->pkt.tcp->fin;
+	int verdict;
+
+	if (s->pkt.tcp->rst)
+		take_rst(s, flow);
+	if (flow->state >= FLOW_CONDEMNED)
+		return refuse(s, flow);
+
+	/* Nothing within a client's reach: not for the flow's books. */
+	if (s->pkt.seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
+		return forward_to(s, group, real);
+
+	if (flow->seen_at_ns != s->now_ns)
+		flow->seen_at_ns = s->now_ns;
+	if (s->pkt.payload_len && flow->state != FLOW_HALF_OPEN) {
+		verdict = inspect(s, flow);
+		if (verdict >= 0)
+			return verdict;
+	}
+	if (s->pkt.tcp->fin) {
+		if (s->pkt.seq != flow->end_seq &&
+		    (__s32)(s->pkt.seq - flow->end_seq) > 0 && refuse_hole(&flow->stream))
+			return XDP_DROP;
+		if (flow->state == FLOW_ESTABLISHED) {
+			count(COUNT_CLOSED);
+			leave_established(&s->key, flow, FLOW_CLOSING);
+		}
+	}
+	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
+		flow->end_seq = end;
+	return forward_to(s, group, real);
+}
+
+static __always_inline const struct service *find_service(const struct packet *pkt)
+{
+	struct service_key key = { mapped_address(pkt->ip->daddr), pkt->tcp->dest, 0 };
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+SEC("xdp")
+int xdp_mqtt(struct xdp_md *ctx)
+{
+	struct steering s = { .ctx = ctx };
+	enum parse_result parsed;
+	struct flow *flow;
+
+	parsed = parse_tcp4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &s.pkt);
+	if (parsed == PARSE_OTHER)
+		return pass_on(ctx);
+	s.service = find_service(&s.pkt);
+	if (!s.service)
+		return pass_on(ctx);
+	if (parsed != PARSE_TCP)
+		return drop(parsed == PARSE_OPTIONS    ? COUNT_IP_OPTIONS
+			    : parsed == PARSE_FRAGMENT ? COUNT_FRAGMENT
+						       : COUNT_TRUNCATED);
+	s.set = the_settings();
+	if (!s.set)
+		return XDP_ABORTED;
+	if (s.pkt.ip_len + OUTER_HEADER > s.set->link_mtu) {
+		count(COUNT_TOO_BIG);
+		return answer_too_big(ctx, s.set->link_mtu - OUTER_HEADER);
+	}
+
+	s.key.client = mapped_address(s.pkt.ip->saddr);
+	s.key.port = s.pkt.tcp->source;
+	s.key.service = s.service->number;
+	s.now_ns = bpf_ktime_get_coarse_ns();
+	if (s.pkt.tcp->syn && !s.pkt.tcp->ack)
+		return open_flow(&s);
+
+	flow = find_flow(&s);
+	if (flow && flow->state == FLOW_HALF_OPEN && s.pkt.payload_len)
+		flow = establish(&s, flow);
+	if (!flow)
+		return forward_untracked(&s);
+	return forward_on_flow(&s, flow);
+}
+
+char LICENSE[] SEC("license") = "GPL";
