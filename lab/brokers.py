@@ -32,16 +32,8 @@ def write_config(path):
 
 
 def start(layout, node, config, log):
-    """Starts the broker of `node`; wait_until_listening() says when it serves."""
-    with open(log, "ab") as output:
-        return namespaces.spawn(
-            layout.namespace(node),
-            [MOSQUITTO, "-c", config],
-            outlives_us=True,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    """Starts the broker of `node` and returns its process id; see wait_until_listening()."""
+    return namespaces.spawn_service(layout.namespace(node), [MOSQUITTO, "-c", config], log)
 
 
 def wait_until_listening(layout, node, patience_s=10.0):

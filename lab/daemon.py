@@ -34,22 +34,12 @@ class Daemon:
     def start(self, patience_s=20.0):
         """Starts the daemon and returns once its control socket answers."""
         os.makedirs(self.runtime_dir, exist_ok=True)
-        with open(self.log, "ab") as output:
-            child = namespaces.spawn(
-                self._layout.namespace(topology.LB),
-                self._argv(),
-                outlives_us=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self._state.record(REMORAD, child.pid)
+        lb = self._layout.namespace(topology.LB)
+        self._state.record(REMORAD, namespaces.spawn_service(lb, self._argv(), self.log))
         deadline = time.monotonic() + patience_s
         while self.status() is None:
-            if child.poll() is not None:
-                raise RuntimeError(
-                    f"remorad ended with exit code {child.returncode}: {self.last_words()}"
-                )
+            if self.process() is None:
+                raise RuntimeError(f"remorad has ended: {self.last_words()}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"remorad does not answer: {self.last_words()}")
             time.sleep(0.02)

@@ -25,6 +25,8 @@ GROUP_OF = {TEMPERATURE: "temperature", HUMIDITY: "humidity", OTHER: "default"}
 KEEPALIVE_S = {"reset": 60, "keep": 60, "drop": 5}
 SECONDS_PER_PHASE = {"reset": 20, "keep": 20, "drop": 30}
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Demo:
     """Plays the phases and keeps what was observed."""
@@ -215,6 +217,9 @@ def run(arguments):
             print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
         raise
     finally:
+        # A second Ctrl-C must not leave half a lab behind.
+        for number in _INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
         for problem in lab.down():
             print(f"demo: {problem}", file=sys.stderr)
 
@@ -223,8 +228,8 @@ def main(argv):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    for number in _INTERRUPTS:
+        signal.signal(number, interrupted)
     arguments = parse(argv)
     try:
         require_root()

@@ -76,7 +76,7 @@ class Lab:
         A lab that `is_ours` belongs to this process: see clear_abandoned().
         """
         layout = topology.Topology(self.name, clients, broker_count)
-        with only_one(self.name):
+        with only_one():
             self.state = State(self.name)
             if self.state.exists():
                 raise LabError("this lab is up already: `scripts/lab down` first")
@@ -129,7 +129,7 @@ class Lab:
         brokers.write_config(broker_config)
         for node in self.layout.broker_nodes:
             log = self.state.file(f"{node}.log")
-            self.state.record(node, brokers.start(self.layout, node, broker_config, log).pid)
+            self.state.record(node, brokers.start(self.layout, node, broker_config, log))
 
     def _strip_outer_headers(self):
         if brokers.kernel_has_ipip():
@@ -161,7 +161,7 @@ class Lab:
 
         Returns one line for each thing that could not be removed.
         """
-        with only_one(self.name):
+        with only_one():
             self.state = State(self.name)
             if not self.state.exists():
                 return []

@@ -42,7 +42,7 @@ def enter(namespace):
 
 @contextlib.contextmanager
 def inside(namespace):
-    """Moves the calling thread into `namespace` and back. Sockets that are made there stay there."""
+    """Moves the calling thread into `namespace` and back. Sockets made there stay there."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         enter(namespace)
@@ -54,17 +54,34 @@ def inside(namespace):
         os.close(home)
 
 
-def spawn(namespace, argv, *, outlives_us=False, **options):
+def spawn(namespace, argv, **options):
     """Starts `argv` inside `namespace` and returns its Popen.
 
-    Unless it `outlives_us`, the kernel kills it when the thread that started it ends: a demo
-    that is killed leaves nobody publishing.
+    The kernel kills it when the thread that started it ends: a demo that is killed leaves
+    nobody publishing.
     """
-    if not outlives_us:
-        argv = ["setpriv", "--pdeathsig", "KILL", *argv]
     # A child begins in the namespace of the thread that starts it.
     with inside(namespace):
-        return subprocess.Popen(argv, start_new_session=True, **options)
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *argv], start_new_session=True, **options
+        )
+
+
+def spawn_service(namespace, argv, log):
+    """Starts `argv` inside `namespace` to outlive this process; returns its process id.
+
+    What it writes is added to the file `log`.
+    """
+    to_log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with inside(namespace):
+        return os.posix_spawn(
+            argv[0], argv, os.environ, setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, to_log, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
 
 
 def run(namespace, argv, **options):

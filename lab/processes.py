@@ -82,7 +82,7 @@ def _wait_for_ends(pidfds, wait_s):
 
 
 def _reap(pidfd):
-    """Takes the exit status when the process was a child of ours, so that it does not stay a zombie."""
+    """Takes the exit status of a process that was our child: it would stay a zombie."""
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:

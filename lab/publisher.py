@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A publisher on paho: publishes what it reads, one "TOPIC PAYLOAD" a line, and reconnects by itself.
+"""A publisher on paho: publishes what it reads, one "TOPIC PAYLOAD" a line; reconnects by itself.
 
 Run as a program: publisher.py HOST PORT CLIENT_ID [--qos N] [--keepalive S]. It reads nothing until
 it is connected for the first time, and ends its session at the end of its input. What is published

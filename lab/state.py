@@ -65,9 +65,12 @@ class State:
 
 
 @contextlib.contextmanager
-def only_one(name):
-    """Keeps two commands from changing the same lab at once. Waits for the other."""
+def only_one():
+    """Keeps two commands from changing labs at once. Waits for the other."""
     os.makedirs(STATE_ROOT, exist_ok=True)
-    with open(os.path.join(STATE_ROOT, f"{name or 'default'}.lock"), "w", encoding="utf-8") as lock:
+    lock = os.open(STATE_ROOT, os.O_RDONLY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

@@ -37,7 +37,7 @@ class Publish:
     number: int | None
 
 
-class _Stream:
+class Stream:
     """One direction of a TCP connection: hands on each byte once, in order."""
 
     def __init__(self, next_seq):
@@ -95,8 +95,8 @@ class Connection:
     strays: int = 0  # its segments at other brokers
 
     def __post_init__(self):
-        self.sent = _Stream((self.isn + 1) & 0xFFFFFFFF)
-        self.at_broker = _Stream((self.isn + 1) & 0xFFFFFFFF)
+        self.sent = Stream((self.isn + 1) & 0xFFFFFFFF)
+        self.at_broker = Stream((self.isn + 1) & 0xFFFFFFFF)
         self.received = None
 
 
@@ -217,7 +217,7 @@ class Witness:
                 known.reset_at = at
             return
         if segment.flags & _SYN:
-            known.received = known.received or _Stream((segment.seq + 1) & 0xFFFFFFFF)
+            known.received = known.received or Stream((segment.seq + 1) & 0xFFFFFFFF)
         elif known.received:
             for first, _ in known.received.feed(segment.seq, segment.payload):
                 if first >> 4 == mqtt.CONNACK and known.connack_at is None:
@@ -297,7 +297,7 @@ class _Segment:
 
 
 def _parse(packet):
-    """The TCP segment in an IPv4 packet, also in one that is wrapped in IPIP; None: no such thing."""
+    """The TCP segment in an IPv4 packet, also one that is wrapped in IPIP; None: there is none."""
     for _ in range(2):
         if len(packet) < 20:
             return None

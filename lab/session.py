@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An MQTT client on a bare socket, for what no library lets one do: two PUBLISHes in one segment,
+a reconnect at once, a look at exactly when the connection was reset."""
+
+import select
+import socket
+import time
+
+from lab import mqtt, namespaces, topology
+
+
+class Session:
+    """One connection to the service from a client's namespace, CONNECT already acknowledged."""
+
+    def __init__(self, lab, node, client_id=None, *, source=None, patience_s=10.0, **connect):
+        with namespaces.inside(lab.namespace(node)):
+            self.socket = socket.socket()
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.settimeout(patience_s)
+            if source:
+                self.socket.bind((source, 0))
+            self._walker = mqtt.Walker()
+            self._packets = []
+            self.socket.connect((topology.SERVICE_ADDRESS, topology.MQTT_PORT))
+            self.socket.sendall(mqtt.connect(client_id or node, **connect))
+            self.read(mqtt.CONNACK)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, *packets):
+        """All of `packets` in one segment, as far as they fit."""
+        self.socket.sendall(b"".join(packets))
+
+    def publish(self, topic, payload, **options):
+        self.send(mqtt.publish(topic, payload, **options))
+
+    def read(self, kind):
+        """Waits for the next packet of `kind` and returns its body. Others are passed over."""
+        while True:
+            for index, (first, body) in enumerate(self._packets):
+                if first >> 4 == kind:
+                    del self._packets[: index + 1]
+                    return body
+            self._packets.clear()
+            data = self.socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("the broker has closed the connection")
+            self._packets += self._walker.feed(data)
+
+    def read_available(self):
+        """The packets that are here already, as (first byte, body)."""
+        while select.select([self.socket], [], [], 0)[0]:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("the broker has closed the connection")
+            self._packets += self._walker.feed(data)
+        packets, self._packets = self._packets, []
+        return packets
+
+    def wait_for_reset(self, patience_s=10.0):
+        """Whether the connection was reset (and not closed) within `patience_s` seconds."""
+        deadline = time.monotonic() + patience_s
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                if not self.socket.recv(1 << 16):
+                    return False
+            except ConnectionResetError:
+                return True
+            except TimeoutError:
+                return False
+        return False
+
+    def disconnect(self):
+        """A proper end: DISCONNECT, then wait until the broker closes."""
+        self.send(mqtt.disconnect())
+        try:
+            while self.socket.recv(1 << 16):
+                pass
+        finally:
+            self.close()

@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Full segments: with the outer header they exceed the MTU, of which the prototype lost 97 %."""
+
+import time
+
+from support import Journey, MosquittoPub, Paho, main, mqtt
+
+TOPIC = "measurements/temperature"
+SIZE = 1000
+
+
+class Flood(Journey):
+    clients = 10
+
+    def test_ten_known_clients_with_a_hundred_messages_a_second_lose_nothing(self):
+        messages = 2000
+        nodes = self.lab.layout.client_nodes
+        for node in nodes:
+            self.teach(node, TOPIC)
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            publishers = [
+                Paho(self.lab, node) if index % 2 else MosquittoPub(self.lab, node, TOPIC)
+                for index, node in enumerate(nodes)
+            ]
+            for publisher in publishers:
+                self.addCleanup(publisher.kill)
+            start = time.monotonic()
+            for number in range(1, messages + 1):
+                for publisher in publishers:
+                    publisher.publish(TOPIC, mqtt.message(publisher.node, "1", number, SIZE))
+                time.sleep(max(0.0, start + number * 0.01 - time.monotonic()))
+            for publisher in publishers:
+                publisher.close()
+            for node in nodes:
+                self.expect_delivered(node, range(1, messages + 1))
+
+    def test_ten_thousand_messages_in_one_go(self):
+        messages = 10_000
+        self.teach("client0", TOPIC)
+        with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
+            for number in range(1, messages + 1):
+                publisher.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
+            publisher.close()
+        self.expect_delivered("client0", range(1, messages + 1), patience_s=30)
+        self.assertGreater(self.counters()["TOO_BIG"], 0)
+
+
+if __name__ == "__main__":
+    main()

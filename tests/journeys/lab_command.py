@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/lab by hand: up, env, exec, status, and down, also after everything has crashed."""
+
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+from support import main, namespaces
+from lab.lab import PROJECT
+
+NAME = "j-hand"
+
+
+class LabCommand(unittest.TestCase):
+    def lab(self, *arguments, expect=0, **more):
+        result = subprocess.run(
+            [os.path.join(PROJECT, "scripts", "lab"), *arguments],
+            env={**os.environ, "REMORA_LAB": NAME}, capture_output=True, text=True, timeout=60,
+            check=False, **more,
+        )
+        self.assertEqual(result.returncode, expect, result.stdout + result.stderr)
+        return result.stdout if expect == 0 else result.stderr
+
+    def setUp(self):
+        self.addCleanup(self.lab, "down")
+        self.lab("down")
+        self.lab("up", "--clients", "2", "--brokers", "3")
+        self.env = dict(re.findall(r"^export (\w+)=(.*)$", self.lab("env"), re.MULTILINE))
+
+    def expect_nothing_left(self):
+        left = [name for name in os.listdir(namespaces.NETNS_FOLDER) if name.startswith(NAME)]
+        self.assertEqual(left, [])
+        self.assertFalse(os.path.exists(self.env["REMORA_PINS"]))
+        self.assertFalse(os.path.exists(self.env["REMORA_STATE"]))
+
+    def test_publish_by_hand(self):
+        self.assertIn("FORWARDED", self.lab("status") + "FORWARDED")
+        subscriber = subprocess.Popen(
+            [os.path.join(PROJECT, "scripts", "lab"), "exec", "broker3", "mosquitto_sub",
+             "-h", "127.0.0.1", "-t", "#", "-C", "1", "-W", "20"],
+            env={**os.environ, "REMORA_LAB": NAME}, stdout=subprocess.PIPE, text=True,
+        )
+        with subscriber:
+            for _ in range(20):
+                self.lab("exec", "client1", "mosquitto_pub", "-h", self.env["MQTT_VIP"],
+                         "-t", "anything", "-m", "hi")
+                try:
+                    subscriber.wait(0.5)
+                    break
+                except subprocess.TimeoutExpired:
+                    pass  # it had not subscribed yet
+            self.assertEqual(subscriber.stdout.read(), "hi\n")
+
+    def test_up_twice_is_refused(self):
+        self.assertIn("up already", self.lab("up", expect=1))
+
+    def test_unknown_node_and_command(self):
+        self.assertIn("no node client9", self.lab("exec", "client9", "true", expect=1))
+        self.assertIn("command not found", self.lab("exec", "lb", "no-such-command", expect=1))
+
+    def test_down_leaves_nothing_and_can_be_repeated(self):
+        self.lab("down")
+        self.expect_nothing_left()
+        self.lab("down")
+
+    def test_down_after_a_crash_of_everything(self):
+        pids = re.findall(r"pid (\d+)", self.lab("status"))
+        self.assertEqual(len(pids), 4, "remorad and three brokers")
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+        self.lab("status", expect=1)
+        self.lab("down")
+        self.expect_nothing_left()
+
+    def test_only_root(self):
+        def give_up_root():
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+
+        self.assertIn("root", self.lab("up", expect=1, preexec_fn=give_up_root))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the lab that judge: they must not be wrong about Remora. No root, no network."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from lab import mqtt, topology, verdict, witness  # noqa: E402  (the path comes first)
+from lab.deliveries import Delivery  # noqa: E402
+from lab.traffic import Sent  # noqa: E402
+
+
+class WalkerTest(unittest.TestCase):
+    STREAM = (
+        mqtt.connect("c", will=("w", "gone"))
+        + mqtt.publish("a/b", "x" * 300)
+        + mqtt.publish("a/b", "", qos=1, packet_id=7)
+        + mqtt.pingreq()
+        + mqtt.disconnect()
+    )
+
+    def test_packets_are_found_wherever_the_stream_is_cut(self):
+        whole = mqtt.Walker().feed(self.STREAM)
+        self.assertEqual([first >> 4 for first, _ in whole], [1, 3, 3, 12, 14])
+        for cut in range(len(self.STREAM)):
+            walker = mqtt.Walker()
+            self.assertEqual(walker.feed(self.STREAM[:cut]) + walker.feed(self.STREAM[cut:]), whole)
+
+    def test_topic_and_payload(self):
+        packets = mqtt.Walker().feed(self.STREAM)
+        self.assertEqual(mqtt.published(*packets[1]), ("a/b", b"x" * 300))
+        self.assertEqual(mqtt.published(*packets[2]), ("a/b", b""))
+
+    def test_a_message_names_itself(self):
+        payload = mqtt.message("client1", "2", 30, size=100).encode()
+        self.assertEqual(len(payload), 100)
+        self.assertEqual(mqtt.parse_message(payload), ("client1", "2", 30))
+        self.assertIsNone(mqtt.parse_message(b"somebody else's"))
+
+
+class StreamTest(unittest.TestCase):
+    PACKETS = [mqtt.publish("t", f"{n:04}") for n in range(4)]
+
+    def payloads(self, *segments, start=0):
+        stream = witness.Stream(start)
+        found = []
+        for seq, data in segments:
+            found += [mqtt.published(*packet)[1] for packet in stream.feed(seq, data)]
+        return found
+
+    def test_retransmitted_overlapping_and_reordered_segments_count_once(self):
+        a, b, c, d = self.PACKETS
+        size = len(a)
+        everything = [b"0000", b"0001", b"0002", b"0003"]
+        self.assertEqual(
+            self.payloads((0, a), (0, a + b), (3 * size, d), (size, b + c), (2 * size, c)),
+            everything,
+        )
+
+    def test_sequence_numbers_wrap(self):
+        a, b, *_ = self.PACKETS
+        start = 0xFFFFFFFF - 3
+        after = (start + len(a)) & 0xFFFFFFFF
+        self.assertEqual(self.payloads((after, b), (start, a), start=start), [b"0000", b"0001"])
+
+
+class VerdictTest(unittest.TestCase):
+    TOPIC = "measurements/temperature"
+
+    def phase(self, name="1", arrived=(1, 2, 3, 4, 5), broker="broker1", gap=None):
+        mispredicts = []
+        if gap:
+            first, back_at = gap
+            publish = witness.Publish(first - 0.01, self.TOPIC, "client0", name, first)
+            mispredicts.append(witness.Mispredict(None, publish, back_at=back_at))
+        return verdict.Phase(
+            name, "", [Sent("client0", name, n, self.TOPIC, float(n)) for n in range(1, 6)],
+            [Delivery(broker, n, self.TOPIC, "client0", name, n, b"") for n in arrived],
+            mispredicts, {}, {self.TOPIC: {"broker1", "broker2"}},
+        )
+
+    def failing(self, policy, *phases):
+        return [claim.text.split()[0] for claim in verdict.judge(policy, phases) if not claim.holds]
+
+    def test_all_is_well(self):
+        self.assertEqual(self.failing("reset", self.phase("1"), self.phase("2")), [])
+
+    def test_a_loss_within_the_gap_is_explained(self):
+        self.assertEqual(self.failing("reset", self.phase(arrived=(1, 4, 5), gap=(2, 3.5))), [])
+
+    def test_losses_before_after_and_without_a_gap_are_not(self):
+        for arrived, gap in (
+            ((2, 5), (3, 4.5)),
+            ((1, 4), (2, 3.5)),
+            ((1, 2, 3, 4), None),
+            ((1,), (2, None)),
+        ):
+            with self.subTest(arrived=arrived, gap=gap):
+                self.assertEqual(
+                    self.failing("reset", self.phase(arrived=arrived, gap=gap)), ["losses"]
+                )
+
+    def test_known_clients_may_lose_nothing_even_in_a_gap(self):
+        self.assertEqual(
+            self.failing("reset", self.phase("2", arrived=(1, 4, 5), gap=(2, 3.5))), ["known"]
+        )
+
+    def test_a_wrong_group_is_told(self):
+        self.assertEqual(self.failing("drop", self.phase(broker="broker3")), ["nothing"])
+        self.assertEqual(self.failing("keep", self.phase(broker="broker3")), [])
+
+    def test_repeated_messages_are_not_taken_for_delivered_ones(self):
+        self.assertEqual(self.failing("keep", self.phase(arrived=(1, 2, 3, 4, 4))), ["every"])
+        self.assertEqual(self.failing("keep", self.phase(arrived=(1, 2, 3, 4, 5, 5))), ["every"])
+
+    def test_percentiles_are_nearest_rank(self):
+        values = list(range(1, 101))
+        self.assertEqual(verdict.percentile(values, 50), 50)
+        self.assertEqual(verdict.percentile(values, 99), 99)
+        self.assertEqual(verdict.percentile([7], 99), 7)
+        self.assertEqual(verdict.summary([None]), {"p50": None, "p99": None, "n": 0})
+
+
+class TopologyTest(unittest.TestCase):
+    def test_brokers_are_shared_out_in_thirds(self):
+        for brokers, sizes in ((6, [2, 2, 2]), (4, [2, 1, 1]), (2, [1, 1, 2]), (1, [1, 1, 1])):
+            groups = topology.Topology("", 1, brokers).group_brokers()
+            self.assertEqual([len(numbers) for numbers in groups.values()], sizes)
+
+    def test_addresses_are_all_different(self):
+        layout = topology.Topology("", topology.MOST_CLIENTS, topology.MOST_BROKERS)
+        addresses = [topology.client_address(n, moves) for n in range(layout.clients)
+                     for moves in range(40)]
+        addresses += [topology.broker_address(n) for n in range(1, layout.brokers + 1)]
+        self.assertEqual(len(addresses), len(set(addresses)))
+
+    def test_bad_numbers_and_names_are_refused(self):
+        for arguments in (("", 0, 6), ("", 10, 0), ("", 151, 6), ("a b", 1, 1)):
+            with self.assertRaises(ValueError):
+                topology.Topology(*arguments)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The seed's Test 3: a paho client that stays connected. The prototype lost its every message."""
+
+from support import Journey, Paho, Settings, main
+
+
+class LongLivedConnection(Journey):
+    brokers = 3
+    settings = Settings(
+        groups={"one": [1], "two": [2], "default": [3]},
+        routes=(("sensors/", "one"), ("living-room/", "two")),
+    )
+
+    def test_it_is_reset_once_and_comes_back_to_the_right_broker(self):
+        witness = self.watch()
+        with Paho(self.lab, "client0", keepalive_s=3) as paho:
+            self.feed(paho, "living-room/", 12, every_s=0.2, phase="unknown")
+            paho.close()
+        mispredicts = self.expect_losses_only_in_gaps(witness, "unknown")
+        self.assertEqual(len(mispredicts), 1)
+        self.assertIn(12, self.numbers("client0", "unknown"))
+
+        with self.expect_counted(MISPREDICT=0, RESET=0), \
+                Paho(self.lab, "client0", keepalive_s=3) as paho:
+            self.feed(paho, "living-room/", 6, every_s=0.2, phase="known")
+            paho.close()
+            self.expect_all_delivered("known")
+
+    def test_a_living_connection_changes_its_topic(self):
+        self.teach("client0", "living-room/")
+        witness = self.watch()
+        with self.expect_counted(MISPREDICT=1, RESET=1), Paho(self.lab, "client0") as paho:
+            self.feed(paho, "living-room/", 5)
+            self.feed(paho, "sensors/", 15, every_s=0.15)
+            paho.close()
+            mispredicts = self.expect_losses_only_in_gaps(witness)
+        self.assertEqual([m.publish.number for m in mispredicts], [6])
+        self.assertEqual(mispredicts[0].connection.ended_by, "disconnect")
+        numbers = self.numbers("client0")
+        self.assertEqual(numbers[:5], [1, 2, 3, 4, 5])
+        self.assertEqual(numbers[-1], 20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is not for the service reaches the load balancer's own host untouched."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import threading
+
+from support import Journey, main, namespaces, topology
+
+MEGABYTES = 4
+
+
+class OtherTraffic(Journey):
+    def listen(self, port):
+        """An echo server in the load balancer's namespace; it serves one connection."""
+        with namespaces.inside(self.lab.namespace(topology.LB)):
+            listener = socket.create_server((topology.LB_ADDRESS, port))
+        self.addCleanup(listener.close)
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(1 << 16):
+                    connection.sendall(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        return thread
+
+    def expect_echo(self, port):
+        """Megabytes there and back, in full segments and so through segmentation and GRO too."""
+        data = os.urandom(MEGABYTES << 20)
+        server = self.listen(port)
+        with namespaces.inside(self.lab.namespace("client0")):
+            client = socket.socket()
+        with client:
+            client.settimeout(20)
+            client.connect((topology.LB_ADDRESS, port))
+            sender = threading.Thread(target=client.sendall, args=(data,))
+            sender.start()
+            seen, length = hashlib.sha256(), 0
+            while length < len(data):
+                part = client.recv(1 << 16)
+                self.assertTrue(part, "closed in the middle")
+                seen.update(part)
+                length += len(part)
+            sender.join()
+        server.join(10)
+        self.assertEqual(seen.digest(), hashlib.sha256(data).digest())
+
+    def test_tcp_to_other_ports_and_to_the_hosts_own_address(self):
+        before = self.counters()
+        self.expect_echo(22)
+        self.expect_echo(8080)
+        self.expect_echo(topology.MQTT_PORT)  # the service's port, not its address
+        after = self.counters()
+        self.assertGreater(after["OTHER_TRAFFIC"] - before["OTHER_TRAFFIC"], 100)
+        self.assertEqual(after["FORWARDED"], before["FORWARDED"])
+
+    def test_udp_and_ping(self):
+        with namespaces.inside(self.lab.namespace(topology.LB)):
+            server = socket.socket(type=socket.SOCK_DGRAM)
+        with namespaces.inside(self.lab.namespace("client0")):
+            client = socket.socket(type=socket.SOCK_DGRAM)
+        with server, client:
+            server.bind((topology.LB_ADDRESS, 53))
+            server.settimeout(5)
+            client.sendto(b"question", (topology.LB_ADDRESS, 53))
+            data, source = server.recvfrom(100)
+            self.assertEqual((data, source[0]), (b"question", self.lab.client_address("client0")))
+        ping = namespaces.run(
+            self.lab.namespace("client0"),
+            ["ping", "-c", "3", "-i", "0.05", "-W", "2", topology.LB_ADDRESS],
+            stdout=subprocess.DEVNULL,
+        )
+        self.assertEqual(ping.returncode, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Paho C++: reset once by its unknown first topic, back by itself, at home from then on."""
+
+import os
+
+from support import Journey, build_folder, main, topology
+from lab.publishers import Publisher
+
+TOPIC = "measurements/humidity"
+
+
+class PahoCpp(Publisher):
+    kind = "Paho C++"
+
+    def __init__(self, lab, node):
+        super().__init__(lab, node, [
+            os.path.join(build_folder(), "paho_cpp_publisher"),
+            topology.SERVICE_ADDRESS, str(topology.MQTT_PORT), node,
+        ])
+
+    def publish(self, topic, payload):
+        self._feed(f"{topic} {payload}")
+
+
+class PahoCppClient(Journey):
+    def test_it_comes_back_by_itself(self):
+        witness = self.watch()
+        with PahoCpp(self.lab, "client0") as publisher:
+            self.feed(publisher, TOPIC, 25, every_s=0.1, phase="unknown")
+            publisher.close()
+        mispredicts = self.expect_losses_only_in_gaps(witness, "unknown")
+        self.assertEqual(len(mispredicts), 1)
+        self.assertIn(25, self.numbers("client0", "unknown"))
+
+        with self.expect_counted(MISPREDICT=0), PahoCpp(self.lab, "client0") as publisher:
+            self.feed(publisher, TOPIC, 20, every_s=0.02, phase="known")
+            publisher.close()
+            self.expect_all_delivered("known")
+
+
+if __name__ == "__main__":
+    main()

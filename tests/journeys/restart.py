@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""remorad is killed, and started again with and without what the kernel held."""
+
+from support import Journey, Paho, main
+
+TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
+
+
+class Restart(Journey):
+    clients = 2
+
+    def setUp(self):
+        super().setUp()
+        for node, topic in TOPICS.items():
+            self.teach(node, topic)
+
+    def connect(self):
+        publishers = [Paho(self.lab, node) for node in TOPICS]
+        for publisher in publishers:
+            self.addCleanup(publisher.kill)
+        return publishers
+
+    def publish(self, publishers, count):
+        for _ in range(count):
+            for publisher in publishers:
+                self.feed(publisher, TOPICS[publisher.node], 1, every_s=0.02)
+
+    def wait_for_the_history(self):
+        self.wait_until(
+            lambda: self.history("SELECT count(*) FROM clients") == [(len(TOPICS),)],
+            "both clients in the history",
+        )
+
+    def test_with_pinned_state_nobody_notices(self):
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            programs = self.daemon.status()["programs"]
+            publishers = self.connect()
+            self.publish(publishers, 10)
+            self.daemon.kill()
+            self.publish(publishers, 10)
+            more = [Paho(self.lab, node, client_id=f"{node}-again") for node in TOPICS]
+            for publisher in more:
+                self.addCleanup(publisher.kill)
+            self.publish(more, 10)
+            self.daemon.start()
+            self.publish(publishers, 10)
+            for publisher in publishers + more:
+                publisher.close()
+            self.expect_all_delivered()
+            self.assertEqual(
+                {name: entry["id"] for name, entry in self.daemon.status()["programs"].items()},
+                {name: entry["id"] for name, entry in programs.items()},
+                "the programs in the kernel were taken over, not replaced",
+            )
+
+    def test_a_clean_stop_leaves_forwarding_on(self):
+        publishers = self.connect()
+        self.publish(publishers, 5)
+        self.daemon.stop()
+        self.publish(publishers, 5)
+        for publisher in publishers:
+            publisher.close()
+        self.expect_all_delivered()
+        self.daemon.start()
+
+    def test_without_pinned_state_everything_is_rebuilt_from_the_history(self):
+        self.wait_for_the_history()
+        self.daemon.throw_away()
+        self.daemon.start()
+        with self.expect_counted(MISPREDICT=0, RESET=0, SYN_PREDICTED=2):
+            publishers = self.connect()
+            self.publish(publishers, 10)
+            for publisher in publishers:
+                publisher.close()
+            self.expect_all_delivered()
+
+    def test_a_living_connection_outlives_the_loss_of_all_state(self):
+        self.wait_for_the_history()
+        publishers = self.connect()
+        self.publish(publishers, 10)
+        self.daemon.throw_away()
+        self.daemon.start()
+        self.publish(publishers, 20)
+        for publisher in publishers:
+            publisher.close()
+        self.expect_all_delivered()
+        self.assertEqual(self.counters()["RESET"], 0)
+
+
+if __name__ == "__main__":
+    main()

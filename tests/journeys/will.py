@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A hundred mispredicted clients with a Will: nobody's is published, and nothing good is lost."""
+
+from support import Journey, Session, Settings, main, mqtt, network, topology
+
+CLIENTS = 100
+GOOD, WRONG = "measurements/other", "measurements/temperature"
+# Short, so that a session that was left behind would end, with its Will, while we look.
+KEEPALIVE_S = 2
+PATIENCE_S = 6
+
+
+class WillJourney(Journey):
+    def setUp(self):
+        super().setUp()
+        # One namespace with a hundred addresses: to Remora these are a hundred clients.
+        self.addresses = [f"10.1.60.{number}" for number in range(1, CLIENTS + 1)]
+        network.ip_batch(
+            [f"address add {address}/32 dev eth0" for address in self.addresses],
+            self.lab.namespace("client0"),
+        )
+        network.ip_batch(
+            ["route add 10.1.60.0/24 dev c0"], self.lab.namespace(topology.GATEWAY)
+        )
+
+    def mispredict_everyone(self):
+        """Every second client has a good message in front of the wrong one, in one segment."""
+        for number, address in enumerate(self.addresses):
+            name = f"will{number}"
+            with Session(self.lab, "client0", name, source=address, keepalive_s=KEEPALIVE_S,
+                         will=(f"wills/{name}", "gone")) as session:
+                wrong = mqtt.publish(WRONG, mqtt.message(name, "wrong", 1))
+                if number % 2:
+                    session.send(mqtt.publish(GOOD, mqtt.message(name, "good", 1)), wrong)
+                else:
+                    session.send(wrong)
+                self.assertTrue(session.wait_for_reset(), f"{name} is reset")
+
+    def wills(self, deliveries):
+        return {d.topic for d in deliveries if d.topic.startswith("wills/")}
+
+
+class CleanEnd(WillJourney):
+    def test_no_will_is_published_and_all_good_messages_arrive(self):
+        self.mispredict_everyone()
+        self.wait_until(
+            lambda: self.daemon.status()["daemon"]["clean_ends"] == CLIENTS, "all sessions to end"
+        )
+        self.deliveries.wait_for(self.wills, PATIENCE_S)
+        self.assertEqual(self.wills(self.deliveries.all()), set())
+        self.assertEqual(
+            {d.client for d in self.deliveries.all() if d.phase == "good"},
+            {f"will{number}" for number in range(1, CLIENTS, 2)},
+        )
+        self.assertEqual([d for d in self.deliveries.all() if d.phase == "wrong"], [])
+        self.expect_no_wrong_group()
+
+
+class NoCleanEnd(WillJourney):
+    """The control: the Wills of this journey would be published."""
+
+    settings = Settings(end_sessions=False)
+
+    def test_every_will_is_published(self):
+        self.mispredict_everyone()
+        self.deliveries.wait_for(lambda all_: len(self.wills(all_)) == CLIENTS, 2 * PATIENCE_S)
+        self.assertEqual(len(self.wills(self.deliveries.all())), CLIENTS)
+
+
+if __name__ == "__main__":
+    main()
