@@ -24,7 +24,7 @@ void Backlog::add(Observation observation) {
   if (const auto waiting = merging_.find(client); waiting != merging_.end()) {
     ++merged_;
     if (observation.at_ms >= waiting->second.at_ms) waiting->second = std::move(observation);
-  } else if (depth() < 2 * limit_) {
+  } else if (merging_.size() < limit_) {
     merging_.emplace(std::move(client), std::move(observation));
   } else {
     ++lost_;
@@ -41,10 +41,13 @@ void Backlog::add(LastSeen seen) {
 
 Batch Backlog::take() {
   Batch batch;
-  batch.observations.swap(rows_);
   batch.last_seen.swap(last_seen_);
-  for (auto& [client, newest] : merging_) batch.observations.push_back(std::move(newest));
-  merging_.clear();
+  if (!rows_.empty()) {
+    batch.observations.swap(rows_);
+  } else {
+    for (auto& [client, newest] : merging_) batch.observations.push_back(std::move(newest));
+    merging_.clear();
+  }
   taken_ += batch.observations.size();
   return batch;
 }

@@ -31,12 +31,14 @@ class Backlog {
   void add(Observation observation);
   void add(LastSeen seen);
 
-  // Hands everything out. Observations that were handed out still fill the
-  // backlog until they are finished or given back.
+  // Hands out all that wait in order or, once these are finished, all merged
+  // ones. What was handed out still fills the backlog until it is finished or
+  // given back.
   Batch take();
   void finish(std::size_t observations);
   void give_back(Batch rest);
 
+  bool is_merging() const { return !merging_.empty(); }
   bool empty() const { return depth() == 0 && last_seen_.empty(); }
   // Observations that are not finished.
   std::size_t depth() const { return rows_.size() + merging_.size() + taken_; }

@@ -73,6 +73,14 @@ bool Connection::was_moved() const {
   return moved != 0;
 }
 
+void Connection::empty_log_on_close() {
+  sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+}
+
+void Connection::keep_log_on_close() {
+  sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
 Statement::Statement(Connection& connection, std::string_view sql) : connection_(&connection) {
   sqlite3_stmt* prepared = nullptr;
   const int code = sqlite3_prepare_v3(connection.handle(), sql.data(), static_cast<int>(sql.size()),
@@ -129,6 +137,10 @@ std::string Statement::bytes(int column) const {
 
 bool Statement::is_null(int column) const {
   return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL;
+}
+
+int Statement::columns() const {
+  return sqlite3_column_count(handle_.get());
 }
 
 Transaction::Transaction(Connection& connection) : connection_(&connection) {

@@ -52,6 +52,11 @@ class Connection {
   // The file was renamed or deleted under the connection.
   bool was_moved() const;
 
+  // Whether the last one to close the file moves its -wal into it, as SQLite
+  // does by default, or leaves both as they are.
+  void empty_log_on_close();
+  void keep_log_on_close();
+
   sqlite3* handle() const { return handle_.get(); }
   [[noreturn]] void fail(const std::string& attempted) const;
 
@@ -110,6 +115,7 @@ class Statement {
   std::int64_t integer(int column) const;
   std::string bytes(int column) const;  // TEXT or BLOB, as it was stored
   bool is_null(int column) const;
+  int columns() const;
 
  private:
   struct Finalize {

@@ -186,15 +186,21 @@ History::Clock::time_point History::due() const {
   return expire_at_;
 }
 
-// Tries to write all that waits, and what waits still goes back. mutex_ is held,
-// but not meanwhile.
+// Tries to write all that waits. mutex_ is held, but not meanwhile.
 void History::write_all(std::unique_lock<std::mutex>& lock) {
   const std::uint64_t ticket = flushes_asked_;
   commit_at_ = Clock::now() + options_.commit_every;
+  if (write_some(lock) && backlog_.is_merging()) write_some(lock);
+  flushes_done_ = ticket;
+  attempted_.notify_all();
+}
+
+// Writes what the backlog hands out; what could not be written goes back. True:
+// there was nothing of that.
+bool History::write_some(std::unique_lock<std::mutex>& lock) {
   std::string damage = std::exchange(damage_, {});
   Batch batch = backlog_.take();
   lock.unlock();
-
   try {
     for (;;) {
       try {
@@ -210,11 +216,9 @@ void History::write_all(std::unique_lock<std::mutex>& lock) {
   } catch (const std::exception& error) {
     failed(error.what());
   }
-
   lock.lock();
   backlog_.give_back(std::move(batch));
-  flushes_done_ = ticket;
-  attempted_.notify_all();
+  return status_.ok;
 }
 
 // Takes from `batch` what it writes.
@@ -252,6 +256,7 @@ void History::open_file() {
 }
 
 void History::set_aside_file(const std::string& why) {
+  if (file_) file_->leave_as_it_is();
   file_.reset();
   const auto name = set_aside(options_.path);
   may_set_aside_at_ = Clock::now() + kSetAsideEvery;

@@ -97,6 +97,7 @@ class History {
   void run();
   Clock::time_point due() const;
   void write_all(std::unique_lock<std::mutex>& lock);
+  bool write_some(std::unique_lock<std::mutex>& lock);
   void write(Batch& batch);
   void expire();
 
@@ -107,7 +108,7 @@ class History {
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards the next nine
+  mutable std::mutex mutex_;           // guards the next eight
   std::condition_variable wake_;       // of the writer
   std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;

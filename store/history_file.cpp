@@ -78,6 +78,7 @@ void migrate(Connection& connection) {
 
 Connection open(const std::filesystem::path& path, std::chrono::milliseconds check_limit) {
   Connection connection(path, Access::read_write);
+  connection.keep_log_on_close();  // a damaged file is evidence
   identify(connection);
   check(connection, check_limit);
   if (connection.is_read_only()) {
@@ -89,6 +90,7 @@ Connection open(const std::filesystem::path& path, std::chrono::milliseconds che
   connection.execute("PRAGMA synchronous = NORMAL");
   connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
   migrate(connection);
+  connection.empty_log_on_close();
   return connection;
 }
 

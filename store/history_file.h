@@ -37,6 +37,8 @@ class HistoryFile {
   std::size_t expire(std::int64_t before_ms, std::size_t rows);
 
   std::uint64_t clients() const { return clients_; }
+  // Nothing more is written to a damaged file, not even when it is closed.
+  void leave_as_it_is() { connection_.keep_log_on_close(); }
   bool was_moved() const { return connection_.was_moved(); }
 
   // All clients, the last seen first, from a connection of its own.

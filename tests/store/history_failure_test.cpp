@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold when the disk, the file or a person gets in the way.
+#include "store/history_file.h"
+#include "tests/store/faulty_disk.h"
+#include "tests/store/history_fixture.h"
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+class HistoryFailureTest : public HistoryTest {
+ protected:
+  // A sound file of some hundred pages.
+  void fill_and_close() {
+    open();
+    for (int n = 0; n < 5000; ++n) {
+      history_->record(
+          learned("10.1." + std::to_string(n), "measurements/temperature", "g", now_ms()));
+    }
+    close();
+  }
+
+  void overwrite(std::uintmax_t offset, const std::string& bytes) {
+    std::fstream file(options_.path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file << bytes;
+  }
+
+  // As a stray writer would: the log is emptied into the file, and the file
+  // loses its pages, all but the header.
+  void damage_under_the_writer() {
+    Connection(options_.path, Access::read_write).execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    overwrite(4096, std::string(fs::file_size(options_.path) - 4096, '\xee'));
+  }
+
+  std::vector<fs::path> set_aside_files() const {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+      if (entry.path().string().find(".damaged-") != std::string::npos)
+        found.push_back(entry.path());
+    }
+    return found;
+  }
+
+  // The file was set aside and the new one works.
+  void expect_a_fresh_start() {
+    const auto status = history_->status();
+    EXPECT_TRUE(status.ok) << status.error;
+    ASSERT_TRUE(status.set_aside.has_value());
+    EXPECT_TRUE(fs::exists(*status.set_aside));
+    EXPECT_EQ(logged("is damaged"), 1);
+    history_->record(learned("10.9.9.9", "a", "g", now_ms()));
+    EXPECT_TRUE(history_->flush());
+    EXPECT_EQ(value("SELECT client FROM clients WHERE client LIKE '10.9.%'"), "10.9.9.9");
+    EXPECT_EQ(value("PRAGMA quick_check"), "ok");
+  }
+
+  std::string error_of_open() {
+    try {
+      open();
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+// ---- damaged files ------------------------------------------------------------
+
+TEST_F(HistoryFailureTest, GarbageIsSetAside) {
+  const std::string garbage(10'000, 'g');
+  std::ofstream(options_.path) << garbage;
+
+  open();
+
+  expect_a_fresh_start();
+  std::ifstream kept(*history_->status().set_aside);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(kept), {}), garbage);
+}
+
+TEST_F(HistoryFailureTest, ATruncatedFileIsSetAside) {
+  fill_and_close();
+  fs::resize_file(options_.path, fs::file_size(options_.path) / 2 + 100);
+
+  open();
+
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, AFileOfItsFirstBytesIsSetAside) {
+  fill_and_close();
+  fs::resize_file(options_.path, 60);
+
+  open();
+
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, AZeroedPageIsSetAside) {
+  fill_and_close();
+  overwrite(fs::file_size(options_.path) / 2 / 4096 * 4096, std::string(4096, '\0'));
+
+  open();
+
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, AZeroedHeaderIsSetAside) {
+  fill_and_close();
+  overwrite(0, std::string(4096, '\0'));
+
+  open();
+
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, TheLogOfADamagedFileGoesWithIt) {
+  std::ofstream(options_.path) << std::string(10'000, 'g');
+  std::ofstream(options_.path.string() + "-wal") << "log";
+
+  open();
+
+  expect_a_fresh_start();
+  EXPECT_TRUE(fs::exists(history_->status().set_aside->string() + "-wal"));
+}
+
+TEST_F(HistoryFailureTest, NoDamagedFileReplacesAnother) {
+  for (int n = 0; n < 3; ++n) {
+    close();
+    std::ofstream(options_.path, std::ios::trunc) << std::string(10'000, 'g');
+    fs::remove(options_.path.string() + "-wal");
+    open();
+  }
+
+  EXPECT_EQ(set_aside_files().size(), 3U);
+}
+
+TEST_F(HistoryFailureTest, AnEmptyFileIsSimplyBegun) {
+  std::ofstream(options_.path).flush();
+
+  open();
+
+  EXPECT_TRUE(history_->status().ok);
+  EXPECT_FALSE(history_->status().set_aside.has_value());
+}
+
+TEST_F(HistoryFailureTest, DamageMetWhileRunningSetsTheFileAsideAndLosesNothingQueued) {
+  FaultyDisk disk;
+  open();
+  history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+  history_->flush();
+  disk.fail_writes(SQLITE_FULL);
+  history_->record(learned("10.1.1.2", "a", "g", now_ms()));
+  EXPECT_FALSE(history_->flush());
+  disk.heal();
+  damage_under_the_writer();
+
+  history_->record(learned("10.1.1.3", "a", "g", now_ms()));
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_EQ(rows("SELECT client FROM clients ORDER BY client"),
+            (std::vector<std::string>{"10.1.1.2", "10.1.1.3"}));
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, DamageMetByTheReaderSetsTheFileAside) {
+  fill_and_close();
+  options_.check_limit = 0ms;  // not found at start
+  overwrite(fs::file_size(options_.path) / 2 / 4096 * 4096, std::string(4096, '\0'));
+  open();
+
+  const auto clients = reload();
+  history_->flush();
+
+  EXPECT_LT(clients.size(), 5000U);
+  expect_a_fresh_start();
+}
+
+TEST_F(HistoryFailureTest, ADiskThatDamagesEveryFileIsNotLitteredWithThem) {
+  FaultyDisk disk;
+  open();
+  history_->flush();
+  disk.fail_writes(SQLITE_CORRUPT);
+
+  for (int n = 0; n < 5; ++n) {
+    history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+    EXPECT_FALSE(history_->flush());
+  }
+
+  EXPECT_EQ(logged("is damaged"), 1);
+  disk.heal();
+  EXPECT_TRUE(history_->flush());
+  EXPECT_EQ(history_->status().written, 5U);
+}
+
+// ---- a failing disk -----------------------------------------------------------
+
+class FailingDiskTest : public HistoryFailureTest, public testing::WithParamInterface<int> {};
+
+TEST_P(FailingDiskTest, GoesOnFromMemoryAndLosesNothingWhileThereIsRoom) {
+  FaultyDisk disk;
+  open();
+  history_->flush();
+
+  disk.fail_writes(GetParam());
+  for (int n = 0; n < 100; ++n) {
+    history_->record(learned("10.1.1." + std::to_string(n), "a", "g", now_ms()));
+    EXPECT_FALSE(history_->flush());
+  }
+
+  EXPECT_FALSE(history_->status().ok);
+  EXPECT_NE(history_->status().error, "");
+  EXPECT_EQ(history_->status().queue_depth, 100U);
+  EXPECT_EQ(logged("cannot be written"), 1);
+
+  disk.heal();
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_TRUE(history_->status().ok);
+  EXPECT_EQ(history_->status().error, "");
+  EXPECT_EQ(history_->status().queue_depth, 0U);
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "100");
+  EXPECT_EQ(logged("is written again"), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codes, FailingDiskTest,
+                         testing::Values(SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_READONLY));
+
+TEST_F(HistoryFailureTest, TriesAgainByItself) {
+  options_.retry_after = 1ms;
+  FaultyDisk disk;
+  open();
+  history_->flush();
+  disk.fail_writes(SQLITE_FULL);
+
+  history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+  disk.await_failures(3);
+  disk.heal();
+  history_->flush();
+
+  EXPECT_EQ(history_->status().written, 1U);
+  EXPECT_EQ(logged("cannot be written"), 1);
+}
+
+TEST_F(HistoryFailureTest, ALongFailureKeepsTheNewestOfEachClient) {
+  options_.queue_limit = 10;
+  FaultyDisk disk;
+  open();
+  history_->flush();
+  disk.fail_writes(SQLITE_FULL);
+
+  const std::int64_t now = now_ms();
+  for (int n = 0; n < 1000; ++n) {
+    history_->record(learned("10.1.1." + std::to_string(n % 5), std::to_string(n), "g", now + n));
+  }
+  EXPECT_FALSE(history_->flush());
+  EXPECT_EQ(history_->status().queue_depth, 15U);
+  disk.heal();
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_EQ(rows("SELECT topic FROM clients ORDER BY client"),
+            (std::vector<std::string>{"995", "996", "997", "998", "999"}));
+  EXPECT_EQ(history_->status().written, 15U);
+  EXPECT_EQ(history_->status().merged, 985U);
+  EXPECT_EQ(history_->status().lost, 0U);
+}
+
+TEST_F(HistoryFailureTest, ADiskThatIsFullAtStartDoesNotKeepTheDaemonFromStarting) {
+  FaultyDisk disk;
+  disk.fail_writes(SQLITE_FULL);
+
+  open();
+  EXPECT_FALSE(history_->status().ok);
+  history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+  EXPECT_TRUE(reload().empty());
+
+  disk.heal();
+  EXPECT_TRUE(history_->flush());
+  EXPECT_EQ(value("SELECT client FROM clients"), "10.1.1.1");
+}
+
+TEST_F(HistoryFailureTest, ClosingOnAFailingDiskEndsAndSaysWhatIsLost) {
+  FaultyDisk disk;
+  open();
+  history_->flush();
+  disk.fail_writes(SQLITE_IOERR_WRITE);
+  history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+
+  close();
+
+  EXPECT_EQ(logged("1 observations were never written"), 1);
+}
+
+// ---- people and other programs ------------------------------------------------
+
+TEST_F(HistoryFailureTest, AFileThatIsDeletedWhileInUseIsBegunAnew) {
+  open();
+  history_->record(learned("10.1.1.1", "a", "g", now_ms()));
+  history_->flush();
+  fs::remove(options_.path);
+
+  history_->record(learned("10.1.1.2", "a", "g", now_ms()));
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_EQ(rows("SELECT client FROM clients"), std::vector<std::string>{"10.1.1.2"});
+  EXPECT_EQ(logged("moved or deleted"), 1);
+}
+
+TEST_F(HistoryFailureTest, ANewerVersionIsRefused) {
+  fill_and_close();
+  Connection(options_.path, Access::read_write).execute("PRAGMA user_version = 1000");
+
+  EXPECT_NE(error_of_open().find("version 1000"), std::string::npos);
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "5000");
+  EXPECT_TRUE(set_aside_files().empty());
+}
+
+TEST_F(HistoryFailureTest, TheDatabaseOfAnotherProgramIsLeftAlone) {
+  Connection(options_.path, Access::read_write).execute("CREATE TABLE theirs (n)");
+
+  EXPECT_NE(error_of_open().find("another program"), std::string::npos);
+  EXPECT_EQ(value("SELECT count(*) FROM sqlite_schema"), "1");
+}
+
+TEST_F(HistoryFailureTest, AMissingDirectoryIsRefusedWithTheRemedy) {
+  options_.path = directory_ / "missing" / "history.db";
+
+  const std::string error = error_of_open();
+
+  EXPECT_NE(error.find(options_.path.string()), std::string::npos);
+  EXPECT_NE(error.find("writable"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace remora

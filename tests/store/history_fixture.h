@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// A history in a directory of its own, and the verbs of its tests.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/database.h"
+#include "store/history.h"
+
+namespace remora {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::int64_t kMinute = 60'000;
+inline constexpr std::int64_t kHour = 60 * kMinute;
+inline constexpr std::int64_t kDay = 24 * kHour;
+
+inline std::int64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+// A topic that `client` was rightly predicted for.
+inline Observation learned(std::string client, std::string topic, std::string group,
+                           std::int64_t at_ms) {
+  return {at_ms,        "mqtt",         std::move(client), std::move(topic), std::move(group),
+          std::nullopt, Action::learned};
+}
+
+inline Observation mispredicted(std::string client, std::string topic, std::string from_group,
+                                std::string group, std::int64_t at_ms,
+                                Action action = Action::reset) {
+  return {
+      at_ms, "mqtt", std::move(client), std::move(topic), std::move(group), std::move(from_group),
+      action};
+}
+
+class HistoryTest : public testing::Test {
+ protected:
+  HistoryTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "remora-history-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
+    directory_ = name;
+    options_.path = directory_ / "history.db";
+    options_.retry_after = 1h;  // only when a test asks for it
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "history", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_)));
+  }
+
+  ~HistoryTest() override {
+    history_.reset();
+    spdlog::set_default_logger(log_before_);
+    std::filesystem::remove_all(directory_);
+  }
+
+  void open() { history_ = std::make_unique<History>(options_); }
+  void close() { history_.reset(); }
+  void reopen() {
+    close();
+    open();
+  }
+
+  // What a person would read, as `a|b|c` with `-` for NULL.
+  std::vector<std::string> rows(const std::string& sql) const {
+    Connection connection(options_.path, Access::read_only);
+    Statement statement(connection, sql);
+    std::vector<std::string> found;
+    while (statement.step()) {
+      std::string row;
+      for (int column = 0; column < statement.columns(); ++column) {
+        if (column > 0) row += '|';
+        row += statement.is_null(column) ? "-" : statement.bytes(column);
+      }
+      found.push_back(row);
+    }
+    return found;
+  }
+
+  std::string value(const std::string& sql) const {
+    const auto found = rows(sql);
+    return found.size() == 1 ? found.front() : std::to_string(found.size()) + " rows";
+  }
+
+  // All clients as the daemon reloads them.
+  std::vector<KnownClient> reload(std::size_t batch = 4096) {
+    std::vector<KnownClient> clients;
+    history_->for_each_client(
+        [&](std::span<const KnownClient> part) {
+          EXPECT_LE(part.size(), batch);
+          clients.insert(clients.end(), part.begin(), part.end());
+        },
+        batch);
+    return clients;
+  }
+
+  int logged(const std::string& words) const {
+    const std::string log = log_.str();
+    int count = 0;
+    for (auto at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) ++count;
+    return count;
+  }
+
+  std::filesystem::path directory_;
+  HistoryOptions options_;
+  std::unique_ptr<History> history_;
+
+ private:
+  std::ostringstream log_;
+  std::shared_ptr<spdlog::logger> log_before_ = spdlog::default_logger();
+};
+
+}  // namespace remora
