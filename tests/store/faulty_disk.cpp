@@ -108,12 +108,13 @@ void FaultyDisk::await_failures(int count) {
   await([&] { return state().failures >= before + count; });
 }
 
-void FaultyDisk::await_write() {
-  const int before = [] {
-    const std::lock_guard lock(state().mutex);
-    return state().writes;
-  }();
-  await([&] { return state().writes > before; });
+int FaultyDisk::writes() const {
+  const std::lock_guard lock(state().mutex);
+  return state().writes;
+}
+
+void FaultyDisk::await_writes_after(int count) {
+  await([&] { return state().writes > count; });
 }
 
 }  // namespace remora

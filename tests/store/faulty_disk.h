@@ -21,9 +21,11 @@ class FaultyDisk {
   void fail_writes(int sqlite_code);
   void heal();
 
-  // Waits for that many more of them. Fails the test after half a minute.
+  int writes() const;
+  // Wait for more than `count` of them in all, or for `count` more failures. Fail
+  // the test after half a minute.
+  void await_writes_after(int count);
   void await_failures(int count);
-  void await_write();
 };
 
 }  // namespace remora
