@@ -94,6 +94,23 @@ Connection open(const std::filesystem::path& path, std::chrono::milliseconds che
   return connection;
 }
 
+// SQLite's readers share an index of the log in a file of its own (-shm). Where
+// a full disk has no room for it, a connection that has the database to itself
+// keeps it in memory.
+Connection open_to_read(const std::filesystem::path& path) {
+  try {
+    Connection connection(path, Access::read_only);
+    connection.integer("PRAGMA schema_version");
+    return connection;
+  } catch (const DatabaseError& error) {
+    if (error.code() != SQLITE_IOERR && error.code() != SQLITE_FULL) throw;
+  }
+  Connection connection(path, Access::read_write);
+  connection.keep_log_on_close();
+  connection.execute("PRAGMA locking_mode = EXCLUSIVE");
+  return connection;
+}
+
 // Length of the UTF-8 sequence at the head of `bytes` that encodes a character
 // other than a control character; 0: there is none (RFC 3629 §4, its table).
 std::size_t printable_character(std::string_view bytes) {
@@ -260,7 +277,7 @@ std::size_t HistoryFile::expire(std::int64_t before_ms, std::size_t rows) {
 void HistoryFile::read(const std::filesystem::path& path,
                        const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch) {
-  Connection connection(path, Access::read_only);
+  Connection connection = open_to_read(path);
   Statement newest_first(connection,
                          "SELECT service, client, topic, group_name, last_seen FROM clients"
                          " ORDER BY last_seen DESC");

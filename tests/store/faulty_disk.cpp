@@ -20,6 +20,7 @@ struct State {
   std::mutex mutex;
   std::condition_variable changed;
   int write_error = SQLITE_OK;
+  int shared_memory_error = SQLITE_OK;
   int failures = 0;
   int writes = 0;
   sqlite3_vfs* disk = nullptr;  // SQLite's own
@@ -53,6 +54,14 @@ int write_file(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 of
   return sound(file).xWrite(file, bytes, size, offset);
 }
 
+int map_shared_memory(sqlite3_file* file, int region, int size, int extend, void volatile** at) {
+  {
+    const std::lock_guard lock(state().mutex);
+    if (state().shared_memory_error != SQLITE_OK) return state().shared_memory_error;
+  }
+  return sound(file).xShmMap(file, region, size, extend, at);
+}
+
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   const int code = state().disk->xOpen(state().disk, name, file, flags, out_flags);
   if (code != SQLITE_OK) return code;
@@ -62,6 +71,7 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
     methods.sound = file->pMethods;
     methods.faulty = *file->pMethods;
     methods.faulty.xWrite = write_file;
+    methods.faulty.xShmMap = map_shared_memory;
   }
   file->pMethods = &methods.faulty;
   return SQLITE_OK;
@@ -96,8 +106,15 @@ void FaultyDisk::fail_writes(int sqlite_code) {
   state().write_error = sqlite_code;
 }
 
+void FaultyDisk::fail_shared_memory() {
+  const std::lock_guard lock(state().mutex);
+  state().shared_memory_error = SQLITE_IOERR_SHMSIZE;
+}
+
 void FaultyDisk::heal() {
-  fail_writes(SQLITE_OK);
+  const std::lock_guard lock(state().mutex);
+  state().write_error = SQLITE_OK;
+  state().shared_memory_error = SQLITE_OK;
 }
 
 void FaultyDisk::await_failures(int count) {

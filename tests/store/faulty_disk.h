@@ -19,6 +19,8 @@ class FaultyDisk {
 
   // From now on; `sqlite_code` is SQLITE_FULL, SQLITE_IOERR_WRITE, …
   void fail_writes(int sqlite_code);
+  // As on a full disk: no -shm file can be made.
+  void fail_shared_memory();
   void heal();
 
   int writes() const;

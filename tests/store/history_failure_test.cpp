@@ -280,6 +280,22 @@ TEST_F(HistoryFailureTest, ADiskThatIsFullAtStartDoesNotKeepTheDaemonFromStartin
   EXPECT_EQ(value("SELECT client FROM clients"), "10.1.1.1");
 }
 
+TEST_F(HistoryFailureTest, ClientsAreReloadedAlsoFromAFullDisk) {
+  FaultyDisk disk;
+  fill_and_close();
+  disk.fail_writes(SQLITE_FULL);
+  disk.fail_shared_memory();
+
+  open();
+  EXPECT_FALSE(history_->status().ok);
+  EXPECT_EQ(reload().size(), 5000U);
+
+  disk.heal();
+  history_->record(learned("10.9.9.9", "a", "g", now_ms()));
+  EXPECT_TRUE(history_->flush());
+  EXPECT_EQ(history_->status().clients, 5001U);
+}
+
 TEST_F(HistoryFailureTest, ClosingOnAFailingDiskEndsAndSaysWhatIsLost) {
   FaultyDisk disk;
   open();
