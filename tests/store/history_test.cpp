@@ -2,7 +2,6 @@
 #include "store/history.h"
 
 #include <algorithm>
-#include <set>
 
 #include "store/history_file.h"
 #include "tests/store/faulty_disk.h"
