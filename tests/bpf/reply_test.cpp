@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/reply.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "tests/support/packet.h"
+
+namespace remora {
+namespace {
+
+Bytes raw(const ip_tcp& headers) {
+  Bytes out(sizeof(headers));
+  std::memcpy(out.data(), &headers, sizeof(headers));
+  return out;
+}
+
+Packet framed(const ip_tcp& headers) {
+  Bytes frame(ETH_HLEN);
+  const Bytes packet = raw(headers);
+  frame.insert(frame.end(), packet.begin(), packet.end());
+  return Packet(frame);
+}
+
+TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
+  const Packet segment(data(bytes_of("x"))
+                           .from({ipv4("10.1.1.7"), 40'000})
+                           .to({ipv4("10.1.50.200"), 1883})
+                           .seq(5)
+                           .acknowledging(0xfffffff0)
+                           .frame());
+  const iphdr ip = segment.ip();
+  const tcphdr tcp = segment.tcp();
+  const struct rst rst = rst_for(&ip, &tcp);
+  ip_tcp out;
+
+  write_rst(&out, &rst);
+
+  const Packet answer = framed(out);
+  EXPECT_EQ(answer.source(), ipv4("10.1.50.200"));
+  EXPECT_EQ(answer.destination(), ipv4("10.1.1.7"));
+  EXPECT_EQ(be16toh(answer.tcp().source), 1883);
+  EXPECT_EQ(be16toh(answer.tcp().dest), 40'000);
+  EXPECT_EQ(be32toh(answer.tcp().seq), 0xfffffff0);  // RFC 5961 §3.2
+  EXPECT_EQ(answer.tcp().ack_seq, 0u);
+  EXPECT_TRUE(answer.tcp().rst);
+  EXPECT_FALSE(answer.tcp().ack || answer.tcp().syn || answer.tcp().fin || answer.tcp().psh);
+  EXPECT_EQ(answer.tcp().window, 0);
+  EXPECT_EQ(answer.tcp().doff, 5);
+  EXPECT_EQ(be16toh(answer.ip().tot_len), 40);
+  EXPECT_TRUE(answer.checksums_are_valid());
+}
+
+TEST(ReplyTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
+  const std::uint32_t seed = 4;
+  std::mt19937 random(seed);
+  for (int round = 0; round < 20'000; round++) {
+    const struct rst rst = {static_cast<__be32>(random()), static_cast<__be32>(random()),
+                            static_cast<__be16>(random()), static_cast<__be16>(random()),
+                            static_cast<__be32>(random())};
+    ip_tcp out;
+    write_rst(&out, &rst);
+    ASSERT_TRUE(framed(out).checksums_are_valid()) << "seed " << seed << ", round " << round;
+  }
+}
+
+TEST(ReplyTest, FoldsEveryCarry) {
+  const struct {
+    std::uint32_t sum;
+    std::uint16_t checksum;
+  } cases[] = {
+      {0, 0xffff},       {0xffff, 0},          {0x10000, 0xfffe},
+      {0x1ffff, 0xfffe}, {0xffffffff, 0x0000}, {0x0001fffe, 0},
+  };
+  for (const auto& [sum, checksum] : cases) EXPECT_EQ(fold_checksum(sum), checksum) << sum;
+}
+
+}  // namespace
+}  // namespace remora

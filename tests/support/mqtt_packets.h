@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The control packets that a client sends, as bytes (MQTT 3.1, 3.1.1, 5.0), and a
+// reader of whole streams that is as plain as the standard's own words: what the
+// packet walker finds in segments is checked against it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/packet.h"
+
+namespace remora {
+
+enum class MqttVersion : std::uint8_t { k31 = 3, k311 = 4, k5 = 5 };
+
+struct PublishOptions {
+  int qos = 0;
+  std::uint16_t packet_id = 1;        // with QoS 1 and 2
+  std::optional<Bytes> properties{};  // MQTT 5.0 §3.3.2.3: those in the list; its length is added
+};
+
+Bytes connect_packet(MqttVersion version = MqttVersion::k311, std::string_view client_id = "c");
+Bytes publish_packet(std::string_view topic, std::string_view message = "m",
+                     const PublishOptions& options = {});
+Bytes puback_packet(std::uint16_t packet_id);
+Bytes subscribe_packet(std::uint16_t packet_id, std::string_view filter);
+Bytes pingreq_packet();
+Bytes disconnect_packet();
+
+// A fixed header with any remaining length below 2^28.
+Bytes fixed_header_bytes(std::uint8_t first_byte, std::uint32_t remaining);
+
+Bytes operator+(Bytes left, const Bytes& right);
+
+// One packet of a stream.
+struct StreamPacket {
+  std::size_t offset = 0;  // of its first byte
+  std::uint8_t first_byte = 0;
+  std::size_t length = 0;              // header included; it may end behind the stream
+  std::optional<std::string> topic{};  // of a PUBLISH
+  std::size_t topic_offset = 0;        // in the stream
+
+  bool operator==(const StreamPacket&) const = default;
+};
+
+struct StreamReading {
+  std::vector<StreamPacket> packets;  // those whose header, and topic length, is whole
+  bool malformed = false;             // behind the last of them
+};
+
+// Reads the packets that begin in `stream`, from its beginning.
+StreamReading read_stream(const Bytes& stream);
+
+}  // namespace remora
