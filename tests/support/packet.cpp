@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/packet.h"
 
-#include <netinet/in.h>
+#include <endian.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -183,14 +183,14 @@ icmphdr Packet::icmp() const {
   return read<icmphdr>(body_offset());
 }
 std::uint32_t Packet::source() const {
-  return ntohl(ip().saddr);
+  return be32toh(ip().saddr);
 }
 std::uint32_t Packet::destination() const {
-  return ntohl(ip().daddr);
+  return be32toh(ip().daddr);
 }
 
 Bytes Packet::ip_body() const {
-  const std::size_t end = ETH_HLEN + std::size_t{ntohs(ip().tot_len)};
+  const std::size_t end = ETH_HLEN + std::size_t{be16toh(ip().tot_len)};
   if (end > frame_.size() || end < body_offset())
     throw std::out_of_range("IP length does not fit the frame");
   return {frame_.begin() + static_cast<std::ptrdiff_t>(body_offset()),

@@ -9,6 +9,7 @@
 
 #include <linux/icmp.h>
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
 

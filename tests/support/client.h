@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The client's end of one TCP connection, as far as its packets show it.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/support/packet.h"
+
+namespace remora {
+
+class Client {
+ public:
+  // What the client has acknowledged: the broker's first byte.
+  static constexpr std::uint32_t kAcknowledged = 0x70000001;
+
+  Client(Endpoint self, Endpoint service, std::uint32_t isn = 1000)
+      : self_(self), service_(service), isn_(isn), next_(isn + 1) {}
+
+  Segment syn() const { return addressed(remora::syn()).seq(isn_).acknowledging(0); }
+  Segment ack() const { return addressed(remora::ack()); }
+  Segment rst() const { return addressed(remora::rst()); }
+
+  // The next bytes of the stream.
+  Segment send(const Bytes& bytes) {
+    Segment segment = addressed(data(bytes));
+    next_ += static_cast<std::uint32_t>(bytes.size());
+    return segment;
+  }
+
+  // Any bytes of the stream, the first at `offset`: again, early or never sent.
+  Segment at(std::uint32_t offset, const Bytes& bytes) const {
+    return addressed(data(bytes)).seq(isn_ + 1 + offset);
+  }
+
+  Segment fin() {
+    Segment segment = addressed(remora::fin());
+    next_++;
+    return segment;
+  }
+
+  // Bytes of the stream that went by, or were lost, without a segment here.
+  void skip(std::uint32_t bytes) { next_ += bytes; }
+
+  Endpoint self() const { return self_; }
+  std::uint32_t isn() const { return isn_; }
+  // Bytes sent so far.
+  std::uint32_t sent() const { return next_ - isn_ - 1; }
+  // The sequence number of the next byte.
+  std::uint32_t next_seq() const { return next_; }
+
+ private:
+  Segment addressed(Segment segment) const {
+    return segment.from(self_).to(service_).seq(next_).acknowledging(kAcknowledged);
+  }
+
+  Endpoint self_, service_;
+  std::uint32_t isn_, next_;
+};
+
+}  // namespace remora

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/xdp/steer_fixture.h"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <stdexcept>
+
+#include "bpf/topic.h"
+
+namespace remora {
+namespace {
+
+constexpr std::uint32_t kRealsOfAGroup = 16;
+
+}  // namespace
+
+bool Outcome::forwarded() const {
+  return verdict == XDP_TX && packet.ip().protocol == IPPROTO_IPIP;
+}
+
+bool Outcome::is_rst() const {
+  return verdict == XDP_TX && packet.ip().protocol == IPPROTO_TCP && packet.tcp().rst;
+}
+
+struct mark Outcome::mark() const {
+  struct mark mark;
+  if (metadata.size() != sizeof(mark)) throw std::out_of_range("no mark in front of the frame");
+  std::memcpy(&mark, metadata.data(), sizeof(mark));
+  return mark;
+}
+
+void SteerTest::SetUp() {
+  if (!may_load_bpf()) GTEST_SKIP() << "loads BPF programs: needs root";
+  chain_ = std::make_unique<Chain>(limits_);
+
+  std::mt19937_64 random(1);
+  for (auto& key : keys_.start) key = random();
+  for (auto& key : keys_.length) key = random();
+  for (auto& word : keys_.word)
+    for (auto& key : word) key = random();
+  chain_->map<std::uint32_t, topic_keys>("topic_keys").put(0, keys_);
+  chain_->map<std::uint32_t, gateway>("ctl_array")
+      .put(0, {{kRouterMac[0], kRouterMac[1], kRouterMac[2], kRouterMac[3], kRouterMac[4],
+                kRouterMac[5]},
+               {}});
+
+  settings settings{};
+  settings.generation = 1;
+  settings.resets_per_second = 1000;
+  settings.resets_per_client = 3;
+  settings.connections_per_client = 1024;
+  settings.link_mtu = kLinkMtu;
+  settings.all_group = NO_GROUP;
+  write(settings);
+
+  service(kService, kServiceNumber, kDefault);
+  for (const std::uint16_t number : {kDefault, kTemperature, kHumidity}) group(number);
+  route(kTemperatureTopic, kTemperature);
+  route(kHumidityTopic, kHumidity);
+}
+
+void SteerTest::service(Endpoint at, std::uint16_t number, std::uint16_t default_group) {
+  const service_key key{abi_address(at.address), htobe16(at.port), 0};
+  chain_->map<service_key, struct service>("services").put(key, {number, default_group, 0});
+}
+
+std::uint32_t SteerTest::real_index(std::uint16_t group, std::uint32_t real) {
+  return group * kRealsOfAGroup + real;
+}
+
+void SteerTest::group(std::uint16_t number, std::uint32_t reals, policy policy) {
+  struct group entry {};
+  entry.vip = abi_address(ipv4("10.1.50.201") + number);
+  entry.vip_num = number;
+  entry.policy = static_cast<__u8>(policy);
+  entry.in_use = 1;
+  chain_->map<std::uint32_t, struct group>("groups").put(number, entry);
+
+  std::vector<std::uint32_t> slots(RING_SIZE);
+  for (std::uint32_t slot = 0; slot < slots.size(); slot++)
+    slots[slot] = reals == 0 ? 0 : slot % reals + 1;
+  ring(number, slots);
+  for (std::uint32_t n = 1; n <= reals; n++) {
+    struct real real {};
+    real.address[0] = htobe32(ipv4("10.2.0.0") + number * 256u + n);
+    chain_->map<std::uint32_t, struct real>("reals").put(real_index(number, n), real);
+  }
+}
+
+void SteerTest::ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots) {
+  std::vector<std::uint32_t> slots = reals_of_slots;
+  for (std::uint32_t& slot : slots)
+    if (slot != 0) slot = real_index(group, slot);
+  chain_->set_ring(group, slots);
+}
+
+void SteerTest::route(std::string_view filter, std::uint16_t group) {
+  if (filter == "#") {
+    settings_.all_group = group;
+    write(settings_);
+    return;
+  }
+  route_key key{hash(filter), settings_.generation, ROUTE_EXACT};
+  if (filter.ends_with("/#")) {
+    const std::string_view prefix = filter.substr(0, filter.size() - 2);
+    key = {hash(prefix), settings_.generation, ROUTE_PREFIX};
+    settings_.prefix_reach =
+        std::max(settings_.prefix_reach, static_cast<std::uint32_t>(prefix.size() + 1));
+    write(settings_);
+  }
+  chain_->map<route_key, struct route>("routes").put(key, {group, 0});
+}
+
+void SteerTest::forget_routes() {
+  settings_.generation++;
+  settings_.prefix_reach = 0;
+  settings_.all_group = NO_GROUP;
+  write(settings_);
+}
+
+void SteerTest::predict(Endpoint client, std::uint16_t group, std::string_view topic) {
+  const client_key key{abi_address(client.address), kServiceNumber, 0};
+  const prediction entry{topic.empty() ? 0 : hash(topic), 1, group, {}};
+  chain_->map<client_key, prediction>("predictions").put(key, entry);
+}
+
+void SteerTest::write(const settings& settings) {
+  settings_ = settings;
+  chain_->map<std::uint32_t, struct settings>("settings").put(0, settings);
+}
+
+Outcome SteerTest::send(const Segment& segment) {
+  return send_frame(segment.frame());
+}
+
+Outcome SteerTest::send_frame(const Bytes& frame) {
+  RunResult result = run_xdp(chain_->root_fd(), frame);
+  return {static_cast<xdp_action>(result.verdict), std::move(result.metadata),
+          Packet(std::move(result.frame))};
+}
+
+Client SteerTest::connect(Endpoint from, std::uint32_t isn) {
+  Client client(from, kService, isn);
+  send(client.syn());
+  send(client.ack());
+  send(client.send(connect_packet()));
+  return client;
+}
+
+Outcome SteerTest::publish(Client& client, std::string_view topic, std::string_view message) {
+  return send(client.send(publish_packet(topic, message)));
+}
+
+std::uint64_t SteerTest::hash(std::string_view topic) const {
+  std::vector<__u64> words(topic.size() / 8 + 1);
+  std::memcpy(words.data(), topic.data(), topic.size());
+  return topic_hash(&keys_, words.data(), static_cast<std::uint32_t>(topic.size()));
+}
+
+flow_key SteerTest::key_of(const Client& client) {
+  return {abi_address(client.self().address), htobe16(client.self().port), kServiceNumber};
+}
+
+std::optional<flow> SteerTest::flow_of(const Client& client) const {
+  return chain_->map<flow_key, flow>("flows").find(key_of(client));
+}
+
+std::optional<flow> SteerTest::half_open_of(const Client& client) const {
+  return chain_->map<half_open_key, flow>("half_open").find({key_of(client), client.isn()});
+}
+
+std::optional<prediction> SteerTest::prediction_of(Endpoint client) const {
+  return chain_->map<client_key, prediction>("predictions")
+      .find({abi_address(client.address), kServiceNumber, 0});
+}
+
+std::optional<guard> SteerTest::guard_of(Endpoint client) const {
+  return chain_->map<address, guard>("guards").find(abi_address(client.address));
+}
+
+address SteerTest::abi_address(std::uint32_t ipv4) {
+  return {{0, 0, htobe32(0xffff), htobe32(ipv4)}};
+}
+
+}  // namespace remora

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The world in which the packet path is tested: one service, a few groups and
+// routes, and the verbs to send packets through the whole chain.
+//
+// Real N of group G has the address 10.2.G.N, so an outer destination says at once
+// where a packet went.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "tests/support/chain.h"
+#include "tests/support/client.h"
+#include "tests/support/mqtt_packets.h"
+#include "tests/support/packet.h"
+
+namespace remora {
+
+inline constexpr Endpoint kService{ipv4("10.1.50.200"), 1883};
+inline constexpr Endpoint kClient{ipv4("10.1.1.7"), 40'000};
+inline constexpr Mac kRouterMac{0x02, 0x42, 0x0a, 0x01, 0x00, 0x01};
+
+inline constexpr std::uint16_t kDefault = 0, kTemperature = 1, kHumidity = 2, kNoGroupYet = 3;
+inline constexpr std::uint32_t kLinkMtu = 1500;
+inline constexpr std::uint16_t kServiceNumber = 5;
+
+inline constexpr std::string_view kTemperatureTopic = "measurements/temperature";
+inline constexpr std::string_view kHumidityTopic = "measurements/humidity";
+
+// What became of one packet.
+struct Outcome {
+  xdp_action verdict;
+  Bytes metadata;
+  Packet packet;
+
+  bool dropped() const { return verdict == XDP_DROP; }
+  // Wrapped and sent to a real.
+  bool forwarded() const;
+  // The group, and the address, of the real.
+  std::uint16_t group() const { return packet.destination() >> 8 & 0xff; }
+  std::uint32_t real() const { return packet.destination(); }
+  // Answered with a RST by the stage.
+  bool is_rst() const;
+  // Passed up with a mark for the probe.
+  bool is_marked() const { return verdict == XDP_PASS && metadata.size() == sizeof(struct mark); }
+  struct mark mark() const;
+};
+
+class SteerTest : public testing::Test {
+ protected:
+  explicit SteerTest(const ChainLimits& limits = {}) : limits_(limits) {}
+
+  // Loads the programs and builds the world: temperature and humidity have routes,
+  // everything else belongs to the default group.
+  void SetUp() override;
+
+  // ---- the world ----
+  void service(Endpoint at, std::uint16_t number, std::uint16_t default_group);
+  // A group of `reals` equal reals, slot by slot in turn.
+  void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
+  void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
+  // Index into `reals` of a group's real, from 1.
+  static std::uint32_t real_index(std::uint16_t group, std::uint32_t real);
+  // A route of the present generation, in MQTT's filter syntax without `+`.
+  void route(std::string_view filter, std::uint16_t group);
+  // Begins a new set of routes, with none in it.
+  void forget_routes();
+  void predict(Endpoint client, std::uint16_t group, std::string_view topic = "");
+  void write(const settings& settings);
+
+  // ---- traffic ----
+  Outcome send(const Segment& segment);
+  Outcome send_frame(const Bytes& frame);
+  // SYN, ACK and CONNECT of a new connection.
+  Client connect(Endpoint from = kClient, std::uint32_t isn = 1000);
+  Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
+
+  // ---- what it left behind ----
+  std::uint64_t counter(enum counter which) const { return chain_->counter(which); }
+  std::uint64_t hash(std::string_view topic) const;
+  std::optional<flow> flow_of(const Client& client) const;
+  std::optional<flow> half_open_of(const Client& client) const;
+  std::optional<prediction> prediction_of(Endpoint client) const;
+  std::optional<guard> guard_of(Endpoint client) const;
+  std::vector<Event> events() { return chain_->take_events(); }
+
+  static address abi_address(std::uint32_t ipv4);
+  static flow_key key_of(const Client& client);
+
+  std::unique_ptr<Chain> chain_;
+  settings settings_{};
+
+ private:
+  ChainLimits limits_;
+  topic_keys keys_{};
+};
+
+}  // namespace remora
