@@ -16,6 +16,11 @@
 #define static_assert _Static_assert
 #endif
 
+/* Changes with every change below: a daemon takes pinned maps over only when they
+ * carry its own number, and makes new ones else.
+ */
+#define REMORA_ABI 1
+
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
 /* The longest topic that the kernel judges, bytes: more than fits behind a
@@ -216,7 +221,7 @@ struct settings {
 	__u32 connections_per_client; /* tracked ones */
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
 	__u16 all_group;	      /* of the route `#`; NO_GROUP: there is none */
-	__u16 pad;
+	__u16 abi;		      /* REMORA_ABI */
 };
 static_assert(sizeof(struct settings) == 28, "ABI");
 
@@ -228,6 +233,19 @@ struct reset_budget {
 	__u64 filled_at_ns;
 };
 static_assert(sizeof(struct reset_budget) == 16, "ABI");
+
+/* ---- map `names`: numbers that outlive the daemon --------------------------- */
+
+enum name_kind {
+	NAME_GROUP = 1,
+	NAME_SERVICE = 2,
+};
+
+struct name_key {
+	__u8 kind; /* enum name_kind */
+	char name[63];
+};
+static_assert(sizeof(struct name_key) == 64, "ABI");
 
 /* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
 

@@ -39,6 +39,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"mispredict", "policy", "\"reset\""},
     KnownKey{"mispredict", "resets_per_second", "1000"},
     KnownKey{"mispredict", "resets_per_client", "3"},
+    KnownKey{"mispredict", "session_end", "\"disconnect\""},
     KnownKey{"limits", "clients", "1_000_000"},
     KnownKey{"limits", "flows", "1_000_000"},
     KnownKey{"limits", "half_open", "65_536"},
@@ -70,6 +71,8 @@ constexpr Word<Policy> kPolicies[] = {{"reset", Policy::kReset},
                                       {"keep", Policy::kKeep},
                                       {"drop", Policy::kDrop},
                                       {"takeover", std::nullopt}};
+constexpr Word<SessionEnd> kSessionEnds[] = {{"disconnect", SessionEnd::kDisconnect},
+                                             {"reset", SessionEnd::kReset}};
 
 std::string message_of(std::string_view file, const std::vector<Problem>& problems) {
   std::string text;
@@ -289,6 +292,7 @@ class Reader {
     if (const auto policy = section->word("policy", kPolicies)) mispredict.policy = *policy;
     number(*section, "resets_per_second", kResetsPerSecond, mispredict.resets_per_second);
     number(*section, "resets_per_client", kResetsPerClient, mispredict.resets_per_client);
+    if (const auto end = section->word("session_end", kSessionEnds)) mispredict.session_end = *end;
   }
 
   void read_limits() {

@@ -39,6 +39,12 @@ enum class Policy : std::uint8_t {
   kDrop = POLICY_DROP,
 };
 
+// How the session at the wrong broker ends.
+enum class SessionEnd : std::uint8_t {
+  kDisconnect,  // good bytes, DISCONNECT, RST: no Will is published
+  kReset,       // RST alone: the broker publishes the Will
+};
+
 // `line` in these structs is where the entry stands in the file, from 1, for
 // errors that only show later; 0: it is not in the file.
 
@@ -83,6 +89,7 @@ struct Mispredict {
   Policy policy = Policy::kReset;
   std::uint32_t resets_per_second = 1000;
   std::uint32_t resets_per_client = 3;  // in RESET_WINDOW_S
+  SessionEnd session_end = SessionEnd::kDisconnect;
 };
 
 struct Limits {

@@ -20,7 +20,7 @@ class Settings:
     policy: str = "reset"
     resets_per_second: int = 1000
     resets_per_client: int = 3
-    end_sessions: bool = True
+    session_end: str = "disconnect"
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
     clients: int = 100_000
@@ -65,7 +65,7 @@ def render(layout, settings, history):
         f'policy = "{settings.policy}"',
         f"resets_per_second = {settings.resets_per_second}",
         f"resets_per_client = {settings.resets_per_client}",
-        f"end_sessions = {'true' if settings.end_sessions else 'false'}",
+        f'session_end = "{settings.session_end}"',
         "",
         "[limits]",
         f"clients = {settings.clients}",

@@ -40,14 +40,17 @@ static __always_inline __u32 tcp_ports(const struct tcphdr *tcp)
 	return *(const __u32 *)tcp;
 }
 
+/* A connection whose real is known goes there even when its group is no longer
+ * configured.
+ */
 static __always_inline int forward_to(struct steering *s, __u32 group_number, __u32 real)
 {
-	const struct group *group = find_group(group_number);
+	const struct group *group = bpf_map_lookup_elem(&groups, &group_number);
 	struct handoff *handoff = own_handoff();
 
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
-	if (!real)
+	if (!real && group->in_use)
 		real = pick_real(group->vip_num, s->pkt.ip->saddr, tcp_ports(s->pkt.tcp));
 	if (!real)
 		return drop(COUNT_NO_REAL);

@@ -60,7 +60,7 @@ class CleanEnd(WillJourney):
 class NoCleanEnd(WillJourney):
     """The control: the Wills of this journey would be published."""
 
-    settings = Settings(end_sessions=False)
+    settings = Settings(session_end="reset")
 
     def test_every_will_is_published(self):
         self.mispredict_everyone()

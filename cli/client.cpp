@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/client.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "daemon/handles.h"
+
+namespace remora {
+namespace {
+
+constexpr timeval kPatience{10, 0};
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
+  throw std::runtime_error(std::string(what) + " (" + path.string() + "): " + std::strerror(errno));
+}
+
+}  // namespace
+
+nlohmann::json ask(const std::filesystem::path& path, const nlohmann::json& request) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof(address.sun_path)) {
+    throw std::runtime_error("the path of the control socket is too long: " + path.string());
+  }
+  path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
+  if (connect(stream.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    fail(path, "no remorad answers");
+  }
+  const std::string line = request.dump() + "\n";
+  if (send(stream.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(line.size())) {
+    fail(path, "cannot ask");
+  }
+  std::string text;
+  std::array<char, 65536> chunk{};
+  while (!text.ends_with('\n')) {
+    const ssize_t got = recv(stream.get(), chunk.data(), chunk.size(), 0);
+    if (got < 0) fail(path, "no answer");
+    if (got == 0) throw std::runtime_error("remorad closed the connection");
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+  nlohmann::json answer = nlohmann::json::parse(text);
+  if (!answer.value("ok", false)) {
+    throw std::runtime_error(answer.value("error", "refused"));
+  }
+  answer.erase("ok");
+  return answer;
+}
+
+}  // namespace remora

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One question over the control socket.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace remora {
+
+// Sends the request and waits for the answer, a few seconds at most. Throws
+// std::runtime_error when there is no daemon or it refuses.
+nlohmann::json ask(const std::filesystem::path& socket, const nlohmann::json& request);
+
+}  // namespace remora

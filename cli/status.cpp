@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/status.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <string>
+
+namespace remora {
+namespace {
+
+using nlohmann::json;
+
+std::string duration(std::uint64_t seconds) {
+  if (seconds >= 86400) return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
+  if (seconds >= 3600) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
+  if (seconds >= 60) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
+  return fmt::format("{} s", seconds);
+}
+
+}  // namespace
+
+void print_status(std::ostream& out, const json& status) {
+  const json& history = status.at("history");
+  out << fmt::format(
+      "instance {} on {} ({} XDP, {} forwarder), up {}\n", status.at("instance").get<std::string>(),
+      status.at("interface").get<std::string>(), status.at("mode").get<std::string>(),
+      status.at("forwarder").get<std::string>(),
+      duration(status.at("uptime_s").get<std::uint64_t>()));
+  out << "gateway  "
+      << (status.at("gateway_mac").is_null() ? "not found yet: packets for brokers are dropped"
+                                             : status.at("gateway_mac").get<std::string>())
+      << "\nprograms ";
+  for (const auto& [name, program] : status.at("programs").items()) {
+    out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());
+  }
+  out << fmt::format("\nhistory  {}, {} clients{}\n", history.at("path").get<std::string>(),
+                     history.at("clients").get<std::uint64_t>(),
+                     history.at("ok").get<bool>()
+                         ? std::string()
+                         : ", FAILING: " + history.at("error").get<std::string>());
+
+  out << fmt::format("\n{:<16}{:>12}{:>12}\n", "table", "used", "limit");
+  for (const auto& [name, table] : status.at("tables").items()) {
+    out << fmt::format("{:<16}{:>12}{:>12}\n", name, table.at("used").get<std::uint64_t>(),
+                       table.at("limit").get<std::uint64_t>());
+  }
+  out << fmt::format("\n{:<16}{:<16}{:>12}{:>16}\n", "group", "VIP", "packets", "bytes");
+  for (const json& group : status.at("groups")) {
+    out << fmt::format("{:<16}{:<16}{:>12}{:>16}{}\n", group.at("name").get<std::string>(),
+                       group.at("vip").get<std::string>(), group.at("packets").get<std::uint64_t>(),
+                       group.at("bytes").get<std::uint64_t>(),
+                       group.at("configured").get<bool>() ? "" : "  no longer configured");
+  }
+  out << fmt::format("\n{:<20}{:>14}  {}\n", "counter", "value", "meaning");
+  for (const auto& [name, counter] : status.at("counters").items()) {
+    out << fmt::format("{:<20}{:>14}  {}\n", name, counter.at("value").get<std::uint64_t>(),
+                       counter.at("meaning").get<std::string>());
+  }
+  out << fmt::format("\n{:<20}{:>14}\n", "daemon", "");
+  for (const auto& [name, value] : status.at("daemon").items()) {
+    out << fmt::format("{:<20}{:>14}\n", name, value.get<std::uint64_t>());
+  }
+}
+
+}  // namespace remora

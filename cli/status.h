@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `remoractl status` for people.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace remora {
+
+void print_status(std::ostream& out, const nlohmann::json& status);
+
+}  // namespace remora

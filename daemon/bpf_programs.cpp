@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/bpf_programs.h"
+
+#include <bpf/bpf.h>
+#include <linux/if_link.h>
+#include <linux/magic.h>
+#include <spdlog/spdlog.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+
+#include "daemon/link.h"
+#include "daemon/memory_plan.h"
+#include "forward.skel.h"
+#include "mqtt.skel.h"
+#include "probe.skel.h"
+#include "root.skel.h"
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLinkPin = "xdp_link";
+constexpr std::uint32_t kNames = 4096;
+// Where our classifier sits among others: one handle, one priority.
+constexpr std::uint32_t kProbeHandle = 1;
+constexpr std::uint32_t kProbePriority = 0x7265;
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what);
+}
+
+std::string because(int error) {
+  return std::strerror(error < 0 ? -error : error);
+}
+
+bool is_internal(const bpf_map* map) {
+  return std::strchr(bpf_map__name(map), '.') != nullptr;  // .rodata, .bss
+}
+
+bpf_map_info info_of(int fd) {
+  bpf_map_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+    fail("cannot read a pinned map: " + because(errno));
+  return info;
+}
+
+// libbpf's own chatter goes to the debug log.
+int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
+  char line[1024];
+  const int length = std::vsnprintf(line, sizeof(line), format, arguments);
+  if (length > 0) {
+    std::string_view text(
+        line, std::min<std::size_t>(static_cast<std::size_t>(length), sizeof(line) - 1));
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    spdlog::debug("{}", text);
+  }
+  return length;
+}
+
+std::uint64_t memory_available() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key;
+  std::uint64_t kib = 0;
+  while (meminfo >> key >> kib) {
+    if (key == "MemAvailable:") return kib * 1024;
+    meminfo.ignore(64, '\n');
+  }
+  return UINT64_MAX;
+}
+
+// The entries of a hash whose limit changed go over into the new one.
+void copy_entries(int from, const bpf_map_info& info, int to) {
+  std::vector<std::uint8_t> key(info.key_size), next(info.key_size), value(info.value_size);
+  std::uint64_t copied = 0, lost = 0;
+  const void* at = nullptr;
+  while (bpf_map_get_next_key(from, at, next.data()) == 0) {
+    key = next;
+    at = key.data();
+    if (bpf_map_lookup_elem(from, key.data(), value.data()) != 0) continue;
+    ++(bpf_map_update_elem(to, key.data(), value.data(), BPF_NOEXIST) == 0 ? copied : lost);
+  }
+  spdlog::info("{}: {} entries moved to the new size, {} found no room", info.name, copied, lost);
+}
+
+bool is_keyed_table(std::uint32_t type) {
+  return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH;
+}
+
+std::string remedy_for_load(int error) {
+  switch (error < 0 ? -error : error) {
+    case EPERM:
+    case EACCES:
+      return "; run as root or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON";
+    case ENOMEM:
+    case E2BIG:
+      return "; lower [limits]";
+    case EINVAL:
+    case ENOTSUP:
+      return "; Linux 5.18 or later is needed (ring buffer, bpf_loop, bpf_xdp_load_bytes); the "
+             "log at level debug shows the verifier's words";
+    default:
+      return "; the log at level debug shows more";
+  }
+}
+
+std::string holder_of(unsigned interface_index) {
+  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 || query.prog_id == 0) {
+    return "another XDP program";
+  }
+  std::string name = "program";
+  if (const Fd program(bpf_prog_get_fd_by_id(query.prog_id)); program) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 && info.name[0]) name = info.name;
+  }
+  return "XDP program \"" + name + "\" (id " + std::to_string(query.prog_id) + ")";
+}
+
+bpf_tc_hook ingress_of(unsigned interface_index) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(interface_index);
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+// Those of the kernel's link that hold an XDP program on this interface.
+Fd pinned_link(const fs::path& pin, unsigned interface_index) {
+  Fd link(bpf_obj_get(pin.c_str()));
+  if (!link) return Fd();
+  bpf_link_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return Fd();
+  // A link of an interface that is gone says 0.
+  if (info.xdp.ifindex != interface_index) return Fd();
+  return link;
+}
+
+}  // namespace
+
+fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
+  struct statfs status {};
+  if (statfs(bpffs.c_str(), &status) != 0 || status.f_type != BPF_FS_MAGIC) {
+    fail(bpffs.string() + " is no BPF file system; mount it: mount -t bpf bpf " + bpffs.string());
+  }
+  fs::path folder = bpffs / "remora" / instance;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("cannot make " + folder.string() + ": " + error.message() + "; run as root");
+  return folder;
+}
+
+BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interface_index)
+    : folder_(std::move(folder)), interface_index_(interface_index), xdp_mode_(config.lb.xdp_mode) {
+  libbpf_set_print(log_libbpf);
+  try {
+    open(config);
+    claim_pins(config);
+    load();
+  } catch (...) {
+    for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
+    throw;
+  }
+}
+
+// The pins are left where they are; those of a start that never attached go.
+BpfPrograms::~BpfPrograms() {
+  if (attached_) return;
+  for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
+}
+
+void BpfPrograms::open(const Config& config) {
+  const auto add = [&](const char* name, const void* bytes, std::size_t size, bpf_prog_type type) {
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+    BpfObjectHandle object(bpf_object__open_mem(bytes, size, &options));
+    if (!object) fail(std::string("cannot open the BPF object ") + name + ": " + because(errno));
+    bpf_program* program = bpf_object__next_program(object.get(), nullptr);
+    bpf_program__set_type(program, type);
+    programs_.push_back({name, std::move(object), program});
+  };
+  std::size_t size = 0;
+  const void* bytes = remora_root__elf_bytes(&size);
+  add("root", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_mqtt__elf_bytes(&size);
+  add("mqtt", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_forward__elf_bytes(&size);
+  add("forward", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_probe__elf_bytes(&size);
+  add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+
+  std::map<std::string_view, std::uint64_t> entries;
+  const std::vector<TableMemory> plan = memory_plan(config);
+  for (const TableMemory& table : plan) entries[table.table] = table.entries;
+  entries["groups"] = entries["stats"] = config.limits.groups;
+  for (const Program& program : programs_) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, program.object.get()) {
+      if (is_internal(map)) continue;
+      if (const auto found = entries.find(bpf_map__name(map)); found != entries.end()) {
+        bpf_map__set_max_entries(map, static_cast<__u32>(found->second));
+      }
+      bpf_map__set_pin_path(map, (folder_ / bpf_map__name(map)).c_str());
+    }
+  }
+}
+
+// Decides for every pinned map whether it can be taken over; one that cannot
+// gives way, after its entries were copied where only the size changed.
+void BpfPrograms::claim_pins(const Config& config) {
+  const std::vector<TableMemory> plan = memory_plan(config);
+  std::uint64_t needed = 0;
+
+  bool same_abi = true;
+  if (const Fd fd(bpf_obj_get((folder_ / "settings").c_str())); fd) {
+    settings now{};
+    const __u32 zero = 0;
+    same_abi = info_of(fd.get()).value_size == sizeof(now) &&
+               bpf_map_lookup_elem(fd.get(), &zero, &now) == 0 && now.abi == REMORA_ABI;
+    if (!same_abi) spdlog::warn("the pinned tables are of another version: they are made anew");
+  }
+
+  std::map<std::string, Fd> resized;
+  for (const Program& program : programs_) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, program.object.get()) {
+      const std::string name = bpf_map__name(map);
+      const fs::path pin = folder_ / name;
+      if (is_internal(map) || std::ranges::find(fresh_, name) != fresh_.end()) continue;
+      Fd pinned(bpf_obj_get(pin.c_str()));
+      if (pinned) {
+        const bpf_map_info info = info_of(pinned.get());
+        const bool same_layout = same_abi && info.type == bpf_map__type(map) &&
+                                 info.key_size == bpf_map__key_size(map) &&
+                                 info.value_size == bpf_map__value_size(map) &&
+                                 info.map_flags == bpf_map__map_flags(map);
+        if (same_layout && info.max_entries == bpf_map__max_entries(map)) continue;
+        if (same_layout && info.type == BPF_MAP_TYPE_RINGBUF) {
+          // It may hold records that nobody has read yet.
+          spdlog::warn("the ring keeps its size of {} KiB; to change it: remorad --detach first",
+                       info.max_entries / 1024);
+          for (const Program& other : programs_) {
+            if (bpf_map* ring = bpf_object__find_map_by_name(other.object.get(), name.c_str())) {
+              bpf_map__set_max_entries(ring, info.max_entries);
+            }
+          }
+          continue;
+        }
+        if (same_layout && is_keyed_table(info.type)) resized.emplace(name, std::move(pinned));
+        ::unlink(pin.c_str());
+      }
+      fresh_.push_back(name);
+      for (const TableMemory& table : plan) {
+        if (table.table == name) needed += table.bytes();
+      }
+    }
+  }
+  if (const std::uint64_t available = memory_available(); needed > available) {
+    fail("[limits] need " + std::to_string(needed >> 20) + " MiB for tables, but only " +
+         std::to_string(available >> 20) + " MiB of memory are available; lower clients or flows");
+  }
+
+  // Made here, because no program names it.
+  const fs::path pin = folder_ / "names";
+  Fd names(same_abi ? bpf_obj_get(pin.c_str()) : -1);
+  if (!names) {
+    ::unlink(pin.c_str());
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+    names = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, "names", sizeof(name_key), sizeof(__u32), kNames,
+                              &options));
+    if (!names) fail("cannot make the map names: " + because(errno) + remedy_for_load(errno));
+    if (bpf_obj_pin(names.get(), pin.c_str()) != 0) {
+      fail("cannot pin " + pin.string() + ": " + because(errno));
+    }
+    fresh_.emplace_back("names");
+  }
+  own_maps_.emplace("names", std::move(names));
+
+  for (auto& [name, old] : resized) {
+    for (const Program& program : programs_) {
+      bpf_map* map = bpf_object__find_map_by_name(program.object.get(), name.c_str());
+      if (!map) continue;
+      LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
+      const Fd fd(bpf_map_create(bpf_map__type(map), name.c_str(), bpf_map__key_size(map),
+                                 bpf_map__value_size(map), bpf_map__max_entries(map), &options));
+      if (!fd || bpf_obj_pin(fd.get(), (folder_ / name).c_str()) != 0) {
+        fail("cannot make the map " + name + " anew: " + because(errno) + remedy_for_load(errno));
+      }
+      copy_entries(old.get(), info_of(old.get()), fd.get());
+      break;
+    }
+  }
+}
+
+void BpfPrograms::load() {
+  for (const Program& program : programs_) {
+    if (const int error = bpf_object__load(program.object.get()); error != 0) {
+      fail("cannot load the BPF program " + program.name + ": " + because(error) +
+           remedy_for_load(error));
+    }
+  }
+}
+
+int BpfPrograms::map_fd(std::string_view name) const {
+  const std::string text(name);
+  if (const auto own = own_maps_.find(text); own != own_maps_.end()) return own->second.get();
+  for (const Program& program : programs_) {
+    if (bpf_map* map = bpf_object__find_map_by_name(program.object.get(), text.c_str())) {
+      return bpf_map__fd(map);
+    }
+  }
+  throw std::logic_error("no such map: " + text);
+}
+
+bool BpfPrograms::is_fresh(std::string_view name) const {
+  return std::ranges::find(fresh_, name) != fresh_.end();
+}
+
+std::vector<BpfPrograms::Loaded> BpfPrograms::loaded() const {
+  std::vector<Loaded> all;
+  for (const Program& program : programs_) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program.program), &info, &size) != 0) continue;
+    all.push_back({program.name, info.id, info.verified_insns});
+  }
+  return all;
+}
+
+void BpfPrograms::attach() {
+  // From the end of a packet's way to its beginning: the root comes last.
+  const int slots = map_fd("root_array");
+  const auto put = [&](__u32 slot, const Program& program) {
+    const int fd = bpf_program__fd(program.program);
+    if (bpf_map_update_elem(slots, &slot, &fd, BPF_ANY) != 0) {
+      fail("cannot put " + program.name + " into slot " + std::to_string(slot) +
+           " of the root array: " + because(errno));
+    }
+  };
+  put(SLOT_FORWARDER, programs_[2]);
+  put(SLOT_MQTT, programs_[1]);
+  attach_probe();
+  attach_root();
+  attached_ = true;
+}
+
+void BpfPrograms::attach_probe() {
+  bpf_tc_hook hook = ingress_of(interface_index_);
+  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+    fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
+  }
+  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(programs_[3].program),
+              .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = kProbePriority);
+  if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
+    fail("cannot attach the TC probe: " + because(error) + "; the kernel needs cls_bpf");
+  }
+}
+
+void BpfPrograms::attach_root() {
+  const int root = bpf_program__fd(programs_[0].program);
+  const fs::path pin = folder_ / kLinkPin;
+  if (const Fd link = pinned_link(pin, interface_index_); link) {
+    if (bpf_link_update(link.get(), root, nullptr) == 0) return;
+    fail("cannot replace the root program: " + because(errno));
+  }
+  ::unlink(pin.c_str());
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags = xdp_mode_ == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const Fd link(bpf_link_create(root, static_cast<int>(interface_index_), BPF_XDP, &options));
+  int error = link ? 0 : errno;
+  std::string what;
+  if (error == EBUSY || error == EEXIST) {
+    what = holder_of(interface_index_) +
+           " is on the interface already; remove it first: ip link set dev IFACE xdp off";
+  } else if (error == EOPNOTSUPP || error == EINVAL) {
+    what = "the interface does not take the XDP program: " + because(error) +
+           "; set [lb] xdp_mode = \"generic\", or lower its MTU";
+  } else if (error != 0) {
+    what = "cannot attach the XDP program: " + because(error);
+  } else if (bpf_obj_pin(link.get(), pin.c_str()) != 0) {
+    what = "cannot pin " + pin.string() + ": " + because(errno);
+  }
+  if (what.empty()) return;
+  bpf_tc_hook hook = ingress_of(interface_index_);
+  LIBBPF_OPTS(bpf_tc_opts, probe, .handle = kProbeHandle, .priority = kProbePriority);
+  bpf_tc_detach(&hook, &probe);
+  remove_empty_clsact(interface_index_);
+  fail(what);
+}
+
+bool BpfPrograms::detach(const fs::path& folder, unsigned interface_index) {
+  libbpf_set_print(log_libbpf);
+  bool any = false;
+  if (const Fd link(bpf_obj_get((folder / kLinkPin).c_str())); link) {
+    bpf_link_detach(link.get());
+    any = true;
+  }
+  if (interface_index != 0) {
+    bpf_tc_hook hook = ingress_of(interface_index);
+    LIBBPF_OPTS(bpf_tc_opts, probe, .handle = kProbeHandle, .priority = kProbePriority);
+    if (bpf_tc_detach(&hook, &probe) == 0) {
+      any = true;
+      remove_empty_clsact(interface_index);
+    }
+  }
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    ::unlink(entry.path().c_str());
+    any = true;
+  }
+  fs::remove(folder, error);
+  return any;
+}
+
+}  // namespace remora

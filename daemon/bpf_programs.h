@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The BPF programs and their pinned maps: loads, takes over, attaches.
+//
+// Everything that must outlive the daemon is pinned in one folder of bpffs: the
+// maps, and the link that holds the root program on the interface. A daemon that
+// starts finds them, puts its own programs into the slots and goes on; packets
+// are forwarded all the while.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/handles.h"
+
+namespace remora {
+
+class BpfPrograms {
+ public:
+  // Loads all programs; maps of the folder are taken over where their layout
+  // and size are ours. Nothing is attached yet. Throws std::runtime_error with
+  // the remedy; what was pinned on the way is then removed again.
+  BpfPrograms(const Config& config, std::filesystem::path folder, unsigned interface_index);
+  ~BpfPrograms();
+  BpfPrograms(const BpfPrograms&) = delete;
+  BpfPrograms& operator=(const BpfPrograms&) = delete;
+
+  // Puts the programs into their slots and on the interface. Throws
+  // std::runtime_error with the remedy, with nothing attached that was not
+  // before.
+  void attach();
+
+  int map_fd(std::string_view name) const;
+  // Whether the map was made anew, empty, by this process.
+  bool is_fresh(std::string_view name) const;
+
+  struct Loaded {
+    std::string name;
+    std::uint32_t id;
+    std::uint32_t instructions;  // as the verifier counted them
+  };
+  std::vector<Loaded> loaded() const;
+
+  // Takes everything off the interface and removes the pins. Returns whether
+  // there was anything. Throws std::runtime_error.
+  static bool detach(const std::filesystem::path& folder, unsigned interface_index);
+
+ private:
+  struct Program {
+    std::string name;
+    BpfObjectHandle object;
+    bpf_program* program;
+  };
+
+  void open(const Config& config);
+  void claim_pins(const Config& config);
+  void load();
+  void attach_probe();
+  void attach_root();
+
+  const std::filesystem::path folder_;
+  const unsigned interface_index_;
+  const XdpMode xdp_mode_;
+  std::vector<Program> programs_;       // root, mqtt, forward, probe
+  std::map<std::string, Fd> own_maps_;  // made by the daemon, no program names them
+  std::vector<std::string> fresh_;      // names of maps without a pin at the start
+  bool attached_ = false;
+};
+
+// The folder of an instance's pins. Makes it, mounting nothing. Throws
+// std::runtime_error when `bpffs` is not a BPF file system.
+std::filesystem::path pin_folder(const std::filesystem::path& bpffs, const std::string& instance);
+
+}  // namespace remora

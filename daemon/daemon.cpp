@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <stdexcept>
+#include <thread>
+
+#include "daemon/clock.h"
+#include "daemon/status.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr __u32 kOnly = 0;
+constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
+constexpr auto kSweepEvery = 50ms;
+constexpr auto kLookAtLinkEvery = 1s;
+// At the start only, before the loop runs.
+constexpr auto kWaitForGateway = 2000ms;
+constexpr auto kAskGatewayEvery = 10ms;
+
+Link link_of(const Config& config) {
+  const auto link = find_link(config.lb.interface);
+  if (!link) {
+    throw std::runtime_error(describe(
+        config.file, {config.lb.interface_line, "there is no interface \"" + config.lb.interface +
+                                                    "\"; ip link shows those there are"}));
+  }
+  return *link;
+}
+
+HistoryOptions history_options(const Config& config) {
+  HistoryOptions options;
+  options.path = config.store.path;
+  options.retention_days = static_cast<int>(config.store.retention_days);
+  return options;
+}
+
+std::uint64_t idle_ns(const Config& config) {
+  return config.limits.idle_hours * 3'600ULL * 1'000'000'000ULL;
+}
+
+// What a running instance cannot change.
+void require_same(const Config& now, const Config& next) {
+  const auto refuse = [&](std::string_view what) {
+    throw std::runtime_error(std::string(what) +
+                             " cannot change while remorad runs; restart it to apply the change");
+  };
+  if (next.lb.interface != now.lb.interface) refuse("[lb] interface");
+  if (next.lb.instance != now.lb.instance) refuse("[lb] instance");
+  if (next.lb.xdp_mode != now.lb.xdp_mode) refuse("[lb] xdp_mode");
+  if (next.store.path != now.store.path) refuse("[store] path");
+  if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
+  if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
+      next.limits.half_open != now.limits.half_open || next.limits.groups != now.limits.groups ||
+      next.limits.events_kib != now.limits.events_kib) {
+    refuse("the size of a table in [limits]");
+  }
+}
+
+}  // namespace
+
+Daemon::Daemon(Places places, Config config)
+    : places_(std::move(places)),
+      config_(std::move(config)),
+      started_at_ns_(monotonic_ns()),
+      link_(link_of(config_)),
+      instance_(places_.runtime_dir, config_.lb.instance),
+      programs_(config_, pin_folder(places_.bpffs, config_.lb.instance), link_.index),
+      tables_(programs_),
+      numbers_(tables_, config_.limits.groups),
+      history_(history_options(config_)),
+      steering_(tables_, numbers_),
+      mender_(config_.mispredict.session_end),
+      recorder_(numbers_, steering_, mender_, history_),
+      events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
+      sweeper_(tables_, numbers_, history_, idle_ns(config_)),
+      control_(loop_, instance_.socket_path(),
+               [this](const nlohmann::json& request) { return handle(request); }) {
+  steering_.apply(config_, link_.mtu);
+  // What was reported while no daemon ran is news to the history, too.
+  events_.drain();
+  history_.flush();
+  const bool fresh = programs_.is_fresh("predictions");
+  const std::uint64_t loaded = steering_.load_predictions(
+      history_, fresh ? Steering::Overwrite::kAll : Steering::Overwrite::kNothing);
+  spdlog::info("{} predictions loaded from {}", loaded, config_.store.path.string());
+  if (!fresh) steering_.rematch_predictions(history_);
+  if (config_.lb.gateway_mac) {
+    gateway_ = config_.lb.gateway_mac;
+    steering_.set_gateway(*gateway_);
+  } else {
+    wait_for_gateway();
+  }
+  beat();
+  programs_.attach();
+  start_timers();
+}
+
+void Daemon::wait_for_gateway() {
+  for (auto waited = 0ms; waited < kWaitForGateway; waited += kAskGatewayEvery) {
+    find_gateway();
+    if (gateway_) return;
+    std::this_thread::sleep_for(kAskGatewayEvery);
+  }
+  spdlog::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
+}
+
+void Daemon::start_timers() {
+  loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
+  loop_.every(kSweepEvery, "sweep of the flows", [this] { sweeper_.step(); });
+  loop_.every(kLookAtLinkEvery, "look at the link", [this] { follow_link(); });
+  loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
+  loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
+  loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
+}
+
+void Daemon::run() {
+  spdlog::info("instance {} on {}: {} services, {} groups, {} routes", config_.lb.instance,
+               config_.lb.interface, config_.services.size(), config_.groups.size(),
+               config_.routes.size());
+  sd_notify(0, "READY=1");
+  loop_.run();
+  sd_notify(0, "STOPPING=1");
+  // From now on the kernel answers mispredicts itself.
+  tables_.heartbeat.put(kOnly, {});
+  events_.drain();
+  spdlog::info("stopped; forwarding and prediction go on in the kernel");
+}
+
+void Daemon::beat() const {
+  tables_.heartbeat.put(kOnly, {monotonic_ns()});
+  sd_notify(0, "WATCHDOG=1");
+}
+
+void Daemon::follow_link() {
+  if (const auto link = find_link(config_.lb.interface)) steering_.set_link_mtu(link->mtu);
+  if (!config_.lb.gateway_mac) find_gateway();
+}
+
+void Daemon::find_gateway() {
+  const auto gateway = default_gateway(link_.index);
+  const auto mac = gateway ? neighbour(link_.index, *gateway) : std::nullopt;
+  if (!mac) {
+    if (gateway) solicit(*gateway);
+    return;
+  }
+  if (gateway_ == mac) return;
+  gateway_ = mac;
+  steering_.set_gateway(*mac);
+  spdlog::info("the gateway {} is at {}", to_string(*gateway), to_string(*mac));
+}
+
+void Daemon::reload() {
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             static_cast<unsigned long long>(monotonic_ns() / 1000));
+  try {
+    Config next = load_config(places_.config);
+    require_same(config_, next);
+    steering_.apply(next, link_.mtu);
+    config_ = std::move(next);
+    mender_.set_session_end(config_.mispredict.session_end);
+    sweeper_.set_idle_ns(idle_ns(config_));
+    const std::uint64_t changed = steering_.rematch_predictions(history_);
+    if (config_.lb.gateway_mac) {
+      gateway_ = config_.lb.gateway_mac;
+      steering_.set_gateway(*gateway_);
+    }
+    spdlog::info("configuration reloaded: {} predictions follow their topics", changed);
+  } catch (const std::exception& error) {
+    spdlog::error("the configuration stays as it was: {}", error.what());
+  }
+  sd_notify(0, "READY=1");
+}
+
+nlohmann::json Daemon::handle(const nlohmann::json& request) {
+  const std::string name = request.at("request").get<std::string>();
+  if (name != "status") throw std::runtime_error("unknown request \"" + name + "\"; known: status");
+  return status_of({.config = config_,
+                    .programs = programs_,
+                    .tables = tables_,
+                    .numbers = numbers_,
+                    .mender = mender_,
+                    .recorder = recorder_,
+                    .sweeper = sweeper_,
+                    .history = history_,
+                    .started_at_ns = started_at_ns_,
+                    .gateway = gateway_});
+}
+
+bool detach(const Places& places, const Config& config) {
+  const Instance instance(places.runtime_dir, config.lb.instance);
+  const auto link = find_link(config.lb.interface);
+  return BpfPrograms::detach(pin_folder(places.bpffs, config.lb.instance), link ? link->index : 0);
+}
+
+}  // namespace remora

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// remorad: all parts of one instance, in the order in which they need each other.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "daemon/bpf_programs.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/event_loop.h"
+#include "daemon/event_reader.h"
+#include "daemon/instance.h"
+#include "daemon/link.h"
+#include "daemon/mender.h"
+#include "daemon/numbers.h"
+#include "daemon/recorder.h"
+#include "daemon/steering.h"
+#include "daemon/sweeper.h"
+#include "daemon/tables.h"
+#include "store/history.h"
+
+namespace remora {
+
+struct Places {
+  std::filesystem::path config = "/etc/remora/remora.toml";
+  std::filesystem::path runtime_dir = "/run/remora";
+  std::filesystem::path bpffs = "/sys/fs/bpf";
+};
+
+class Daemon {
+ public:
+  // Loads and attaches everything, the predictions before the first packet is
+  // judged. Throws with the remedy; nothing stays half attached.
+  Daemon(Places places, Config config);
+
+  // Serves until SIGTERM or SIGINT. Forwarding goes on after it.
+  void run();
+
+ private:
+  void start_timers();
+  void beat() const;
+  void follow_link();
+  void find_gateway();
+  void wait_for_gateway();
+  void reload();
+  nlohmann::json handle(const nlohmann::json& request);
+
+  const Places places_;
+  Config config_;
+  const std::uint64_t started_at_ns_;
+  const Link link_;
+  EventLoop loop_;
+  Instance instance_;
+  BpfPrograms programs_;
+  Tables tables_;
+  Numbers numbers_;
+  History history_;
+  Steering steering_;
+  Mender mender_;
+  Recorder recorder_;
+  EventReader events_;
+  Sweeper sweeper_;
+  Control control_;
+  std::optional<MacAddress> gateway_;
+};
+
+// Takes an instance off its interface. Returns whether there was anything.
+bool detach(const Places& places, const Config& config);
+
+}  // namespace remora

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Hands each record that the kernel reports to its handler, on the loop's thread.
+//
+// The ring buffer is one more descriptor of the loop: nothing polls, nothing
+// blocks, and no lock is needed. Records that were written while no daemon ran
+// are handed over first.
+#pragma once
+
+#include <functional>
+
+#include "daemon/event_loop.h"
+#include "daemon/segment.h"
+
+namespace remora {
+
+class EventReader {
+ public:
+  using Handler = std::function<void(const Record&)>;
+
+  // Reads from the ring `map_fd` until destroyed. `loop` must outlive the
+  // reader. Throws std::system_error when the ring cannot be mapped.
+  EventReader(EventLoop& loop, int map_fd, Handler on_record);
+
+  // Reads what is there now.
+  void drain();
+
+ private:
+  Handler on_record_;
+  RingBufferHandle ring_;  // calls the handler: destroyed before it
+};
+
+}  // namespace remora

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the kernel knows of the LB's interface: index, MTU and the gateway.
+//
+// Asks over rtnetlink, each question answered at once by the kernel.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "daemon/address.h"
+
+namespace remora {
+
+struct Link {
+  unsigned index;
+  std::uint32_t mtu;  // bytes, without the Ethernet header
+};
+
+// Nothing when there is no such interface. Throws std::system_error.
+std::optional<Link> find_link(const std::string& interface);
+
+// The gateway of the IPv4 default route through the interface; nothing when
+// there is none. Throws std::system_error.
+std::optional<Address> default_gateway(unsigned interface_index);
+
+// The Ethernet address of a neighbour, as far as the kernel knows it. Throws
+// std::system_error.
+std::optional<MacAddress> neighbour(unsigned interface_index, const Address& address);
+
+// Makes the kernel ask for the neighbour's address: sends an empty datagram to
+// its discard port (RFC 863). The answer shows in neighbour() soon after.
+void solicit(const Address& address);
+
+// Removes the interface's clsact qdisc when it has no filter left.
+void remove_empty_clsact(unsigned interface_index);
+
+}  // namespace remora

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ends mispredicted connections: a RST makes the client come back at once, and
+// the session at the wrong broker is closed as the client would have done it.
+//
+// Sends through raw sockets, without waiting: below the mqtt stage, because what
+// leaves the LB host does not pass it.
+#pragma once
+
+#include <cstdint>
+
+#include "daemon/handles.h"
+#include "daemon/segment.h"
+
+namespace remora {
+
+struct MenderCounts {
+  std::uint64_t resets_sent = 0;    // RSTs to clients
+  std::uint64_t clean_ends = 0;     // sessions ended with DISCONNECT, then RST
+  std::uint64_t reset_ends = 0;     // sessions ended with a RST alone: the Will is published
+  std::uint64_t good_bytes = 0;     // delivered in front of mispredicted PUBLISHes
+  std::uint64_t send_failures = 0;  // packets that the kernel did not take
+};
+
+class Mender {
+ public:
+  // Throws std::system_error with the remedy when raw sockets are refused.
+  explicit Mender(SessionEnd session_end);
+
+  void set_session_end(SessionEnd session_end) { session_end_ = session_end; }
+
+  void reset_client(const Record& record, const Endpoint& service);
+  void end_session(const Record& record, const Endpoint& service, const Address& real);
+
+  const MenderCounts& counts() const { return counts_; }
+
+ private:
+  bool send(const Bytes& packet);
+
+  Fd socket_;
+  SessionEnd session_end_;
+  MenderCounts counts_;
+};
+
+}  // namespace remora

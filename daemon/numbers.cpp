@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/numbers.h"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace remora {
+namespace {
+
+name_key key_of(name_kind kind, const std::string& name) {
+  name_key key{};
+  key.kind = kind;
+  name.copy(key.name, sizeof(key.name));
+  return key;
+}
+
+std::string text_of(const name_key& key) {
+  return {key.name, strnlen(key.name, sizeof(key.name))};
+}
+
+}  // namespace
+
+Numbers::Numbers(const Tables& tables, std::uint32_t group_limit)
+    : tables_(tables), group_limit_(group_limit) {
+  BatchReader<name_key, __u32> names(tables.names, 256);
+  for (auto [keys, values] = names.next(); !keys.empty(); std::tie(keys, values) = names.next()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto number = static_cast<std::uint16_t>(values[i]);
+      numbers_[{keys[i].kind, text_of(keys[i])}] = number;
+      names_[{keys[i].kind, number}] = text_of(keys[i]);
+    }
+  }
+  for (__u32 index = 1; index <= kMaxReals; ++index) {
+    const real known = tables.reals.find(index).value_or(real{});
+    if (known.address[0] == 0) break;  // handed out in order
+    reals_[Address::from_ipv4(known.address[0])] = index;
+  }
+}
+
+std::uint16_t Numbers::number_of(name_kind kind, const std::string& name, std::uint32_t limit) {
+  if (const auto known = numbers_.find({kind, name}); known != numbers_.end()) {
+    return known->second;
+  }
+  for (std::uint16_t number = 0; number < limit; ++number) {
+    if (names_.contains({kind, number})) continue;
+    tables_.names.put(key_of(kind, name), number);
+    numbers_[{kind, name}] = number;
+    names_[{kind, number}] = name;
+    return number;
+  }
+  throw std::runtime_error("no number is left for \"" + name +
+                           "\", former groups and services keep theirs; raise limits.groups, or "
+                           "remorad --detach and start again");
+}
+
+std::uint16_t Numbers::of_group(const std::string& name) {
+  return number_of(NAME_GROUP, name, group_limit_);
+}
+
+std::uint16_t Numbers::of_service(const std::string& name) {
+  return number_of(NAME_SERVICE, name, kMaxServices);
+}
+
+std::uint32_t Numbers::of_real(const Address& address) {
+  if (const auto known = reals_.find(address); known != reals_.end()) return known->second;
+  const auto index = static_cast<std::uint32_t>(reals_.size()) + 1;
+  if (index > kMaxReals) {
+    throw std::runtime_error("no number is left for the real " + to_string(address) +
+                             ", former reals keep theirs; remorad --detach and start again");
+  }
+  real entry{};
+  entry.address[0] = address.ipv4();
+  tables_.reals.put(index, entry);
+  reals_[address] = index;
+  return index;
+}
+
+std::optional<std::string> Numbers::group_name(std::uint16_t number) const {
+  const auto found = names_.find({NAME_GROUP, number});
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<std::string> Numbers::service_name(std::uint16_t number) const {
+  const auto found = names_.find({NAME_SERVICE, number});
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<Address> Numbers::real_address(std::uint32_t index) const {
+  const auto found = tables_.reals.find(index);
+  if (index == 0 || !found || found->address[0] == 0) return std::nullopt;
+  return Address::from_ipv4(found->address[0]);
+}
+
+}  // namespace remora

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/status.h"
+
+#include "daemon/callback.h"
+#include "daemon/clock.h"
+
+namespace remora {
+namespace {
+
+using nlohmann::json;
+
+struct CounterName {
+  const char* name;
+  const char* meaning;
+};
+
+constexpr CounterName kCounters[] = {
+#define REMORA_COUNTER(name, meaning) {#name, meaning},
+    REMORA_COUNTERS(REMORA_COUNTER)
+#undef REMORA_COUNTER
+};
+
+json counters_of(const Tables& tables) {
+  const auto values = read_counters(tables);
+  json all = json::object();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    all[kCounters[i].name] = {{"value", values[i]}, {"meaning", kCounters[i].meaning}};
+  }
+  return all;
+}
+
+// Counted by walking, the kernel keeps no number of entries.
+template <class Key, class Value>
+std::uint64_t entries_of(const BpfMap<Key, Value>& map) {
+  constexpr std::size_t kBatch = 16384;
+  BatchReader<Key, Value> reader(map, kBatch);
+  std::uint64_t count = 0;
+  for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
+    count += keys.size();
+  }
+  return count;
+}
+
+json groups_of(const StatusSources& s) {
+  json all = json::array();
+  for (std::uint16_t number = 0; number < s.config.limits.groups; ++number) {
+    const auto name = s.numbers.group_name(number);
+    const auto entry = s.tables.groups.find(number);
+    if (!name || !entry) continue;
+    const vip_stats traffic = read_vip_stats(s.tables, entry->vip_num);
+    all.push_back({{"name", *name},
+                   {"number", number},
+                   {"vip", to_string(Address(entry->vip))},
+                   {"configured", entry->in_use != 0},
+                   {"packets", traffic.packets},
+                   {"bytes", traffic.bytes}});
+  }
+  return all;
+}
+
+}  // namespace
+
+json status_of(const StatusSources& s) {
+  const HistoryStatus history = s.history.status();
+  const MenderCounts& mended = s.mender.counts();
+  json programs = json::object();
+  for (const BpfPrograms::Loaded& program : s.programs.loaded()) {
+    programs[program.name] = {{"id", program.id}, {"verified_instructions", program.instructions}};
+  }
+  return {
+      {"instance", s.config.lb.instance},
+      {"interface", s.config.lb.interface},
+      {"mode", s.config.lb.xdp_mode == XdpMode::kNative ? "native" : "generic"},
+      {"forwarder", "embedded"},
+      {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
+      {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
+      {"programs", programs},
+      {"groups", groups_of(s)},
+      {"tables",
+       {{"flows", {{"used", entries_of(s.tables.flows)}, {"limit", s.config.limits.flows}}},
+        {"half_open",
+         {{"used", entries_of(s.tables.half_open)}, {"limit", s.config.limits.half_open}}},
+        {"predictions",
+         {{"used", entries_of(s.tables.predictions)}, {"limit", s.config.limits.clients}}}}},
+      {"counters", counters_of(s.tables)},
+      {"daemon",
+       {{"records", s.recorder.records()},
+        {"resets_sent", mended.resets_sent},
+        {"clean_ends", mended.clean_ends},
+        {"reset_ends", mended.reset_ends},
+        {"good_bytes", mended.good_bytes},
+        {"send_failures", mended.send_failures},
+        {"flows_expired", s.sweeper.expired()},
+        {"failed_callbacks", failed_callbacks.load()}}},
+      {"history",
+       {{"path", history.path.string()},
+        {"ok", history.ok},
+        {"error", history.error},
+        {"clients", history.clients},
+        {"written", history.written},
+        {"merged", history.merged},
+        {"lost", history.lost},
+        {"queued", history.queue_depth},
+        {"set_aside", history.set_aside ? json(history.set_aside->string()) : json(nullptr)}}},
+  };
+}
+
+}  // namespace remora

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/sweeper.h"
+
+#include <utility>
+
+#include "daemon/clock.h"
+
+namespace remora {
+namespace {
+
+constexpr std::size_t kBatch = 4096;
+constexpr std::uint64_t kPassEvery = 10'000'000'000;
+// Last ACKs still find their real, and a condemned client its RST.
+constexpr std::uint64_t kLingerNs = 60'000'000'000;
+
+}  // namespace
+
+Sweeper::Sweeper(const Tables& tables, const Numbers& numbers, History& history,
+                 std::uint64_t idle_ns)
+    : tables_(tables),
+      numbers_(numbers),
+      history_(history),
+      idle_ns_(idle_ns),
+      reader_(tables.flows, kBatch) {}
+
+bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
+  const std::uint64_t limit = entry.state == FLOW_ESTABLISHED ? idle_ns_ : kLingerNs;
+  // The packet path may have been here since `now_ns` was read.
+  return now_ns > entry.seen_at_ns && now_ns - entry.seen_at_ns > limit;
+}
+
+void Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
+  const auto entry = tables_.flows.find(key);
+  if (!entry || !is_over(*entry, now_ns) || !tables_.flows.erase(key)) return;
+  ++expired_;
+  if (entry->state != FLOW_ESTABLISHED) return;
+  if (auto counted = tables_.guards.find(key.client); counted && counted->connections > 0) {
+    --counted->connections;
+    tables_.guards.put(key.client, *counted);
+  }
+}
+
+void Sweeper::note(const flow_key& key, const flow& entry) {
+  // Only what happened since the last pass; a flow that taught nothing belongs
+  // to a client that the history does not know.
+  if (entry.seen_at_ns < last_pass_began_ns_ || entry.topic_hash == 0) return;
+  const auto service = numbers_.service_name(key.service);
+  if (!service) return;
+  seen_.push_back(
+      {*service, to_string(Address(key.client)), Clocks().to_unix_ms(entry.seen_at_ns)});
+}
+
+void Sweeper::step() {
+  const std::uint64_t now = monotonic_ns();
+  if (!in_pass_) {
+    if (pass_began_ns_ != 0 && now - pass_began_ns_ < kPassEvery) return;
+    last_pass_began_ns_ = std::exchange(pass_began_ns_, now);
+    flows_in_pass_ = 0;
+    in_pass_ = true;
+  }
+  const auto [keys, values] = reader_.next();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    note(keys[i], values[i]);
+    if (is_over(values[i], now)) {
+      remove(keys[i], now);
+    } else {
+      ++flows_in_pass_;
+    }
+  }
+  if (!seen_.empty()) history_.touch(std::exchange(seen_, {}));
+  if (keys.empty()) {
+    flows_ = flows_in_pass_;
+    in_pass_ = false;
+  }
+}
+
+}  // namespace remora

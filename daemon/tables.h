@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel's maps with their types, as the rest of the daemon uses them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "daemon/bpf_map.h"
+#include "daemon/bpf_programs.h"
+
+namespace remora {
+
+struct Tables {
+  explicit Tables(const BpfPrograms& programs)
+      : services(programs.map_fd("services"), "services"),
+        groups(programs.map_fd("groups"), "groups"),
+        routes(programs.map_fd("routes"), "routes"),
+        topic_keys(programs.map_fd("topic_keys"), "topic_keys"),
+        settings(programs.map_fd("settings"), "settings"),
+        predictions(programs.map_fd("predictions"), "predictions"),
+        guards(programs.map_fd("guards"), "guards"),
+        flows(programs.map_fd("flows"), "flows"),
+        half_open(programs.map_fd("half_open"), "half_open"),
+        names(programs.map_fd("names"), "names"),
+        heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
+        rings(programs.map_fd("ch_rings"), "ch_rings"),
+        reals(programs.map_fd("reals"), "reals"),
+        gateways(programs.map_fd("ctl_array"), "ctl_array"),
+        counters_fd(programs.map_fd("counters")),
+        stats_fd(programs.map_fd("stats")),
+        events_fd(programs.map_fd("events")) {}
+
+  BpfMap<service_key, service> services;
+  BpfMap<__u32, group> groups;
+  BpfMap<route_key, route> routes;
+  BpfMap<__u32, ::topic_keys> topic_keys;
+  BpfMap<__u32, ::settings> settings;
+  BpfMap<client_key, prediction> predictions;
+  BpfMap<address, guard> guards;
+  BpfMap<flow_key, flow> flows;
+  BpfMap<half_open_key, flow> half_open;
+  BpfMap<name_key, __u32> names;
+  BpfMap<__u32, ::heartbeat> heartbeat;
+  BpfMap<__u32, __u32> rings;
+  BpfMap<__u32, real> reals;
+  BpfMap<__u32, gateway> gateways;
+  int counters_fd;  // per CPU: see read_counters()
+  int stats_fd;
+  int events_fd;
+};
+
+// The sum over all CPUs of every counter. Throws std::system_error.
+std::array<std::uint64_t, COUNTERS> read_counters(const Tables& tables);
+
+// The same for one VIP's packets and bytes.
+vip_stats read_vip_stats(const Tables& tables, std::uint32_t vip_num);
+
+}  // namespace remora
