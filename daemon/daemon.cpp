@@ -99,6 +99,10 @@ Daemon::Daemon(Places places, Config config)
     wait_for_gateway();
   }
   beat();
+  // Generic XDP runs behind GRO, whose merged segments fit no outer header.
+  if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
+    spdlog::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
+  }
   programs_.attach();
   start_timers();
 }

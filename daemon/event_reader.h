@@ -22,11 +22,17 @@ class EventReader {
   // reader. Throws std::system_error when the ring cannot be mapped.
   EventReader(EventLoop& loop, int map_fd, Handler on_record);
 
-  // Reads what is there now.
+  // Reads all that is there.
   void drain();
 
  private:
+  // So many records before the loop's other work gets its turn.
+  static constexpr int kTurn = 1024;
+
+  void read_some();
+
   Handler on_record_;
+  int left_in_turn_ = kTurn;
   RingBufferHandle ring_;  // calls the handler: destroyed before it
 };
 

@@ -3,8 +3,10 @@
 
 #include <bpf/libbpf.h>
 #include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -137,6 +139,19 @@ void solicit(const Address& address) {
   // Whether it can be sent does not matter: the question precedes it.
   static_cast<void>(
       sendto(socket.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)));
+}
+
+bool turn_off_gro(const std::string& interface) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_value value{ETHTOOL_GGRO, 0};
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  if (ioctl(socket.get(), SIOCETHTOOL, &request) != 0) fail("cannot ask for the interface's GRO");
+  if (value.data == 0) return false;
+  value = {ETHTOOL_SGRO, 0};
+  if (ioctl(socket.get(), SIOCETHTOOL, &request) != 0) fail("cannot turn the interface's GRO off");
+  return true;
 }
 
 void remove_empty_clsact(unsigned interface_index) {

@@ -33,6 +33,10 @@ std::optional<MacAddress> neighbour(unsigned interface_index, const Address& add
 // its discard port (RFC 863). The answer shows in neighbour() soon after.
 void solicit(const Address& address);
 
+// Turns generic receive offload off. Returns whether it was on. Throws
+// std::system_error.
+bool turn_off_gro(const std::string& interface);
+
 // Removes the interface's clsact qdisc when it has no filter left.
 void remove_empty_clsact(unsigned interface_index);
 

@@ -187,11 +187,14 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 		}
 	}
 	/* A connection kept for want of tokens is judged again next time. */
-	if (!(flags & EVENT_OVER_LIMIT) || (flow->flags & FLOW_KEPT)) {
-		flow->topic_hash = hash;
-		flow->generation = w->set->generation;
+	if (flags & EVENT_OVER_LIMIT && !(flow->flags & FLOW_KEPT)) {
+		if (news)
+			report(w, action, flags, group, topic_len);
+		return 0;
 	}
-	if (news)
+	flow->topic_hash = hash;
+	flow->generation = w->set->generation;
+	if (news || action == ACTION_KEPT)
 		report(w, action, flags, group, topic_len);
 	return 0;
 }

@@ -247,7 +247,9 @@ static __always_inline void take_rst(const struct steering *s, struct flow *flow
 		disown(&s->key, flow);
 	else if (s->pkt.seq != flow->end_seq)
 		return;
-	if (flow->state != FLOW_ESTABLISHED && flow->state != FLOW_HALF_OPEN)
+	if (flow->state == FLOW_HALF_OPEN)
+		flow->stream.blind = 1; /* whoever goes on speaks in the client's name */
+	else if (flow->state != FLOW_ESTABLISHED)
 		return;
 	count(COUNT_CLOSED);
 	leave_established(&s->key, flow, FLOW_CLOSING);
