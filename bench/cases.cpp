@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/cases.h"
+
+#include <bit>
+#include <cstring>
+
+#include "bench/chain.h"
+
+namespace remora::bench {
+namespace {
+
+constexpr std::uint32_t kIsn = 1'000'000;
+// An initial sequence number that no SYN of the run had before.
+constexpr std::uint32_t kNextIsn = 64'007;
+constexpr std::uint32_t kScramble = 0x9e3779b1;  // odd; Knuth's, 2^32 over the golden ratio
+constexpr std::uint32_t kInOrder = 1;
+
+std::uint32_t first_payload_seq() {
+  return kIsn + 1 + static_cast<std::uint32_t>(connect_packet().size());
+}
+
+shape shape_of(const Bytes& frame, std::uint32_t word_at, std::uint32_t seq) {
+  shape shape{};
+  std::memcpy(shape.head, frame.data(), sizeof shape.head);
+  std::memcpy(&shape.word, frame.data() + word_at, sizeof shape.word);
+  shape.seq = seq;
+  return shape;
+}
+
+// Numbers the cases, so that each has clients of its own.
+class Builder {
+ public:
+  explicit Builder(std::uint32_t flow_bits) : flow_bits_(flow_bits) {}
+
+  // Every packet looks like `frame`.
+  Case& add(const std::string& name, const Bytes& frame, std::uint32_t seq) {
+    return add(name, frame, seq, frame, seq, static_cast<std::uint32_t>(sizeof(shape::head)));
+  }
+
+  // Packets look like `even` and `odd` in turn, which differ in their heads and
+  // in the word at `word_at` only.
+  Case& add(const std::string& name, const Bytes& even, std::uint32_t even_seq, const Bytes& odd,
+            std::uint32_t odd_seq, std::uint32_t word_at) {
+    const auto number = static_cast<std::uint32_t>(cases_.size());
+    Case& made = cases_.emplace_back();
+    made.name =
+        name + (flow_bits_ == 0 ? ", 1 flow" : ", " + std::to_string(1u << flow_bits_) + " flows");
+    made.group = group_of(number);
+    made.frame = odd;
+    made.packets.shapes[0] = shape_of(even, word_at, even_seq);
+    made.packets.shapes[1] = shape_of(odd, word_at, odd_seq);
+    made.packets.flow_bits = flow_bits_;
+    made.packets.scramble = kScramble;
+    made.packets.frame_len = static_cast<std::uint32_t>(odd.size());
+    made.packets.word_at = word_at;
+    // 10.<16 and up>/16: one network for each case and number of flows.
+    made.packets.first_client = 0x0a100000u + ((flow_bits_ * 16 + number) << 16);
+    return made;
+  }
+
+  Case& add_publish(const std::string& name, const std::string& topic,
+                    const std::string& other_topic, std::size_t message_len) {
+    const Bytes packet = publish_packet(topic, message_len);
+    const Bytes other = publish_packet(other_topic, message_len);
+    const auto topic_end = static_cast<std::uint32_t>(kHeaders + packet.size() - message_len);
+    Case& made = add(name, segment(Flags::kPushAck, packet), first_payload_seq(),
+                     segment(Flags::kPushAck, other), first_payload_seq(), topic_end - 8);
+    made.packets.seq_step = static_cast<std::uint32_t>(packet.size());
+    made.counted = {COUNT_PUBLISH};
+    return made;
+  }
+
+  // The group of the case that is added next.
+  std::uint32_t group() const { return group_of(static_cast<std::uint32_t>(cases_.size())); }
+
+  std::vector<Case> take() { return std::move(cases_); }
+
+ private:
+  // Not 0, the default group.
+  static std::uint32_t group_of(std::uint32_t number) { return 1 + number % (kGroups - 1); }
+
+  std::uint32_t flow_bits_;
+  std::vector<Case> cases_;
+};
+
+}  // namespace
+
+std::vector<Case> make_cases(std::uint32_t flow_bits) {
+  const Bytes syn = segment(Flags::kSyn, {});
+  const Bytes ack = segment(Flags::kAck, {});
+  const Bytes connect = segment(Flags::kPushAck, connect_packet());
+  Builder build(flow_bits);
+
+  {
+    Case& made = build.add("syn", syn, kIsn);
+    made.start = Start::kNothing;
+    made.packets.seq_step = kNextIsn;
+    made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED};
+  }
+  {
+    // The padding behind the SYN is no payload: frames of one length.
+    Case& made = build.add("connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
+                           static_cast<std::uint32_t>(connect.size() - 8));
+    made.start = Start::kNothing;
+    made.unit = 2;
+    made.packets.seq_step = kNextIsn;
+    made.packets.step_shift = 1;
+    made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED, COUNT_ESTABLISHED};
+  }
+  build.add("ack", ack, first_payload_seq()).goal = 3.0;
+
+  std::string topic = Chain::topic(build.group(), 0);
+  build.add_publish("publish 100, topic 24", topic, topic, 100).goal = 3.5;
+  topic = Chain::topic(build.group(), 0);
+  build.add_publish("publish 1000, topic 24", topic, topic, 1000).goal = 3.5;
+  topic = Chain::long_topic(build.group());
+  build.add_publish("publish 100, topic 200", topic, topic, 100);
+
+  const std::vector<enum counter> judged = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
+  build
+      .add_publish("topic changed, exact route", Chain::topic(build.group(), 1),
+                   Chain::topic(build.group(), 0), 100)
+      .counted = judged;
+  build
+      .add_publish("topic changed, prefix route", Chain::prefixed_topic(build.group(), 1),
+                   Chain::prefixed_topic(build.group(), 0), 100)
+      .counted = judged;
+  {
+    Case& made = build.add("other traffic", segment(Flags::kAck, {}, 22), first_payload_seq());
+    made.start = Start::kNothing;
+    made.expect = Expect::kPassed;
+    made.counted = {COUNT_OTHER_TRAFFIC};
+    made.goal = 1.5;
+  }
+  return build.take();
+}
+
+Case opening(const Case& of) {
+  const Bytes connect = segment(Flags::kPushAck, connect_packet());
+  Case open = of;
+  open.name += ", opening";
+  open.frame = connect;
+  open.unit = 2;
+  open.counted = {COUNT_SYN, COUNT_SYN_PREDICTED, COUNT_ESTABLISHED};
+  open.packets.word_at = static_cast<std::uint32_t>(sizeof(shape::head));
+  open.packets.shapes[0] =
+      shape_of(padded(segment(Flags::kSyn, {}), connect.size()), open.packets.word_at, kIsn);
+  open.packets.shapes[1] = shape_of(connect, open.packets.word_at, kIsn + 1);
+  open.packets.frame_len = static_cast<std::uint32_t>(connect.size());
+  open.packets.seq_step = 0;
+  open.packets.step_shift = 1;
+  // The order of the table's elements in memory is then not that of the packets.
+  open.packets.scramble = kInOrder;
+  return open;
+}
+
+Case make_floor(std::uint32_t flow_bits) {
+  Builder build(flow_bits);
+  Case floor = build.add("floor", segment(Flags::kAck, {}), first_payload_seq());
+  floor.packets.first_client = 0x0b000000u + (flow_bits << 16);  // 11.<bits>/16
+  return floor;
+}
+
+}  // namespace remora::bench

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/chain.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <random>
+#include <regex>
+#include <string_view>
+#include <system_error>
+
+#include "bpf/topic.h"
+#include "daemon/maglev.h"
+#include "forward.skel.h"
+#include "mqtt.skel.h"
+#include "root.skel.h"
+
+namespace remora::bench {
+namespace {
+
+// The defaults of docs/config.md, but for half-open flows: every flow of the
+// benchmark is half open at once.
+constexpr std::uint32_t kClients = 1'000'000;
+constexpr std::uint32_t kFlows = 1'000'000;
+constexpr std::uint32_t kHalfOpen = 262'144;
+constexpr std::uint32_t kRoutes = 131'072;
+constexpr std::uint32_t kEventBytes = 8 << 20;
+
+constexpr std::uint32_t kRealsPerGroup = 3;
+constexpr std::uint32_t kExactRoutes = 1000;
+constexpr std::uint32_t kGeneration = 1;
+
+[[noreturn]] void fail(int error, const std::string& attempted) {
+  throw std::system_error(error < 0 ? -error : error, std::generic_category(), attempted);
+}
+
+void check(int result, const std::string& attempted) {
+  if (result < 0) fail(result, attempted);
+}
+
+std::uint32_t real_address(std::uint32_t group, std::uint32_t number) {
+  return host_to_net32(0x0a010000u + (group << 8) + 101 + number);  // 10.1.<group>.101 …
+}
+
+std::uint32_t real_index(std::uint32_t group, std::uint32_t number) {
+  return 1 + group * kRealsPerGroup + number;
+}
+
+template <class... Arguments>
+std::string format(const char* pattern, Arguments... arguments) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, arguments...);
+  return text;
+}
+
+std::string prefix(std::uint32_t group) {
+  return format("plant/%02u/archive", group);
+}
+
+// What the verifier's statistics say, e.g. "verification time 1234 usec" and
+// "processed 5678 insns".
+VerifierCost parse_cost(const std::string& program, const std::string& log) {
+  VerifierCost cost{program, 0, 0};
+  std::smatch found;
+  if (std::regex_search(log, found, std::regex("verification time (\\d+) usec")))
+    cost.seconds = std::stod(found[1]) / 1e6;
+  if (std::regex_search(log, found, std::regex("processed (\\d+) insns")))
+    cost.instructions = std::stoull(found[1]);
+  return cost;
+}
+
+}  // namespace
+
+Counts operator-(const Counts& later, const Counts& earlier) {
+  Counts difference;
+  for (std::size_t i = 0; i < later.counters.size(); ++i)
+    difference.counters[i] = later.counters[i] - earlier.counters[i];
+  for (std::size_t i = 0; i < later.forwarded.size(); ++i)
+    difference.forwarded[i] = later.forwarded[i] - earlier.forwarded[i];
+  return difference;
+}
+
+struct Chain::Objects {
+  Objects()
+      : mqtt(remora_mqtt::open()), forward(remora_forward::open()), root(remora_root::open()) {
+    if (!mqtt || !forward || !root) fail(errno, "open the BPF objects");
+  }
+  ~Objects() {
+    ring_buffer__free(events);
+    remora_root::destroy(root);
+    remora_forward::destroy(forward);
+    remora_mqtt::destroy(mqtt);
+  }
+  Objects(const Objects&) = delete;
+  Objects& operator=(const Objects&) = delete;
+
+  remora_mqtt* mqtt;
+  remora_forward* forward;
+  remora_root* root;
+  ring_buffer* events = nullptr;
+};
+
+namespace {
+
+// The programs share maps by name.
+void share_maps(bpf_object* from, bpf_object* to) {
+  bpf_map* map;
+  bpf_object__for_each_map(map, to) {
+    const bpf_map* owner = bpf_object__find_map_by_name(from, bpf_map__name(map));
+    if (owner) check(bpf_map__reuse_fd(map, bpf_map__fd(owner)), "share a map");
+  }
+}
+
+VerifierCost load(bpf_object* object) {
+  constexpr int kStatistics = 4;  // the kernel's BPF_LOG_STATS
+  std::string log(1 << 16, '\0');
+  bpf_program* program = bpf_object__next_program(object, nullptr);
+  bpf_program__set_log_level(program, kStatistics);
+  bpf_program__set_log_buf(program, log.data(), log.size());
+  const std::string name = bpf_program__name(program);
+  check(bpf_object__load(object), "load " + name);
+  return parse_cost(name, log.c_str());
+}
+
+template <class Key, class Value>
+void set(const bpf_map* map, const Key& key, const Value& value) {
+  check(bpf_map__update_elem(map, &key, sizeof key, &value, sizeof value, BPF_ANY),
+        std::string("write ") + bpf_map__name(map));
+}
+
+void limit(bpf_map* map, std::uint32_t entries) {
+  check(bpf_map__set_max_entries(map, entries), "set a table's size");
+}
+
+topic_keys random_keys() {
+  std::mt19937_64 random(1);
+  topic_keys keys{};
+  for (auto& key : keys.start) key = random();
+  for (auto& key : keys.length) key = random();
+  for (auto& word : keys.word)
+    for (auto& key : word) key = random();
+  return keys;
+}
+
+std::uint64_t hash_of(const topic_keys& keys, std::string_view topic) {
+  std::array<__u64, TOPIC_ROOM> words{};
+  topic.copy(reinterpret_cast<char*>(words.data()), MAX_TOPIC);
+  return topic_hash(&keys, words.data(), static_cast<__u32>(topic.size()));
+}
+
+// The sums over all CPUs of a per-CPU array's entry, which is made of 64-bit words.
+std::vector<std::uint64_t> sums(const bpf_map* map, std::uint32_t index) {
+  const std::size_t words = bpf_map__value_size(map) / 8;
+  std::vector<std::uint64_t> values(words * static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  check(bpf_map__lookup_elem(map, &index, sizeof index, values.data(), values.size() * 8, 0),
+        std::string("read ") + bpf_map__name(map));
+  std::vector<std::uint64_t> sum(words);
+  for (std::size_t i = 0; i < values.size(); ++i) sum[i % words] += values[i];
+  return sum;
+}
+
+}  // namespace
+
+Chain::Chain() : objects_(std::make_unique<Objects>()) {
+  auto& maps = objects_->mqtt->maps;
+  limit(maps.predictions, kClients);
+  limit(maps.guards, kClients);
+  limit(maps.flows, kFlows);
+  limit(maps.half_open, kHalfOpen);
+  limit(maps.routes, kRoutes);
+  limit(maps.events, kEventBytes);
+  limit(maps.ch_rings, kGroups * RING_SIZE);
+  verifier_costs_.push_back(load(objects_->mqtt->obj));
+  share_maps(objects_->mqtt->obj, objects_->forward->obj);
+  verifier_costs_.push_back(load(objects_->forward->obj));
+  share_maps(objects_->mqtt->obj, objects_->root->obj);
+  verifier_costs_.push_back(load(objects_->root->obj));
+
+  set(maps.root_array, std::uint32_t{SLOT_MQTT}, bpf_program__fd(objects_->mqtt->progs.xdp_mqtt));
+  insert_forwarder();
+  fill_tables();
+  fill_routes();
+  objects_->events = ring_buffer__new(
+      bpf_map__fd(maps.events), [](void*, void*, std::size_t) { return 0; }, nullptr, nullptr);
+  if (!objects_->events) fail(errno, "map the ring");
+}
+
+Chain::~Chain() = default;
+
+int Chain::entry_fd() const {
+  return bpf_program__fd(objects_->root->progs.xdp_root);
+}
+
+void Chain::insert_forwarder() {
+  set(objects_->mqtt->maps.root_array, std::uint32_t{SLOT_FORWARDER},
+      bpf_program__fd(objects_->forward->progs.xdp_forward));
+}
+
+void Chain::remove_forwarder() {
+  const std::uint32_t slot = SLOT_FORWARDER;
+  check(bpf_map__delete_elem(objects_->mqtt->maps.root_array, &slot, sizeof slot, 0),
+        "empty the forwarder's slot");
+}
+
+void Chain::fill_tables() {
+  auto& maps = objects_->mqtt->maps;
+  const std::uint32_t zero = 0;
+
+  service_key service_key{};
+  service_key.address = Address::from_ipv4(host_to_net32(kServiceAddress)).abi();
+  service_key.port = host_to_net16(kServicePort);
+  set(maps.services, service_key, service{});
+
+  settings in_force{};
+  in_force.generation = kGeneration;
+  in_force.prefix_reach = static_cast<std::uint32_t>(prefix(0).size()) + 1;
+  in_force.resets_per_second = 1000;
+  in_force.resets_per_client = 3;
+  // Nothing ends in the benchmark, so that connections of one client add up.
+  in_force.connections_per_client = UINT32_MAX;
+  in_force.link_mtu = 1500;
+  in_force.all_group = NO_GROUP;
+  set(maps.settings, zero, in_force);
+
+  for (std::uint32_t number = 0; number < kGroups; ++number) {
+    group entry{};
+    entry.vip = Address::from_ipv4(host_to_net32(0x0a013200u + number)).abi();
+    entry.vip_num = number;
+    entry.policy = POLICY_RESET;
+    entry.in_use = 1;
+    set(maps.groups, number, entry);
+
+    std::vector<RingReal> reals;
+    for (std::uint32_t i = 0; i < kRealsPerGroup; ++i) {
+      const std::uint32_t address = real_address(number, i);
+      real entry_of_real{};
+      entry_of_real.address[0] = address;
+      set(objects_->forward->maps.reals, real_index(number, i), entry_of_real);
+      reals.push_back({Address::from_ipv4(address), 1, real_index(number, i)});
+    }
+    const auto ring = build_ring(reals, RingVariant::kMaglevV2);
+    for (std::uint32_t slot = 0; slot < RING_SIZE; ++slot)
+      set(maps.ch_rings, number * RING_SIZE + slot, ring[slot]);
+  }
+  set(objects_->forward->maps.ctl_array, zero, gateway{{2, 0, 0, 0, 0, 2}, {}});
+}
+
+void Chain::fill_routes() {
+  const topic_keys keys = random_keys();
+  const auto add = [&](std::string_view filter, route_kind kind, std::uint32_t to) {
+    route entry{};
+    entry.group = static_cast<std::uint16_t>(to);
+    set(objects_->mqtt->maps.routes,
+        route_key{hash_of(keys, filter), kGeneration, static_cast<std::uint32_t>(kind)}, entry);
+  };
+
+  set(objects_->mqtt->maps.topic_keys, std::uint32_t{0}, keys);
+  for (std::uint32_t number = 0; number < kGroups; ++number) {
+    for (std::uint32_t i = 0; i + 1 < kExactRoutes / kGroups; ++i)
+      add(topic(number, i), ROUTE_EXACT, number);
+    add(long_topic(number), ROUTE_EXACT, number);
+    add(prefix(number), ROUTE_PREFIX, number);
+  }
+}
+
+std::string Chain::topic(std::uint32_t group, std::uint32_t variant) {
+  return format("plant/%02u/line/1/temp/%03u", group, variant);
+}
+
+std::string Chain::long_topic(std::uint32_t group) {
+  std::string topic = format("plant/%02u/line/2", group);
+  for (unsigned level = 0; topic.size() < 200 - 16; ++level) topic += format("/level%02u", level);
+  topic.resize(200, 'x');
+  return topic;
+}
+
+std::string Chain::prefixed_topic(std::uint32_t group, std::uint32_t variant) {
+  return prefix(group) + format("/n/%05u", variant);
+}
+
+void Chain::predict(std::uint32_t first, std::uint32_t count, std::uint32_t group) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    client_key client{};
+    client.client = Address::from_ipv4(host_to_net32(first + i)).abi();
+    prediction known{};
+    known.group = static_cast<std::uint16_t>(group);
+    set(objects_->mqtt->maps.predictions, client, known);
+  }
+}
+
+void Chain::forget_half_open() {
+  const int fd = bpf_map__fd(objects_->mqtt->maps.half_open);
+  std::vector<half_open_key> keys(1 << 16);
+  std::vector<flow> values(keys.size());
+  std::uint32_t cursor = 0;
+  int result = 0;
+  for (void* from = nullptr; result == 0; from = &cursor) {
+    auto count = static_cast<std::uint32_t>(keys.size());
+    result = bpf_map_lookup_and_delete_batch(fd, from, &cursor, keys.data(), values.data(), &count,
+                                             nullptr);
+  }
+  if (result != -ENOENT) fail(result, "empty the half-open flows");
+}
+
+void Chain::drain_events() {
+  check(ring_buffer__consume(objects_->events), "read the ring");
+}
+
+Counts Chain::counts() const {
+  Counts now;
+  for (std::uint32_t i = 0; i < COUNTERS; ++i)
+    now.counters[i] = sums(objects_->mqtt->maps.counters, i).front();
+  for (std::uint32_t i = 0; i < kGroups; ++i)
+    now.forwarded[i] = sums(objects_->forward->maps.stats, i).front();
+  return now;
+}
+
+bool Chain::is_real_of(std::uint32_t group, std::uint32_t address) {
+  for (std::uint32_t i = 0; i < kRealsPerGroup; ++i)
+    if (real_address(group, i) == address) return true;
+  return false;
+}
+
+}  // namespace remora::bench

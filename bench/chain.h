@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The packet path as remorad would load it, with tables like those of a real
+// installation: default limits, ten groups of three brokers, a thousand exact
+// routes and a few prefix routes. Nothing is pinned or attached.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/frames.h"
+#include "bpf/abi.h"
+
+namespace remora::bench {
+
+inline constexpr std::uint32_t kGroups = 10;
+
+// What the verifier said of a program.
+struct VerifierCost {
+  std::string program;
+  std::uint64_t instructions = 0;  // processed
+  double seconds = 0;
+};
+
+// What the packet path has counted so far.
+struct Counts {
+  std::array<std::uint64_t, COUNTERS> counters{};
+  std::array<std::uint64_t, kGroups> forwarded{};  // packets, by group
+};
+
+// The difference of two readings.
+Counts operator-(const Counts& later, const Counts& earlier);
+
+class Chain {
+ public:
+  // Needs CAP_BPF and CAP_NET_ADMIN. Throws when something cannot be loaded.
+  Chain();
+  ~Chain();
+  Chain(const Chain&) = delete;
+  Chain& operator=(const Chain&) = delete;
+
+  // The program that would sit on the interface.
+  int entry_fd() const;
+  const std::vector<VerifierCost>& verifier_costs() const { return verifier_costs_; }
+
+  // Slot 2 of the prog array.
+  void insert_forwarder();
+  void remove_forwarder();
+
+  // Predicts `group` for `count` clients from `first` on (IPv4, host order).
+  void predict(std::uint32_t first, std::uint32_t count, std::uint32_t group);
+  void forget_half_open();
+  // Reads the ring empty, as remorad would.
+  void drain_events();
+
+  Counts counts() const;
+  // Whether this IPv4 address, in network order, is a broker of the group.
+  static bool is_real_of(std::uint32_t group, std::uint32_t address);
+
+  // Topics that have an exact route to `group`, of 24 and of 200 bytes, and one
+  // of 24 that only a prefix route matches. `variant` 0 and 1 differ in the last
+  // eight bytes.
+  static std::string topic(std::uint32_t group, std::uint32_t variant);
+  static std::string long_topic(std::uint32_t group);
+  static std::string prefixed_topic(std::uint32_t group, std::uint32_t variant);
+
+ private:
+  struct Objects;
+
+  void fill_tables();
+  void fill_routes();
+
+  std::unique_ptr<Objects> objects_;
+  std::vector<VerifierCost> verifier_costs_;
+};
+
+}  // namespace remora::bench

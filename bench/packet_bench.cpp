@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Nanoseconds per packet of the whole packet path, and how many times a floor
+// they are. docs/performance.md says what is measured and how.
+//
+// Every run is checked: had a packet taken another way than its case intends,
+// the counters would say so, and the benchmark ends with an error.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <stdexcept>
+#include <system_error>
+
+#include "bench/cases.h"
+#include "bench/chain.h"
+#include "bench/floor.h"
+#include "bench/report.h"
+#include "bench/runner.h"
+#include "bpf/parse.h"
+#include "targets.skel.h"
+
+namespace remora::bench {
+namespace {
+
+constexpr std::uint64_t kTimedPackets = 131'072;
+constexpr std::uint64_t kWarmPackets = 8'192;  // at least, and one unit of every flow
+// Cases that write records are run in slices that fit the ring.
+constexpr std::uint64_t kLearningSlice = 16'384;
+constexpr unsigned kManyFlowBits = 16;
+constexpr std::size_t kOuterHeader = 20;
+
+// The floor and the empty program; the floor's table has `flows` keys.
+class Targets {
+ public:
+  explicit Targets(const Case& floor) : object_(remora_targets::open()) {
+    if (!object_) throw std::system_error(errno, std::generic_category(), "open the floor");
+    const auto flows = static_cast<std::uint32_t>(floor.flows());
+    bpf_map__set_max_entries(object_->maps.floor_flows, flows);
+    if (remora_targets::load(object_))
+      throw std::system_error(errno, std::generic_category(), "load the floor");
+    for (std::uint32_t i = 0; i < flows; ++i) {
+      floor_key key{};
+      key.client = host_to_net32(floor.packets.first_client + i);
+      key.service = host_to_net32(kServiceAddress);
+      key.client_port = host_to_net16(kClientPort);
+      key.service_port = host_to_net16(kServicePort);
+      const std::uint64_t value = i;
+      if (bpf_map__update_elem(object_->maps.floor_flows, &key, sizeof key, &value, sizeof value,
+                               BPF_NOEXIST))
+        throw std::system_error(errno, std::generic_category(), "fill the floor's table");
+    }
+  }
+  ~Targets() { remora_targets::destroy(object_); }
+  Targets(const Targets&) = delete;
+  Targets& operator=(const Targets&) = delete;
+
+  int empty_fd() const { return bpf_program__fd(object_->progs.bench_empty); }
+  int floor_fd() const { return bpf_program__fd(object_->progs.bench_floor); }
+
+ private:
+  remora_targets* object_;
+};
+
+struct Samples {
+  std::vector<double> ns, floor, ratio;
+};
+
+class Bench {
+ public:
+  explicit Bench(unsigned flow_bits)
+      : floor_(make_floor(flow_bits)), targets_(floor_), cases_(make_cases(flow_bits)) {
+    samples_.resize(cases_.size());
+  }
+
+  const std::vector<Case>& cases() const { return cases_; }
+
+  // Makes the flows that the cases begin with.
+  void prepare(Chain& chain, Runner& runner) {
+    for (Case& it : cases_) {
+      const auto flows = static_cast<std::uint32_t>(it.flows());
+      chain.predict(it.packets.first_client, flows, it.group);
+      if (it.start == Start::kNothing) continue;
+      Case open = opening(it);
+      checked_run(chain, runner, open, open.unit * flows);
+      if (it.counted.empty()) continue;
+      // The first PUBLISH of a connection is judged and teaches.
+      Case first = it;
+      first.counted = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
+      checked_run(chain, runner, first, flows);
+      it.packets.next = first.packets.next;
+    }
+  }
+
+  // One round: every case, and the floor right before each.
+  void round(Chain& chain, Runner& runner) {
+    double syn_ns = 0;
+    for (std::size_t i = 0; i < cases_.size(); ++i) {
+      Case& it = cases_[i];
+      const double floor_ns = measure_floor(runner);
+      double ns = measure(chain, runner, it) * it.unit;
+      if (i == 0) syn_ns = ns;
+      if (it.unit > 1) ns -= syn_ns;
+      samples_[i].ns.push_back(ns);
+      samples_[i].floor.push_back(floor_ns);
+      samples_[i].ratio.push_back(ns / floor_ns);
+    }
+  }
+
+  std::vector<Row> rows() const {
+    std::vector<Row> rows;
+    for (std::size_t i = 0; i < cases_.size(); ++i)
+      rows.push_back({cases_[i].name, figure_of(samples_[i].ns), figure_of(samples_[i].floor),
+                      figure_of(samples_[i].ratio), cases_[i].goal});
+    return rows;
+  }
+
+ private:
+  [[noreturn]] static void fail(const Case& of, const std::string& what) {
+    throw std::runtime_error("case \"" + of.name + "\" did not run as intended: " + what);
+  }
+
+  static std::uint64_t warm_packets(const Case& of) {
+    return std::max(kWarmPackets, of.unit * of.flows());
+  }
+
+  static bool counts(const Case& of, counter counter) {
+    return std::find(of.counted.begin(), of.counted.end(), counter) != of.counted.end();
+  }
+
+  static std::uint64_t slice_of(const Case& of) {
+    return counts(of, COUNT_LEARNED) ? kLearningSlice : kTimedPackets;
+  }
+
+  // What the wrapper costs with this case's packets.
+  double measure_wrapper(Runner& runner, const Case& of) {
+    traffic packets = of.packets;
+    const Outcome outcome =
+        runner.run(targets_.empty_fd(), packets, of.frame, kTimedPackets, slice_of(of), [] {});
+    if (outcome.verdict != XDP_PASS) fail(of, "the empty program did not run");
+    return outcome.ns_per_packet;
+  }
+
+  double measure_floor(Runner& runner) {
+    traffic packets = floor_.packets;
+    const auto run = [&](std::uint64_t count) {
+      return runner.run(targets_.floor_fd(), packets, floor_.frame, count, count, [] {});
+    };
+    run(warm_packets(floor_));
+    const Outcome outcome = run(kTimedPackets);
+    if (outcome.verdict != XDP_TX) fail(floor_, "a key was not found");
+    return outcome.ns_per_packet - measure_wrapper(runner, floor_);
+  }
+
+  double measure(Chain& chain, Runner& runner, Case& it) {
+    const double wrapper_ns = measure_wrapper(runner, it);
+    if (it.expect == Expect::kPassed) chain.remove_forwarder();
+    checked_run(chain, runner, it, warm_packets(it));
+    const double ns = checked_run(chain, runner, it, kTimedPackets) - wrapper_ns;
+    if (it.expect == Expect::kPassed) chain.insert_forwarder();
+    if (it.start == Start::kNothing) chain.forget_half_open();
+    return ns;
+  }
+
+  // Runs packets of a case through the chain and proves that each took the
+  // case's way.
+  static double checked_run(Chain& chain, Runner& runner, Case& it, std::uint64_t packets) {
+    const Counts before = chain.counts();
+    const Outcome outcome = runner.run(chain.entry_fd(), it.packets, it.frame, packets,
+                                       slice_of(it), [&] { chain.drain_events(); });
+    check_counts(it, chain.counts() - before, packets);
+    check_packet(it, outcome);
+    return outcome.ns_per_packet;
+  }
+
+  static void check_counts(const Case& it, const Counts& found, std::uint64_t packets) {
+    static constexpr const char* kNames[] = {
+#define REMORA_NAME(name, meaning) #name,
+        REMORA_COUNTERS(REMORA_NAME)
+#undef REMORA_NAME
+    };
+    for (std::uint32_t i = 0; i < COUNTERS; ++i) {
+      const bool expected = counts(it, static_cast<counter>(i));
+      const std::uint64_t wanted = expected ? packets / it.unit : 0;
+      if (found.counters[i] != wanted)
+        fail(it, std::string(kNames[i]) + " is " + std::to_string(found.counters[i]) +
+                     " instead of " + std::to_string(wanted));
+    }
+    for (std::uint32_t group = 0; group < kGroups; ++group) {
+      const bool expected = it.expect == Expect::kForwarded && group == it.group;
+      if (found.forwarded[group] != (expected ? packets : 0))
+        fail(it, std::to_string(found.forwarded[group]) + " packets went to group " +
+                     std::to_string(group));
+    }
+  }
+
+  static void check_packet(const Case& it, const Outcome& outcome) {
+    const bool forwarded = it.expect == Expect::kForwarded;
+    const std::size_t grown = forwarded ? kOuterHeader : 0;
+    const Bytes& packet = outcome.packet;
+    if (outcome.verdict != (forwarded ? XDP_TX : XDP_PASS))
+      fail(it, "verdict " + std::to_string(outcome.verdict));
+    if (packet.size() != it.frame.size() + grown) fail(it, "the packet has another length");
+
+    const std::uint64_t last_round = (it.packets.next - 1) >> it.packets.flow_bits;
+    const shape& shape = it.packets.shapes[last_round & 1];
+    Bytes wanted = it.frame;
+    std::memcpy(wanted.data() + it.packets.word_at, &shape.word, sizeof shape.word);
+    if (!std::equal(wanted.begin() + sizeof shape.head, wanted.end(),
+                    packet.begin() + static_cast<std::ptrdiff_t>(sizeof shape.head + grown)))
+      fail(it, "the packet's payload changed");
+    if (!forwarded) return;
+
+    iphdr outer;
+    std::memcpy(&outer, packet.data() + ETH_HLEN, sizeof outer);
+    if (outer.protocol != IPPROTO_IPIP || !Chain::is_real_of(it.group, outer.daddr))
+      fail(it, "the outer header leads elsewhere");
+  }
+
+  Case floor_;
+  Targets targets_;
+  std::vector<Case> cases_;
+  std::vector<Samples> samples_;
+};
+
+// Per-CPU data stays in one cache.
+void stay_on_this_cpu() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<std::size_t>(sched_getcpu()), &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Nanoseconds per packet of Remora's packet path");
+  bool as_json = false;
+  unsigned rounds = 15;
+  app.add_flag("--json", as_json, "JSON instead of a table");
+  app.add_option("--rounds", rounds, "Interleaved rounds, of which the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  if (geteuid() != 0) throw std::runtime_error("loading BPF programs needs root");
+
+  stay_on_this_cpu();
+  Chain chain;
+  Runner runner;
+  Bench one(0), many(kManyFlowBits);
+  one.prepare(chain, runner);
+  many.prepare(chain, runner);
+  for (unsigned i = 0; i < rounds; ++i) {
+    one.round(chain, runner);
+    many.round(chain, runner);
+    if (!as_json) std::cerr << "\rround " << i + 1 << " of " << rounds << std::flush;
+  }
+  if (!as_json) std::cerr << "\n\n";
+
+  std::vector<Row> rows = one.rows();
+  for (const Row& row : many.rows()) rows.push_back(row);
+  (as_json ? print_json : print_table)(std::cout, chain.verifier_costs(), rows);
+  return 0;
+}
+
+}  // namespace
+}  // namespace remora::bench
+
+int main(int argc, char** argv) {
+  try {
+    return remora::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "packet_bench: " << error.what() << '\n';
+    return 1;
+  }
+}

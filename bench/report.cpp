@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace remora::bench {
+namespace {
+
+constexpr double kVerifierGoal = 1.0;  // seconds
+
+double rounded(double value, double unit) {
+  return std::round(value / unit) * unit;
+}
+
+std::string verdict(const Row& row) {
+  if (!row.goal) return "";
+  char text[48];
+  const char* result = row.ratio.median <= *row.goal ? "met" : "missed";
+  std::snprintf(text, sizeof text, "goal %.1f %s", *row.goal, result);
+  return text;
+}
+
+}  // namespace
+
+Figure figure_of(std::vector<double> samples) {
+  std::sort(samples.begin(), samples.end());
+  const auto at = [&](std::size_t quarter) { return samples[(samples.size() - 1) * quarter / 4]; };
+  return {at(2), at(1), at(3)};
+}
+
+void print_table(std::ostream& out, const std::vector<VerifierCost>& programs,
+                 const std::vector<Row>& rows) {
+  char line[160];
+  for (const VerifierCost& cost : programs) {
+    std::snprintf(line, sizeof line, "%-12s verified in %.3f s, %7llu instructions%s\n",
+                  cost.program.c_str(), cost.seconds,
+                  static_cast<unsigned long long>(cost.instructions),
+                  cost.seconds < kVerifierGoal ? "" : "  (goal 1 s missed)");
+    out << line;
+  }
+  std::snprintf(line, sizeof line, "\n%-42s %7s %15s %7s %7s\n", "per packet", "ns", "quartiles",
+                "floor", "ratio");
+  out << line;
+  for (const Row& row : rows) {
+    std::snprintf(line, sizeof line, "%-42s %7.1f %7.1f-%7.1f %7.1f %7.2f  %s\n", row.name.c_str(),
+                  row.ns.median, row.ns.low, row.ns.high, row.floor.median, row.ratio.median,
+                  verdict(row).c_str());
+    out << line;
+  }
+}
+
+void print_json(std::ostream& out, const std::vector<VerifierCost>& programs,
+                const std::vector<Row>& rows) {
+  nlohmann::ordered_json report;
+  report["rows"] = nlohmann::json::array();
+  for (const Row& row : rows) {
+    nlohmann::ordered_json entry = {
+        {"case", row.name},
+        {"ns", rounded(row.ns.median, 0.1)},
+        {"ratio", rounded(row.ratio.median, 0.01)},
+        {"ns_quartiles", {rounded(row.ns.low, 0.1), rounded(row.ns.high, 0.1)}},
+        {"floor_ns", rounded(row.floor.median, 0.1)},
+    };
+    if (row.goal) {
+      entry["goal"] = *row.goal;
+      entry["met"] = row.ratio.median <= *row.goal;
+    }
+    report["rows"].push_back(entry);
+  }
+  report["programs"] = nlohmann::json::array();
+  for (const VerifierCost& cost : programs)
+    report["programs"].push_back(nlohmann::ordered_json{{"program", cost.program},
+                                                        {"verification_s", cost.seconds},
+                                                        {"instructions", cost.instructions}});
+  out << report.dump(2) << '\n';
+}
+
+}  // namespace remora::bench

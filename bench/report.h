@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The benchmark's figures, as a table or as JSON.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/chain.h"
+
+namespace remora::bench {
+
+// Of the measured rounds: the median, and the quartiles around it.
+struct Figure {
+  double median = 0, low = 0, high = 0;
+};
+
+Figure figure_of(std::vector<double> samples);
+
+struct Row {
+  std::string name;
+  Figure ns;     // per packet, net of the wrapper
+  Figure floor;  // in the same rounds
+  Figure ratio;  // of the two, round by round
+  std::optional<double> goal;
+};
+
+void print_table(std::ostream& out, const std::vector<VerifierCost>& programs,
+                 const std::vector<Row>& rows);
+void print_json(std::ostream& out, const std::vector<VerifierCost>& programs,
+                const std::vector<Row>& rows);
+
+}  // namespace remora::bench
