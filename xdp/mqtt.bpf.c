@@ -323,6 +323,11 @@ static __always_inline int back_in_step(struct walk *w)
 	count(COUNT_BLIND);
 	if (!w->flow->topic_hash || at->payload_len < MQTT_WINDOW)
 		return 0;
+	/* Repeated bytes lead back to a boundary that later ones, which nobody
+	 * repeats, have passed: the next new segment would look like a hole.
+	 */
+	if ((__s32)(at->seq + at->payload_len - w->flow->end_seq) < 0)
+		return 0;
 	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;
 	stream_begin(&at->stream, at->seq);
