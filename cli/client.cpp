@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "daemon/handles.h"
+#include "daemon/fd.h"
 
 namespace remora {
 namespace {

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a daemon finds when it starts: nothing, the pins of its predecessor, pins
+// of another size or version, somebody else's program. In a network namespace
+// and a bpffs folder of the test's own; needs root.
+#include <bpf/bpf.h>
+#include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "daemon/bpf_programs.h"
+#include "daemon/clock.h"
+#include "daemon/steering.h"
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr __u32 kOnly = 0;
+constexpr unsigned kLoopback = 1;  // takes generic XDP
+
+class TakeoverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(if_nametoindex("lo"), kLoopback);
+    const std::string name = "test-" + std::to_string(getpid());
+    folder_ = pin_folder("/sys/fs/bpf", name);
+    files_ = fs::temp_directory_path() / ("remora-" + name);
+    fs::create_directories(files_);
+    config_ = parse_config(text(), "test.toml");
+  }
+
+  void TearDown() override {
+    if (folder_.empty()) return;
+    BpfPrograms::detach(folder_, kLoopback);
+    fs::remove_all(files_);
+  }
+
+  std::string text(const std::string& extra = "") const {
+    return R"(
+[lb]
+interface = "lo"
+xdp_mode = "generic"
+gateway_mac = "02:00:00:00:00:01"
+[[service]]
+name = "mqtt"
+address = "10.1.50.200"
+port = 1883
+default_group = "rest"
+[[group]]
+name = "rest"
+vip = "10.1.50.203"
+reals = [ { address = "10.1.3.105" } ]
+[[group]]
+name = "warm"
+vip = "10.1.50.201"
+reals = [ { address = "10.1.3.101" }, { address = "10.1.3.102", weight = 3 } ]
+[[route]]
+filter = "t/warm"
+group = "warm"
+[limits]
+clients = 1000
+half_open = 1024
+events_kib = 64
+)" + (extra.empty() ? "flows = 1000\n" : extra);
+  }
+
+  struct Running {
+    BpfPrograms programs;
+    Tables tables{programs};
+    Numbers numbers{tables, 64};
+    Steering steering{tables, numbers};
+  };
+  std::unique_ptr<Running> start(const Config& config) const {
+    auto running =
+        std::unique_ptr<Running>(new Running{.programs = BpfPrograms(config, folder_, kLoopback)});
+    running->steering.apply(config, 1500);
+    running->programs.attach();
+    return running;
+  }
+
+  bool is_attached() const {
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    return bpf_xdp_query(kLoopback, 0, &query) == 0 && query.prog_id != 0;
+  }
+
+  History history() const { return History({.path = files_ / "history.db"}); }
+
+  fs::path folder_;
+  fs::path files_;
+  Config config_;
+};
+
+client_key client(const char* address) {
+  return {Address::parse(address)->abi(), 0, 0};
+}
+
+TEST_F(TakeoverTest, ASecondDaemonFindsWhatTheFirstLearned) {
+  auto first = start(config_);
+  first->tables.predictions.put(client("10.1.1.7"),
+                                {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+  const auto key = first->tables.topic_keys.find(kOnly);
+  first.reset();
+  EXPECT_TRUE(is_attached()) << "forwarding stopped with the daemon";
+
+  const auto second = start(config_);
+
+  EXPECT_FALSE(second->programs.is_fresh("predictions"));
+  EXPECT_EQ(second->tables.predictions.find(client("10.1.1.7"))->topic_hash, 5U);
+  EXPECT_EQ(second->tables.topic_keys.find(kOnly)->start[0], key->start[0])
+      << "hashes lost their meaning";
+}
+
+TEST_F(TakeoverTest, GroupsKeepTheirNumbersByName) {
+  const std::uint16_t warm = start(config_)->numbers.of_group("warm");
+
+  std::string other = text();
+  other.replace(other.find("[[group]]\nname = \"rest\""), 0,
+                "[[group]]\nname = \"new\"\nvip = \"10.1.50.209\"\nreals = [ { address = "
+                "\"10.1.3.109\" } ]\n");
+  const auto second = start(parse_config(other, "test.toml"));
+
+  EXPECT_EQ(second->numbers.of_group("warm"), warm);
+  EXPECT_EQ(second->tables.groups.find(second->numbers.of_group("new"))->in_use, 1);
+}
+
+TEST_F(TakeoverTest, AGroupThatIsGoneTakesNoNewConnections) {
+  const std::uint16_t warm = start(config_)->numbers.of_group("warm");
+
+  std::string without = text();
+  const auto from = without.find("[[group]]\nname = \"warm\"");
+  without.erase(from, without.find("[limits]") - from);
+  const auto second = start(parse_config(without, "test.toml"));
+
+  EXPECT_EQ(second->tables.groups.find(warm)->in_use, 0);
+  EXPECT_EQ(second->numbers.group_name(warm), "warm") << "its records still name it";
+}
+
+TEST_F(TakeoverTest, ALargerTableKeepsItsEntries) {
+  flow live{};
+  live.state = FLOW_ESTABLISHED;
+  live.group = 1;
+  const flow_key key{Address::parse("10.1.1.7")->abi(), 40000, 0};
+  start(config_)->tables.flows.put(key, live);
+
+  const auto second = start(parse_config(text("flows = 2000\n"), "test.toml"));
+
+  ASSERT_TRUE(second->tables.flows.find(key));
+  EXPECT_EQ(second->tables.flows.find(key)->group, 1);
+}
+
+TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
+  {
+    const auto first = start(config_);
+    first->tables.predictions.put(client("10.1.1.7"),
+                                  {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+    auto other = *first->tables.settings.find(kOnly);
+    other.abi = REMORA_ABI + 1;
+    first->tables.settings.put(kOnly, other);
+  }
+
+  const auto second = start(config_);
+
+  EXPECT_TRUE(second->programs.is_fresh("predictions"));
+  EXPECT_FALSE(second->tables.predictions.find(client("10.1.1.7")));
+  EXPECT_EQ(second->tables.settings.find(kOnly)->abi, REMORA_ABI);
+}
+
+TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
+  const auto foreign = std::make_unique<BpfPrograms>(
+      config_, pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())), kLoopback);
+  foreign->attach();
+
+  try {
+    start(config_);
+    FAIL() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("xdp_root"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("xdp off"), std::string::npos) << error.what();
+  }
+
+  EXPECT_TRUE(fs::is_empty(folder_)) << "pins were left behind";
+  EXPECT_TRUE(is_attached());
+  BpfPrograms::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
+                      kLoopback);
+}
+
+TEST_F(TakeoverTest, DetachLeavesNothing) {
+  start(config_);
+  ASSERT_TRUE(is_attached());
+
+  EXPECT_TRUE(BpfPrograms::detach(folder_, kLoopback));
+
+  EXPECT_FALSE(is_attached());
+  EXPECT_FALSE(fs::exists(folder_));
+  folder_ = pin_folder("/sys/fs/bpf", folder_.filename());
+  EXPECT_FALSE(BpfPrograms::detach(folder_, kLoopback)) << "there was something left to take off";
+}
+
+TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
+  Config huge = config_;
+  huge.limits.clients = huge.limits.flows = 2'000'000'000;  // half a terabyte
+  try {
+    start(huge);
+    FAIL() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("MiB"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
+  History past = history();
+  past.record({.at_ms = unix_ms(),
+               .service = "mqtt",
+               .client = "10.1.1.7",
+               .topic = "t/warm",
+               .group = "rest",
+               .from_group = std::nullopt,
+               .action = Action::learned});
+  past.record({.at_ms = unix_ms(),
+               .service = "mqtt",
+               .client = "10.1.1.8",
+               .topic = "t/else",
+               .group = "rest",
+               .from_group = std::nullopt,
+               .action = Action::learned});
+  past.record({.at_ms = unix_ms(),
+               .service = "gone",
+               .client = "10.1.1.9",
+               .topic = "t/warm",
+               .group = "rest",
+               .from_group = std::nullopt,
+               .action = Action::learned});
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+
+  EXPECT_EQ(running->steering.load_predictions(past, Steering::Overwrite::kAll), 2U);
+
+  const auto warm = running->tables.predictions.find(client("10.1.1.7"));
+  const auto rest = running->tables.predictions.find(client("10.1.1.8"));
+  EXPECT_EQ(warm->group, running->numbers.of_group("warm")) << "matched against today's routes";
+  EXPECT_EQ(rest->group, running->numbers.of_group("rest"));
+  EXPECT_NE(warm->topic_hash, rest->topic_hash);
+}
+
+TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
+  History past = history();
+  past.record({.at_ms = unix_ms(),
+               .service = "mqtt",
+               .client = "10.1.1.7",
+               .topic = "t/warm",
+               .group = "warm",
+               .from_group = std::nullopt,
+               .action = Action::learned});
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+  const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
+  running->tables.predictions.put(client("10.1.1.7"), newer);
+
+  EXPECT_EQ(running->steering.load_predictions(past, Steering::Overwrite::kNothing), 0U);
+
+  EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
+}
+
+TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
+  History past = history();
+  past.record({.at_ms = unix_ms(),
+               .service = "mqtt",
+               .client = "10.1.1.7",
+               .topic = "t/warm",
+               .group = "warm",
+               .from_group = std::nullopt,
+               .action = Action::learned});
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+  running->steering.load_predictions(past, Steering::Overwrite::kAll);
+
+  std::string changed = text();
+  changed.replace(changed.find("filter = \"t/warm\""), 17, "filter = \"t/cold\"");
+  running->steering.apply(parse_config(changed, "test.toml"), 1500);
+
+  EXPECT_EQ(running->steering.rematch_predictions(past), 1U);
+  EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->group,
+            running->numbers.of_group("rest"));
+}
+
+TEST_F(TakeoverTest, RoutesOfFormerGenerationsAreRemoved) {
+  const auto running = start(config_);
+  const auto before = running->tables.settings.find(kOnly)->generation;
+
+  running->steering.apply(config_, 1500);
+
+  BatchReader<route_key, route> reader(running->tables.routes, 16);
+  const auto [keys, values] = reader.next();
+  ASSERT_EQ(keys.size(), 1U);
+  EXPECT_EQ(keys[0].generation, before + 1);
+}
+
+}  // namespace
+}  // namespace remora
