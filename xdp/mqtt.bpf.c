@@ -99,12 +99,25 @@ static __noinline void keep_half_open(const struct steering *s, __u32 group, __u
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
 }
 
+/* The connection of which a SYN is a copy: half-open, or, when the copy comes late,
+ * already established.
+ */
+static __always_inline const struct flow *find_opened(const struct steering *s)
+{
+	const struct flow *opened = find_half_open(s, s->pkt.seq);
+
+	if (opened)
+		return opened;
+	opened = bpf_map_lookup_elem(&flows, &s->key);
+	return opened && opened->isn == s->pkt.seq ? opened : 0;
+}
+
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence
  * number opens a flow of its own and touches nothing of an old one.
  */
 static __always_inline int open_flow(struct steering *s)
 {
-	const struct flow *known = find_half_open(s, s->pkt.seq);
+	const struct flow *known = find_opened(s);
 	const struct group *target;
 	__u32 group, real;
 
