@@ -43,7 +43,7 @@ def end(processes, patience_s=3.0):
                 open_fds[fd] = process
             else:
                 os.close(fd)
-        for signal_number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 10.0)):
+        for signal_number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 60.0)):
             for fd in open_fds:
                 _send(fd, signal_number)
             for fd in _wait_for_ends(open_fds, wait_s):

@@ -14,7 +14,7 @@ class Flood(Journey):
     clients = 10
 
     def test_ten_known_clients_with_a_hundred_messages_a_second_lose_nothing(self):
-        messages = 2000
+        messages = 3000
         nodes = self.lab.layout.client_nodes
         for node in nodes:
             self.teach(node, TOPIC)
