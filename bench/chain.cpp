@@ -23,7 +23,6 @@ namespace {
 // The defaults of docs/config.md, but for half-open flows: every flow of the
 // benchmark is half open at once.
 constexpr std::uint32_t kClients = 1'000'000;
-constexpr std::uint32_t kFlows = 1'000'000;
 constexpr std::uint32_t kHalfOpen = 262'144;
 constexpr std::uint32_t kRoutes = 131'072;
 constexpr std::uint32_t kEventBytes = 8 << 20;
@@ -167,7 +166,7 @@ Chain::Chain() : objects_(std::make_unique<Objects>()) {
   auto& maps = objects_->mqtt->maps;
   limit(maps.predictions, kClients);
   limit(maps.guards, kClients);
-  limit(maps.flows, kFlows);
+  limit(maps.flows, kFlowLimit);
   limit(maps.half_open, kHalfOpen);
   limit(maps.routes, kRoutes);
   limit(maps.events, kEventBytes);

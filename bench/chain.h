@@ -17,6 +17,7 @@
 namespace remora::bench {
 
 inline constexpr std::uint32_t kGroups = 10;
+inline constexpr std::uint32_t kFlowLimit = 1'000'000;  // remorad's default
 
 // What the verifier said of a program.
 struct VerifierCost {
