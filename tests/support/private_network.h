@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A network namespace for one test, with one cable: the gateway's end, where the
+// test writes and reads raw frames, and the LB's, where the programs are attached.
+//
+// The calling thread moves in and, with the destructor, back; the devices go with
+// the namespace. Needs root.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "tests/support/packet.h"
+
+namespace remora {
+
+class PrivateNetwork {
+ public:
+  // The LB's end gets `lb_address` (host order), with a prefix of 24 bits.
+  explicit PrivateNetwork(std::uint32_t lb_address);
+  ~PrivateNetwork();
+  PrivateNetwork(const PrivateNetwork&) = delete;
+  PrivateNetwork& operator=(const PrivateNetwork&) = delete;
+
+  // Attaches to the LB's end: XDP natively, TC at ingress.
+  void attach_xdp(int program_fd);
+  void attach_tc(int program_fd);
+
+  // From the gateway's end.
+  void transmit(const Bytes& frame);
+  // The next IPv4 frame that the LB sent; nothing when none comes in time.
+  std::optional<Packet> receive(std::chrono::milliseconds wait);
+
+  // Returns when the LB has dealt with everything that was transmitted so far.
+  void settle();
+
+ private:
+  int home_ = -1, frames_ = -1, datagrams_ = -1;
+  int lb_index_ = 0;
+  std::uint32_t lb_address_;
+};
+
+}  // namespace remora

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The TC probe behind the real chain, with real frames: BPF_PROG_TEST_RUN knows no
+// metadata for TC. Connections are opened by test runs over the same maps; only the
+// segment in question goes over the wire.
+#include <linux/pkt_cls.h>
+#include <time.h>
+
+#include <chrono>
+
+#include "tests/support/private_network.h"
+#include "tests/xdp/steer_fixture.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kEventWait = 2000;  // milliseconds, for what must come
+// An address of the LB itself.
+constexpr std::uint32_t kLbAddress = ipv4("10.1.99.1");
+
+class ProbeTest : public SteerTest {
+ protected:
+  explicit ProbeTest(const ChainLimits& limits = {}) : SteerTest(limits) {}
+
+  void SetUp() override {
+    SteerTest::SetUp();
+    if (IsSkipped()) return;
+    network_ = std::make_unique<PrivateNetwork>(kLbAddress);
+    network_->attach_tc(chain_->probe_fd());
+    network_->attach_xdp(chain_->root_fd());
+    daemon_is_alive();
+  }
+
+  void daemon_is_alive() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    // It beats for as long as a test may take.
+    beat(static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000);
+  }
+  void daemon_is_silent() { beat(0); }
+
+  // A connection in the temperature group.
+  Client temperature_client(std::uint16_t port = kClient.port) {
+    predict(kClient, kTemperature, kTemperatureTopic);
+    return connect({kClient.address, port});
+  }
+
+  void transmit(const Segment& segment) { network_->transmit(segment.frame()); }
+
+  std::vector<Event> awaited_events() { return chain_->take_events(kEventWait); }
+
+  std::unique_ptr<PrivateNetwork> network_;
+
+ private:
+  void beat(std::uint64_t at_ns) {
+    chain_->map<std::uint32_t, heartbeat>("heartbeat").put(0, {at_ns});
+  }
+};
+
+TEST_F(ProbeTest, UnmarkedFramesPassUntouched) {
+  for (const Bytes& frame :
+       {data(bytes_of("ssh")).from(kClient).to({kService.address, 22}).frame(),
+        ipv4_frame(kClient, kService, IPPROTO_UDP, Bytes(30, 7)), Bytes(60, 0xff)}) {
+    Bytes in = frame, out(4096);
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options);
+    options.data_in = in.data();
+    options.data_size_in = static_cast<std::uint32_t>(in.size());
+    options.data_out = out.data();
+    options.data_size_out = static_cast<std::uint32_t>(out.size());
+    ASSERT_EQ(bpf_prog_test_run_opts(chain_->probe_fd(), &options), 0);
+    out.resize(options.data_size_out);
+
+    EXPECT_EQ(static_cast<int>(options.retval), TC_ACT_UNSPEC);
+    EXPECT_EQ(out, frame);
+  }
+  network_->settle();  // other traffic reaches the host's own sockets
+  EXPECT_EQ(counter(COUNT_REPORTED), 0u);
+}
+
+TEST_F(ProbeTest, ReportsTheWholeMispredictedSegment) {
+  Client client = temperature_client();
+  const Bytes good = publish_packet(kTemperatureTopic, "21");
+  const Bytes payload = good + publish_packet(kHumidityTopic, std::string(1000, 'h')) + good;
+  const Bytes options{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};  // timestamps
+  const Segment segment = client.send(payload).options(options);
+
+  transmit(segment);
+
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u);
+  const event& head = records[0].head;
+  EXPECT_EQ(head.action, ACTION_RESET);
+  EXPECT_EQ(head.flags, EVENT_SEGMENT);
+  EXPECT_EQ(head.seq, segment.first_seq());
+  EXPECT_EQ(head.ack, Client::kAcknowledged);
+  EXPECT_EQ(head.real, real_index(kTemperature, 1));
+  EXPECT_EQ(head.from_group, kTemperature);
+  EXPECT_EQ(head.to_group, kHumidity);
+  EXPECT_EQ(head.publish_offset, good.size());
+  EXPECT_EQ(head.topic_offset, good.size() + 5);
+  EXPECT_EQ(head.topic_len, kHumidityTopic.size());
+  EXPECT_EQ(head.data_len, payload.size());
+  EXPECT_EQ(head.options_len, options.size());
+  EXPECT_EQ(Bytes(head.options, head.options + head.options_len), options);
+  EXPECT_EQ(head.flow.port, htobe16(kClient.port));
+  EXPECT_EQ(head.flow.service, kServiceNumber);
+  EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address));
+  EXPECT_EQ(bytes_of(records[0].data), payload);
+  EXPECT_EQ(records[0].topic(), kHumidityTopic);
+}
+
+TEST_F(ProbeTest, WhileTheDaemonIsAliveTheRstIsItsBusiness) {
+  Client client = temperature_client();
+
+  transmit(client.send(publish_packet(kHumidityTopic)));
+  ASSERT_EQ(awaited_events().size(), 1u);
+  network_->settle();
+
+  EXPECT_EQ(counter(COUNT_REPORTED), 1u);
+  EXPECT_EQ(counter(COUNT_PROBE_RST), 0u);
+  EXPECT_FALSE(network_->receive(0ms));
+}
+
+TEST_F(ProbeTest, EthernetPaddingIsNotReported) {
+  Client client = temperature_client();
+  route("t", kHumidity);
+  const Bytes tiny = publish_packet("t", "");
+
+  transmit(client.send(tiny).padded_to(60));
+
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(bytes_of(records[0].data), tiny);
+  EXPECT_EQ(records[0].head.options_len, 0);
+}
+
+TEST_F(ProbeTest, APublishThatBeganEarlierSaysSo) {
+  Client client = temperature_client();
+  const Bytes wrong = publish_packet(kHumidityTopic);
+  send(client.send({wrong[0], wrong[1]}));
+
+  transmit(client.send(Bytes(wrong.begin() + 2, wrong.end())));
+
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].head.flags, EVENT_SEGMENT | EVENT_BEGAN_EARLIER);
+  EXPECT_EQ(records[0].topic(), kHumidityTopic);
+}
+
+TEST_F(ProbeTest, SegmentsOfManyConnectionsAreReportedOneByOne) {
+  settings_.resets_per_client = 100;
+  write(settings_);
+  const std::size_t connections = 50;
+  std::vector<Segment> wrong;
+  for (std::size_t i = 0; i < connections; i++) {
+    Client client = temperature_client(static_cast<std::uint16_t>(40'000 + i));
+    wrong.push_back(client.send(publish_packet(kHumidityTopic, std::to_string(i))));
+  }
+
+  for (const Segment& segment : wrong) transmit(segment);
+  network_->settle();
+
+  const auto records = chain_->take_events();
+  ASSERT_EQ(records.size(), connections);
+  for (std::size_t i = 0; i < connections; i++)
+    EXPECT_EQ(bytes_of(records[i].data), wrong[i].payload());
+}
+
+void expect_the_rst_of(const std::optional<Packet>& rst) {
+  ASSERT_TRUE(rst);
+  EXPECT_EQ(rst->bytes().size(), 54u);
+  EXPECT_EQ(rst->destination_mac(), kGatewayMac);
+  EXPECT_EQ(rst->source_mac(), kLbMac);
+  EXPECT_EQ(rst->source(), kService.address);
+  EXPECT_EQ(rst->destination(), kClient.address);
+  EXPECT_EQ(be16toh(rst->tcp().source), kService.port);
+  EXPECT_EQ(be16toh(rst->tcp().dest), kClient.port);
+  EXPECT_EQ(be32toh(rst->tcp().seq), Client::kAcknowledged);
+  EXPECT_TRUE(rst->tcp().rst);
+  EXPECT_FALSE(rst->tcp().ack);
+  EXPECT_TRUE(rst->checksums_are_valid());
+}
+
+TEST_F(ProbeTest, WhileTheDaemonIsSilentTheProbeSendsTheRst) {
+  daemon_is_silent();
+  Client client = temperature_client();
+
+  transmit(
+      client.send(publish_packet(kHumidityTopic, std::string(1000, 'h'))).options(Bytes(12, 1)));
+
+  expect_the_rst_of(network_->receive(2000ms));
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u) << "for the daemon that comes back";
+  EXPECT_EQ(records[0].head.flags, EVENT_SEGMENT | EVENT_RESET_SENT);
+  EXPECT_EQ(counter(COUNT_PROBE_RST), 1u);
+  EXPECT_EQ(counter(COUNT_REPORTED), 1u);
+}
+
+TEST_F(ProbeTest, TheRstOfATinySegmentIsWholeToo) {
+  daemon_is_silent();
+  route("t", kHumidity);
+  Client client = temperature_client();
+
+  transmit(client.send(publish_packet("t", "")));
+
+  expect_the_rst_of(network_->receive(2000ms));
+}
+
+TEST_F(ProbeTest, PolicyDropSendsNoRstEvenWhileTheDaemonIsSilent) {
+  daemon_is_silent();
+  group(kHumidity, 1, POLICY_DROP);
+  Client client = temperature_client();
+
+  transmit(client.send(publish_packet(kHumidityTopic)));
+  const auto records = awaited_events();
+  network_->settle();
+
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].head.action, ACTION_DROPPED);
+  EXPECT_EQ(records[0].head.flags, EVENT_SEGMENT);
+  EXPECT_EQ(counter(COUNT_PROBE_RST), 0u);
+  EXPECT_FALSE(network_->receive(0ms));
+}
+
+class FullRingProbeTest : public ProbeTest {
+ protected:
+  FullRingProbeTest() : ProbeTest({.event_bytes = 4096}) {}
+};
+
+TEST_F(FullRingProbeTest, WhatDoesNotFitTheRingIsResetAtOnceAndTheNextIsReported) {
+  settings_.resets_per_client = 100;
+  write(settings_);
+  Client talkative = connect({kClient.address + 1, 40'000});
+  while (counter(COUNT_EVENT_LOST) == 0)
+    publish(talkative, "topic/" + std::to_string(counter(COUNT_LEARNED)));
+  const std::uint64_t lost = counter(COUNT_EVENT_LOST);
+  Client client = temperature_client();
+
+  transmit(client.send(publish_packet(kHumidityTopic)));
+
+  expect_the_rst_of(network_->receive(2000ms));
+  EXPECT_EQ(counter(COUNT_EVENT_LOST), lost + 1);
+  EXPECT_EQ(counter(COUNT_REPORTED), 0u);
+  EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
+
+  events();
+  Client next = temperature_client(40'001);
+  transmit(next.send(publish_packet(kHumidityTopic)));
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].head.flow.port, htobe16(40'001));
+  EXPECT_EQ(counter(COUNT_PROBE_RST), 1u);
+}
+
+}  // namespace
+}  // namespace remora
