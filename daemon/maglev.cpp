@@ -206,13 +206,14 @@ std::vector<std::uint32_t> build_ring(std::span<const RingReal> reals, RingVaria
 
 bool ring_has_room(std::span<const std::uint32_t> weights) {
   if (weights.empty()) return true;
-  const auto [lightest, heaviest] = std::minmax_element(weights.begin(), weights.end());
+  const std::uint32_t lightest = *std::min_element(weights.begin(), weights.end());
+  const std::uint32_t heaviest = *std::max_element(weights.begin(), weights.end());
   // The round in which the lightest gets its first slot, and how many slots all
   // have got when that round ends.
-  const std::uint64_t round = (std::uint64_t{*heaviest} + *lightest - 1) / *lightest;
+  const std::uint64_t round = (std::uint64_t{heaviest} + lightest - 1) / lightest;
   const std::uint64_t slots = std::accumulate(
       weights.begin(), weights.end(), std::uint64_t{0},
-      [&](std::uint64_t sum, std::uint32_t weight) { return sum + round * weight / *heaviest; });
+      [&](std::uint64_t sum, std::uint32_t weight) { return sum + round * weight / heaviest; });
   return slots <= RING_SIZE;
 }
 
