@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <spdlog/spdlog.h>
 #include <sys/vfs.h>
 
@@ -110,6 +111,12 @@ std::string remedy_for_load(int error) {
   }
 }
 
+std::string name_of(unsigned interface_index) {
+  char name[IF_NAMESIZE] = "IFACE";
+  if_indextoname(interface_index, name);
+  return name;
+}
+
 std::string holder_of(unsigned interface_index) {
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
   if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 || query.prog_id == 0) {
@@ -166,15 +173,20 @@ BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interfa
     claim_pins(config);
     load();
   } catch (...) {
-    for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
+    restore_pins();
     throw;
   }
 }
 
-// The pins are left where they are; those of a start that never attached go.
+// The pins are left where they are; a start that never attached leaves none.
 BpfPrograms::~BpfPrograms() {
-  if (attached_) return;
+  if (!attached_) restore_pins();
+}
+
+// What is in the kernel goes on with the maps that it has: they keep their pins.
+void BpfPrograms::restore_pins() noexcept {
   for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
+  for (const auto& [name, map] : displaced_) bpf_obj_pin(map.get(), (folder_ / name).c_str());
 }
 
 void BpfPrograms::open(const Config& config) {
@@ -227,7 +239,7 @@ void BpfPrograms::claim_pins(const Config& config) {
     if (!same_abi) spdlog::warn("the pinned tables are of another version: they are made anew");
   }
 
-  std::map<std::string, Fd> resized;
+  std::vector<std::string> resized;
   for (const Program& program : programs_) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, program.object.get()) {
@@ -253,8 +265,9 @@ void BpfPrograms::claim_pins(const Config& config) {
           }
           continue;
         }
-        if (same_layout && is_keyed_table(info.type)) resized.emplace(name, std::move(pinned));
+        if (same_layout && is_keyed_table(info.type)) resized.push_back(name);
         ::unlink(pin.c_str());
+        displaced_.emplace(name, std::move(pinned));
       }
       fresh_.push_back(name);
       for (const TableMemory& table : plan) {
@@ -269,9 +282,12 @@ void BpfPrograms::claim_pins(const Config& config) {
 
   // Made here, because no program names it.
   const fs::path pin = folder_ / "names";
-  Fd names(same_abi ? bpf_obj_get(pin.c_str()) : -1);
-  if (!names) {
+  Fd names(bpf_obj_get(pin.c_str()));
+  if (names && !same_abi) {
     ::unlink(pin.c_str());
+    displaced_.emplace("names", std::move(names));
+  }
+  if (!names) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
     names = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, "names", sizeof(name_key), sizeof(__u32), kNames,
                               &options));
@@ -283,7 +299,8 @@ void BpfPrograms::claim_pins(const Config& config) {
   }
   own_maps_.emplace("names", std::move(names));
 
-  for (auto& [name, old] : resized) {
+  for (const std::string& name : resized) {
+    const Fd& old = displaced_.at(name);
     for (const Program& program : programs_) {
       bpf_map* map = bpf_object__find_map_by_name(program.object.get(), name.c_str());
       if (!map) continue;
@@ -349,6 +366,7 @@ void BpfPrograms::attach() {
   attach_probe();
   attach_root();
   attached_ = true;
+  displaced_.clear();
 }
 
 void BpfPrograms::attach_probe() {
@@ -378,7 +396,8 @@ void BpfPrograms::attach_root() {
   std::string what;
   if (error == EBUSY || error == EEXIST) {
     what = holder_of(interface_index_) +
-           " is on the interface already; remove it first: ip link set dev IFACE xdp off";
+           " is on the interface already; remove it first: ip link set dev " +
+           name_of(interface_index_) + " xdp off";
   } else if (error == EOPNOTSUPP || error == EINVAL) {
     what = "the interface does not take the XDP program: " + because(error) +
            "; set [lb] xdp_mode = \"generic\", or lower its MTU";

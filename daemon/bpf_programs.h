@@ -24,7 +24,7 @@ class BpfPrograms {
  public:
   // Loads all programs; maps of the folder are taken over where their layout
   // and size are ours. Nothing is attached yet. Throws std::runtime_error with
-  // the remedy; what was pinned on the way is then removed again.
+  // the remedy; the pins are then as they were before.
   BpfPrograms(const Config& config, std::filesystem::path folder, unsigned interface_index);
   ~BpfPrograms();
   BpfPrograms(const BpfPrograms&) = delete;
@@ -60,15 +60,17 @@ class BpfPrograms {
   void open(const Config& config);
   void claim_pins(const Config& config);
   void load();
+  void restore_pins() noexcept;
   void attach_probe();
   void attach_root();
 
   const std::filesystem::path folder_;
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
-  std::vector<Program> programs_;       // root, mqtt, forward, probe
-  std::map<std::string, Fd> own_maps_;  // made by the daemon, no program names them
-  std::vector<std::string> fresh_;      // names of maps without a pin at the start
+  std::vector<Program> programs_;        // root, mqtt, forward, probe
+  std::map<std::string, Fd> own_maps_;   // made by the daemon, no program names them
+  std::vector<std::string> fresh_;       // names of maps made by this process
+  std::map<std::string, Fd> displaced_;  // pinned maps that gave way to these
   bool attached_ = false;
 };
 
