@@ -199,28 +199,34 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 	return 0;
 }
 
-/* Loads the topic of the PUBLISH just found into the scratch and returns its
- * hash; 0 when it is empty or too long.
- */
-static __always_inline __u64 load_topic(const struct walk *w)
+/* The hash of the topic of the PUBLISH just found; 0 when it is empty or too long. */
+static __always_inline __u64 hash_of_found(const struct walk *w)
 {
 	const struct walking *at = &w->scratch->walking;
-	__u32 len = at->found.topic_len;
+
+	return hash_topic(w->ctx, at->payload_offset + at->found.topic_offset,
+			  at->found.topic_len);
+}
+
+/* Copies the topic of the PUBLISH just found into the scratch. Returns 0 on
+ * success.
+ */
+static __always_inline long load_topic(const struct walk *w, __u32 len)
+{
+	const struct walking *at = &w->scratch->walking;
 
 	FORGET(len);
 	if (len == 0 || len > MAX_TOPIC)
-		return 0;
-	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset + at->found.topic_offset,
-			       w->scratch->topic, len))
-		return 0;
-	return hash_topic(len);
+		return -1;
+	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + at->found.topic_offset,
+				  w->scratch->topic, len);
 }
 
 /* The topic of the PUBLISH just found. Returns whether the walk is over. */
 static __always_inline int look_at_topic(struct walk *w)
 {
 	__u32 len = w->scratch->walking.found.topic_len;
-	__u64 hash = load_topic(w);
+	__u64 hash = hash_of_found(w);
 
 	count(COUNT_PUBLISH);
 	if (hash == 0) {
@@ -229,7 +235,28 @@ static __always_inline int look_at_topic(struct walk *w)
 	}
 	if (hash == w->flow->topic_hash && w->flow->generation == w->set->generation)
 		return 0;
-	return judge(w, hash, len);
+	return load_topic(w, len) ? 0 : judge(w, hash, len);
+}
+
+/* The payload bytes at `offset`, at most MQTT_WINDOW of the `left` ones, the first
+ * in the lowest byte. Returns 0 on success.
+ */
+static __always_inline long load_window(const struct walk *w, __u32 offset, __u32 left,
+					__u64 *window)
+{
+	const struct walking *at = &w->scratch->walking;
+	const __u64 *bytes =
+		(void *)(long)w->ctx->data + ((at->payload_offset + offset) & FRAME_MASK);
+
+	if (left >= MQTT_WINDOW &&
+	    (void *)(bytes + 1) <= (void *)(long)w->ctx->data_end) {
+		*window = *bytes;
+		return 0;
+	}
+	FORGET(left);
+	if (left == 0 || left > MQTT_WINDOW)
+		return -1;
+	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, window, left);
 }
 
 /* One MQTT packet. A bpf_loop callback: 0 goes on, 1 ends the walk. */
@@ -240,15 +267,10 @@ static long walk_packet(__u32 index, void *arg)
 	__u32 offset = at->offset, left = at->payload_len - offset;
 	__u64 window = 0;
 
-	if (offset >= at->payload_len)
+	if (load_window(w, offset, left, &window))
 		return 1;
-	FORGET(left);
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
-	if (left == 0)
-		return 1;
-	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, &window, left))
-		return 1;
 
 	switch (walk_step(&at->stream, at->seq, offset, at->payload_len, window, left,
 			  &at->found)) {
@@ -270,5 +292,5 @@ static long walk_packet(__u32 index, void *arg)
 		break;
 	}
 	at->offset = at->found.next_offset;
-	return 0;
+	return at->offset >= at->payload_len;
 }

@@ -12,6 +12,8 @@
 #include "xdp/flow_maps.h"
 
 #define INVALID_TOPIC 0x10000 /* no group number */
+/* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
+#define FRAME_MASK 0x3fff
 
 static __always_inline __u32 route_group(__u64 hash, __u32 generation, __u32 kind)
 {
@@ -19,6 +21,35 @@ static __always_inline __u32 route_group(__u64 hash, __u32 generation, __u32 kin
 	struct route *route = bpf_map_lookup_elem(&routes, &key);
 
 	return route ? route->group : NO_GROUP;
+}
+
+/* The hash of the `len` bytes of topic at `offset` in the frame, word by word where
+ * they lie; 0 for none. The last word is read so that it ends with the topic: in
+ * front of a topic there are more than 8 bytes of headers.
+ */
+__noinline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
+{
+	const void *data = (void *)(long)ctx->data;
+	const void *data_end = (void *)(long)ctx->data_end;
+	const __u64 *word = data + (offset & FRAME_MASK);
+	const __u64 *last = data + ((offset + len - sizeof(*last)) & FRAME_MASK);
+	const struct topic_keys *keys = the_keys();
+	struct topic_sum sum;
+	__u32 i;
+
+	if (!keys || len == 0 || len > MAX_TOPIC || (void *)(last + 1) > data_end)
+		return 0;
+	sum_begin(keys, &sum);
+	for (i = 0; i < TOPIC_WORDS; i++, word++) {
+		if (8 * i + 8 > len)
+			break;
+		if ((void *)(word + 1) > data_end)
+			return 0;
+		sum_word(keys, &sum, i, *word);
+	}
+	if (len & 7)
+		sum_word(keys, &sum, i, *last >> (8 * (8 - (len & 7))));
+	return sum_hash(keys, &sum, len);
 }
 
 /* One step of the walk over the separators, from the last to the first. */
@@ -111,17 +142,6 @@ __noinline int prepare_topic(__u32 len)
 	if (len & 7)
 		bad |= prepare_word(scratch, keys, &sum, i, first_bytes(~0ull, len));
 	return bad == 0;
-}
-
-/* The hash of the `len` bytes of topic in the scratch; 0 for none. */
-__noinline __u64 hash_topic(__u32 len)
-{
-	const struct scratch *scratch = own_scratch();
-	const struct topic_keys *keys = the_keys();
-
-	if (!scratch || !keys || len == 0 || len > MAX_TOPIC)
-		return 0;
-	return topic_hash(keys, scratch->topic, len);
 }
 
 /* The group of the topic of `len` bytes in the scratch, whose hash is `hash`;

@@ -346,7 +346,7 @@ static __always_inline int back_in_step(struct walk *w)
 	stream_begin(&at->stream, at->seq);
 	if (walk_step(&at->stream, at->seq, 0, at->payload_len, window, MQTT_WINDOW,
 		      &at->found) != FOUND_PUBLISH ||
-	    load_topic(w) != w->flow->topic_hash)
+	    hash_of_found(w) != w->flow->topic_hash)
 		return 0;
 	count(COUNT_RESYNCED);
 	stream_begin(&at->stream, at->seq);
