@@ -21,17 +21,25 @@ static __always_inline __be32 outer_source(__be32 client, __be16 port)
 	return (varying & host_to_net32(0x0000ffff)) | OUTER_NET;
 }
 
-static __always_inline __u16 header_checksum(const struct iphdr *ip)
+/* The outer header's checksum from what varies in it. A one's complement sum may be
+ * taken in words of any width (RFC 1071 §2).
+ */
+static __always_inline __u16 outer_checksum(__be16 tot_len, __be32 source, __be32 dest)
 {
-	const __u16 *word = (const __u16 *)ip;
-	__u32 sum = 0;
+	__u64 sum = (__u64)host_to_net16(IP_PLAIN << 8) + tot_len +
+		    host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) + source + dest;
 
-#pragma unroll
-	for (int i = 0; i < 10; i++)
-		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
+}
+
+/* In words: clang would copy byte by byte what may be unaligned. */
+static __always_inline void copy_mac(void *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*((__u16 *)to + 2) = *((const __u16 *)from + 2);
 }
 
 static __always_inline void account(__u32 vip_num, __u32 bytes)
@@ -50,9 +58,9 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
-static __always_inline int gateway_known(const struct gateway *gateway)
+static __always_inline int is_known_mac(const void *mac)
 {
-	return *(const __u32 *)gateway->mac | *(const __u16 *)(gateway->mac + 4);
+	return *(const __u32 *)mac | *((const __u16 *)mac + 2);
 }
 
 /* Puts an outer header in front of the IPv4 packet in `ctx`. */
@@ -80,8 +88,8 @@ static __always_inline int encapsulate(struct xdp_md *ctx, const struct real *re
 	if ((void *)(old_eth + 1) > data_end || (void *)(outer + 1) > data_end)
 		return drop(COUNT_TRUNCATED);
 
-	__builtin_memcpy(eth->h_source, old_eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, gateway->mac, ETH_ALEN);
+	copy_mac(eth->h_source, old_eth->h_dest);
+	copy_mac(eth->h_dest, gateway->mac);
 	eth->h_proto = host_to_net16(ETH_P_IP);
 
 	*(__u8 *)outer = IP_PLAIN;
@@ -91,10 +99,9 @@ static __always_inline int encapsulate(struct xdp_md *ctx, const struct real *re
 	outer->frag_off = 0;
 	outer->ttl = OUTER_TTL;
 	outer->protocol = IPPROTO_IPIP;
-	outer->check = 0;
 	outer->saddr = source;
 	outer->daddr = real->address[0];
-	outer->check = header_checksum(outer);
+	outer->check = outer_checksum(outer->tot_len, source, real->address[0]);
 
 	account(vip_num, inner_len);
 	return XDP_TX;
@@ -117,7 +124,7 @@ int xdp_forward(struct xdp_md *ctx)
 	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
 	if (!real || !real->address[0])
 		return drop(COUNT_NO_REAL);
-	if (!gateway || !gateway_known(gateway))
+	if (!gateway || !is_known_mac(gateway->mac))
 		return drop(COUNT_NO_GATEWAY);
 	return encapsulate(ctx, real, gateway, handoff->vip_num);
 }
