@@ -15,6 +15,12 @@
 
 #define NS_PER_S 1000000000ull
 
+/* Keeps the compiler from folding a check of `x` into earlier ones. Checked is
+ * the index of the last byte, because Linux 6.1 draws no lower bound from a
+ * comparison of the length with 0.
+ */
+#define FORGET(x) asm volatile("" : "+r"(x))
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -57,28 +63,31 @@ static __always_inline int read_mark(struct __sk_buff *skb, struct mark *out)
 static __always_inline void copy_payload(struct __sk_buff *skb, struct record *record,
 					 __u32 offset, __u32 len)
 {
+	__u32 last;
+
 	if (len > MAX_SEGMENT) {
 		len = MAX_SEGMENT;
 		record->event.flags |= EVENT_TRUNCATED;
 	}
-	asm volatile(""
-		     : "+r"(len)); /* the verifier (6.1, 6.18) wants both bounds here */
-	if (len == 0 || len > MAX_SEGMENT)
+	last = len - 1;
+	FORGET(last);
+	if (last >= MAX_SEGMENT)
 		return;
-	if (bpf_skb_load_bytes(skb, offset, record->payload, len) == 0)
-		record->event.data_len = len;
+	if (bpf_skb_load_bytes(skb, offset, record->payload, last + 1) == 0)
+		record->event.data_len = last + 1;
 }
 
 static __always_inline void copy_options(struct __sk_buff *skb, struct event *event,
 					 __u32 len)
 {
 	const __u32 offset = ETH_HLEN + sizeof(struct ip_tcp);
+	__u32 last = len - 1;
 
-	asm volatile("" : "+r"(len));
-	if (len == 0 || len > sizeof(event->options))
+	FORGET(last);
+	if (last >= sizeof(event->options))
 		return;
-	if (bpf_skb_load_bytes(skb, offset, event->options, len) == 0)
-		event->options_len = len;
+	if (bpf_skb_load_bytes(skb, offset, event->options, last + 1) == 0)
+		event->options_len = last + 1;
 }
 
 /* Fills the CPU's record from the mark and the segment. */
@@ -156,7 +165,7 @@ int remora_probe(struct __sk_buff *skb)
 
 		if (reset && silent)
 			record->event.flags |= EVENT_RESET_SENT;
-		asm volatile("" : "+r"(len));
+		FORGET(len);
 		if (len <= MAX_SEGMENT)
 			lost = bpf_ringbuf_output(&events, record,
 						  sizeof(record->event) + len, 0) != 0;
