@@ -12,7 +12,8 @@
 #define NS_PER_S 1000000000ull
 
 /* Keeps the compiler from folding a check of `x` into earlier ones, which the
- * verifier (6.1, 6.18) would not connect with `x`.
+ * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
+ * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
  */
 #define FORGET(x) asm volatile("" : "+r"(x))
 
@@ -215,11 +216,12 @@ static __always_inline long load_topic(const struct walk *w, __u32 len)
 {
 	const struct walking *at = &w->scratch->walking;
 
+	len--;
 	FORGET(len);
-	if (len == 0 || len > MAX_TOPIC)
+	if (len >= MAX_TOPIC)
 		return -1;
 	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + at->found.topic_offset,
-				  w->scratch->topic, len);
+				  w->scratch->topic, len + 1);
 }
 
 /* The topic of the PUBLISH just found. Returns whether the walk is over. */
@@ -253,10 +255,11 @@ static __always_inline long load_window(const struct walk *w, __u32 offset, __u3
 		*window = *bytes;
 		return 0;
 	}
+	left--;
 	FORGET(left);
-	if (left == 0 || left > MQTT_WINDOW)
+	if (left >= MQTT_WINDOW)
 		return -1;
-	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, window, left);
+	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, window, left + 1);
 }
 
 /* One MQTT packet. A bpf_loop callback: 0 goes on, 1 ends the walk. */
