@@ -17,7 +17,9 @@ DEMO_ROUTES = (
 class Settings:
     """What differs from one lab to the next. The defaults are the demo's."""
 
+    xdp_mode: str = "native"
     policy: str = "reset"
+    group_policies: dict = dataclasses.field(default_factory=dict)  # {group: policy}
     resets_per_second: int = 1000
     resets_per_client: int = 3
     session_end: str = "disconnect"
@@ -38,7 +40,7 @@ def render(layout, settings, history):
         f'instance = "{layout.instance}"',
         'interface = "eth0"',
         'gateway_mac = "auto"',
-        'xdp_mode = "native"',
+        f'xdp_mode = "{settings.xdp_mode}"',
         'forwarder = "embedded"',
         "",
         "[[service]]",
@@ -57,6 +59,8 @@ def render(layout, settings, history):
             f'vip = "{topology.group_address(index)}"',
             f"reals = [ {reals} ]",
         ]
+        if name in settings.group_policies:
+            parts.append(f'policy = "{settings.group_policies[name]}"')
     for topic_filter, group in settings.routes:
         parts += ["", "[[route]]", f'filter = "{topic_filter}"', f'group = "{group}"']
     parts += [

@@ -36,6 +36,10 @@ class NoDaemon(Journey):
         self.assertLess(alone.reset_ms, 100, "the probe answers at once")
 
         self.daemon.start()
+        # Their sessions at the wrong brokers waited for it, and end without a Will.
+        self.wait_until(
+            lambda: self.daemon.status()["daemon"]["clean_ends"] == 2, "both sessions to end"
+        )
         addresses = [self.lab.client_address(node) for node in ("client0", "client1")]
         self.wait_until(
             lambda: self.history(
@@ -45,6 +49,15 @@ class NoDaemon(Journey):
             == [(address, TOPIC, "default", "temperature", "reset") for address in addresses],
             "the mispredicts in the history",
         )
+
+    def test_after_a_clean_stop_the_kernel_answers_at_once(self):
+        witness = self.watch()
+        self.daemon.stop()
+        alone = self.expect_recovery(Paho(self.lab, "client0"), witness)
+        self.assertLess(alone.reset_ms, 100)
+        self.daemon.start()
+        counters = self.counters()
+        self.assertEqual((counters["RESET"], counters["PROBE_RST"]), (1, 1))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,17 @@ import socket
 import subprocess
 import threading
 
-from support import Journey, main, namespaces, topology
+from support import Journey, main, namespaces, network, topology
 
 MEGABYTES = 4
+SPARE = "10.1.50.250"  # beside the service's address, and nobody's so far
 
 
 class OtherTraffic(Journey):
-    def listen(self, port):
+    def listen(self, address, port):
         """An echo server in the load balancer's namespace; it serves one connection."""
         with namespaces.inside(self.lab.namespace(topology.LB)):
-            listener = socket.create_server((topology.LB_ADDRESS, port))
+            listener = socket.create_server((address, port))
         self.addCleanup(listener.close)
 
         def serve():
@@ -30,15 +31,15 @@ class OtherTraffic(Journey):
         thread.start()
         return thread
 
-    def expect_echo(self, port):
+    def expect_echo(self, port, address=topology.LB_ADDRESS):
         """Megabytes there and back, in full segments and so through segmentation and GRO too."""
         data = os.urandom(MEGABYTES << 20)
-        server = self.listen(port)
+        server = self.listen(address, port)
         with namespaces.inside(self.lab.namespace("client0")):
             client = socket.socket()
         with client:
             client.settimeout(20)
-            client.connect((topology.LB_ADDRESS, port))
+            client.connect((address, port))
             sender = threading.Thread(target=client.sendall, args=(data,))
             sender.start()
             seen, length = hashlib.sha256(), 0
@@ -51,11 +52,18 @@ class OtherTraffic(Journey):
         server.join(10)
         self.assertEqual(seen.digest(), hashlib.sha256(data).digest())
 
-    def test_tcp_to_other_ports_and_to_the_hosts_own_address(self):
+    def test_tcp_to_other_ports_and_other_addresses(self):
+        # The host may have the service's address itself, for its other ports.
+        network.ip_batch(
+            [f"address add {address}/32 dev lo" for address in (topology.SERVICE_ADDRESS, SPARE)],
+            self.lab.namespace(topology.LB),
+        )
         before = self.counters()
         self.expect_echo(22)
         self.expect_echo(8080)
         self.expect_echo(topology.MQTT_PORT)  # the service's port, not its address
+        self.expect_echo(topology.MQTT_PORT, SPARE)
+        self.expect_echo(8080, topology.SERVICE_ADDRESS)
         after = self.counters()
         self.assertGreater(after["OTHER_TRAFFIC"] - before["OTHER_TRAFFIC"], 100)
         self.assertEqual(

@@ -38,6 +38,23 @@ class Keep(Journey):
         )
 
 
+class OneGroupKeeps(Journey):
+    """A group's own policy instead of that of [mispredict]: the group that the topic belongs to."""
+
+    clients = 2
+    settings = Settings(policy="reset", group_policies={"humidity": "keep"})
+
+    def test_each_group_has_its_own(self):
+        with self.expect_counted(MISPREDICT=2, RESET=1, KEPT_POLICY=1):
+            for node, topic in (("client0", TOPIC), ("client1", "measurements/humidity")):
+                with Paho(self.lab, node) as paho:
+                    self.feed(paho, topic, 15, every_s=0.1)
+                    paho.close()
+            self.deliveries.wait_until_quiet()
+        self.assertLess(len(self.numbers("client0")), 15)
+        self.assertEqual(self.numbers("client1"), list(range(1, 16)))
+
+
 class Drop(Journey):
     clients = 2
     settings = Settings(policy="drop")

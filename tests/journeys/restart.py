@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """remorad is killed, and started again with and without what the kernel held."""
 
+import dataclasses
 import json
 import subprocess
 
@@ -74,6 +75,25 @@ class Restart(Journey):
             publisher.close()
         self.expect_all_delivered()
         self.daemon.start()
+
+    def test_tables_of_another_size_take_their_entries_along(self):
+        publishers = self.connect()
+        self.publish(publishers, 5)
+        self.daemon.stop()
+        self.configure(dataclasses.replace(self.settings, clients=50_000, flows=200_000))
+        self.daemon.start()
+        tables = self.daemon.status()["tables"]
+        self.assertEqual((tables["predictions"]["limit"], tables["flows"]["limit"]),
+                         (50_000, 200_000))
+        self.assertEqual(tables["predictions"]["used"], len(TOPICS))
+        with self.expect_counted(MISPREDICT=0, RESET=0, NO_FLOW=0, SYN_UNKNOWN=0):
+            publishers += [Paho(self.lab, node, client_id=f"{node}-again") for node in TOPICS]
+            for publisher in publishers:
+                self.addCleanup(publisher.kill)
+            self.publish(publishers, 5)
+            for publisher in publishers:
+                publisher.close()
+            self.expect_all_delivered()
 
     def test_without_pinned_state_everything_is_rebuilt_from_the_history(self):
         self.wait_for_the_history()

@@ -15,7 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from lab import mqtt, namespaces, network, topology, verdict  # noqa: E402  (the path comes first)
+from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402  (the path comes first)
 from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab, build_folder  # noqa: E402
@@ -175,6 +175,26 @@ class Journey(unittest.TestCase):
             if time.monotonic() > deadline:
                 self.fail(f"still waiting for {what} after {patience_s:.0f} s")
             time.sleep(0.02)
+
+    def configure(self, settings):
+        """Writes another configuration file; remorad reads it when it is told to."""
+        text = config.render(self.lab.layout, settings, self.daemon.config.history)
+        pathlib.Path(self.daemon.config.path).write_text(text, encoding="utf-8")
+
+    def reload(self, outcome):
+        """SIGHUP; waits until the log says `outcome` and returns that line."""
+        log = pathlib.Path(self.daemon.log)
+        before = log.stat().st_size
+        said = []
+
+        def has_answered():
+            fresh = log.read_bytes()[before:].decode().splitlines()
+            said[:] = [line for line in fresh if outcome in line]
+            return said
+
+        self.daemon.reload()
+        self.wait_until(has_answered, f'"{outcome}" in the log')
+        return said[0]
 
     def history(self, sql, *parameters):
         """Rows of the history, read as anybody else would while remorad writes."""

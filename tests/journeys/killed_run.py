@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A journey and a demo that are killed in the middle disturb nobody, least of all the next run."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from support import main, namespaces, network
+from lab import processes
+from lab.lab import PROJECT, Lab, build_folder
+
+PATIENCE_S = 20
+
+
+class KilledRun(unittest.TestCase):
+    def run_and_kill(self, name, argv, told):
+        """Starts a run in the lab `name` and kills it once its clients work; its process."""
+        self.addCleanup(lambda: Lab(name).down())
+        run = subprocess.Popen(
+            argv, env={**os.environ, "REMORA_LAB": name, "REMORA_BUILD": build_folder()},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        with run:
+            try:
+                deadline = time.monotonic() + PATIENCE_S
+                while not told(Lab(name)):
+                    self.assertIsNone(run.poll(), "the run has ended by itself")
+                    self.assertLess(time.monotonic(), deadline, "the run does not get going")
+                    time.sleep(0.02)
+            finally:
+                run.send_signal(signal.SIGKILL)
+        return Lab(name)
+
+    def at_work(self, lab):
+        """Whether remorad has recorded what the run's clients published."""
+        with contextlib.suppress(RuntimeError, OSError, ValueError):
+            return lab.daemon is not None and lab.daemon.counters()["PUBLISH"] > 5
+        return False
+
+    def expect_only_services_left(self, lab):
+        """Publishers and subscribers end with the run; remorad and the brokers stay for `down`."""
+        services = {process["pid"] for process in lab.state.processes}
+        names = lab.state.values["namespaces"]
+        deadline = time.monotonic() + PATIENCE_S
+        while (left := {p for pids in network.inhabitants(names).values() for p in pids}
+               - services):
+            self.assertLess(time.monotonic(), deadline, f"processes {left} live on")
+            time.sleep(0.02)
+
+    def expect_nothing_left(self, lab):
+        self.assertEqual([n for n in lab.state.values["namespaces"] if namespaces.exists(n)], [])
+        self.assertFalse(any(processes.is_running(p) for p in lab.state.processes))
+        self.assertFalse(os.path.exists(lab.state.folder))
+        self.assertFalse(os.path.exists(lab.daemon.pins))
+
+    def test_a_journey(self):
+        argv = [
+            sys.executable, str(pathlib.Path(__file__).with_name("long_lived_connection.py")),
+            "LongLivedConnection.test_a_living_connection_changes_its_topic",
+        ]
+        # A journey's lab is named after its file, as far as a lab's name may be long.
+        killed = self.run_and_kill("j-long-lived-connect", argv, self.at_work)
+        self.expect_only_services_left(killed)
+        again = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.expect_nothing_left(killed)
+
+    def test_a_demo(self):
+        argv = [os.path.join(PROJECT, "scripts", "demo"), "--seconds-per-phase", "6"]
+        killed = self.run_and_kill("j-killed-demo", argv, self.at_work)
+        self.expect_only_services_left(killed)
+        # What the next demo does first.
+        Lab("j-killed-demo").clear_abandoned()
+        self.expect_nothing_left(killed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP: only those whose topic has another group by now notice; a bad file changes nothing."""
+
+import dataclasses
+
+from support import Journey, Paho, Settings, main
+
+MOVED, UNMOVED = "measurements/temperature", "measurements/humidity"
+OLD = Settings(routes=((MOVED, "temperature"), (UNMOVED, "humidity")))
+NEW = dataclasses.replace(OLD, routes=((MOVED, "humidity"), (UNMOVED, "humidity")))
+
+
+class Reload(Journey):
+    clients = 2
+    settings = OLD
+
+    def setUp(self):
+        super().setUp()
+        self.teach("client0", MOVED)
+        self.teach("client1", UNMOVED)
+        self.witness = self.watch()
+        self.moved, self.unmoved = Paho(self.lab, "client0"), Paho(self.lab, "client1")
+        for publisher in (self.moved, self.unmoved):
+            self.addCleanup(publisher.kill)
+        self.publish(5, "before")
+
+    def publish(self, count, phase):
+        for _ in range(count):
+            self.feed(self.moved, MOVED, 1, phase=phase)
+            self.feed(self.unmoved, UNMOVED, 1, phase=phase)
+
+    def close(self):
+        for publisher in (self.moved, self.unmoved):
+            publisher.close()
+        self.deliveries.wait_until_quiet()
+
+    def connections(self, node):
+        return [c for c in self.witness.all() if c.node == node]
+
+    def groups_of(self, client, phase):
+        """The groups whose brokers got messages of `client` in `phase`."""
+        return {
+            group for group, brokers in self.group_brokers.items()
+            for d in self.deliveries.all()
+            if (d.client, d.phase) == (client, phase) and d.broker in brokers
+        }
+
+    def test_a_changed_route_moves_a_living_client_and_nobody_else(self):
+        with self.expect_counted(MISPREDICT=1, RESET=1):
+            self.configure(NEW)
+            line = self.reload("configuration reloaded")
+            self.assertIn("1 predictions follow their topics", line)
+            self.publish(20, "after")
+            self.close()
+        self.assertEqual(self.groups_of("client0", "before"), {"temperature"})
+        self.assertEqual(self.groups_of("client0", "after"), {"humidity"})
+        self.assertIn(20, self.numbers("client0", "after"))
+        self.assertEqual(len(self.connections("client0")), 2)
+        self.assertEqual(self.connections("client0")[0].ended_by, "disconnect")
+
+        self.assertEqual(len(self.connections("client1")), 1)
+        self.assertEqual(self.numbers("client1", "after"), list(range(1, 21)))
+
+    def test_a_client_that_was_away_comes_back_right(self):
+        self.close()
+        self.configure(NEW)
+        self.reload("configuration reloaded")
+        with self.expect_counted(MISPREDICT=0, RESET=0), Paho(self.lab, "client0") as paho:
+            self.feed(paho, MOVED, 5, phase="after")
+            paho.close()
+        self.deliveries.wait_until_quiet()
+        self.assertEqual(self.numbers("client0", "after"), [1, 2, 3, 4, 5])
+        self.assertEqual(self.groups_of("client0", "after"), {"humidity"})
+
+    def test_a_real_that_is_taken_out_keeps_its_connections(self):
+        home = self.connections("client0")[0].broker
+        staying = next(b for b in self.group_brokers["temperature"] if b != home)
+        groups = {name: sorted(int(b.removeprefix("broker")) for b in brokers)
+                  for name, brokers in self.group_brokers.items()}
+        groups["temperature"] = [int(staying.removeprefix("broker"))]
+        self.configure(dataclasses.replace(OLD, groups=groups))
+        self.reload("configuration reloaded")
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            self.publish(5, "after")
+            self.close()
+            with Paho(self.lab, "client0") as paho:
+                self.feed(paho, MOVED, 5, phase="again")
+                paho.close()
+            self.deliveries.wait_until_quiet()
+        got = [(d.phase, d.broker) for d in self.deliveries.all() if d.client == "client0"]
+        self.assertEqual([b for phase, b in got if phase == "after"], [home] * 5)
+        self.assertEqual([b for phase, b in got if phase == "again"], [staying] * 5)
+
+    def test_a_bad_file_changes_nothing_and_says_so(self):
+        bad = dataclasses.replace(NEW, routes=(*NEW.routes, ("a/#/b", "humidity")))
+        unchangeable = dataclasses.replace(NEW, flows=50_000)
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            for settings, why in ((bad, "a/#/b"), (unchangeable, "[limits]")):
+                self.configure(settings)
+                line = self.reload("the configuration stays as it was")
+                self.assertIn(why, line)
+                self.publish(5, "after")
+            self.close()
+        for client, group in (("client0", "temperature"), ("client1", "humidity")):
+            self.assertEqual(self.numbers(client, "after"), list(range(1, 11)))
+            self.assertEqual(self.groups_of(client, "after"), {group})
+            self.assertEqual(len(self.connections(client)), 1)
+
+
+if __name__ == "__main__":
+    main()
