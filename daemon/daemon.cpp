@@ -77,21 +77,24 @@ Daemon::Daemon(Places places, Config config)
       numbers_(tables_, config_.limits.groups),
       history_(history_options(config_)),
       steering_(tables_, numbers_),
+      predictions_(tables_, history_, config_.limits.clients),
       mender_(config_.mispredict.session_end),
       recorder_(numbers_, steering_, mender_, history_),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
+      fill_(tables_, config_.limits),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::json& request) { return handle(request); }) {
   steering_.apply(config_, link_.mtu);
   // What was reported while no daemon ran is news to the history, too.
   events_.drain();
   history_.flush();
-  const bool fresh = programs_.is_fresh("predictions");
-  const std::uint64_t loaded = steering_.load_predictions(
-      history_, fresh ? Steering::Overwrite::kAll : Steering::Overwrite::kNothing);
-  spdlog::info("{} predictions loaded from {}", loaded, config_.store.path.string());
-  if (!fresh) steering_.rematch_predictions(history_);
+  const auto found = programs_.is_fresh("predictions") ? Predictions::Found::kNewTable
+                                                       : Predictions::Found::kInUse;
+  spdlog::info("{} predictions loaded from {}", predictions_.load(*steering_.matching(), found),
+               config_.store.path.string());
+  fill_.recount();
+  if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   if (config_.lb.gateway_mac) {
     gateway_ = config_.lb.gateway_mac;
     steering_.set_gateway(*gateway_);
@@ -118,7 +121,10 @@ void Daemon::wait_for_gateway() {
 
 void Daemon::start_timers() {
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
-  loop_.every(kSweepEvery, "sweep of the flows", [this] { sweeper_.step(); });
+  loop_.every(kSweepEvery, "sweep of the flows", [this] {
+    sweeper_.step();
+    fill_.step();
+  });
   loop_.every(kLookAtLinkEvery, "look at the link", [this] { follow_link(); });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
@@ -171,12 +177,12 @@ void Daemon::reload() {
     config_ = std::move(next);
     mender_.set_session_end(config_.mispredict.session_end);
     sweeper_.set_idle_ns(idle_ns(config_));
-    const std::uint64_t changed = steering_.rematch_predictions(history_);
+    predictions_.start_rematch(steering_.matching());
     if (config_.lb.gateway_mac) {
       gateway_ = config_.lb.gateway_mac;
       steering_.set_gateway(*gateway_);
     }
-    spdlog::info("configuration reloaded: {} predictions follow their topics", changed);
+    spdlog::info("configuration reloaded");
   } catch (const std::exception& error) {
     spdlog::error("the configuration stays as it was: {}", error.what());
   }
@@ -193,6 +199,7 @@ nlohmann::json Daemon::handle(const nlohmann::json& request) {
                     .mender = mender_,
                     .recorder = recorder_,
                     .sweeper = sweeper_,
+                    .fill = fill_,
                     .history = history_,
                     .started_at_ns = started_at_ns_,
                     .gateway = gateway_});

@@ -17,7 +17,9 @@
 #include "daemon/link.h"
 #include "daemon/mender.h"
 #include "daemon/numbers.h"
+#include "daemon/predictions.h"
 #include "daemon/recorder.h"
+#include "daemon/status.h"
 #include "daemon/steering.h"
 #include "daemon/sweeper.h"
 #include "daemon/tables.h"
@@ -60,10 +62,12 @@ class Daemon {
   Numbers numbers_;
   History history_;
   Steering steering_;
+  Predictions predictions_;
   Mender mender_;
   Recorder recorder_;
   EventReader events_;
   Sweeper sweeper_;
+  Fill fill_;
   Control control_;
   std::optional<MacAddress> gateway_;
 };

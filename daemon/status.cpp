@@ -29,16 +29,9 @@ json counters_of(const Tables& tables) {
   return all;
 }
 
-// Counted by walking, the kernel keeps no number of entries.
-template <class Key, class Value>
-std::uint64_t entries_of(const BpfMap<Key, Value>& map) {
-  constexpr std::size_t kBatch = 16384;
-  BatchReader<Key, Value> reader(map, kBatch);
-  std::uint64_t count = 0;
-  for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
-    count += keys.size();
-  }
-  return count;
+template <class Gauge>
+json table_of(const Gauge& gauge) {
+  return {{"used", gauge.used()}, {"limit", gauge.limit()}};
 }
 
 json groups_of(const StatusSources& s) {
@@ -77,11 +70,9 @@ json status_of(const StatusSources& s) {
       {"programs", programs},
       {"groups", groups_of(s)},
       {"tables",
-       {{"flows", {{"used", entries_of(s.tables.flows)}, {"limit", s.config.limits.flows}}},
-        {"half_open",
-         {{"used", entries_of(s.tables.half_open)}, {"limit", s.config.limits.half_open}}},
-        {"predictions",
-         {{"used", entries_of(s.tables.predictions)}, {"limit", s.config.limits.clients}}}}},
+       {{"flows", table_of(s.fill.flows)},
+        {"half_open", table_of(s.fill.half_open)},
+        {"predictions", table_of(s.fill.predictions)}}},
       {"counters", counters_of(s.tables)},
       {"daemon",
        {{"records", s.recorder.records()},

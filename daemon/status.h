@@ -8,6 +8,7 @@
 
 #include "daemon/bpf_programs.h"
 #include "daemon/config.h"
+#include "daemon/fill_gauge.h"
 #include "daemon/mender.h"
 #include "daemon/recorder.h"
 #include "daemon/sweeper.h"
@@ -15,6 +16,30 @@
 #include "store/history.h"
 
 namespace remora {
+
+// How full the large tables are.
+struct Fill {
+  Fill(const Tables& tables, const Limits& limits)
+      : flows(tables.flows, limits.flows),
+        half_open(tables.half_open, limits.half_open),
+        predictions(tables.predictions, limits.clients) {}
+
+  void recount() {
+    flows.recount();
+    half_open.recount();
+    predictions.recount();
+  }
+
+  void step() {
+    flows.step();
+    half_open.step();
+    predictions.step();
+  }
+
+  FillGauge<flow_key, flow> flows;
+  FillGauge<half_open_key, flow> half_open;
+  FillGauge<client_key, prediction> predictions;
+};
 
 struct StatusSources {
   const Config& config;
@@ -24,6 +49,7 @@ struct StatusSources {
   const Mender& mender;
   const Recorder& recorder;
   const Sweeper& sweeper;
+  const Fill& fill;
   const History& history;
   std::uint64_t started_at_ns;
   std::optional<MacAddress> gateway;

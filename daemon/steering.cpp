@@ -8,8 +8,7 @@
 #include <numeric>
 #include <set>
 
-#include "bpf/topic.h"
-#include "daemon/clock.h"
+#include "bpf/parse.h"
 #include "daemon/maglev.h"
 #include "daemon/topic_filter.h"
 
@@ -18,15 +17,6 @@ namespace {
 
 constexpr __u32 kOnly = 0;
 constexpr std::size_t kBatch = 4096;
-
-// The hash of a topic, or of the prefix of a route; 0 when the kernel does not
-// read that far.
-std::uint64_t hash_of(const ::topic_keys& keys, std::string_view text) {
-  if (text.size() > MAX_TOPIC) return 0;
-  __u64 words[TOPIC_ROOM]{};
-  text.copy(reinterpret_cast<char*>(words), text.size());
-  return topic_hash(&keys, words, static_cast<__u32>(text.size()));
-}
 
 // The secret of the topic hash: made once, and kept while the maps are pinned.
 ::topic_keys keys_in_force(const Tables& tables) {
@@ -65,6 +55,18 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
     for (const Real& real : group.reals) numbers_.of_real(real.address);
   }
   for (const Service& service : config.services) numbers_.of_service(service.name);
+
+  auto matching = std::make_shared<TopicMatching>();
+  matching->keys = keys_;
+  matching->routes = RouteTable(config.routes);
+  for (const Group& group : config.groups) {
+    matching->groups[group.name] = numbers_.of_group(group.name);
+  }
+  for (const Service& service : config.services) {
+    matching->services[service.name] = {numbers_.of_service(service.name),
+                                        matching->groups.at(service.default_group)};
+  }
+  matching_ = std::move(matching);
 
   write_groups(config);
   ::settings next = current_settings();
@@ -115,17 +117,12 @@ void Steering::write_groups(const Config& config) {
 
 void Steering::write_services(const Config& config) {
   std::set<std::pair<Address, __be16>> wanted;
-  default_groups_.clear();
-  service_numbers_.clear();
   endpoints_.clear();
   for (const Service& service : config.services) {
-    const std::uint16_t number = numbers_.of_service(service.name);
+    const auto [number, default_group] = matching_->services.at(service.name);
     const __be16 port = host_to_net16(service.port);
-    const std::uint16_t default_group = numbers_.of_group(service.default_group);
     tables_.services.put({service.address.abi(), port, 0}, {number, default_group, 0});
     wanted.insert({service.address, port});
-    default_groups_[service.name] = default_group;
-    service_numbers_[service.name] = number;
     endpoints_[number] = {service.address, port};
   }
   std::vector<service_key> gone;
@@ -146,7 +143,7 @@ void Steering::write_routes(const Config& config) {
   next.all_group = NO_GROUP;
 
   for (const Route& route : config.routes) {
-    const std::uint16_t group = numbers_.of_group(route.group);
+    const std::uint16_t group = matching_->groups.at(route.group);
     const FilterKind kind = kind_of(route.filter);
     if (kind == FilterKind::kAll) {
       next.all_group = group;
@@ -155,13 +152,12 @@ void Steering::write_routes(const Config& config) {
     const std::string_view text =
         kind == FilterKind::kPrefix ? prefix_of(route.filter) : std::string_view(route.filter);
     const __u32 route_kind = kind == FilterKind::kPrefix ? ROUTE_PREFIX : ROUTE_EXACT;
-    tables_.routes.put({hash_of(keys_, text), next.generation, route_kind}, {group, 0});
+    tables_.routes.put({matching_->hash(text), next.generation, route_kind}, {group, 0});
     if (kind == FilterKind::kPrefix) {
       next.prefix_reach = std::max(next.prefix_reach, static_cast<__u32>(text.size()) + 1);
     }
   }
   tables_.settings.put(kOnly, next);
-  routes_ = RouteTable(config.routes);
 
   std::vector<route_key> old;
   BatchReader<route_key, route> reader(tables_.routes, kBatch);
@@ -171,68 +167,6 @@ void Steering::write_routes(const Config& config) {
     }
   }
   for (const route_key& key : old) tables_.routes.erase(key);
-}
-
-std::optional<std::uint16_t> Steering::service_number(const std::string& name) const {
-  const auto found = service_numbers_.find(name);
-  return found == service_numbers_.end() ? std::nullopt : std::optional(found->second);
-}
-
-std::uint16_t Steering::group_for(const std::string& service, std::string_view topic) const {
-  if (const auto name = routes_.match(topic)) return numbers_.of_group(std::string(*name));
-  return default_groups_.at(service);
-}
-
-std::uint64_t Steering::load_predictions(History& history, Overwrite overwrite) {
-  const Clocks clocks;
-  std::uint64_t loaded = 0;
-  std::vector<client_key> keys;
-  std::vector<prediction> values;
-  history.for_each_client([&](std::span<const KnownClient> clients) {
-    keys.clear();
-    values.clear();
-    for (const KnownClient& client : clients) {
-      const auto service = service_number(client.service);
-      const auto address = Address::parse(client.client);
-      if (!service || !address) continue;
-      keys.push_back({address->abi(), *service, 0});
-      values.push_back({.topic_hash = hash_of(keys_, client.topic),
-                        .seen_at_ns = clocks.to_monotonic_ns(client.last_seen_ms),
-                        .group = group_for(client.service, client.topic),
-                        .pad = {}});
-    }
-    if (overwrite == Overwrite::kAll) {
-      tables_.predictions.put_all(keys, values);
-      loaded += keys.size();
-    } else {
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        loaded += tables_.predictions.insert(keys[i], values[i]) ? 1 : 0;
-      }
-    }
-  });
-  return loaded;
-}
-
-std::uint64_t Steering::rematch_predictions(History& history) {
-  std::uint64_t changed = 0;
-  history.for_each_client([&](std::span<const KnownClient> clients) {
-    for (const KnownClient& client : clients) {
-      const auto service = service_number(client.service);
-      const auto address = Address::parse(client.client);
-      if (!service || !address) continue;
-      const client_key key{address->abi(), *service, 0};
-      const std::uint64_t hash = hash_of(keys_, client.topic);
-      std::optional<prediction> known = tables_.predictions.find(key);
-      // Another topic by now: the kernel has matched it itself.
-      if (!known || known->topic_hash != hash) continue;
-      const std::uint16_t group = group_for(client.service, client.topic);
-      if (known->group == group) continue;
-      known->group = group;
-      tables_.predictions.put(key, *known);
-      ++changed;
-    }
-  });
-  return changed;
 }
 
 void Steering::set_link_mtu(std::uint32_t mtu) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Brings the kernel's tables to what the configuration says, and the predictions
-// to what the history knows.
+// Brings the kernel's tables to what the configuration says.
 //
 // Traffic flows meanwhile. What a packet may meet is ordered: reals before the
 // rings that name them, rings before groups, groups before services, and routes
@@ -10,15 +9,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "daemon/config.h"
 #include "daemon/numbers.h"
-#include "daemon/route_table.h"
 #include "daemon/segment.h"
 #include "daemon/tables.h"
-#include "store/history.h"
+#include "daemon/topic_matching.h"
 
 namespace remora {
 
@@ -31,17 +30,8 @@ class Steering {
   // anything is changed when numbers run out.
   void apply(const Config& config, std::uint32_t link_mtu);
 
-  enum class Overwrite : std::uint8_t {
-    kNothing,  // what the kernel learned stays
-    kAll,      // the table is new: nothing was learned yet
-  };
-  // Fills the predictions from the history, topics matched against the routes
-  // in force. Returns how many.
-  std::uint64_t load_predictions(History& history, Overwrite overwrite);
-
-  // Matches the known topics anew after a change of routes: predictions whose
-  // topic now belongs to another group follow. Returns how many changed.
-  std::uint64_t rematch_predictions(History& history);
+  // Of the configuration in force.
+  const std::shared_ptr<const TopicMatching>& matching() const { return matching_; }
 
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
@@ -59,16 +49,12 @@ class Steering {
   void write_services(const Config& config);
   void write_routes(const Config& config);
   ::settings current_settings() const;
-  std::optional<std::uint16_t> service_number(const std::string& name) const;
-  std::uint16_t group_for(const std::string& service, std::string_view topic) const;
 
   const Tables& tables_;
   Numbers& numbers_;
-  ::topic_keys keys_{};
-  RouteTable routes_;
-  std::map<std::string, GroupInForce> groups_;            // by name
-  std::map<std::string, std::uint16_t> default_groups_;   // by service name
-  std::map<std::string, std::uint16_t> service_numbers_;  // by name
+  const ::topic_keys keys_;
+  std::map<std::string, GroupInForce> groups_;  // by name
+  std::shared_ptr<const TopicMatching> matching_;
   std::map<std::uint16_t, Endpoint> endpoints_;
 };
 

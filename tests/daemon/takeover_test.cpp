@@ -17,6 +17,8 @@
 
 #include "daemon/bpf_programs.h"
 #include "daemon/clock.h"
+#include "daemon/fill_gauge.h"
+#include "daemon/predictions.h"
 #include "daemon/steering.h"
 
 namespace remora {
@@ -80,6 +82,10 @@ events_kib = 64
     Tables tables{programs};
     Numbers numbers{tables, 64};
     Steering steering{tables, numbers};
+
+    std::uint64_t load(History& past, Predictions::Found found) const {
+      return Predictions(tables, past, 1000).load(*steering.matching(), found);
+    }
   };
   std::unique_ptr<Running> start(const Config& config) const {
     auto running =
@@ -245,7 +251,7 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  EXPECT_EQ(running->steering.load_predictions(past, Steering::Overwrite::kAll), 2U);
+  EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
 
   const auto warm = running->tables.predictions.find(client("10.1.1.7"));
   const auto rest = running->tables.predictions.find(client("10.1.1.8"));
@@ -268,9 +274,32 @@ TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
   running->tables.predictions.put(client("10.1.1.7"), newer);
 
-  EXPECT_EQ(running->steering.load_predictions(past, Steering::Overwrite::kNothing), 0U);
+  EXPECT_EQ(running->load(past, Predictions::Found::kInUse), 0U);
 
   EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
+}
+
+TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
+  History past = history();
+  constexpr int kClients = 1500;  // the table has room for 1000
+  for (int i = 0; i < kClients; ++i) {
+    const std::string address = "10.2." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+    past.record({.at_ms = unix_ms() - kClients + i,
+                 .service = "mqtt",
+                 .client = address,
+                 .topic = "t/warm",
+                 .group = "warm",
+                 .from_group = std::nullopt,
+                 .action = Action::learned});
+  }
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+
+  const std::uint64_t loaded = running->load(past, Predictions::Found::kNewTable);
+
+  EXPECT_EQ(count_entries(running->tables.predictions), loaded) << "some pushed others out";
+  EXPECT_TRUE(running->tables.predictions.find(client("10.2.5.249"))) << "the last one seen";
+  EXPECT_FALSE(running->tables.predictions.find(client("10.2.0.0"))) << "the first one seen";
 }
 
 TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
@@ -284,13 +313,14 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
                .action = Action::learned});
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
-  running->steering.load_predictions(past, Steering::Overwrite::kAll);
+  running->load(past, Predictions::Found::kNewTable);
 
   std::string changed = text();
   changed.replace(changed.find("filter = \"t/warm\""), 17, "filter = \"t/cold\"");
   running->steering.apply(parse_config(changed, "test.toml"), 1500);
 
-  EXPECT_EQ(running->steering.rematch_predictions(past), 1U);
+  EXPECT_EQ(Predictions(running->tables, past, 1000).rematch(*running->steering.matching(), {}),
+            1U);
   EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->group,
             running->numbers.of_group("rest"));
 }
