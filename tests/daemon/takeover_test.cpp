@@ -29,6 +29,18 @@ namespace fs = std::filesystem;
 constexpr __u32 kOnly = 0;
 constexpr unsigned kLoopback = 1;  // takes generic XDP
 
+// What the history was told of a client, under the routes of that time.
+Observation publish(const std::string& client, const std::string& topic,
+                    const std::string& service = "mqtt", std::int64_t at_ms = unix_ms()) {
+  return {.at_ms = at_ms,
+          .service = service,
+          .client = client,
+          .topic = topic,
+          .group = "rest",
+          .from_group = std::nullopt,
+          .action = Action::learned};
+}
+
 class TakeoverTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -227,27 +239,9 @@ TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
 
 TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   History past = history();
-  past.record({.at_ms = unix_ms(),
-               .service = "mqtt",
-               .client = "10.1.1.7",
-               .topic = "t/warm",
-               .group = "rest",
-               .from_group = std::nullopt,
-               .action = Action::learned});
-  past.record({.at_ms = unix_ms(),
-               .service = "mqtt",
-               .client = "10.1.1.8",
-               .topic = "t/else",
-               .group = "rest",
-               .from_group = std::nullopt,
-               .action = Action::learned});
-  past.record({.at_ms = unix_ms(),
-               .service = "gone",
-               .client = "10.1.1.9",
-               .topic = "t/warm",
-               .group = "rest",
-               .from_group = std::nullopt,
-               .action = Action::learned});
+  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
+  past.record(publish("10.1.1.8", "t/else", "mqtt"));
+  past.record(publish("10.1.1.9", "t/warm", "gone"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
@@ -262,13 +256,7 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
 
 TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   History past = history();
-  past.record({.at_ms = unix_ms(),
-               .service = "mqtt",
-               .client = "10.1.1.7",
-               .topic = "t/warm",
-               .group = "warm",
-               .from_group = std::nullopt,
-               .action = Action::learned});
+  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
@@ -284,13 +272,7 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
   constexpr int kClients = 1500;  // the table has room for 1000
   for (int i = 0; i < kClients; ++i) {
     const std::string address = "10.2." + std::to_string(i / 250) + "." + std::to_string(i % 250);
-    past.record({.at_ms = unix_ms() - kClients + i,
-                 .service = "mqtt",
-                 .client = address,
-                 .topic = "t/warm",
-                 .group = "warm",
-                 .from_group = std::nullopt,
-                 .action = Action::learned});
+    past.record(publish(address, "t/warm", "mqtt", unix_ms() - kClients + i));
   }
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
@@ -304,13 +286,7 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
 
 TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   History past = history();
-  past.record({.at_ms = unix_ms(),
-               .service = "mqtt",
-               .client = "10.1.1.7",
-               .topic = "t/warm",
-               .group = "warm",
-               .from_group = std::nullopt,
-               .action = Action::learned});
+  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   running->load(past, Predictions::Found::kNewTable);
