@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""`cmake --install` into an empty tree: every file in its place, unit and man pages in order.
+
+    install_test.py CMAKE BUILD_FOLDER
+"""
+
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CMAKE, BUILD = sys.argv[1:3]
+
+CONFIG = "etc/remora/remora.toml"
+UNIT = "lib/systemd/system/remora.service"
+PROGRAMS = ("remorad", "remoractl", "remora-decap")
+MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
+DOCUMENTS = (
+    "README.md", "architecture.md", "config.md", "history.md", "journey.md", "operations.md",
+    "examples/remora.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
+)
+
+
+def run(*argv, stderr=subprocess.STDOUT, **environment):
+    return subprocess.run(
+        argv, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=stderr,
+        text=True, timeout=60, check=False,
+    )
+
+
+class Install(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="remora-install-")
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.install()
+
+    def install(self):
+        result = run(CMAKE, "--install", BUILD, "--prefix", "/usr", DESTDIR=str(self.root))
+        self.assertEqual(result.returncode, 0, result.stdout)
+        return result.stdout
+
+    def test_it_may_be_done_twice(self):
+        before = self.installed()
+        self.install()
+        self.assertEqual(self.installed(), before)
+
+    def installed(self):
+        return {
+            str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()
+        }
+
+    def test_everything_is_in_its_place_and_nothing_else(self):
+        expected = {CONFIG, UNIT}
+        expected |= {f"usr/sbin/{name}" for name in PROGRAMS}
+        expected |= {f"usr/share/man/{name}" for name in MAN_PAGES}
+        expected |= {f"usr/share/doc/remora/{name}" for name in DOCUMENTS}
+        self.assertEqual(self.installed(), expected)
+
+    def test_the_programs_run_and_the_rest_is_not_executable(self):
+        for name in self.installed():
+            mode = stat.S_IMODE((self.root / name).stat().st_mode)
+            self.assertEqual(mode, 0o755 if name.startswith("usr/sbin/") else 0o644, name)
+        for name in PROGRAMS:
+            result = run(str(self.root / "usr/sbin" / name), "--help")
+            self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_the_configuration_is_accepted(self):
+        result = run(str(self.root / "usr/sbin/remorad"), "--check", str(self.root / CONFIG))
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_an_edited_configuration_stays(self):
+        config = self.root / CONFIG
+        ours = config.read_text(encoding="utf-8")
+        self.install()
+        self.assertFalse(config.with_suffix(".toml.dist").exists(), "there was nothing to keep")
+
+        config.write_text("# edited\n", encoding="utf-8")
+        said = self.install()
+        self.assertEqual(config.read_text(encoding="utf-8"), "# edited\n")
+        self.assertEqual(config.with_suffix(".toml.dist").read_text(encoding="utf-8"), ours)
+        self.assertIn("remora.toml.dist", said)
+
+    def test_the_unit_is_clean(self):
+        # systemd looks for the program where it will be, not below our root.
+        unit = self.root / "remora.service"
+        text = (self.root / UNIT).read_text(encoding="utf-8")
+        self.assertNotIn("@", text.replace("@system-service", ""), "all is filled in")
+        self.assertIn("ExecStart=/usr/sbin/remorad\n", text)
+        unit.write_text(text.replace("=/usr/sbin/", f"={self.root}/usr/sbin/"), encoding="utf-8")
+        manuals = f"{self.root}/usr/share/man:"
+        result = run("systemd-analyze", "verify", str(unit), MANPATH=manuals)
+        ours = [line for line in result.stdout.splitlines() if "remora" in line]
+        self.assertEqual((result.returncode, ours), (0, []), result.stdout)
+
+    def test_man_pages_render_without_warnings(self):
+        for name in MAN_PAGES:
+            page = self.root / "usr/share/man" / name
+            result = run(
+                "man", "--warnings=w", "-l", str(page), stderr=subprocess.PIPE,
+                MANWIDTH="80", LC_ALL="C.UTF-8",
+            )
+            self.assertEqual((result.returncode, result.stderr), (0, ""), name)
+            self.assertIn("NAME", result.stdout)
+            self.assertLessEqual(max(map(len, result.stdout.splitlines())), 80, name)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
