@@ -88,7 +88,7 @@ def summary(values):
 
 def judge(policy, phases):
     """The claims of `policy` over all phases."""
-    claims = []
+    claims = [_mispredicted(policy, phases)]
     if policy == "keep":
         claims.append(_complete("every message was delivered, once", phases))
         return claims
@@ -110,6 +110,23 @@ def judge(policy, phases):
         )
     )
     return claims
+
+
+def _mispredicted(policy, phases):
+    """The kernel judged as the witness did, and did with the connections what the policy says."""
+    seen = sum(len(phase.mispredicts) for phase in phases)
+    counted = sum(phase.counted.get("MISPREDICT", 0) for phase in phases)
+    resets = sum(phase.counted.get("RESET", 0) for phase in phases)
+    timed = sum(m.reset_ms is not None for phase in phases for m in phase.mispredicts)
+    found = f"{seen} mispredicted, {counted} noticed, {resets} reset, {timed} sockets closed by it"
+    if policy == "reset":
+        return Claim(
+            "every mispredicted connection was reset, and no other",
+            seen == counted == resets == timed, found,
+        )
+    # A connection that stays where it is may be wrong about a second topic, too.
+    return Claim("every mispredict was noticed, and nobody was reset",
+                 seen <= counted and resets == timed == 0, found)
 
 
 def _complete(text, phases):

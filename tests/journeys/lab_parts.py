@@ -75,11 +75,12 @@ class VerdictTest(unittest.TestCase):
         if gap:
             first, back_at = gap
             publish = witness.Publish(first - 0.01, self.TOPIC, "client0", name, first)
-            mispredicts.append(witness.Mispredict(None, publish, back_at=back_at))
+            mispredicts.append(witness.Mispredict(None, publish, 0.1, back_at=back_at))
         return verdict.Phase(
             name, "", [Sent("client0", name, n, self.TOPIC, float(n)) for n in range(1, 6)],
             [Delivery(broker, n, self.TOPIC, "client0", name, n, b"") for n in arrived],
-            mispredicts, {}, {self.TOPIC: {"broker1", "broker2"}},
+            mispredicts, {"MISPREDICT": len(mispredicts), "RESET": len(mispredicts)},
+            {self.TOPIC: {"broker1", "broker2"}},
         )
 
     def failing(self, policy, *phases):
@@ -111,6 +112,29 @@ class VerdictTest(unittest.TestCase):
     def test_a_wrong_group_is_told(self):
         self.assertEqual(self.failing("drop", self.phase(broker="broker3")), ["nothing"])
         self.assertEqual(self.failing("keep", self.phase(broker="broker3")), [])
+
+    def test_a_mispredict_that_had_no_consequence_is_told(self):
+        def changed(**values):
+            phase = self.phase(arrived=(1, 4, 5), gap=(2, 3.5))
+            for name, value in values.items():
+                if name == "reset_ms":
+                    phase.mispredicts[0].reset_ms = value
+                else:
+                    phase.counted[name] = value
+            return phase
+
+        for policy, values in (
+            ("reset", {"MISPREDICT": 0}),
+            ("reset", {"RESET": 0}),
+            ("reset", {"RESET": 2}),
+            ("reset", {"reset_ms": None}),
+            ("drop", {}),
+            ("drop", {"RESET": 0}),
+            ("drop", {"MISPREDICT": 0, "RESET": 0, "reset_ms": None}),
+        ):
+            with self.subTest(policy=policy, **values):
+                self.assertEqual(self.failing(policy, changed(**values)), ["every"])
+        self.assertEqual(self.failing("drop", changed(RESET=0, reset_ms=None)), [])
 
     def test_repeated_messages_are_not_taken_for_delivered_ones(self):
         self.assertEqual(self.failing("keep", self.phase(arrived=(1, 2, 3, 4, 4))), ["every"])
