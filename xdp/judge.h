@@ -178,6 +178,8 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 	count(COUNT_JUDGED);
 
 	news = teach(w, hash, group);
+	flow->topic_hash = hash;
+	flow->generation = w->set->generation;
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
 		action = decide(w, group, &flags);
@@ -187,14 +189,14 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 			return 1;
 		}
 	}
-	/* A connection kept for want of tokens is judged again next time. */
+	/* A connection kept for want of tokens is judged again next time: no routes
+	 * have the generation 0.
+	 */
 	if (flags & EVENT_OVER_LIMIT && !(flow->flags & FLOW_KEPT)) {
-		if (news)
-			report(w, action, flags, group, topic_len);
-		return 0;
+		flow->generation = 0;
+		if (!news)
+			return 0;
 	}
-	flow->topic_hash = hash;
-	flow->generation = w->set->generation;
 	if (news || action == ACTION_KEPT)
 		report(w, action, flags, group, topic_len);
 	return 0;

@@ -244,7 +244,8 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
 		return;
 	flow->flags &= ~FLOW_TAUGHT;
 	known = bpf_map_lookup_elem(&predictions, &key);
-	if (!known)
+	/* What another connection has taught since stays. */
+	if (!known || known->topic_hash != flow->topic_hash)
 		return;
 	count(COUNT_UNLEARNED);
 	known->topic_hash = 0;
