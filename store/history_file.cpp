@@ -41,8 +41,10 @@ const char* name_of(Action action) {
 void check(Connection& connection, std::chrono::milliseconds limit) {
   const TimeLimit time_limit(connection, limit);
   try {
-    const std::string found = connection.text("PRAGMA quick_check(1)");
-    if (found != "ok") throw DatabaseError("checking the file", SQLITE_CORRUPT, found);
+    std::string found = connection.text("PRAGMA quick_check(1)");
+    if (found == "ok") return;
+    std::ranges::replace(found, '\n', ' ');  // what is logged is one line
+    throw DatabaseError("checking the file", SQLITE_CORRUPT, found);
   } catch (const DatabaseError& error) {
     if (error.code() != SQLITE_INTERRUPT) throw;
   }
