@@ -87,7 +87,3 @@ def _reap(pidfd):
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
         pass
-
-
-
-

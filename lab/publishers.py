@@ -58,11 +58,13 @@ class MosquittoPub(Publisher):
 
     kind = "mosquitto_pub"
 
-    def __init__(self, lab, node, topic, *, qos=0, keepalive_s=60, client_id=None):
+    def __init__(self, lab, node, topic, *, qos=0, keepalive_s=60, client_id=None,
+                 version="mqttv311"):
         self.topic = topic
         super().__init__(lab, node, [
             "mosquitto_pub", "-l", "-h", topology.SERVICE_ADDRESS, "-p", str(topology.MQTT_PORT),
             "-i", client_id or node, "-t", topic, "-q", str(qos), "-k", str(keepalive_s),
+            "-V", version,
         ])
 
     def publish(self, topic, payload):

@@ -15,7 +15,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402  (the path comes first)
+# The path comes first.
+from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402
 from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab, build_folder  # noqa: E402
