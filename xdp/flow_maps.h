@@ -48,6 +48,30 @@ struct {
 	__type(value, struct settings);
 } settings SEC(".maps");
 
+/* What the last packet to one address and port has found out. It is taken for true
+ * until the tick of the kernel's clock is over, some milliseconds: most packets
+ * then need neither the hash nor the clock, which together cost as much as the
+ * flow look-up.
+ */
+struct recent {
+	__u64 tick; /* jiffies */
+	__u64 now_ns;
+	__be32 address;
+	__be16 port;
+	__u16 found; /* whether it is a service */
+	struct service service;
+};
+
+#define RECENTS 16
+
+/* Per CPU, by address and port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RECENTS);
+	__type(key, __u32);
+	__type(value, struct recent);
+} recents SEC(".maps");
+
 /* Size: a limit. The least recently used client makes room for a new one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -455,30 +455,56 @@ static __always_inline int forward_on_flow(struct steering *s, struct flow *flow
 	return forward_to(s, group, real);
 }
 
-static __always_inline const struct service *find_service(const struct packet *pkt)
+static __noinline void look_up(struct recent *recent, __u64 tick, __be32 address,
+			       __be16 port)
 {
-	struct service_key key = { mapped_address(pkt->ip->daddr), pkt->tcp->dest, 0 };
+	struct service_key key = { mapped_address(address), port, 0 };
+	const struct service *service = bpf_map_lookup_elem(&services, &key);
 
-	return bpf_map_lookup_elem(&services, &key);
+	recent->tick = tick;
+	recent->now_ns = bpf_ktime_get_coarse_ns();
+	recent->address = address;
+	recent->port = port;
+	recent->found = service != 0;
+	if (service)
+		recent->service = *service;
+}
+
+/* Whether the packet is for a service; and its time. */
+static __always_inline const struct recent *find_service(const struct packet *pkt)
+{
+	__be32 address = pkt->ip->daddr;
+	__be16 port = pkt->tcp->dest;
+	__u32 slot = (net_to_host32(address) ^ net_to_host16(port)) % RECENTS;
+	struct recent *recent = bpf_map_lookup_elem(&recents, &slot);
+	__u64 tick = bpf_jiffies64();
+
+	if (recent &&
+	    (recent->tick != tick || recent->address != address || recent->port != port))
+		look_up(recent, tick, address, port);
+	return recent;
 }
 
 SEC("xdp")
 int xdp_mqtt(struct xdp_md *ctx)
 {
 	struct steering s = { .ctx = ctx };
+	const struct recent *recent;
 	enum parse_result parsed;
 	struct flow *flow;
 
 	parsed = parse_tcp4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &s.pkt);
 	if (parsed == PARSE_OTHER)
 		return pass_on(ctx);
-	s.service = find_service(&s.pkt);
-	if (!s.service)
+	recent = find_service(&s.pkt);
+	if (!recent || !recent->found)
 		return pass_on(ctx);
 	if (parsed != PARSE_TCP)
 		return drop(parsed == PARSE_OPTIONS    ? COUNT_IP_OPTIONS
 			    : parsed == PARSE_FRAGMENT ? COUNT_FRAGMENT
 						       : COUNT_TRUNCATED);
+	s.service = &recent->service;
+	s.now_ns = recent->now_ns;
 	s.set = the_settings();
 	if (!s.set)
 		return XDP_ABORTED;
@@ -490,7 +516,6 @@ int xdp_mqtt(struct xdp_md *ctx)
 	s.key.client = mapped_address(s.pkt.ip->saddr);
 	s.key.port = s.pkt.tcp->source;
 	s.key.service = s.service->number;
-	s.now_ns = bpf_ktime_get_coarse_ns();
 	if (s.pkt.tcp->syn && !s.pkt.tcp->ack)
 		return open_flow(&s);
 
