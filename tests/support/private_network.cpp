@@ -66,6 +66,11 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
   gateway.sll_ifindex = index_of("gw", datagrams_);
   frames_ = require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETH_P_IP)), "packet socket");
   require(bind(frames_, reinterpret_cast<sockaddr*>(&gateway), sizeof(gateway)), "bind to gw");
+  // The gateway's end came up without a carrier: its queue is put in place some time
+  // later, and until then swallows frames.
+  const int bypass = 1;
+  require(setsockopt(frames_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)),
+          "send past the queue");
 }
 
 PrivateNetwork::~PrivateNetwork() {
