@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Full segments: with the outer header they exceed the MTU, of which the prototype lost 97 %."""
 
+import threading
 import time
 
 from support import Journey, MosquittoPub, Paho, main, mqtt
@@ -13,12 +14,12 @@ SIZE = 1000
 class Flood(Journey):
     clients = 10
 
-    def test_ten_known_clients_with_a_hundred_messages_a_second_lose_nothing(self):
-        messages = 3000
+    def flood(self, messages, *, meanwhile=lambda number: None):
+        """All clients, known by now, a hundred messages a second each; nothing may be missing."""
         nodes = self.lab.layout.client_nodes
         for node in nodes:
             self.teach(node, TOPIC)
-        with self.expect_counted(MISPREDICT=0, RESET=0):
+        with self.expect_counted(MISPREDICT=0, RESET=0, NO_FLOW=0):
             publishers = [
                 Paho(self.lab, node) if index % 2 else MosquittoPub(self.lab, node, TOPIC)
                 for index, node in enumerate(nodes)
@@ -27,6 +28,7 @@ class Flood(Journey):
                 self.addCleanup(publisher.kill)
             start = time.monotonic()
             for number in range(1, messages + 1):
+                meanwhile(number)
                 for publisher in publishers:
                     publisher.publish(TOPIC, mqtt.message(publisher.node, "1", number, SIZE))
                 time.sleep(max(0.0, start + number * 0.01 - time.monotonic()))
@@ -34,6 +36,23 @@ class Flood(Journey):
                 publisher.close()
             for node in nodes:
                 self.expect_delivered(node, range(1, messages + 1))
+
+    def test_ten_known_clients_with_a_hundred_messages_a_second_lose_nothing(self):
+        self.flood(3000)
+
+    def test_nor_while_remorad_is_killed_and_started_again_and_again(self):
+        def kill_or_start(number):
+            if number % 200 == 100:
+                self.daemon.kill()
+            elif number % 200 == 0:
+                starts.append(threading.Thread(target=self.daemon.start))
+                starts[-1].start()
+            elif number % 200 == 99 and starts:
+                starts[-1].join()
+
+        starts = []
+        self.flood(690, meanwhile=kill_or_start)
+        self.assertEqual(len(starts), 3)
 
     def test_ten_thousand_messages_in_one_go(self):
         messages = 10_000
