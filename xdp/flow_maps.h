@@ -121,7 +121,6 @@ struct {
 
 /* The walk over the MQTT packets of one segment: all that is not a pointer. */
 struct walking {
-	struct flow_key key;
 	struct stream stream; /* a copy: a refused segment must leave no trace */
 	struct found found;
 	__u32 seq;

@@ -22,6 +22,7 @@
  */
 struct walk {
 	struct xdp_md *ctx;
+	const struct flow_key *key;
 	struct flow *flow;
 	const struct settings *set;
 	struct scratch *scratch;
@@ -59,8 +60,7 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 /* Counts a reset against the client. Returns 0 when it had its share. */
 static __always_inline int may_reset(const struct walk *w)
 {
-	struct guard *guard =
-		bpf_map_lookup_elem(&guards, &w->scratch->walking.key.client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &w->key->client);
 
 	if (!guard || (w->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
@@ -110,7 +110,7 @@ static __always_inline __u8 decide(const struct walk *w, __u32 group, __u8 *flag
  */
 static __always_inline int teach(const struct walk *w, __u64 hash, __u16 group)
 {
-	struct client_key key = client_of(&w->scratch->walking.key);
+	struct client_key key = client_of(w->key);
 	struct prediction fresh = {};
 	struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
 
@@ -147,7 +147,7 @@ static __always_inline void report(const struct walk *w, __u8 action, __u8 flags
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = w->scratch->walking.key;
+	event->flow = *w->key;
 	event->from_group = w->flow->group;
 	event->to_group = group;
 	event->topic_len = topic_len;
@@ -264,10 +264,9 @@ static __always_inline long load_window(const struct walk *w, __u32 offset, __u3
 	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, window, left + 1);
 }
 
-/* One MQTT packet. A bpf_loop callback: 0 goes on, 1 ends the walk. */
-static long walk_packet(__u32 index, void *arg)
+/* One MQTT packet. Returns whether the walk is over. */
+static __always_inline int walk_packet(struct walk *w)
 {
-	struct walk *w = arg;
 	struct walking *at = &w->scratch->walking;
 	__u32 offset = at->offset, left = at->payload_len - offset;
 	__u64 window = 0;
@@ -298,4 +297,10 @@ static long walk_packet(__u32 index, void *arg)
 	}
 	at->offset = at->found.next_offset;
 	return at->offset >= at->payload_len;
+}
+
+/* The same for bpf_loop(). */
+static long walk_next(__u32 index, void *walk)
+{
+	return walk_packet(walk);
 }

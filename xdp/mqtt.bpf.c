@@ -279,9 +279,10 @@ static __always_inline int refuse(struct steering *s, const struct flow *flow)
 }
 
 /* A mispredicted segment goes up to the TC probe, marked. */
-static __noinline int pass_up(struct xdp_md *ctx, const struct flow *flow,
-			      const struct walking *at)
+static __noinline int pass_up(const struct walk *w)
 {
+	const struct walking *at = &w->scratch->walking;
+	struct xdp_md *ctx = w->ctx;
 	struct mark *mark;
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
@@ -292,10 +293,10 @@ static __noinline int pass_up(struct xdp_md *ctx, const struct flow *flow,
 	__builtin_memset(mark, 0, sizeof(*mark));
 	mark->magic = MARK_MAGIC;
 	mark->seq = at->seq;
-	mark->real = flow->real;
-	mark->from_group = flow->group;
+	mark->real = w->flow->real;
+	mark->from_group = w->flow->group;
 	mark->to_group = at->to_group;
-	mark->service = at->key.service;
+	mark->service = w->key->service;
 	mark->topic_offset = at->found.topic_offset;
 	mark->topic_len = at->found.topic_len;
 	mark->action = at->action;
@@ -373,16 +374,15 @@ static __always_inline int refuse_hole(struct stream *stream)
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
  * segment ends here, -1 when it is to be forwarded.
  */
-static __noinline int inspect(const struct steering *s, struct flow *flow)
+static __always_inline int inspect(const struct steering *s, struct flow *flow)
 {
-	struct walk w = { s->ctx, flow, s->set, own_scratch(), s->now_ns };
+	struct walk w = { s->ctx, &s->key, flow, s->set, own_scratch(), s->now_ns };
 	struct walking *at;
 	int verdict;
 
 	if (!w.scratch)
 		return XDP_ABORTED;
 	at = &w.scratch->walking;
-	at->key = s->key;
 	at->stream = flow->stream;
 	at->seq = s->pkt.seq;
 	at->payload_offset = s->pkt.payload_offset;
@@ -407,14 +407,16 @@ static __noinline int inspect(const struct steering *s, struct flow *flow)
 	}
 
 	at->stream.holes = 0;
-	bpf_loop(s->pkt.payload_len, walk_packet, &w, 0);
+	/* Most segments hold one packet: no loop for them. */
+	if (!walk_packet(&w))
+		bpf_loop(s->pkt.payload_len, walk_next, &w, 0);
 	if (!at->action) {
 		flow->stream = at->stream;
 		return -1;
 	}
-	leave_established(&at->key, flow,
+	leave_established(&s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
-	verdict = pass_up(s->ctx, flow, at);
+	verdict = pass_up(&w);
 	return verdict >= 0 ? verdict : mend_without_probe(&w);
 }
 
@@ -488,11 +490,12 @@ static __always_inline const struct recent *find_service(const struct packet *pk
 SEC("xdp")
 int xdp_mqtt(struct xdp_md *ctx)
 {
-	struct steering s = { .ctx = ctx };
+	struct steering s; /* not zeroed: filled on the way */
 	const struct recent *recent;
 	enum parse_result parsed;
 	struct flow *flow;
 
+	s.ctx = ctx;
 	parsed = parse_tcp4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &s.pkt);
 	if (parsed == PARSE_OTHER)
 		return pass_on(ctx);
