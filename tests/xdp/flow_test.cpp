@@ -192,13 +192,19 @@ TEST_F(FlowTest, ARstDoesNotReplaceTheConnect) {
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
 }
 
-TEST_F(FlowTest, DataInTheSynIsNotJudged) {
-  Client client(kClient, kService);
-  send(client.syn().payload(connect_packet() + publish_packet(kTemperatureTopic)));
-  client.skip(
-      static_cast<std::uint32_t>((connect_packet() + publish_packet(kTemperatureTopic)).size()));
+// Whether the broker took the data in the SYN is not seen: the client goes on behind
+// it, or says it again (RFC 7413 §4.1.3).
+TEST_F(FlowTest, AStreamThatBeganInTheSynIsNotJudged) {
+  const Bytes opening = connect_packet() + publish_packet(kTemperatureTopic);
+  Client taken(kClient, kService), refused({kClient.address, 40'001}, kService);
+  send(taken.syn().payload(opening));
+  send(refused.syn().payload(opening));
 
-  EXPECT_EQ(publish(client, kTemperatureTopic).group(), kDefault);
+  taken.skip(static_cast<std::uint32_t>(opening.size()));
+  EXPECT_EQ(publish(taken, kTemperatureTopic).group(), kDefault);
+  EXPECT_EQ(send(refused.send(opening)).group(), kDefault);
+  EXPECT_EQ(publish(refused, kTemperatureTopic).group(), kDefault);
+
   EXPECT_FALSE(prediction_of(kClient));
 }
 
@@ -221,6 +227,7 @@ TEST_F(FlowTest, FinMeansClosing) {
 
   EXPECT_TRUE(out.forwarded());
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
+  EXPECT_EQ(flow_of(client)->end_seq, client.next_seq()) << "a FIN has a number of its own";
   EXPECT_EQ(guard_of(kClient)->connections, 0u);
   EXPECT_EQ(counter(COUNT_CLOSED), 1u);
   EXPECT_TRUE(send(client.ack()).forwarded()) << "the last ACKs still find their real";
