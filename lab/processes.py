@@ -26,7 +26,8 @@ def started_at(pid):
 
 def is_running(process):
     """`process`: {"pid", "started"} as recorded when it was started."""
-    return started_at(process["pid"]) == process["started"]
+    # Without a start time it had ended before it could be recorded.
+    return process["started"] is not None and started_at(process["pid"]) == process["started"]
 
 
 def end(processes, patience_s=3.0):

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from support import main, namespaces
@@ -56,6 +57,16 @@ class LabCommand(unittest.TestCase):
 
     def test_up_twice_is_refused(self):
         self.assertIn("up already", self.lab("up", expect=1))
+
+    def test_a_bad_configuration_is_said_at_once_and_leaves_nothing(self):
+        self.lab("down")
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write('[lb]\ninterface = "eth0"\nport = 1883\n')
+            file.flush()
+            told = self.lab("up", "--config", file.name, expect=1)
+        self.assertIn("remorad has ended", told)
+        self.assertIn(f"{file.name}:3:", told)
+        self.expect_nothing_left()
 
     def test_unknown_node_and_command(self):
         self.assertIn("no node client9", self.lab("exec", "client9", "true", expect=1))
