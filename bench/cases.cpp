@@ -53,7 +53,7 @@ class Builder {
     made.packets.scramble = kScramble;
     made.packets.frame_len = static_cast<std::uint32_t>(odd.size());
     made.packets.word_at = word_at;
-    // 10.<16 and up>/16: one network for each case and number of flows.
+    // From 10.16/16 on: one network for each case and number of flows.
     made.packets.first_client = 0x0a100000u + ((flow_bits_ * 16 + number) << 16);
     return made;
   }

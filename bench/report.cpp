@@ -12,8 +12,11 @@ namespace {
 
 constexpr double kVerifierGoal = 1.0;  // seconds
 
-double rounded(double value, double unit) {
-  return std::round(value / unit) * unit;
+double tenths(double value) {
+  return std::round(value * 10) / 10;
+}
+double hundredths(double value) {
+  return std::round(value * 100) / 100;
 }
 
 std::string verdict(const Row& row) {
@@ -60,10 +63,10 @@ void print_json(std::ostream& out, const std::vector<VerifierCost>& programs,
   for (const Row& row : rows) {
     nlohmann::ordered_json entry = {
         {"case", row.name},
-        {"ns", rounded(row.ns.median, 0.1)},
-        {"ratio", rounded(row.ratio.median, 0.01)},
-        {"ns_quartiles", {rounded(row.ns.low, 0.1), rounded(row.ns.high, 0.1)}},
-        {"floor_ns", rounded(row.floor.median, 0.1)},
+        {"ns", tenths(row.ns.median)},
+        {"ratio", hundredths(row.ratio.median)},
+        {"ns_quartiles", {tenths(row.ns.low), tenths(row.ns.high)}},
+        {"floor_ns", tenths(row.floor.median)},
     };
     if (row.goal) {
       entry["goal"] = *row.goal;
