@@ -31,10 +31,15 @@ static __always_inline __u16 fold_checksum(__u32 sum)
 	return (__u16)~sum;
 }
 
+/* Reads headers that were written as something else: to the compiler `__u16` and
+ * `__be32` do not overlap.
+ */
+typedef __u16 __attribute__((may_alias)) any_word;
+
 /* The sum of `count` 16-bit words (RFC 1071), not folded. */
 static __always_inline __u32 sum_words(const void *data, int count)
 {
-	const __u16 *word = (const __u16 *)data;
+	const any_word *word = (const any_word *)data;
 	__u32 sum = 0;
 
 #ifdef __clang__
