@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,6 +11,7 @@
 
 #include "daemon/config_check.h"
 #include "daemon/config_section.h"
+#include "daemon/config_text.h"
 
 namespace remora {
 namespace {
@@ -353,6 +352,7 @@ std::string describe(std::string_view file, const Problem& problem) {
 }
 
 Config parse_config(std::string_view text, std::string_view name) {
+  if (const auto problem = misplaced_byte(text)) throw ConfigError(name, {*problem});
   toml::table root;
   try {
     root = toml::parse(text, name);

@@ -6,6 +6,9 @@
 // Reading goes on after a mistake, so that one look shows them all.
 #pragma once
 
+// The parser's asserts hold for some bad files too (toml++ 3.3: "[[.1"), which it
+// then refuses all the same.
+#define TOML_ASSERT(condition) static_cast<void>(0)
 #include <toml++/toml.h>
 
 #include <cstddef>

@@ -36,6 +36,12 @@ static __always_inline struct client_key client_of(const struct flow_key *flow)
 	return key;
 }
 
+/* Whether `period_ns` have passed. Another CPU's clock may be a tick ahead. */
+static __always_inline int is_over(__u64 began_ns, __u64 now_ns, __u64 period_ns)
+{
+	return (__s64)(now_ns - began_ns) >= (__s64)period_ns;
+}
+
 /* Takes one token of the bucket that bounds all resets. */
 static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 {
@@ -45,7 +51,7 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 	if (!budget)
 		return 0;
 	bpf_spin_lock(&budget->lock);
-	if (now_ns - budget->filled_at_ns >= NS_PER_S) {
+	if (is_over(budget->filled_at_ns, now_ns, NS_PER_S)) {
 		budget->filled_at_ns = now_ns;
 		budget->tokens = per_second;
 	}
@@ -66,7 +72,7 @@ static __always_inline int may_reset(const struct walk *w)
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	if (w->now_ns - guard->window_began_ns >= RESET_WINDOW_S * NS_PER_S) {
+	if (is_over(guard->window_began_ns, w->now_ns, RESET_WINDOW_S * NS_PER_S)) {
 		guard->window_began_ns = w->now_ns;
 		guard->resets = 0;
 	}
