@@ -3,6 +3,9 @@
  * Judges the topics of a segment against the group of its flow: what the client
  * teaches, what is reported, and what becomes of a mispredicted connection.
  * All of it is kernel state, so that it holds while no daemon runs.
+ *
+ * The usual PUBLISH is told by its hash alone and makes no call. What comes behind
+ * is not inlined, because stack is short (512 bytes for a whole chain of calls).
  */
 #pragma once
 
@@ -10,12 +13,6 @@
 #include "xdp/match.h"
 
 #define NS_PER_S 1000000000ull
-
-/* Keeps the compiler from folding a check of `x` into earlier ones, which the
- * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
- * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
- */
-#define FORGET(x) asm volatile("" : "+r"(x))
 
 /* A walk over the MQTT packets of one segment. What is not a pointer lies in the
  * scratch: stack is short, and the verifier forgets it there.
@@ -90,7 +87,7 @@ static __always_inline int may_reset(const struct walk *w)
 }
 
 /* What to do with a PUBLISH that belongs to `group`. */
-static __always_inline __u8 decide(const struct walk *w, __u32 group, __u8 *flags)
+static __noinline __u8 decide(const struct walk *w, __u32 group, __u8 *flags)
 {
 	const struct group *target = find_group(group);
 	__u8 policy = target ? target->policy : POLICY_KEEP;
@@ -114,7 +111,7 @@ static __always_inline __u8 decide(const struct walk *w, __u32 group, __u8 *flag
 /* Writes the prediction, so that the client's very next SYN is right. Returns
  * whether the client or its topic is new.
  */
-static __always_inline int teach(const struct walk *w, __u64 hash, __u16 group)
+static __noinline int teach(const struct walk *w, __u64 hash, __u16 group)
 {
 	struct client_key key = client_of(w->key);
 	struct prediction fresh = {};
@@ -143,8 +140,8 @@ static __always_inline int teach(const struct walk *w, __u64 hash, __u16 group)
 }
 
 /* Sends the topic in `scratch` to the daemon. */
-static __always_inline void report(const struct walk *w, __u8 action, __u8 flags,
-				   __u16 group, __u32 topic_len)
+static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u16 group,
+			      __u32 topic_len)
 {
 	struct event *event = &w->scratch->event;
 
@@ -174,7 +171,7 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 	__u8 action = ACTION_LEARNED, flags = 0;
 	int news;
 
-	group = match_topic(hash, topic_len);
+	group = prepare_topic(topic_len) ? match_topic(hash, topic_len) : INVALID_TOPIC;
 	if (group >= INVALID_TOPIC) {
 		count(COUNT_TOPIC_INVALID);
 		return 0;

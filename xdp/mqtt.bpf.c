@@ -63,7 +63,7 @@ static __always_inline int forward_to(struct steering *s, __u32 group_number, __
 }
 
 /* The group predicted for the client, NO_GROUP if none is. */
-static __always_inline __u32 predicted_group(const struct steering *s)
+static __noinline __u32 predicted_group(const struct steering *s)
 {
 	struct client_key key = client_of(&s->key);
 	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
