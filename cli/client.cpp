@@ -24,7 +24,8 @@ constexpr timeval kPatience{10, 0};
 
 }  // namespace
 
-nlohmann::json ask(const std::filesystem::path& path, const nlohmann::json& request) {
+nlohmann::ordered_json ask(const std::filesystem::path& path,
+                           const nlohmann::ordered_json& request) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.native().size() >= sizeof(address.sun_path)) {
@@ -49,7 +50,7 @@ nlohmann::json ask(const std::filesystem::path& path, const nlohmann::json& requ
     if (got == 0) throw std::runtime_error("remorad closed the connection");
     text.append(chunk.data(), static_cast<std::size_t>(got));
   }
-  nlohmann::json answer = nlohmann::json::parse(text);
+  nlohmann::ordered_json answer = nlohmann::ordered_json::parse(text);
   if (!answer.value("ok", false)) {
     throw std::runtime_error(answer.value("error", "refused"));
   }

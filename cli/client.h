@@ -10,6 +10,7 @@ namespace remora {
 
 // Sends the request and waits for the answer, a few seconds at most. Throws
 // std::runtime_error when there is no daemon or it refuses.
-nlohmann::json ask(const std::filesystem::path& socket, const nlohmann::json& request);
+nlohmann::ordered_json ask(const std::filesystem::path& socket,
+                           const nlohmann::ordered_json& request);
 
 }  // namespace remora

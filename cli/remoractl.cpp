@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   }
 
   try {
-    const nlohmann::json answer =
+    const nlohmann::ordered_json answer =
         remora::ask(socket_of(runtime_dir, instance), {{"request", "status"}});
     if (as_json) {
       std::cout << answer.dump(2) << '\n';

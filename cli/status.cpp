@@ -8,7 +8,7 @@
 namespace remora {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 std::string duration(std::uint64_t seconds) {
   if (seconds >= 86400) return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);

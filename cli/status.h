@@ -8,6 +8,6 @@
 
 namespace remora {
 
-void print_status(std::ostream& out, const nlohmann::json& status);
+void print_status(std::ostream& out, const nlohmann::ordered_json& status);
 
 }  // namespace remora

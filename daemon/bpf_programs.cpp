@@ -52,16 +52,17 @@ bpf_map_info info_of(int fd) {
   return info;
 }
 
-// libbpf's own chatter goes to the debug log.
+// libbpf's own words, the verifier's among them, go to the debug log.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
-  char line[1024];
-  const int length = std::vsnprintf(line, sizeof(line), format, arguments);
-  if (length > 0) {
-    std::string_view text(
-        line, std::min<std::size_t>(static_cast<std::size_t>(length), sizeof(line) - 1));
-    while (text.ends_with('\n')) text.remove_suffix(1);
-    spdlog::debug("{}", text);
-  }
+  if (!spdlog::should_log(spdlog::level::debug)) return 0;
+  va_list again;
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, format, arguments);
+  std::string text(static_cast<std::size_t>(std::max(length, 0)), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, format, again);
+  va_end(again);
+  while (text.ends_with('\n')) text.pop_back();
+  spdlog::debug("{}", text);
   return length;
 }
 
@@ -97,8 +98,10 @@ bool is_keyed_table(std::uint32_t type) {
 std::string remedy_for_load(int error) {
   switch (error < 0 ? -error : error) {
     case EPERM:
-    case EACCES:
       return "; run as root or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON";
+    case EACCES:  // the verifier's word, also for what CAP_PERFMON allows
+      return "; give it CAP_PERFMON, or run as root; the log at level debug shows the verifier's "
+             "words";
     case ENOMEM:
     case E2BIG:
       return "; lower [limits]";
@@ -187,6 +190,8 @@ BpfPrograms::~BpfPrograms() {
 void BpfPrograms::restore_pins() noexcept {
   for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
   for (const auto& [name, map] : displaced_) bpf_obj_pin(map.get(), (folder_ / name).c_str());
+  std::error_code not_empty;
+  fs::remove(folder_, not_empty);
 }
 
 void BpfPrograms::open(const Config& config) {
@@ -397,7 +402,7 @@ void BpfPrograms::attach_root() {
   if (error == EBUSY || error == EEXIST) {
     what = holder_of(interface_index_) +
            " is on the interface already; remove it first: ip link set dev " +
-           name_of(interface_index_) + " xdp off";
+           name_of(interface_index_) + " xdp off, or, for another Remora, remorad --detach";
   } else if (error == EOPNOTSUPP || error == EINVAL) {
     what = "the interface does not take the XDP program: " + because(error) +
            "; set [lb] xdp_mode = \"generic\", or lower its MTU";

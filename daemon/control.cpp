@@ -85,15 +85,15 @@ void Control::read(Client& client) {
 }
 
 std::string Control::answer(std::string_view line) const {
-  nlohmann::json reply;
+  nlohmann::ordered_json reply;
   try {
-    reply = handler_(nlohmann::json::parse(line));
+    reply = handler_(nlohmann::ordered_json::parse(line));
     reply["ok"] = true;
   } catch (const std::exception& error) {
     reply = {{"ok", false}, {"error", error.what()}};
   }
   // Topics need not be UTF-8.
-  return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return reply.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 void Control::drop(Client& client) {

@@ -2,6 +2,8 @@
 //
 // The control socket: remoractl asks, the daemon answers, one JSON object a line.
 //
+// Answers keep the order in which they are made: counters stand as in bpf/abi.h.
+//
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
 #pragma once
 
@@ -18,7 +20,7 @@ namespace remora {
 class Control {
  public:
   // Answers a request, or throws std::exception with what is wrong with it.
-  using Handler = std::function<nlohmann::json(const nlohmann::json& request)>;
+  using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request)>;
 
   // Listens on a Unix socket at `path`, for its owner alone; a leftover is
   // replaced. `loop` must outlive it. Throws std::runtime_error.

@@ -84,16 +84,17 @@ Daemon::Daemon(Places places, Config config)
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
       fill_(tables_, config_.limits),
       control_(loop_, instance_.socket_path(),
-               [this](const nlohmann::json& request) { return handle(request); }) {
+               [this](const nlohmann::ordered_json& request) { return handle(request); }) {
   steering_.apply(config_, link_.mtu);
   // What was reported while no daemon ran is news to the history, too.
   events_.drain();
   history_.flush();
   const auto found = programs_.is_fresh("predictions") ? Predictions::Found::kNewTable
                                                        : Predictions::Found::kInUse;
-  spdlog::info("{} predictions loaded from {}", predictions_.load(*steering_.matching(), found),
-               config_.store.path.string());
+  const std::uint64_t loaded = predictions_.load(*steering_.matching(), found);
   fill_.recount();
+  spdlog::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
+               config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   if (config_.lb.gateway_mac) {
     gateway_ = config_.lb.gateway_mac;
@@ -189,7 +190,7 @@ void Daemon::reload() {
   sd_notify(0, "READY=1");
 }
 
-nlohmann::json Daemon::handle(const nlohmann::json& request) {
+nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
   const std::string name = request.at("request").get<std::string>();
   if (name != "status") throw std::runtime_error("unknown request \"" + name + "\"; known: status");
   return status_of({.config = config_,

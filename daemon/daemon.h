@@ -49,7 +49,7 @@ class Daemon {
   void find_gateway();
   void wait_for_gateway();
   void reload();
-  nlohmann::json handle(const nlohmann::json& request);
+  nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
 
   const Places places_;
   Config config_;

@@ -7,7 +7,7 @@
 namespace remora {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 struct CounterName {
   const char* name;

@@ -55,6 +55,6 @@ struct StatusSources {
   std::optional<MacAddress> gateway;
 };
 
-nlohmann::json status_of(const StatusSources& sources);
+nlohmann::ordered_json status_of(const StatusSources& sources);
 
 }  // namespace remora

@@ -18,7 +18,7 @@ namespace remora {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 class ControlTest : public testing::Test {
  protected:

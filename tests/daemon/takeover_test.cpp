@@ -56,7 +56,7 @@ class TakeoverTest : public testing::Test {
 
   void TearDown() override {
     if (folder_.empty()) return;
-    BpfPrograms::detach(folder_, kLoopback);
+    BpfPrograms::detach(pin_folder("/sys/fs/bpf", folder_.filename()), kLoopback);
     fs::remove_all(files_);
   }
 
@@ -207,7 +207,7 @@ TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
     EXPECT_NE(std::string(error.what()).find("xdp off"), std::string::npos) << error.what();
   }
 
-  EXPECT_TRUE(fs::is_empty(folder_)) << "pins were left behind";
+  EXPECT_FALSE(fs::exists(folder_)) << "pins were left behind";
   EXPECT_TRUE(is_attached());
   BpfPrograms::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
                       kLoopback);
@@ -234,7 +234,7 @@ TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find("MiB"), std::string::npos) << error.what();
   }
-  EXPECT_TRUE(fs::is_empty(folder_));
+  EXPECT_FALSE(fs::exists(folder_));
 }
 
 TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
