@@ -318,6 +318,7 @@ enum action {
 	ACTION_RESET = 2,
 	ACTION_KEPT = 3,
 	ACTION_DROPPED = 4,
+	ACTION_UNJUDGED = 5, /* a piece of a topic that the kernel does not judge */
 };
 
 enum event_flags {
@@ -326,11 +327,17 @@ enum event_flags {
 	EVENT_RESET_SENT = 4,	 /* the kernel has sent the RST */
 	EVENT_TRUNCATED = 8,	 /* the payload was longer than MAX_SEGMENT */
 	EVENT_OVER_LIMIT = 16,	 /* kept because of a limit, not by policy */
+	EVENT_TOPIC_APART = 32,	 /* the topic has a record of its own, in front of this */
 };
 
 /* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
  * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
  * payload (sent by the probe).
+ *
+ * ACTION_UNJUDGED: the data is the piece of a topic that lies in one segment.
+ * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,
+ * and `seq` the number of the topic's first byte: pieces of one flow with the same
+ * `seq` belong together. The first has `topic_offset` 0.
  */
 struct event {
 	__u64 seen_at_ns;

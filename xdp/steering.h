@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A packet to a service, as the functions of the mqtt stage hand it to each other.
+ */
+#pragma once
+
+#include "xdp/flow_maps.h"
+
+/* A packet to a service and what is known of its connection. */
+struct steering {
+	struct xdp_md *ctx;
+	const struct service *service;
+	const struct settings *set;
+	struct packet pkt;
+	struct flow_key key;
+	__u64 now_ns;
+};
+
+static __always_inline int drop(__u32 reason)
+{
+	count(reason);
+	return XDP_DROP;
+}
+
+static __always_inline void leave_established(const struct flow_key *key,
+					      struct flow *flow, __u8 state)
+{
+	struct guard *guard;
+
+	if (flow->state == FLOW_ESTABLISHED) {
+		guard = bpf_map_lookup_elem(&guards, &key->client);
+		if (guard && guard->connections)
+			__sync_fetch_and_add(&guard->connections, -1);
+	}
+	flow->state = state;
+}
