@@ -19,7 +19,7 @@
 /* Changes with every change below: a daemon takes pinned maps over only when they
  * carry its own number, and makes new ones else.
  */
-#define REMORA_ABI 1
+#define REMORA_ABI 2
 
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
@@ -35,6 +35,14 @@
 #define RING_SIZE 65537
 /* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
 #define MAX_SEGMENT 9216
+/* The longest segment that is kept while one in front of it is missing, bytes. */
+#define EARLY_BYTES 1536
+/* Segments of one flow that are kept in a row before the stream is given up as
+ * blind: what a window of 1.4 MB has in flight.
+ */
+#define MAX_EARLY 1000
+/* The highest MQTT 5 topic alias that is remembered. */
+#define MAX_ALIAS 255
 
 /* Prog-array slots, the protocol of Katran's shared mode. */
 #define SLOT_MQTT      1
@@ -181,20 +189,40 @@ enum flow_flags {
 	FLOW_REOPENED = 1, /* a half-open flow with this 5-tuple may exist */
 	FLOW_TAUGHT = 2,   /* it changed its client's prediction */
 	FLOW_KEPT = 4,	   /* over resets_per_client: stays where it is for good */
+	FLOW_EARLY = 8,	   /* segments of it wait in `early_segments` */
 };
 
-/* Where the MQTT packets of a stream begin (bpf/mqtt.h). */
+/* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
+enum stream_phase {
+	STREAM_HEADER = 0,     /* a fixed header; of a PUBLISH, the topic's length too */
+	STREAM_CONNECT = 1,    /* of a CONNECT: protocol name and level */
+	STREAM_TOPIC = 2,      /* of a PUBLISH: its topic */
+	STREAM_PROPERTIES = 3, /* the length of its properties (MQTT 5) */
+	STREAM_PROPERTY = 4,   /* one of them */
+	STREAM_VALUE = 5,      /* the second string of a user property */
+};
+
+enum stream_flags {
+	STREAM_MQTT5 = 1,     /* the CONNECT said so: there are properties */
+	STREAM_PACKET_ID = 2, /* the PUBLISH at hand has one: QoS 1 or 2 */
+};
+
+/* How far the MQTT packets of a stream are read. Sequence numbers in host order. */
 struct stream {
-	__u64 kept;	   /* bytes of a cut header, the first in the lowest byte */
-	__u32 next_packet; /* sequence number at which the next MQTT packet starts */
-	__u8 kept_len;	   /* `kept` holds that many bytes from `next_packet` on */
-	__u8 blind;	   /* boundaries unknown: nothing is judged */
-	__u8 holes;	   /* segments refused since the stream was last in step */
-	__u8 pad;
+	__u32 next;	  /* of the first byte of the field to be read */
+	__u8 phase;	  /* enum stream_phase: which field that is */
+	__u8 kept_len;	  /* `kept` holds that many bytes from `next` on */
+	__u8 blind;	  /* boundaries unknown: nothing is judged */
+	__u8 flags;	  /* enum stream_flags */
+	__u64 kept;	  /* bytes of a cut field, the first in the lowest byte */
+	__u32 packet_end; /* of the packet at hand: one past its last byte */
+	__u32 field_end;  /* of its topic, then of its properties, likewise */
+	__u32 topic;	  /* of the first byte of its topic */
+	__u16 topic_len;  /* bytes */
+	__u16 alias;	  /* its topic alias; 0: none so far */
 };
-static_assert(sizeof(struct stream) == 16, "ABI");
+static_assert(sizeof(struct stream) == 32, "ABI");
 
-/* 56 bytes: with the kernel's 48-byte head and the key, two cache lines. */
 struct flow {
 	__u64 seen_at_ns;
 	__u64 topic_hash; /* of the last judged topic; 0: none */
@@ -207,9 +235,41 @@ struct flow {
 	__u16 prior_group; /* predicted before this flow taught */
 	__u8 state;	   /* enum flow_state */
 	__u8 flags;	   /* enum flow_flags */
+	__u16 early;	   /* segments kept since the stream was last in step */
+};
+static_assert(sizeof(struct flow) == 72, "ABI");
+
+/* ---- map `topics`: texts that outlast their segment ----------------------- */
+
+struct topic_key {
+	struct flow_key flow;
+	__u16 alias; /* MQTT 5 topic alias; 0: the topic that TCP has cut */
 	__u16 pad;
 };
-static_assert(sizeof(struct flow) == 56, "ABI");
+static_assert(sizeof(struct topic_key) == 24, "ABI");
+
+struct topic_text {
+	__u64 words[TOPIC_ROOM];
+	__u64 hash; /* topic_hash(), of an alias; else 0 */
+	__u32 seq;  /* of the first byte; of an alias, the connection's initial one */
+	__u16 len;  /* of the whole topic, bytes */
+	__u16 have; /* of these, the first ones are here */
+};
+static_assert(sizeof(struct topic_text) == TOPIC_ROOM * 8 + 16, "ABI");
+
+/* ---- map `early_segments`: payloads ahead of a missing segment ------------ */
+
+struct early_key {
+	struct flow_key flow;
+	__u32 seq; /* of the first byte, host order */
+};
+static_assert(sizeof(struct early_key) == 24, "ABI");
+
+struct early_segment {
+	__u8 bytes[EARLY_BYTES];
+	__u64 len; /* of these */
+};
+static_assert(sizeof(struct early_segment) == EARLY_BYTES + 8, "ABI");
 
 /* ---- map `settings` (one entry) ------------------------------------------ */
 
@@ -367,6 +427,7 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(SYN, "connection attempts, retransmissions included")                          \
 	X(SYN_PREDICTED, "of these, sent to the group predicted for the client")         \
 	X(SYN_UNKNOWN, "of these, from clients without a prediction")                    \
+	X(SYN_DATA, "of these, whose data was cut off (TCP Fast Open)")                  \
 	X(ESTABLISHED, "connections whose handshake and CONNECT were seen")              \
 	X(CLOSED, "connections closed by the client's FIN or in-sequence RST")           \
 	X(NO_FLOW, "packets of connections that are not tracked")                        \
@@ -374,14 +435,15 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(CLIENT_CONNECTIONS, "connections not tracked: too many of one client")         \
 	X(PUBLISH, "PUBLISH packets seen on tracked connections")                        \
 	X(JUDGED, "of these, whose topic was matched against the flow's group")          \
-	X(TOPIC_CUT, "of these, not judged: the topic spans two segments")               \
-	X(TOPIC_ALIAS, "of these, not judged: empty topic, MQTT 5 topic alias")          \
-	X(TOPIC_TOO_LONG, "of these, not judged: topic longer than the kernel reads")    \
-	X(TOPIC_INVALID, "of these, not judged: wildcard or NUL in the topic")           \
+	X(TOPIC_ALIAS, "of these, not judged: an alias that is not known")               \
+	X(TOPIC_LOST, "of these, not judged: the topic's beginning is no longer kept")   \
+	X(TOPIC_LEFT, "of these, left to the daemon: too long or too deep")              \
+	X(TOPIC_INVALID, "of these, not judged: no valid topic name")                    \
 	X(MALFORMED, "streams no longer judged: malformed MQTT")                         \
 	X(BLIND, "segments not judged: packet boundaries unknown")                       \
 	X(RESYNCED, "streams judged again: a known topic showed the boundary")           \
-	X(HOLE, "segments dropped so that the client repeats them in order")             \
+	X(EARLY, "segments ahead of a missing one, kept until it comes")                 \
+	X(EARLY_JUDGED, "of these, walked when it came")                                 \
 	X(LEARNED, "new clients and changed topics")                                     \
 	X(UNLEARNED, "lessons undone by the client's own RST")                           \
 	X(MISPREDICT, "PUBLISH packets whose topic belongs to another group")            \

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The MQTT packet walker: finds every control packet of a client's TCP stream,
- * segment by segment, and the topic of every PUBLISH.
+ * The MQTT packet walker: reads a client's TCP stream, segment by segment, and
+ * finds every PUBLISH with its topic or topic alias.
  *
  * Pure: it owns no map, calls no helper and touches no packet. The caller loads
  * up to 8 bytes (a "window") where the walker points and hands them in, so one
  * source serves the BPF program, the daemon, the tests and the fuzzer.
  *
- * A fixed header is 2 to 5 bytes (MQTT 5.0 §2.1), a PUBLISH continues with two
- * bytes of topic length (§3.3.2.1): 7 bytes at most. A header that TCP cuts is
- * kept in `struct stream` until the rest arrives.
+ * It goes from field to field: what it must see of one is 7 bytes at most, a fixed
+ * header of 5 (MQTT 5.0 §2.1) and the length of a topic (§3.3.2.1). Of a field that
+ * TCP cuts these bytes are kept in `struct stream` until the rest arrives; strings and
+ * payloads are stepped over. Topics are the caller's to keep.
  */
 #pragma once
 
@@ -18,138 +19,364 @@
 #define MQTT_CONNECT 1
 #define MQTT_PUBLISH 3
 
+/* Property identifiers (MQTT 5.0 §2.2.2.2), those that a PUBLISH may have. */
+#define PROPERTY_PAYLOAD_FORMAT	 0x01
+#define PROPERTY_MESSAGE_EXPIRY	 0x02
+#define PROPERTY_CONTENT_TYPE	 0x03
+#define PROPERTY_RESPONSE_TOPIC	 0x08
+#define PROPERTY_CORRELATION	 0x09
+#define PROPERTY_SUBSCRIPTION_ID 0x0b
+#define PROPERTY_TOPIC_ALIAS	 0x23
+#define PROPERTY_USER		 0x26
+
 #define MQTT_WINDOW 8 /* bytes */
-/* Segments ahead of the expected boundary that are refused, so that the client
- * repeats them in order, before the stream is given up as blind.
- */
-#define MAX_HOLES 64
 /* More than a client can have in flight: what lies farther off is no part of
  * the stream.
  */
 #define TCP_REACH (1 << 24)
 
 enum walk_place {
-	WALK_NOTHING, /* no packet starts in this segment */
-	WALK_HERE,    /* one starts, or a cut header goes on, at the offset */
+	WALK_NOTHING, /* no field starts in this segment */
+	WALK_HERE,    /* one starts, or a cut one goes on, at the offset */
 	WALK_HOLE,    /* bytes in front of this segment are missing */
 };
 
 enum walk_find {
-	FOUND_OTHER,	 /* a packet that carries no topic */
-	FOUND_PUBLISH,	 /* the topic lies in this segment */
-	FOUND_CUT,	 /* header or topic length goes on in the next segment */
-	FOUND_CUT_TOPIC, /* a PUBLISH whose topic goes on in the next segment */
-	FOUND_BAD,	 /* not MQTT: the boundaries are lost */
+	FOUND_NOTHING, /* a field that only leads to the next */
+	FOUND_OTHER,   /* the header of a packet that is no PUBLISH */
+	FOUND_PUBLISH, /* a PUBLISH of which all is known that decides */
+	FOUND_CUT,     /* the field goes on in the next segment */
+	FOUND_BAD,     /* not MQTT: the boundaries are lost */
 };
 
+/* What a walk over one segment has found last. Offsets are in its payload, and
+ * negative where something began in an earlier segment.
+ */
 struct found {
-	__s32 packet_offset; /* of the packet in the payload; negative when it began
-				earlier */
-	__u32 topic_offset;  /* in the payload */
+	__s32 packet_offset; /* of the packet */
+	__s32 topic_offset;  /* of the PUBLISH's topic */
 	__u32 topic_len;     /* bytes */
-	__u32 next_offset;   /* of the packet behind it in the payload */
-	__u8 first_byte;     /* type and flags (MQTT 5.0 §2.1.2, §2.1.3) */
+	__u16 alias;	     /* the PUBLISH's topic alias; 0: none */
+	__u8 first_byte; /* type and flags (MQTT 5.0 §2.1.2, §2.1.3) of FOUND_OTHER */
 };
+
+/* The next packet begins with the byte at `seq`. */
+static __always_inline void stream_resume(struct stream *stream, __u32 seq)
+{
+	stream->next = seq;
+	stream->phase = STREAM_HEADER;
+	stream->kept_len = 0;
+	stream->blind = 0;
+	stream->kept = 0;
+}
 
 /* The stream begins with the byte at `seq`. */
 static __always_inline void stream_begin(struct stream *stream, __u32 seq)
 {
-	stream->kept = 0;
-	stream->next_packet = seq;
-	stream->kept_len = 0;
-	stream->blind = 0;
-	stream->holes = 0;
-	stream->pad = 0;
+	__builtin_memset(stream, 0, sizeof(*stream));
+	stream->next = seq;
+}
+
+/* The next byte that the walker wants. */
+static __always_inline __u32 stream_wants(const struct stream *stream)
+{
+	return stream->next + stream->kept_len;
 }
 
 /* Where in a segment of `len` > 0 bytes at `seq` the walk begins: `*offset`, in
- * bytes of payload. Repeated bytes are skipped.
+ * bytes of payload. Repeated bytes are skipped. The segment's `found` starts here.
  */
 static __always_inline enum walk_place walk_begin(const struct stream *stream, __u32 seq,
-						  __u32 len, __u32 *offset)
+						  __u32 len, __u32 *offset,
+						  struct found *found)
 {
-	__u32 wanted = stream->next_packet + stream->kept_len;
+	__u32 wanted = stream_wants(stream);
 
+	found->packet_offset = -1;
 	if ((__s32)(seq - wanted) > 0)
 		return WALK_HOLE;
 	*offset = wanted - seq;
 	return *offset < len ? WALK_HERE : WALK_NOTHING;
 }
 
-/* Decodes the fixed header in `bytes` (of which `count` are valid, the first in
- * the lowest byte) into the header's length and the remaining length (MQTT 5.0
- * §2.1.4). Returns 0 when cut, -1 when malformed, else the header's length.
+/* Decodes the variable byte integer (MQTT 5.0 §1.5.5) in the `count` lowest bytes
+ * of `bytes`. Returns its length, 0 when it is cut, -1 when it is malformed.
  */
-static __always_inline int fixed_header(__u64 bytes, __u32 count, __u32 *remaining)
+static __always_inline int variable_integer(__u32 bytes, __u32 count, __u32 *value)
 {
-	__u32 rest = (__u32)(bytes >> 8);
-
+	if (count < 1)
+		return 0;
+	*value = bytes & 0x7f;
+	if (!(bytes & 0x80))
+		return 1;
 	if (count < 2)
 		return 0;
-	*remaining = rest & 0x7f;
-	if (!(rest & 0x80))
+	*value |= (bytes >> 1) & 0x3f80;
+	if (!(bytes & 0x8000))
 		return 2;
 	if (count < 3)
 		return 0;
-	*remaining |= (rest >> 1) & 0x3f80;
-	if (!(rest & 0x8000))
+	*value |= (bytes >> 2) & 0x1fc000;
+	if (!(bytes & 0x800000))
 		return 3;
 	if (count < 4)
 		return 0;
-	*remaining |= (rest >> 2) & 0x1fc000;
-	if (!(rest & 0x800000))
-		return 4;
-	if (count < 5)
-		return 0;
-	*remaining |= (rest >> 3) & 0xfe00000;
-	if (!(rest & 0x80000000))
-		return 5;
-	return -1;
+	*value |= (bytes >> 3) & 0xfe00000;
+	return bytes & 0x80000000 ? -1 : 4;
 }
 
-/* One step: the packet whose next byte is at `offset` < `len` of the payload of
- * the segment at `seq`. `window` holds the `count` payload bytes from there on
- * (at most 8, fewer only at the segment's end). Advances the stream; on
- * FOUND_CUT the segment is used up. `found->next_offset` may lie behind the
- * segment.
+/* The two-byte integer (MQTT 5.0 §1.5.2) at byte `at` < 7 of `bytes`. */
+static __always_inline __u32 two_byte_integer(__u64 bytes, __u32 at)
+{
+	__u32 value = (bytes >> (8 * (at & 7))) & 0xffff;
+
+	return (value >> 8 | value << 8) & 0xffff;
+}
+
+/* The first `count` bytes of a field, of which more is needed. */
+static __always_inline enum walk_find keep_field(struct stream *stream, __u64 bytes,
+						 __u32 count)
+{
+	stream->kept = count < 8 ? bytes & ((1ull << (8 * (count & 7))) - 1) : bytes;
+	stream->kept_len = (__u8)count;
+	return FOUND_CUT;
+}
+
+static __always_inline void next_field(struct stream *stream, __u8 phase, __u32 seq)
+{
+	stream->next = seq;
+	stream->phase = phase;
+	stream->kept_len = 0;
+	stream->kept = 0;
+}
+
+/* All that decides about the PUBLISH at hand has been read. */
+static __always_inline enum walk_find end_publish(struct stream *stream, __u32 seq,
+						  struct found *found)
+{
+	found->topic_offset = (__s32)(stream->topic - seq);
+	found->topic_len = stream->topic_len;
+	found->alias = stream->alias;
+	next_field(stream, STREAM_HEADER, stream->packet_end);
+	return FOUND_PUBLISH;
+}
+
+/* The protocol's name and level (MQTT 5.0 §3.1.2.1, §3.1.2.2; MQTT 3.1 had another
+ * name). Bridges set the level's highest bit.
+ */
+static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 bytes,
+						   __u32 count)
+{
+	const __u64 mqtt = 0x5454514d0400, mqisdp = 0x647349514d0600; /* length, name */
+
+	if (count < 7)
+		return keep_field(stream, bytes, count);
+	if ((bytes & 0xffffffffffff) == mqtt)
+		stream->flags = ((bytes >> 48) & 0x7f) == 5 ? STREAM_MQTT5 : 0;
+	else if ((bytes & 0xffffffffffffff) == mqisdp)
+		stream->flags = 0;
+	else
+		return FOUND_BAD;
+	next_field(stream, STREAM_HEADER, stream->packet_end);
+	return FOUND_NOTHING;
+}
+
+/* The bytes of a topic up to the segment's end at `end`. */
+static __always_inline enum walk_find walk_topic(struct stream *stream, __u32 seq,
+						 __u32 end, struct found *found)
+{
+	if ((__s32)(stream->field_end - end) > 0) {
+		stream->next = end;
+		return FOUND_CUT;
+	}
+	if (!(stream->flags & STREAM_MQTT5))
+		return end_publish(stream, seq, found);
+	next_field(stream, STREAM_PROPERTIES,
+		   stream->field_end + (stream->flags & STREAM_PACKET_ID ? 2 : 0));
+	return FOUND_NOTHING;
+}
+
+static __always_inline enum walk_find walk_properties(struct stream *stream, __u32 seq,
+						      __u64 bytes, __u32 count,
+						      struct found *found)
+{
+	__u32 length = 0;
+	int size = variable_integer((__u32)bytes, count, &length);
+
+	if (size == 0)
+		return keep_field(stream, bytes, count);
+	stream->field_end = stream->next + (__u32)size + length;
+	if (size < 0 || (__s32)(stream->field_end - stream->packet_end) > 0)
+		return FOUND_BAD;
+	if (length == 0)
+		return end_publish(stream, seq, found);
+	next_field(stream, STREAM_PROPERTY, stream->next + (__u32)size);
+	return FOUND_NOTHING;
+}
+
+/* Behind `size` bytes of properties comes the next one, or their end. */
+static __always_inline enum walk_find pass_property(struct stream *stream, __u32 seq,
+						    __u32 size, struct found *found)
+{
+	__u32 next = stream->next + size;
+
+	if ((__s32)(next - stream->field_end) > 0)
+		return FOUND_BAD;
+	if (next == stream->field_end)
+		return end_publish(stream, seq, found);
+	next_field(stream, STREAM_PROPERTY, next);
+	return FOUND_NOTHING;
+}
+
+/* One property (MQTT 5.0 §3.3.2.3). */
+static __always_inline enum walk_find walk_property(struct stream *stream, __u32 seq,
+						    __u64 bytes, __u32 count,
+						    struct found *found)
+{
+	__u8 id = (__u8)bytes;
+	__u32 number = 0;
+	int size;
+
+	if (id == PROPERTY_PAYLOAD_FORMAT)
+		return pass_property(stream, seq, 2, found);
+	if (id == PROPERTY_MESSAGE_EXPIRY)
+		return pass_property(stream, seq, 5, found);
+	if (id == PROPERTY_SUBSCRIPTION_ID) {
+		size = variable_integer((__u32)(bytes >> 8), count - 1, &number);
+		if (size == 0)
+			return keep_field(stream, bytes, count);
+		if (size < 0)
+			return FOUND_BAD;
+		return pass_property(stream, seq, 1 + (__u32)size, found);
+	}
+	if (id != PROPERTY_CONTENT_TYPE && id != PROPERTY_RESPONSE_TOPIC &&
+	    id != PROPERTY_CORRELATION && id != PROPERTY_TOPIC_ALIAS &&
+	    id != PROPERTY_USER)
+		return FOUND_BAD;
+	if (count < 3)
+		return keep_field(stream, bytes, count);
+	number = two_byte_integer(bytes, 1);
+	if (id == PROPERTY_TOPIC_ALIAS) {
+		if (number == 0) /* §3.3.2.3.4 */
+			return FOUND_BAD;
+		stream->alias = (__u16)number;
+		return pass_property(stream, seq, 3, found);
+	}
+	if (id != PROPERTY_USER)
+		return pass_property(stream, seq, 3 + number, found);
+	next_field(stream, STREAM_VALUE, stream->next + 3 + number);
+	return (__s32)(stream->next - stream->field_end) < 0 ? FOUND_NOTHING : FOUND_BAD;
+}
+
+static __always_inline enum walk_find walk_value(struct stream *stream, __u32 seq,
+						 __u64 bytes, __u32 count,
+						 struct found *found)
+{
+	if (count < 2)
+		return keep_field(stream, bytes, count);
+	return pass_property(stream, seq, 2 + two_byte_integer(bytes, 0), found);
+}
+
+/* A fixed header, and the length of a topic. `end` is the segment's. */
+static __always_inline enum walk_find walk_header(struct stream *stream, __u32 seq,
+						  __u32 end, __u64 bytes, __u32 count,
+						  struct found *found)
+{
+	__u8 type = (__u8)bytes & 0xf0, qos = (__u8)bytes & 0x06;
+	__u32 remaining = 0, header, topic_len, least;
+	int size = variable_integer((__u32)(bytes >> 8), count - 1, &remaining);
+
+	/* Type 0 is reserved (MQTT 5.0 §2.1.2). */
+	if (size < 0 || type == 0)
+		return FOUND_BAD;
+	header = 1 + (__u32)size;
+	if (size == 0 ||
+	    (type == MQTT_PUBLISH << 4 && remaining >= 2 && count < header + 2))
+		return keep_field(stream, bytes, count);
+
+	found->packet_offset = (__s32)(stream->next - seq);
+	found->first_byte = (__u8)bytes;
+	stream->packet_end = stream->next + header + remaining;
+	if (type != MQTT_PUBLISH << 4) {
+		if (type == MQTT_CONNECT << 4 && remaining < 7)
+			return FOUND_BAD;
+		if (type == MQTT_CONNECT << 4)
+			next_field(stream, STREAM_CONNECT, stream->next + header);
+		else
+			next_field(stream, STREAM_HEADER, stream->packet_end);
+		return FOUND_OTHER;
+	}
+
+	topic_len = two_byte_integer(bytes, header);
+	least = 2 + (qos ? 2 : 0) + (stream->flags & STREAM_MQTT5 ? 1 : 0);
+	/* QoS 3 is malformed (MQTT 5.0 §3.3.1.2). */
+	if (remaining < least || topic_len > remaining - least || qos == 0x06)
+		return FOUND_BAD;
+	stream->topic = stream->next + header + 2;
+	stream->topic_len = (__u16)topic_len;
+	stream->alias = 0;
+	stream->field_end = stream->topic + topic_len;
+	/* The usual PUBLISH ends here. */
+	if (!(stream->flags & STREAM_MQTT5) && (__s32)(stream->field_end - end) <= 0)
+		return end_publish(stream, seq, found);
+	stream->flags &= (__u8)~STREAM_PACKET_ID;
+	if (qos)
+		stream->flags |= STREAM_PACKET_ID;
+	next_field(stream, STREAM_TOPIC, stream->topic);
+	return FOUND_NOTHING;
+}
+
+/* One step: reads the field whose next byte, stream_wants(), lies in the segment of
+ * `len` bytes at `seq`. `window` holds the `count` >= 1 payload bytes from there on (at
+ * most 8, fewer only at the segment's end). Advances the stream, by at most a field
+ * without a byte in a row; behind FOUND_CUT the segment is used up.
  */
 static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq,
-						__u32 offset, __u32 len, __u64 window,
-						__u32 count, struct found *found)
+						__u32 len, __u64 window, __u32 count,
+						struct found *found)
 {
 	__u32 kept = stream->kept_len;
 	__u64 bytes = stream->kept | window << (8 * (kept & 7));
-	__u32 remaining = 0, topic_len;
-	int header;
 
 	count += kept;
-	found->packet_offset = (__s32)(offset - kept);
-	found->first_byte = (__u8)bytes;
-	header = fixed_header(bytes, count, &remaining);
-	/* Type 0 is reserved (MQTT 5.0 §2.1.2). */
-	if (header < 0 || (bytes & 0xf0) == 0)
+	switch (stream->phase) {
+	case STREAM_HEADER:
+		return walk_header(stream, seq, seq + len, bytes, count, found);
+	case STREAM_CONNECT:
+		return walk_connect(stream, bytes, count);
+	case STREAM_TOPIC:
+		return walk_topic(stream, seq, seq + len, found);
+	case STREAM_PROPERTIES:
+		return walk_properties(stream, seq, bytes, count, found);
+	case STREAM_PROPERTY:
+		return walk_property(stream, seq, bytes, count, found);
+	case STREAM_VALUE:
+		return walk_value(stream, seq, bytes, count, found);
+	default:
 		return FOUND_BAD;
-	if (header == 0 || ((bytes & 0xf0) == MQTT_PUBLISH << 4 && remaining >= 2 &&
-			    count < (__u32)header + 2)) {
-		stream->kept =
-			count < 8 ? bytes & ((1ull << (8 * (count & 7))) - 1) : bytes;
-		stream->kept_len = (__u8)count;
-		return FOUND_CUT;
 	}
+}
 
-	found->next_offset = offset - kept + (__u32)header + remaining;
-	stream->next_packet = seq + found->next_offset;
-	stream->kept = 0;
-	stream->kept_len = 0;
-	if ((bytes & 0xf0) != MQTT_PUBLISH << 4)
-		return FOUND_OTHER;
+/* The part of the topic at hand that lies in one segment: where in its payload,
+ * how much of the topic stands in front of it, and how long it is, all in bytes.
+ */
+struct topic_part {
+	__u32 offset, from, len;
+};
 
-	topic_len = (bytes >> (8 * (header & 7))) & 0xffff;
-	topic_len = (topic_len >> 8 | topic_len << 8) & 0xffff;
-	/* QoS 3 is malformed (MQTT 5.0 §3.3.1.2). */
-	if (remaining < 2 || topic_len > remaining - 2 || (bytes & 0x06) == 0x06)
-		return FOUND_BAD;
-	found->topic_offset = offset - kept + (__u32)header + 2;
-	found->topic_len = topic_len;
-	return found->topic_offset + topic_len <= len ? FOUND_PUBLISH : FOUND_CUT_TOPIC;
+static __always_inline struct topic_part part_of_topic(const struct stream *stream,
+						       __u32 seq, __u32 len)
+{
+	struct topic_part part = { 0, 0, 0 };
+	__u32 ahead = stream->topic - seq, end = ahead + stream->topic_len;
+
+	if ((__s32)ahead < 0)
+		part.from = 0 - ahead;
+	else
+		part.offset = ahead;
+	if ((__s32)end <= 0)
+		part.from = stream->topic_len;
+	else if ((end < len ? end : len) > part.offset)
+		part.len = (end < len ? end : len) - part.offset;
+	return part;
 }

@@ -119,17 +119,34 @@ struct {
 	__type(value, struct locked_budget);
 } reset_budget SEC(".maps");
 
+/* Size: a limit. Topics that TCP has cut, and what topic aliases stand for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct topic_key);
+	__type(value, struct topic_text);
+} topics SEC(".maps");
+
+/* Size: a limit. Payloads that came ahead of a missing segment. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct early_key);
+	__type(value, struct early_segment);
+} early_segments SEC(".maps");
+
 /* The walk over the MQTT packets of one segment: all that is not a pointer. */
 struct walking {
-	struct stream stream; /* a copy: a refused segment must leave no trace */
 	struct found found;
 	__u32 seq;
 	__u32 payload_offset; /* in the frame */
 	__u32 payload_len;
-	__u32 offset; /* of the next packet in the payload */
+	__u32 edge; /* sequence number at which the next early segment begins */
 	__u16 default_group;
 	__u16 to_group; /* of the mispredicted topic */
 	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
+	__u8 apart;	/* the topic just judged does not lie in this segment */
+	__u8 in_early;	/* nor does the PUBLISH: it is in an early one */
 };
 
 /* The walk over the level separators of one topic, from the last to the first. */
@@ -139,15 +156,39 @@ struct matching {
 	__u32 group;   /* the result; NO_GROUP so far */
 };
 
-/* What is too large for the stack. */
+/* What is too large for the stack. The text lies right behind the record that
+ * reports it, and can be written to `topics` as it lies, or, when it is a whole
+ * payload, to `early_segments`.
+ */
 struct scratch {
 	struct event event;
-	__u64 topic[TOPIC_ROOM];      /* right behind the record that reports it */
+	__u64 topic[TOPIC_ROOM];
+	struct {
+		__u64 hash;
+		__u32 seq;
+		__u16 len;
+		__u16 have;
+	} text; /* as in struct topic_text */
+	/* A piece of topic is loaded behind another one, in front of any check that
+	 * the verifier would understand.
+	 */
+	__u8 spill[MAX_TOPIC];
+	/* Of the look-up at hand. */
+	struct topic_key topic_key;
+	struct early_key early_key;
 	__u64 running[TOPIC_ROOM][2]; /* the hash's sums in front of each word */
 	__u64 slashes[TOPIC_ROOM];    /* 0x80 where a word holds a separator */
 	struct walking walking;
 	struct matching matching;
 };
+
+/* What can be loaded in place of the text, bytes. */
+#define TEXT_ROOM (sizeof(struct topic_text) + MAX_TOPIC)
+
+static_assert(__builtin_offsetof(struct scratch, spill) -
+			      __builtin_offsetof(struct scratch, topic) ==
+		      sizeof(struct topic_text),
+	      "the text in the scratch is a struct topic_text");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

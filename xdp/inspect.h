@@ -9,6 +9,11 @@
 #include "xdp/judge.h"
 #include "xdp/steering.h"
 
+/* Fields of a segment that take no byte of their own: one in a row. */
+#define LATE_FIELDS 4
+/* Steps over early segments at once: a thousand of them with a dozen messages. */
+#define MOST_REPLAYED 16384
+
 /* A mispredicted segment goes up to the TC probe, marked. */
 static __noinline int pass_up(const struct walk *w)
 {
@@ -28,11 +33,15 @@ static __noinline int pass_up(const struct walk *w)
 	mark->from_group = w->flow->group;
 	mark->to_group = at->to_group;
 	mark->service = w->key->service;
-	mark->topic_offset = at->found.topic_offset;
-	mark->topic_len = at->found.topic_len;
 	mark->action = at->action;
 	mark->flags = EVENT_SEGMENT;
-	if (at->found.packet_offset < 0)
+	if (at->apart) {
+		mark->flags |= EVENT_TOPIC_APART;
+	} else {
+		mark->topic_offset = at->found.topic_offset;
+		mark->topic_len = at->found.topic_len;
+	}
+	if (at->in_early || at->found.packet_offset < 0)
 		mark->flags |= EVENT_BEGAN_EARLIER;
 	else
 		mark->publish_offset = at->found.packet_offset;
@@ -49,8 +58,9 @@ static __noinline int mend_without_probe(const struct walk *w)
 	struct packet pkt;
 
 	count(COUNT_NO_METADATA);
-	report(w, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
-	       at->to_group, at->found.topic_len);
+	if (!at->apart)
+		report(w, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
+		       at->to_group, at->found.topic_len);
 	if (at->action != ACTION_RESET ||
 	    parse_tcp4(data, (void *)(long)w->ctx->data_end, &pkt) != PARSE_TCP)
 		return XDP_DROP;
@@ -61,9 +71,11 @@ static __noinline int mend_without_probe(const struct walk *w)
  * that begins with a PUBLISH of the topic that the flow published before. Payload
  * bytes do not look like that by chance: 64 bits of a secret hash must agree.
  */
-static __always_inline int back_in_step(struct walk *w)
+static __noinline int back_in_step(struct walk *w)
 {
 	struct walking *at = &w->scratch->walking;
+	struct stream *stream = &w->flow->stream;
+	struct topic_part part;
 	__u64 window = 0;
 
 	count(COUNT_BLIND);
@@ -76,75 +88,96 @@ static __always_inline int back_in_step(struct walk *w)
 		return 0;
 	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;
-	stream_begin(&at->stream, at->seq);
-	if (walk_step(&at->stream, at->seq, 0, at->payload_len, window, MQTT_WINDOW,
-		      &at->found) != FOUND_PUBLISH ||
-	    hash_of_found(w) != w->flow->topic_hash)
-		return 0;
-	count(COUNT_RESYNCED);
-	stream_begin(&at->stream, at->seq);
-	return 1;
-}
-
-/* A segment in front of which bytes are missing is refused, so that the client
- * sends it again in order; not for ever.
- */
-static __always_inline int refuse_hole(struct stream *stream)
-{
-	if (stream->blind)
-		return 0;
-	if (stream->holes >= MAX_HOLES) {
+	stream_resume(stream, at->seq);
+	stream->topic_len = 0;
+	walk_step(stream, at->seq, at->payload_len, window, MQTT_WINDOW, &at->found);
+	part = part_of_topic(stream, at->seq, at->payload_len);
+	if (!stream->topic_len || part.len != stream->topic_len ||
+	    hash_in_place(w, part.offset, part.len) != w->flow->topic_hash) {
 		stream->blind = 1;
 		return 0;
 	}
-	stream->holes++;
-	count(COUNT_HOLE);
+	count(COUNT_RESYNCED);
+	stream_resume(stream, at->seq);
 	return 1;
 }
 
+/* A segment in front of which bytes are missing is forwarded, and kept until they
+ * come: then it is judged, before the broker can read what it holds.
+ */
+static __noinline void keep_early(const struct walk *w)
+{
+	const struct walking *at = &w->scratch->walking;
+	struct early_segment *copy = (void *)w->scratch->topic;
+
+	if (w->flow->early >= MAX_EARLY ||
+	    load(w, 0, 0, w->scratch->topic, at->payload_len, EARLY_BYTES)) {
+		lose_boundaries(w->flow);
+		return;
+	}
+	copy->len = at->payload_len;
+	bpf_map_update_elem(&early_segments, key_of_early(w, at->seq), copy, BPF_ANY);
+	w->flow->early++;
+	w->flow->flags |= FLOW_EARLY;
+	count(COUNT_EARLY);
+}
+
+/* What came early and now follows this segment without a gap. */
+static __noinline void replay(struct walk *w)
+{
+	struct walking *at = &w->scratch->walking;
+	struct flow *flow = w->flow;
+
+	at->edge = at->seq + at->payload_len;
+	bpf_loop(MOST_REPLAYED, replay_next, w, 0);
+	if ((__s32)(at->edge - flow->end_seq) >= 0 ||
+	    (__s32)(stream_wants(&flow->stream) - flow->end_seq) >= 0) {
+		flow->flags &= ~FLOW_EARLY;
+		flow->early = 0;
+	}
+}
+
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
- * segment ends here, -1 when it is to be forwarded.
+ * segment ends here, else FORWARD.
  */
 static __always_inline int inspect(const struct steering *s, struct flow *flow)
 {
 	struct walk w = { s->ctx, &s->key, flow, s->set, own_scratch(), s->now_ns };
 	struct walking *at;
+	enum walk_place place;
+	__u32 offset = 0;
 	int verdict;
 
 	if (!w.scratch)
 		return XDP_ABORTED;
 	at = &w.scratch->walking;
-	at->stream = flow->stream;
 	at->seq = s->pkt.seq;
 	at->payload_offset = s->pkt.payload_offset;
 	at->payload_len = s->pkt.payload_len;
-	at->offset = 0;
 	at->default_group = s->service->default_group;
 	at->action = 0;
+	at->in_early = 0;
 
-	if (flow->stream.blind) {
-		if (!back_in_step(&w))
-			return -1;
-	} else {
-		switch (walk_begin(&flow->stream, s->pkt.seq, s->pkt.payload_len,
-				   &at->offset)) {
-		case WALK_NOTHING:
-			return -1;
-		case WALK_HOLE:
-			return refuse_hole(&flow->stream) ? XDP_DROP : -1;
-		case WALK_HERE:
-			break;
-		}
+	if (flow->stream.blind && !back_in_step(&w))
+		return FORWARD;
+	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
+	if (place == WALK_HOLE) {
+		keep_early(&w);
+		return FORWARD;
 	}
-
-	at->stream.holes = 0;
-	/* Most segments hold one packet: no loop for them. */
-	if (!walk_packet(&w))
-		bpf_loop(s->pkt.payload_len, walk_next, &w, 0);
-	if (!at->action) {
-		flow->stream = at->stream;
-		return -1;
+	if (place == WALK_HERE) {
+		/* Most segments hold one packet: no loop for them. */
+		if (!walk_field(&w))
+			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, &w, 0);
+		if (flow->stream.phase >= STREAM_TOPIC && !at->action)
+			keep_topic(&w, 0, at->seq, at->payload_len);
+		if (!flow->stream.blind)
+			flow->early = 0;
 	}
+	if (flow->flags & FLOW_EARLY && !at->action)
+		replay(&w);
+	if (!at->action)
+		return FORWARD;
 	leave_established(&s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
 	verdict = pass_up(&w);

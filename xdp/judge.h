@@ -139,7 +139,7 @@ static __noinline int teach(const struct walk *w, __u64 hash, __u16 group)
 	return 1;
 }
 
-/* Sends the topic in `scratch` to the daemon. */
+/* Sends the text in the scratch to the daemon. */
 static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u16 group,
 			      __u32 topic_len)
 {
@@ -151,6 +151,7 @@ static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
 	event->flow = *w->key;
+	event->seq = w->flow->stream.topic;
 	event->from_group = w->flow->group;
 	event->to_group = group;
 	event->topic_len = topic_len;
@@ -161,11 +162,12 @@ static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u
 		count(COUNT_EVENT_LOST);
 }
 
-/* A topic that is new to its flow, or routes that are. Returns whether the walk
- * is over.
+/* A topic that is new to its flow, or routes that are; its text is in the scratch.
+ * Returns whether the walk is over.
  */
 static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 {
+	struct walking *at = &w->scratch->walking;
 	struct flow *flow = w->flow;
 	__u32 group;
 	__u8 action = ACTION_LEARNED, flags = 0;
@@ -177,7 +179,7 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 		return 0;
 	}
 	if (group == NO_GROUP)
-		group = w->scratch->walking.default_group;
+		group = at->default_group;
 	count(COUNT_JUDGED);
 
 	news = teach(w, hash, group);
@@ -187,8 +189,10 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 		count(COUNT_MISPREDICT);
 		action = decide(w, group, &flags);
 		if (action != ACTION_KEPT) {
-			w->scratch->walking.to_group = group;
-			w->scratch->walking.action = action;
+			at->to_group = group;
+			at->action = action;
+			if (at->apart)
+				report(w, action, EVENT_TOPIC_APART, group, topic_len);
 			return 1;
 		}
 	}
@@ -205,44 +209,274 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 	return 0;
 }
 
-/* The hash of the topic of the PUBLISH just found; 0 when it is empty or too long. */
-static __always_inline __u64 hash_of_found(const struct walk *w)
+/* Whether the flow's last verdict holds for a topic with this hash. */
+static __always_inline int is_judged(const struct walk *w, __u64 hash)
 {
-	const struct walking *at = &w->scratch->walking;
-
-	return hash_topic(w->ctx, at->payload_offset + at->found.topic_offset,
-			  at->found.topic_len);
+	return hash == w->flow->topic_hash && w->flow->generation == w->set->generation;
 }
 
-/* Copies the topic of the PUBLISH just found into the scratch. Returns 0 on
- * success.
+/* Copies payload to `to`, which has room for `most` bytes: from the segment, or
+ * from `early` when the walk has come to one. Returns 0 on success.
  */
-static __always_inline long load_topic(const struct walk *w, __u32 len)
+static __always_inline long load(const struct walk *w, const struct early_segment *early,
+				 __u32 offset, void *to, __u32 len, __u32 most)
 {
-	const struct walking *at = &w->scratch->walking;
+	__u32 last = len - 1;
 
-	len--;
-	FORGET(len);
-	if (len >= MAX_TOPIC)
+	FORGET(last);
+	if (last >= most)
 		return -1;
-	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + at->found.topic_offset,
-				  w->scratch->topic, len + 1);
+	if (!early)
+		return bpf_xdp_load_bytes(w->ctx,
+					  w->scratch->walking.payload_offset + offset, to,
+					  last + 1);
+	FORGET(offset);
+	if (offset >= EARLY_BYTES)
+		return -1;
+	return bpf_probe_read_kernel(to, last + 1, early->bytes + offset);
 }
 
-/* The topic of the PUBLISH just found. Returns whether the walk is over. */
-static __always_inline int look_at_topic(struct walk *w)
+static __always_inline const struct topic_key *key_of_text(const struct walk *w,
+							   __u16 alias)
 {
-	__u32 len = w->scratch->walking.found.topic_len;
-	__u64 hash = hash_of_found(w);
+	struct topic_key *key = &w->scratch->topic_key;
 
-	count(COUNT_PUBLISH);
-	if (hash == 0) {
-		count(len ? COUNT_TOPIC_TOO_LONG : COUNT_TOPIC_ALIAS);
+	key->flow = *w->key;
+	key->alias = alias;
+	key->pad = 0;
+	return key;
+}
+
+static __always_inline const struct early_key *key_of_early(const struct walk *w,
+							    __u32 seq)
+{
+	struct early_key *key = &w->scratch->early_key;
+
+	key->flow = *w->key;
+	key->seq = seq;
+	return key;
+}
+
+static __always_inline struct topic_text *find_text(const struct walk *w, __u16 alias)
+{
+	return bpf_map_lookup_elem(&topics, key_of_text(w, alias));
+}
+
+/* Writes the text in the scratch to `topics`. */
+static __noinline void keep_text(const struct walk *w, __u16 alias, __u64 hash,
+				 __u32 have)
+{
+	const struct stream *stream = &w->flow->stream;
+
+	w->scratch->text.hash = hash;
+	w->scratch->text.seq = alias ? w->flow->isn : stream->topic;
+	w->scratch->text.len = stream->topic_len;
+	w->scratch->text.have = have;
+	bpf_map_update_elem(&topics, key_of_text(w, alias), w->scratch->topic, BPF_ANY);
+}
+
+/* Puts what is known of the topic at hand into the scratch: what earlier segments
+ * brought, then its part in the segment of `len` bytes at `seq`. Returns how many
+ * bytes that are; 0 when the beginning is lost.
+ */
+static __noinline __u32 collect_topic(const struct walk *w,
+				      const struct early_segment *early, __u32 seq,
+				      __u32 len)
+{
+	const struct stream *stream = &w->flow->stream;
+	struct topic_part part = part_of_topic(stream, seq, len);
+	struct scratch *scratch = w->scratch;
+	__u32 have = part.from, repeated;
+
+	if (have) {
+		const struct topic_text *kept = find_text(w, 0);
+
+		if (!kept || kept->seq != stream->topic || kept->have < have)
+			return 0;
+		repeated = kept->have - have;
+		if (repeated > part.len)
+			repeated = part.len;
+		have = kept->have;
+		part.offset += repeated;
+		part.len -= repeated;
+		bpf_probe_read_kernel(scratch->topic, sizeof(scratch->topic),
+				      kept->words);
+	}
+	if (!part.len)
+		return have;
+	FORGET(have);
+	if (have > MAX_TOPIC || load(w, early, part.offset, (__u8 *)scratch->topic + have,
+				     part.len, MAX_TOPIC))
+		return 0;
+	return have + part.len;
+}
+
+/* A piece of a topic that is longer than the kernel reads goes to the daemon. Returns
+ * 0 on success.
+ */
+static __noinline long send_piece(const struct walk *w, const struct early_segment *early,
+				  __u32 seq, __u32 len)
+{
+	const struct stream *stream = &w->flow->stream;
+	struct topic_part part = part_of_topic(stream, seq, len);
+	struct event *event = &w->scratch->event;
+
+	if (!part.len)
+		return 0;
+	if (load(w, early, part.offset, w->scratch->topic, part.len, TEXT_ROOM))
+		return -1;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->seen_at_ns = bpf_ktime_get_ns();
+	event->flow = *w->key;
+	event->seq = stream->topic;
+	event->from_group = w->flow->group;
+	event->to_group = NO_GROUP;
+	event->topic_offset = part.from;
+	event->topic_len = stream->topic_len;
+	event->data_len = part.len;
+	event->action = ACTION_UNJUDGED;
+	part.len--;
+	FORGET(part.len);
+	if (part.len >= TEXT_ROOM)
+		return -1;
+	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1, 0);
+}
+
+static __always_inline void
+leave_piece(const struct walk *w, const struct early_segment *early, __u32 seq, __u32 len)
+{
+	if (send_piece(w, early, seq, len))
+		count(COUNT_EVENT_LOST);
+}
+
+/* A segment has ended within a PUBLISH: what it shows of the topic is kept. */
+static __noinline void keep_topic(const struct walk *w, const struct early_segment *early,
+				  __u32 seq, __u32 len)
+{
+	__u32 have;
+
+	if (w->flow->stream.topic_len > MAX_TOPIC) {
+		leave_piece(w, early, seq, len);
+		return;
+	}
+	have = collect_topic(w, early, seq, len);
+	if (have)
+		keep_text(w, 0, 0, have);
+}
+
+/* The hash of the text in the scratch. Verified on its own. */
+__noinline __u64 hash_text(__u32 len)
+{
+	struct scratch *scratch = own_scratch();
+	const struct topic_keys *keys = the_keys();
+
+	if (!scratch || !keys || len == 0 || len > MAX_TOPIC)
+		return 0;
+	return topic_hash(keys, scratch->topic, len);
+}
+
+/* What an alias stands for on this connection; a former one of the same port may have
+ * left its own.
+ */
+static __always_inline const struct topic_text *find_alias(const struct walk *w,
+							   __u16 alias)
+{
+	const struct topic_text *known = find_text(w, alias);
+
+	return known && known->seq == w->flow->isn ? known : 0;
+}
+
+/* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). */
+static __noinline int judge_alias(struct walk *w, __u16 alias)
+{
+	const struct topic_text *known = find_alias(w, alias);
+
+	if (!known) {
+		count(COUNT_TOPIC_ALIAS);
 		return 0;
 	}
-	if (hash == w->flow->topic_hash && w->flow->generation == w->set->generation)
+	if (is_judged(w, known->hash))
 		return 0;
-	return load_topic(w, len) ? 0 : judge(w, hash, len);
+	bpf_probe_read_kernel(w->scratch->topic, sizeof(w->scratch->topic), known->words);
+	w->scratch->walking.apart = 1;
+	return judge(w, known->hash, known->len);
+}
+
+/* The topic in the scratch has an alias from now on. */
+static __noinline void learn_alias(const struct walk *w, __u16 alias, __u64 hash,
+				   __u32 len)
+{
+	const struct topic_text *known = find_alias(w, alias);
+
+	if (alias <= MAX_ALIAS && (!known || known->hash != hash))
+		keep_text(w, alias, hash, len);
+}
+
+/* The PUBLISH just found, when it takes more than a look at its segment: the topic
+ * spans segments, has an alias, is an alias, or lies in an early segment. Returns
+ * whether the walk is over.
+ */
+static __noinline int judge_text(struct walk *w, const struct early_segment *early,
+				 __u32 seq, __u32 segment_len)
+{
+	struct walking *at = &w->scratch->walking;
+	__u32 len = at->found.topic_len;
+	__u16 alias = at->found.alias;
+	__u64 hash;
+
+	if (len == 0) {
+		if (alias)
+			return judge_alias(w, alias);
+		count(COUNT_TOPIC_INVALID);
+		return 0;
+	}
+	if (len > MAX_TOPIC) {
+		count(COUNT_TOPIC_LEFT);
+		leave_piece(w, early, seq, segment_len);
+		if (alias)
+			bpf_map_delete_elem(&topics, key_of_text(w, alias));
+		return 0;
+	}
+	if (collect_topic(w, early, seq, segment_len) != len) {
+		count(COUNT_TOPIC_LOST);
+		return 0;
+	}
+	hash = hash_text(len);
+	if (alias)
+		learn_alias(w, alias, hash, len);
+	if (is_judged(w, hash))
+		return 0;
+	at->apart = early || at->found.topic_offset < 0;
+	return judge(w, hash, len);
+}
+
+/* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
+ * when it is empty or too long.
+ */
+static __always_inline __u64 hash_in_place(const struct walk *w, __u32 offset, __u32 len)
+{
+	return hash_topic(w->ctx, w->scratch->walking.payload_offset + offset, len);
+}
+
+/* The PUBLISH just found in the segment. Returns whether the walk is over. */
+static __always_inline int look_at_topic(struct walk *w)
+{
+	struct walking *at = &w->scratch->walking;
+	__u32 len = at->found.topic_len;
+	__u64 hash;
+
+	count(COUNT_PUBLISH);
+	if (at->found.topic_offset < 0 || at->found.alias)
+		return judge_text(w, 0, at->seq, at->payload_len);
+	hash = hash_in_place(w, at->found.topic_offset, len);
+	if (hash == 0)
+		return judge_text(w, 0, at->seq, at->payload_len);
+	if (is_judged(w, hash))
+		return 0;
+	at->apart = 0;
+	return load(w, 0, at->found.topic_offset, w->scratch->topic, len, MAX_TOPIC)
+		       ? 0
+		       : judge(w, hash, len);
 }
 
 /* The payload bytes at `offset`, at most MQTT_WINDOW of the `left` ones, the first
@@ -260,50 +494,101 @@ static __always_inline long load_window(const struct walk *w, __u32 offset, __u3
 		*window = *bytes;
 		return 0;
 	}
-	left--;
-	FORGET(left);
-	if (left >= MQTT_WINDOW)
-		return -1;
-	return bpf_xdp_load_bytes(w->ctx, at->payload_offset + offset, window, left + 1);
+	return load(w, 0, offset, window, left, MQTT_WINDOW);
 }
 
-/* One MQTT packet. Returns whether the walk is over. */
-static __always_inline int walk_packet(struct walk *w)
+static __always_inline void lose_boundaries(struct flow *flow)
+{
+	flow->stream.blind = 1;
+	flow->flags &= ~FLOW_EARLY;
+	flow->early = 0;
+}
+
+/* One field of the segment's MQTT packets. Returns whether the walk is over. */
+static __always_inline int walk_field(struct walk *w)
 {
 	struct walking *at = &w->scratch->walking;
-	__u32 offset = at->offset, left = at->payload_len - offset;
+	struct stream *stream = &w->flow->stream;
+	__u32 offset = stream_wants(stream) - at->seq, left = at->payload_len - offset;
 	__u64 window = 0;
 
-	if (load_window(w, offset, left, &window))
+	if (offset >= at->payload_len || load_window(w, offset, left, &window))
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
 
-	switch (walk_step(&at->stream, at->seq, offset, at->payload_len, window, left,
-			  &at->found)) {
+	switch (walk_step(stream, at->seq, at->payload_len, window, left, &at->found)) {
 	case FOUND_CUT:
 		return 1;
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
-		at->stream.blind = 1;
-		return 1;
-	case FOUND_CUT_TOPIC:
-		count(COUNT_PUBLISH);
-		count(COUNT_TOPIC_CUT);
+		lose_boundaries(w->flow);
 		return 1;
 	case FOUND_PUBLISH:
 		if (look_at_topic(w))
 			return 1;
 		break;
+	case FOUND_NOTHING:
 	case FOUND_OTHER:
 		break;
 	}
-	at->offset = at->found.next_offset;
-	return at->offset >= at->payload_len;
+	return stream_wants(stream) - at->seq >= at->payload_len;
 }
 
 /* The same for bpf_loop(). */
 static long walk_next(__u32 index, void *walk)
 {
-	return walk_packet(walk);
+	return walk_field(walk);
+}
+
+/* One field of an early segment. */
+static __always_inline int walk_early(struct walk *w, const struct early_segment *early,
+				      __u32 seq, __u32 len, __u32 offset)
+{
+	struct walking *at = &w->scratch->walking;
+	__u32 left = len - offset;
+
+	FORGET(offset);
+	if (offset >= EARLY_BYTES)
+		return 1;
+	if (left > MQTT_WINDOW)
+		left = MQTT_WINDOW;
+	switch (walk_step(&w->flow->stream, seq, len,
+			  *(const __u64 *)(early->bytes + offset), left, &at->found)) {
+	case FOUND_BAD:
+		count(COUNT_MALFORMED);
+		lose_boundaries(w->flow);
+		return 1;
+	case FOUND_PUBLISH:
+		count(COUNT_PUBLISH);
+		return judge_text(w, early, seq, len);
+	default:
+		return 0;
+	}
+}
+
+/* A step of the walk over the early segments that now follow without a gap, for
+ * bpf_loop(): a field, or on to the next of them.
+ */
+static long replay_next(__u32 index, void *walk)
+{
+	struct walk *w = walk;
+	struct walking *at = &w->scratch->walking;
+	const struct early_segment *early =
+		bpf_map_lookup_elem(&early_segments, key_of_early(w, at->edge));
+	__u32 offset = stream_wants(&w->flow->stream) - at->edge, len;
+
+	if (!early || !early->len || (__s32)offset < 0)
+		return 1;
+	len = (__u32)early->len;
+	if (offset < len) {
+		at->in_early = 1;
+		return walk_early(w, early, at->edge, len, offset);
+	}
+	if (w->flow->stream.phase >= STREAM_TOPIC)
+		keep_topic(w, early, at->edge, len);
+	count(COUNT_EARLY_JUDGED);
+	bpf_map_delete_elem(&early_segments, key_of_early(w, at->edge));
+	at->edge += len;
+	return 0;
 }

@@ -23,12 +23,13 @@ static __always_inline __u32 tcp_ports(const struct tcphdr *tcp)
 	return *(const __u32 *)tcp;
 }
 
-/* A connection whose real is known goes there even when its group is no longer
- * configured.
+/* To the real of the connection; one whose real is known goes there even when its
+ * group is no longer configured.
  */
-static __always_inline int forward_to(struct steering *s, __u32 group_number, __u32 real)
+static __always_inline int forward(struct steering *s)
 {
-	const struct group *group = bpf_map_lookup_elem(&groups, &group_number);
+	__u32 number = s->group, real = s->real;
+	const struct group *group = bpf_map_lookup_elem(&groups, &number);
 	struct handoff *handoff = own_handoff();
 
 	if (!handoff || !group)
@@ -61,7 +62,7 @@ static __always_inline struct flow *find_half_open(const struct steering *s, __u
 	return bpf_map_lookup_elem(&half_open, &key);
 }
 
-static __noinline void keep_half_open(const struct steering *s, __u32 group, __u32 real)
+static __noinline void keep_half_open(const struct steering *s)
 {
 	struct half_open_key key = { s->key, s->pkt.seq };
 	struct flow fresh = {};
@@ -72,8 +73,8 @@ static __noinline void keep_half_open(const struct steering *s, __u32 group, __u
 	fresh.seen_at_ns = s->now_ns;
 	fresh.isn = key.isn;
 	fresh.end_seq = key.isn + 1;
-	fresh.group = group;
-	fresh.real = real;
+	fresh.group = s->group;
+	fresh.real = s->real;
 	fresh.prior_group = NO_GROUP;
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
@@ -98,37 +99,40 @@ static __always_inline const struct flow *find_opened(const struct steering *s)
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence
  * number opens a flow of its own and touches nothing of an old one.
  */
-static __always_inline int open_flow(struct steering *s)
+static __noinline int open_flow(struct steering *s)
 {
 	const struct flow *known = find_opened(s);
 	const struct group *target;
-	__u32 group, real;
 
 	count(COUNT_SYN);
-	if (known)
-		return forward_to(s, known->group, known->real);
-
-	group = predicted_group(s);
-	count(group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
-	if (group == NO_GROUP)
-		group = s->service->default_group;
-	target = find_group(group);
-	real = target ? pick_real(target->vip_num, s->pkt.ip->saddr,
-				  tcp_ports(s->pkt.tcp))
-		      : 0;
-	keep_half_open(s, group, real);
-	return forward_to(s, group, real);
+	if (known) {
+		s->group = known->group;
+		s->real = known->real;
+		return FORWARD;
+	}
+	s->group = predicted_group(s);
+	count(s->group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
+	if (s->group == NO_GROUP)
+		s->group = s->service->default_group;
+	target = find_group(s->group);
+	s->real = target ? pick_real(target->vip_num, s->pkt.ip->saddr,
+				     tcp_ports(s->pkt.tcp))
+			 : 0;
+	keep_half_open(s);
+	return FORWARD;
 }
 
 /* A connection without a flow (table full, evicted, or moved here from another
  * LB): predicted, never judged.
  */
-static __always_inline int forward_untracked(struct steering *s)
+static __always_inline int follow_prediction(struct steering *s)
 {
-	__u32 group = predicted_group(s);
-
 	count(COUNT_NO_FLOW);
-	return forward_to(s, group == NO_GROUP ? s->service->default_group : group, 0);
+	s->group = predicted_group(s);
+	if (s->group == NO_GROUP)
+		s->group = s->service->default_group;
+	s->real = 0;
+	return FORWARD;
 }
 
 /* The flow of a segment: the established one, unless the segment follows a newer
@@ -225,7 +229,7 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
 /* A RST counts only at exactly the next sequence number, or right behind the
  * SYN, where a client answers a SYN-ACK that it did not ask for.
  */
-static __always_inline void take_rst(const struct steering *s, struct flow *flow)
+static __noinline void take_rst(const struct steering *s, struct flow *flow)
 {
 	if (s->pkt.seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
 		disown(&s->key, flow);
@@ -240,7 +244,7 @@ static __always_inline void take_rst(const struct steering *s, struct flow *flow
 }
 
 /* Condemned: a RST of its own for every packet. */
-static __always_inline int refuse(struct steering *s, const struct flow *flow)
+static __noinline int refuse(struct steering *s, const struct flow *flow)
 {
 	if (flow->state == FLOW_DROPPED || s->pkt.tcp->rst || !s->pkt.tcp->ack)
 		return drop(COUNT_CONDEMNED_DROP);
@@ -248,13 +252,14 @@ static __always_inline int refuse(struct steering *s, const struct flow *flow)
 	return answer_with_rst(s->ctx, &s->pkt);
 }
 
-/* A segment of a tracked connection. */
-static __always_inline int forward_on_flow(struct steering *s, struct flow *flow)
+/* A segment of a tracked connection. Returns FORWARD or an XDP action. */
+static __always_inline int follow_flow(struct steering *s, struct flow *flow)
 {
-	__u32 group = flow->group, real = flow->real;
 	__u32 end = s->pkt.seq + s->pkt.payload_len + s->pkt.tcp->fin;
 	int verdict;
 
+	s->group = flow->group;
+	s->real = flow->real;
 	if (s->pkt.tcp->rst)
 		take_rst(s, flow);
 	if (flow->state >= FLOW_CONDEMNED)
@@ -262,27 +267,38 @@ static __always_inline int forward_on_flow(struct steering *s, struct flow *flow
 
 	/* Nothing within a client's reach: not for the flow's books. */
 	if (s->pkt.seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
-		return forward_to(s, group, real);
+		return FORWARD;
 
 	if (flow->seen_at_ns != s->now_ns)
 		flow->seen_at_ns = s->now_ns;
 	if (s->pkt.payload_len && flow->state != FLOW_HALF_OPEN) {
 		verdict = inspect(s, flow);
-		if (verdict >= 0)
+		if (verdict != FORWARD)
 			return verdict;
 	}
-	if (s->pkt.tcp->fin) {
-		if (s->pkt.seq != flow->end_seq &&
-		    (__s32)(s->pkt.seq - flow->end_seq) > 0 && refuse_hole(&flow->stream))
-			return XDP_DROP;
-		if (flow->state == FLOW_ESTABLISHED) {
-			count(COUNT_CLOSED);
-			leave_established(&s->key, flow, FLOW_CLOSING);
-		}
+	if (s->pkt.tcp->fin && flow->state == FLOW_ESTABLISHED) {
+		count(COUNT_CLOSED);
+		leave_established(&s->key, flow, FLOW_CLOSING);
 	}
 	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
 		flow->end_seq = end;
-	return forward_to(s, group, real);
+	return FORWARD;
+}
+
+/* Decides about a packet to a service. Returns FORWARD, with group and real in
+ * `s`, or an XDP action.
+ */
+static __always_inline int steer(struct steering *s)
+{
+	struct flow *flow;
+
+	if (s->pkt.tcp->syn && !s->pkt.tcp->ack)
+		return open_flow(s);
+
+	flow = find_flow(s);
+	if (flow && flow->state == FLOW_HALF_OPEN && s->pkt.payload_len)
+		flow = establish(s, flow);
+	return flow ? follow_flow(s, flow) : follow_prediction(s);
 }
 
 static __noinline void look_up(struct recent *recent, __u64 tick, __be32 address,
@@ -321,7 +337,7 @@ int xdp_mqtt(struct xdp_md *ctx)
 	struct steering s; /* not zeroed: filled on the way */
 	const struct recent *recent;
 	enum parse_result parsed;
-	struct flow *flow;
+	int verdict;
 
 	s.ctx = ctx;
 	parsed = parse_tcp4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &s.pkt);
@@ -347,15 +363,8 @@ int xdp_mqtt(struct xdp_md *ctx)
 	s.key.client = mapped_address(s.pkt.ip->saddr);
 	s.key.port = s.pkt.tcp->source;
 	s.key.service = s.service->number;
-	if (s.pkt.tcp->syn && !s.pkt.tcp->ack)
-		return open_flow(&s);
-
-	flow = find_flow(&s);
-	if (flow && flow->state == FLOW_HALF_OPEN && s.pkt.payload_len)
-		flow = establish(&s, flow);
-	if (!flow)
-		return forward_untracked(&s);
-	return forward_on_flow(&s, flow);
+	verdict = steer(&s);
+	return verdict == FORWARD ? forward(&s) : verdict;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -14,7 +14,12 @@ struct steering {
 	struct packet pkt;
 	struct flow_key key;
 	__u64 now_ns;
+	__u32 group; /* where the connection goes, once that is decided */
+	__u32 real;  /* 0: to be picked */
 };
+
+/* No XDP action: the packet goes to its connection's real. */
+#define FORWARD (-1)
 
 static __always_inline int drop(__u32 reason)
 {

@@ -63,6 +63,8 @@ Chain::Chain(const ChainLimits& limits)
       {"half_open", limits.half_open},
       {"predictions", limits.predictions},
       {"guards", limits.guards},
+      {"topics", limits.topics},
+      {"early_segments", limits.early_segments},
       {"ch_rings", limits.rings * RING_SIZE},
       {"events", limits.event_bytes},
   };

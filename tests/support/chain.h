@@ -28,6 +28,8 @@ struct ChainLimits {
   std::uint32_t half_open = 1024;
   std::uint32_t predictions = 1024;
   std::uint32_t guards = 1024;
+  std::uint32_t topics = 1024;
+  std::uint32_t early_segments = 1024;
   std::uint32_t rings = 4;
   std::uint32_t event_bytes = 1 << 16;
 };

@@ -106,12 +106,16 @@ StreamReading read_stream(const Bytes& stream) {
     } while (digit & 128);
     found.length = next - at + remaining;
 
+    if (type == kConnect && next + 7 <= stream.size())
+      reading.has_properties = stream[next + 1] == 4 && stream[next + 6] == 5;
     if (type == kPublish) {
       if (remaining < 2) return malformed();
       if (next + 2 > stream.size()) return reading;
       const std::size_t topic_length = stream[next] * 256u + stream[next + 1];
       const int qos = found.first_byte >> 1 & 3;
-      if (topic_length > remaining - 2 || qos == 3) return malformed();
+      // Behind the topic stand the packet identifier and, in MQTT 5, properties.
+      const std::size_t least = 2 + (qos > 0 ? 2u : 0u) + (reading.has_properties ? 1u : 0u);
+      if (remaining < least || topic_length > remaining - least || qos == 3) return malformed();
       found.topic_offset = next + 2;
       found.topic.emplace();
       for (std::size_t i = next + 2; i < next + 2 + topic_length && i < stream.size(); i++)

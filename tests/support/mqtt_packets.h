@@ -50,6 +50,7 @@ struct StreamPacket {
 struct StreamReading {
   std::vector<StreamPacket> packets;  // those whose header, and topic length, is whole
   bool malformed = false;             // behind the last of them
+  bool has_properties = false;        // the CONNECT was of MQTT 5
 };
 
 // Reads the packets that begin in `stream`, from its beginning.

@@ -87,7 +87,7 @@ TEST_F(FlowTest, HandshakeAndConnectEstablish) {
   EXPECT_EQ(flow_of(client)->group, kDefault);
   EXPECT_EQ(flow_of(client)->isn, client.isn());
   EXPECT_EQ(flow_of(client)->end_seq, client.next_seq());
-  EXPECT_EQ(flow_of(client)->stream.next_packet, client.next_seq());
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
   EXPECT_EQ(guard_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_ESTABLISHED), 1u);
   EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
@@ -326,7 +326,7 @@ TEST_F(FlowTest, WhatIsOutOfReachDoesNotTouchTheBooks) {
   EXPECT_EQ(flow_of(client)->end_seq, before->end_seq);
   EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
-  EXPECT_EQ(counter(COUNT_HOLE), 0u);
+  EXPECT_EQ(counter(COUNT_EARLY), 0u);
 }
 
 TEST_F(FlowTest, AnInconsistentTcpHeaderGoesToTheFlowsGroup) {

@@ -140,11 +140,11 @@ Outcome SteerTest::send_frame(const Bytes& frame) {
           Packet(std::move(result.frame))};
 }
 
-Client SteerTest::connect(Endpoint from, std::uint32_t isn) {
+Client SteerTest::connect(Endpoint from, std::uint32_t isn, MqttVersion version) {
   Client client(from, kService, isn);
   send(client.syn());
   send(client.ack());
-  send(client.send(connect_packet()));
+  send(client.send(connect_packet(version)));
   return client;
 }
 

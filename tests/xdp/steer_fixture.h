@@ -79,7 +79,8 @@ class SteerTest : public testing::Test {
   Outcome send(const Segment& segment);
   Outcome send_frame(const Bytes& frame);
   // SYN, ACK and CONNECT of a new connection.
-  Client connect(Endpoint from = kClient, std::uint32_t isn = 1000);
+  Client connect(Endpoint from = kClient, std::uint32_t isn = 1000,
+                 MqttVersion version = MqttVersion::k311);
   Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
 
   // ---- what it left behind ----

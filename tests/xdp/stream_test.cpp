@@ -2,6 +2,7 @@
 //
 // The MQTT stream of a connection as TCP delivers it: cut, repeated, with holes, or
 // no MQTT at all.
+#include <algorithm>
 #include <random>
 
 #include "bpf/mqtt.h"
@@ -30,29 +31,87 @@ std::uint32_t size(const Bytes& bytes) {
   return static_cast<std::uint32_t>(bytes.size());
 }
 
-TEST_F(StreamTest, EveryCutOfAPublishIsInStepAfterwards) {
+TEST_F(StreamTest, EveryCutOfAPublishIsJudged) {
   const Bytes first = publish_packet("cut/topic", "21.5", {.qos = 1, .packet_id = 3});
   const Bytes second = publish_packet(kTemperatureTopic, "m");
-  // Header and topic: 2 + 2 + 9 bytes. The first four may be cut off and kept.
-  const std::size_t header = 4, topic_end = 13;
   std::uint16_t port = 40'000;
   for (std::size_t at = 1; at < first.size(); at++) {
     SCOPED_TRACE(at);
     Client client = connect({kClient.address, port++});
-    const std::uint64_t seen = counter(COUNT_PUBLISH), judged = counter(COUNT_JUDGED),
-                        cut_topics = counter(COUNT_TOPIC_CUT);
+    const std::uint64_t seen = counter(COUNT_PUBLISH), judged = counter(COUNT_JUDGED);
+    const std::vector<Piece> pieces = cut(first + second, 0, {at, first.size()});
 
-    for (const Piece& piece : cut(first + second, 0, {at, first.size()}))
-      EXPECT_TRUE(send(client.send(piece.bytes)).forwarded());
+    EXPECT_TRUE(send(client.send(pieces[0].bytes)).forwarded());
+    EXPECT_TRUE(send(client.send(pieces[1].bytes)).forwarded());
+    EXPECT_EQ(flow_of(client)->topic_hash, hash("cut/topic"));
+    EXPECT_TRUE(send(client.send(pieces[2].bytes)).forwarded());
 
-    const bool topic_is_cut = at >= header && at < topic_end;
     EXPECT_EQ(counter(COUNT_PUBLISH), seen + 2);
-    EXPECT_EQ(counter(COUNT_JUDGED), judged + (topic_is_cut ? 1 : 2));
-    EXPECT_EQ(counter(COUNT_TOPIC_CUT), cut_topics + (topic_is_cut ? 1 : 0));
+    EXPECT_EQ(counter(COUNT_JUDGED), judged + 2);
     EXPECT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic));
-    EXPECT_EQ(flow_of(client)->stream.next_packet, client.next_seq());
+    EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
     EXPECT_FALSE(flow_of(client)->stream.blind);
   }
+}
+
+// The history learns the whole topic, whatever segments it came in.
+TEST_F(StreamTest, ATopicThatIsCutIsReportedWhole) {
+  Client client = connect();
+  const Bytes packet = publish_packet("a/topic/in/three/pieces");
+  for (const Piece& piece : cut(packet, 0, {6, 15})) send(client.send(piece.bytes));
+
+  const std::vector<Event> seen = events();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].topic(), "a/topic/in/three/pieces");
+  EXPECT_EQ(seen[0].head.action, ACTION_LEARNED);
+}
+
+// Only the last of its segments can be withheld. The topic goes to the daemon in a
+// record of its own.
+TEST_F(StreamTest, AMispredictWhoseTopicIsCutIsReset) {
+  group(kTemperature);
+  Client client = connect();
+  const std::vector<Piece> pieces = cut(publish_packet(kTemperatureTopic), 0, {9});
+
+  EXPECT_TRUE(send(client.send(pieces[0].bytes)).forwarded());
+  const Outcome outcome = send(client.send(pieces[1].bytes));
+
+  ASSERT_TRUE(outcome.is_marked());
+  EXPECT_EQ(outcome.mark().flags, EVENT_SEGMENT | EVENT_BEGAN_EARLIER | EVENT_TOPIC_APART);
+  EXPECT_EQ(outcome.mark().action, ACTION_RESET);
+  EXPECT_EQ(outcome.mark().topic_len, 0);
+  const std::vector<Event> seen = events();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].topic(), kTemperatureTopic);
+  EXPECT_EQ(seen[0].head.action, ACTION_RESET);
+  EXPECT_EQ(seen[0].head.flags, EVENT_TOPIC_APART);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
+// A cut topic that is the flow's last is recognised by its hash, and nothing is
+// matched or reported again.
+TEST_F(StreamTest, ACutTopicThatIsKnownIsNotMatchedAgain) {
+  Client client = connect();
+  publish(client, "known/topic");
+  for (const Piece& piece : cut(publish_packet("known/topic"), 0, {8}))
+    send(client.send(piece.bytes));
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
+  EXPECT_EQ(counter(COUNT_JUDGED), 1u);
+}
+
+TEST_F(StreamTest, ACutTopicWhoseBeginningIsGoneIsNotJudged) {
+  Client client = connect();
+  const std::vector<Piece> pieces = cut(publish_packet(kTemperatureTopic), 0, {9});
+  send(client.send(pieces[0].bytes));
+  chain_->map<topic_key, topic_text>("topics").remove({key_of(client), 0, 0});
+
+  EXPECT_TRUE(send(client.send(pieces[1].bytes)).forwarded());
+
+  EXPECT_EQ(counter(COUNT_TOPIC_LOST), 1u);
+  EXPECT_FALSE(prediction_of(kClient));
+  publish(client, kTemperatureTopic);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature) << "in step";
 }
 
 TEST_F(StreamTest, AStreamOfSingleBytesIsFollowed) {
@@ -61,7 +120,7 @@ TEST_F(StreamTest, AStreamOfSingleBytesIsFollowed) {
   for (const std::uint8_t byte : stream) send(client.send({byte}));
 
   EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
-  EXPECT_EQ(flow_of(client)->stream.next_packet, client.next_seq());
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
 }
 
 TEST_F(StreamTest, AllPacketsOfASegmentAreWalked) {
@@ -104,7 +163,7 @@ TEST_F(StreamTest, RepeatedAndOverlappingSegmentsAreJudgedOnce) {
     EXPECT_EQ(counter(COUNT_PUBLISH), before + 40);
     EXPECT_EQ(flow_of(client)->end_seq, client.isn() + 1 + begin + size(stream));
   }
-  EXPECT_EQ(counter(COUNT_HOLE), 0u);
+  EXPECT_EQ(counter(COUNT_EARLY), 0u);
 }
 
 TEST_F(StreamTest, SequenceNumbersMayWrapAround) {
@@ -127,25 +186,75 @@ TEST_F(StreamTest, KeepAliveProbesAreHarmless) {
   EXPECT_TRUE(send(client.ack().seq(client.next_seq() - 1)).forwarded());
   EXPECT_TRUE(send(client.at(client.sent() - 1, {0})).forwarded());
 
-  EXPECT_EQ(flow_of(client)->stream.next_packet, before->stream.next_packet);
+  EXPECT_EQ(flow_of(client)->stream.next, before->stream.next);
   EXPECT_EQ(flow_of(client)->end_seq, before->end_seq);
   EXPECT_FALSE(flow_of(client)->stream.blind);
 }
 
-TEST_F(StreamTest, ASegmentBehindAHoleIsDroppedUntilTheHoleIsFilled) {
+TEST_F(StreamTest, ASegmentAheadOfAMissingOneIsForwardedAndJudgedWhenThatComes) {
+  Client client = connect();
+  const Segment first = client.send(publish_packet("a"));
+  const Segment second = client.send(publish_packet("b") + pingreq_packet());
+  const Segment third = client.send(publish_packet(kTemperatureTopic));
+
+  EXPECT_TRUE(send(second).forwarded());
+  EXPECT_TRUE(send(third).forwarded());
+  EXPECT_EQ(counter(COUNT_EARLY), 2u);
+  EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
+  EXPECT_TRUE(send(first).forwarded());
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 3u);
+  EXPECT_EQ(counter(COUNT_EARLY_JUDGED), 2u);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+  EXPECT_EQ(flow_of(client)->flags & FLOW_EARLY, 0);
+  EXPECT_EQ(flow_of(client)->early, 0);
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
+  EXPECT_EQ((chain_->map<early_key, early_segment>("early_segments").size()), 0u);
+}
+
+// The broker cannot read past the gap: what closes it is withheld.
+TEST_F(StreamTest, AMispredictInAnEarlySegmentEndsTheConnectionBeforeTheBrokerReadsIt) {
+  group(kTemperature);
   Client client = connect();
   const Segment first = client.send(publish_packet("a"));
   const Segment second = client.send(publish_packet(kTemperatureTopic));
+  ASSERT_TRUE(send(second).forwarded());
 
-  EXPECT_TRUE(send(second).dropped());
-  EXPECT_EQ(counter(COUNT_HOLE), 1u);
-  EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
-  EXPECT_TRUE(send(first).forwarded());
-  EXPECT_TRUE(send(second).forwarded());
+  const Outcome outcome = send(first);
 
-  EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
-  EXPECT_EQ(flow_of(client)->stream.holes, 0);
-  EXPECT_EQ(flow_of(client)->end_seq, client.next_seq());
+  ASSERT_TRUE(outcome.is_marked());
+  EXPECT_EQ(outcome.mark().seq, first.first_seq());
+  EXPECT_EQ(outcome.mark().flags, EVENT_SEGMENT | EVENT_BEGAN_EARLIER | EVENT_TOPIC_APART);
+  EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
+  const std::vector<Event> seen = events();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].topic(), "a");
+  EXPECT_EQ(seen[1].topic(), kTemperatureTopic);
+}
+
+TEST_F(StreamTest, EveryOrderOfFourSegmentsIsExact) {
+  const Bytes stream = publish_packet("a", "1") + publish_packet("b", std::string(90, 'm')) +
+                       publish_packet("c", "3");
+  std::vector<std::size_t> order{0, 1, 2, 3};
+  std::uint16_t port = 40'000;
+  do {
+    for (const std::size_t shift : {0u, 1u, 2u, 3u, 4u, 5u}) {
+      SCOPED_TRACE(testing::Message()
+                   << order[0] << order[1] << order[2] << order[3] << " cut at " << shift);
+      Client client = connect({kClient.address, port++});
+      const std::uint64_t before = counter(COUNT_PUBLISH);
+      const std::uint32_t begin = client.sent();
+      const auto pieces = cut(stream, begin, {6 + shift, 20 + shift, 101 + shift});
+      for (const std::size_t i : order)
+        ASSERT_TRUE(send(segment_of(client, pieces[i])).forwarded());
+
+      EXPECT_EQ(counter(COUNT_PUBLISH), before + 3);
+      EXPECT_EQ(flow_of(client)->topic_hash, hash("c"));
+      EXPECT_EQ(flow_of(client)->stream.next, client.isn() + 1 + begin + size(stream));
+      EXPECT_EQ(flow_of(client)->flags & FLOW_EARLY, 0);
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+  EXPECT_EQ(counter(COUNT_BLIND), 0u);
 }
 
 TEST_F(StreamTest, AHoleInsideOneMessageIsForwarded) {
@@ -157,47 +266,69 @@ TEST_F(StreamTest, AHoleInsideOneMessageIsForwarded) {
   EXPECT_TRUE(send(segment_of(client, pieces[2])).forwarded());
   EXPECT_TRUE(send(segment_of(client, pieces[1])).forwarded());
 
-  EXPECT_EQ(counter(COUNT_HOLE), 0u);
+  EXPECT_EQ(counter(COUNT_EARLY), 0u);
   client.skip(size(message));
   publish(client, "next");
   EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
 }
 
-TEST_F(StreamTest, AFinBehindAHoleIsDropped) {
+TEST_F(StreamTest, AFinAheadOfAMissingSegmentIsForwarded) {
   Client client = connect();
-  const Segment lost = client.send(publish_packet("a"));
+  const Segment late = client.send(publish_packet(kTemperatureTopic));
   const Segment end = client.fin();
 
-  EXPECT_TRUE(send(end).dropped());
-  EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
-
-  EXPECT_TRUE(send(lost).forwarded());
   EXPECT_TRUE(send(end).forwarded());
+  EXPECT_TRUE(send(late).forwarded());
+
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-TEST_F(StreamTest, AHoleThatIsNeverFilledEndsTheJudging) {
+TEST_F(StreamTest, AFinMayCarryAPublish) {
   Client client = connect();
-  client.send(publish_packet("lost"));
-  for (int i = 0; i < MAX_HOLES; i++)
-    ASSERT_TRUE(send(client.at(client.sent(), publish_packet(kTemperatureTopic))).dropped()) << i;
 
-  EXPECT_TRUE(publish(client, kTemperatureTopic).forwarded());
+  EXPECT_TRUE(
+      send(client.send(publish_packet(kTemperatureTopic)).flags(Segment::kFin | Segment::kAck))
+          .forwarded());
 
-  EXPECT_TRUE(flow_of(client)->stream.blind);
-  EXPECT_EQ(counter(COUNT_HOLE), MAX_HOLES);
-  EXPECT_TRUE(publish(client, kTemperatureTopic).forwarded());
-  EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
-  EXPECT_FALSE(prediction_of(kClient));
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+  EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-TEST_F(StreamTest, AKnownTopicShowsTheWayBackIntoTheStream) {
+// A thousand segments behind one that never comes.
+TEST_F(StreamTest, AGapThatIsNeverFilledEndsTheJudging) {
   Client client = connect();
   publish(client, "known/topic");
   client.skip(100);
-  for (int i = 0; i <= MAX_HOLES; i++) send(client.at(client.sent(), publish_packet("unknown")));
-  client.skip(size(publish_packet("unknown")));
-  ASSERT_TRUE(flow_of(client)->stream.blind);
+  for (int i = 0; i <= MAX_EARLY; i++)
+    ASSERT_TRUE(publish(client, kTemperatureTopic).forwarded()) << i;
+
+  EXPECT_TRUE(flow_of(client)->stream.blind);
+  EXPECT_EQ(counter(COUNT_EARLY), MAX_EARLY);
+  EXPECT_TRUE(publish(client, kTemperatureTopic).forwarded());
+  EXPECT_EQ(counter(COUNT_PUBLISH), 1u);
+  EXPECT_EQ(prediction_of(kClient)->group, kDefault);
+}
+
+class BlindStreamTest : public StreamTest {
+ protected:
+  // A flow whose last topic is known/topic, and whose boundaries are lost.
+  Client blind(MqttVersion version = MqttVersion::k311) {
+    Client client = connect(kClient, 1000, version);
+    if (version == MqttVersion::k5)
+      send(client.send(publish_packet("known/topic", "m", {.properties = Bytes{}})));
+    else
+      publish(client, "known/topic");
+    flow lost = *flow_of(client);
+    lost.stream.blind = 1;
+    chain_->map<flow_key, flow>("flows").put(key_of(client), lost);
+    client.skip(100);
+    return client;
+  }
+};
+
+TEST_F(BlindStreamTest, AKnownTopicShowsTheWayBackIntoTheStream) {
+  Client client = blind();
   publish(client, "another/topic");
   ASSERT_TRUE(flow_of(client)->stream.blind);
 
@@ -205,25 +336,34 @@ TEST_F(StreamTest, AKnownTopicShowsTheWayBackIntoTheStream) {
 
   EXPECT_EQ(counter(COUNT_RESYNCED), 1u);
   EXPECT_FALSE(flow_of(client)->stream.blind);
-  EXPECT_EQ(flow_of(client)->stream.next_packet, client.next_seq());
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
   publish(client, kTemperatureTopic);
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// A window larger than the holes we refuse, its first segment lost. The broker has
-// what was forwarded behind the hole and acknowledges it selectively: the client
-// repeats only the rest. What it sends next must not look like a new hole, which
-// nobody would ever fill.
-TEST_F(StreamTest, ARepeatedSegmentDoesNotBringBackAStreamWhoseEndWentBy) {
-  Client client = connect();
-  publish(client, "known/topic");
+TEST_F(BlindStreamTest, TheWayBackLeadsThroughProperties) {
+  Client client = blind(MqttVersion::k5);
+
+  send(client.send(publish_packet("known/topic", "m", {.properties = Bytes{0x01, 0x00}})));
+
+  EXPECT_EQ(counter(COUNT_RESYNCED), 1u);
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
+  EXPECT_NE(flow_of(client)->stream.flags & STREAM_MQTT5, 0);
+}
+
+// The broker has what was forwarded behind the gap and acknowledges it selectively:
+// the client repeats only the rest. What it sends next must not look like a new gap,
+// which nobody would ever fill.
+TEST_F(BlindStreamTest, ARepeatedSegmentDoesNotBringBackAStreamWhoseEndWentBy) {
+  Client client = blind();
   const Segment lost = client.send(publish_packet("known/topic"));
-  for (int i = 0; i < MAX_HOLES; i++) ASSERT_TRUE(publish(client, "known/topic").dropped());
   for (int i = 0; i < 10; i++) ASSERT_TRUE(publish(client, "new/topic").forwarded());
 
   ASSERT_TRUE(send(lost).forwarded());
 
+  EXPECT_EQ(counter(COUNT_RESYNCED), 0u);
   EXPECT_TRUE(publish(client, "known/topic").forwarded());
+  EXPECT_EQ(counter(COUNT_RESYNCED), 1u);
 }
 
 TEST_F(StreamTest, MalformedStreamsAreForwardedAndJudgedNoMore) {
@@ -261,43 +401,164 @@ TEST_F(StreamTest, WhatStoodInFrontOfMalformedBytesIsJudged) {
   EXPECT_TRUE(flow_of(client)->stream.blind);
 }
 
-TEST_F(StreamTest, AnEmptyTopicWithAnAliasIsNotJudged) {
-  Client client = connect();
-  publish(client, "a");
+class AliasTest : public StreamTest {
+ protected:
+  Client connect5() { return connect(kClient, 1000, MqttVersion::k5); }
 
-  send(client.send(publish_packet("", "m", {.properties = Bytes{0x23, 0x00, 0x01}})));
+  Outcome publish_as(Client& client, std::string_view topic, std::uint8_t alias) {
+    return send(client.send(aliased(topic, alias)));
+  }
+
+  static Bytes aliased(std::string_view topic, std::uint8_t alias) {
+    return publish_packet(topic, "m", {.properties = Bytes{0x23, 0x00, alias}});
+  }
+};
+
+TEST_F(AliasTest, AKnownAliasCountsAsItsTopic) {
+  Client client = connect5();
+  publish_as(client, "a", 1);
+  publish_as(client, kTemperatureTopic, 2);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+
+  publish_as(client, "", 1);
+  EXPECT_EQ(prediction_of(kClient)->group, kDefault);
+  EXPECT_EQ(flow_of(client)->topic_hash, hash("a"));
+  publish_as(client, "", 2);
+
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+  EXPECT_EQ(counter(COUNT_JUDGED), 4u);
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 0u);
+  const std::vector<Event> seen = events();
+  ASSERT_EQ(seen.size(), 4u);
+  EXPECT_EQ(seen[3].topic(), kTemperatureTopic);
+}
+
+TEST_F(AliasTest, AnAliasMayBeSetAnew) {
+  Client client = connect5();
+  publish_as(client, "a", 1);
+  publish_as(client, kTemperatureTopic, 1);
+  publish_as(client, "a", 2);
+
+  publish_as(client, "", 1);
+
+  EXPECT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic));
+}
+
+TEST_F(AliasTest, AnAliasThatNobodySetTeachesNothing) {
+  Client client = connect5();
+  publish_as(client, "a", 1);
+
+  EXPECT_TRUE(publish_as(client, "", 2).forwarded());
 
   EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
   EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
   EXPECT_EQ(flow_of(client)->topic_hash, hash("a"));
-  publish(client, kTemperatureTopic);
-  EXPECT_EQ(prediction_of(kClient)->group, kTemperature) << "in step";
+  EXPECT_FALSE(flow_of(client)->stream.blind);
 }
 
-TEST_F(StreamTest, NoTopicOfOneFrameIsTooLongForTheKernel) {
-  Client client = connect();
-  const std::string longest(1400, 'x');
+TEST_F(AliasTest, AliasesBelongToTheirConnection) {
+  Client client = connect5();
+  publish_as(client, kTemperatureTopic, 1);
+  Client other = connect({kClient.address, 40'001}, 1000, MqttVersion::k5);
 
-  publish(client, longest, "");
+  publish_as(other, "", 1);
 
-  EXPECT_EQ(counter(COUNT_TOPIC_TOO_LONG), 0u);
-  EXPECT_EQ(prediction_of(kClient)->topic_hash, hash(longest));
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
 }
 
-TEST_F(StreamTest, ATopicBeyondTheKernelsReachIsNotJudged) {
-  settings_.link_mtu = 3400;  // as far as BPF_PROG_TEST_RUN goes
-  write(settings_);
-  Client client = connect();
+// The same port again, with what its former connection left in `topics`.
+TEST_F(AliasTest, AliasesEndWithTheirConnection) {
+  Client former = connect5();
+  publish_as(former, kTemperatureTopic, 1);
+  send(former.fin());
+  Client client = connect(kClient, 900'000, MqttVersion::k5);
 
-  publish(client, std::string(MAX_TOPIC, 'x'));
-  EXPECT_EQ(counter(COUNT_TOPIC_TOO_LONG), 0u);
-  EXPECT_EQ(counter(COUNT_JUDGED), 1u);
-  publish(client, std::string(MAX_TOPIC + 1, 'x'));
+  publish_as(client, "", 1);
 
-  EXPECT_EQ(counter(COUNT_TOPIC_TOO_LONG), 1u);
-  EXPECT_EQ(counter(COUNT_JUDGED), 1u);
-  publish(client, kTemperatureTopic);
-  EXPECT_EQ(prediction_of(kClient)->group, kTemperature) << "in step";
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
+}
+
+// Routes changed: the topic of an alias belongs to another group than it did.
+TEST_F(AliasTest, AnAliasThatMispredictsIsReset) {
+  group(kTemperature);
+  Client client = connect5();
+  publish_as(client, "other", 2);
+  forget_routes();
+  route("other", kTemperature);
+
+  const Outcome outcome = send(client.send(pingreq_packet() + aliased("", 2)));
+
+  ASSERT_TRUE(outcome.is_marked());
+  EXPECT_EQ(outcome.mark().flags, EVENT_SEGMENT | EVENT_TOPIC_APART);
+  EXPECT_EQ(outcome.mark().publish_offset, 2);
+  EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
+}
+
+TEST_F(AliasTest, EveryCutOfAnAliasedPublishIsJudged) {
+  const Bytes first = aliased(kTemperatureTopic, 3), second = aliased("", 3);
+  std::uint16_t port = 40'000;
+  for (std::size_t at = 1; at < first.size() + second.size(); at++) {
+    SCOPED_TRACE(at);
+    Client client = connect({kClient.address, port++}, 1000, MqttVersion::k5);
+    const std::uint64_t judged = counter(COUNT_JUDGED), seen = counter(COUNT_PUBLISH);
+    send(client.send(publish_packet("a", "m", {.properties = Bytes{}})));
+    for (const Piece& piece : cut(first + second, 0, {at})) send(client.send(piece.bytes));
+
+    EXPECT_EQ(counter(COUNT_PUBLISH), seen + 3);
+    EXPECT_EQ(counter(COUNT_JUDGED), judged + 2);
+    EXPECT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic));
+  }
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 0u);
+  EXPECT_EQ(counter(COUNT_TOPIC_LOST), 0u);
+}
+
+TEST_F(StreamTest, TopicsUpToTheKernelsReachAreJudged) {
+  for (const std::size_t length : {1400u, 1500u, unsigned{MAX_TOPIC}}) {
+    Client client = connect({kClient.address, static_cast<std::uint16_t>(length)});
+    const std::string topic(length, 'x');
+
+    for (const Piece& piece : cut(publish_packet(topic), 0, {1000})) send(client.send(piece.bytes));
+
+    EXPECT_EQ(prediction_of(kClient)->topic_hash, hash(topic));
+    EXPECT_EQ(flow_of(client)->topic_hash, hash(topic));
+  }
+  EXPECT_EQ(counter(COUNT_TOPIC_LEFT), 0u);
+}
+
+// The pieces of a longer one go to the daemon, which puts them together.
+TEST_F(StreamTest, ATopicBeyondTheKernelsReachIsLeftToTheDaemon) {
+  for (const std::size_t length : {MAX_TOPIC + 1u, 5000u, 65'535u}) {
+    Client client = connect({kClient.address, static_cast<std::uint16_t>(length)});
+    std::string topic;
+    while (topic.size() < length) topic += "level" + std::to_string(topic.size()) + "/";
+    topic.resize(length);
+    const Bytes stream = publish_packet(topic) + publish_packet(kTemperatureTopic);
+    const std::uint32_t topic_seq =
+        client.next_seq() + size(publish_packet(topic)) - static_cast<std::uint32_t>(length) - 1;
+    const std::uint64_t left = counter(COUNT_TOPIC_LEFT);
+    std::vector<std::size_t> cuts;
+    for (std::size_t at = 3; at < stream.size(); at += 1400) cuts.push_back(at);
+    events();
+
+    std::string whole(length, '?');
+    std::size_t pieces = 0;
+    for (const Piece& piece : cut(stream, 0, cuts)) {
+      EXPECT_TRUE(send(client.send(piece.bytes)).forwarded());
+      for (const Event& event : events()) {
+        if (event.head.action != ACTION_UNJUDGED) continue;
+        pieces++;
+        EXPECT_EQ(event.head.seq, topic_seq);
+        EXPECT_EQ(event.head.topic_len, length);
+        ASSERT_LE(event.head.topic_offset + event.data.size(), length);
+        whole.replace(event.head.topic_offset, event.data.size(), event.data);
+      }
+    }
+
+    EXPECT_EQ(whole, topic);
+    EXPECT_EQ(pieces, (length + 1399) / 1400);
+    EXPECT_EQ(counter(COUNT_TOPIC_LEFT), left + 1);
+    EXPECT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic)) << "in step";
+  }
 }
 
 TEST_F(StreamTest, InvalidTopicsTeachNothing) {
@@ -318,7 +579,8 @@ TEST_F(StreamTest, EveryQosAndVersionCarriesItsTopicAtTheSamePlace) {
   std::uint16_t port = 40'000;
   for (const int qos : {0, 1, 2}) {
     for (const bool version5 : {false, true}) {
-      Client client = connect({kClient.address, port++});
+      Client client =
+          connect({kClient.address, port++}, 1000, version5 ? MqttVersion::k5 : MqttVersion::k311);
       PublishOptions options{.qos = qos, .packet_id = 0xffff};
       if (version5) options.properties = Bytes{0x01, 0x01};
       send(client.send(publish_packet("qos/" + std::to_string(port), "m", options)));
@@ -334,7 +596,7 @@ TEST_F(StreamTest, PaddingOfShortFramesIsNotMqtt) {
   send(client.ack().padded_to(60));
   send(client.send(pingreq_packet()).padded_to(60));
 
-  EXPECT_EQ(flow_of(client)->stream.next_packet, client.next_seq());
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
   EXPECT_EQ(counter(COUNT_MALFORMED), 0u);
 }
 
