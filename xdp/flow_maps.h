@@ -173,9 +173,11 @@ struct scratch {
 	 * the verifier would understand.
 	 */
 	__u8 spill[MAX_TOPIC];
-	/* Of the look-up at hand. */
+	/* Of the look-up at hand, and what is written there. */
 	struct topic_key topic_key;
 	struct early_key early_key;
+	struct client_key client_key;
+	struct prediction prediction;
 	__u64 running[TOPIC_ROOM][2]; /* the hash's sums in front of each word */
 	__u64 slashes[TOPIC_ROOM];    /* 0x80 where a word holds a separator */
 	struct walking walking;

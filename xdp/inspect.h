@@ -15,10 +15,10 @@
 #define MOST_REPLAYED 16384
 
 /* A mispredicted segment goes up to the TC probe, marked. */
-static __noinline int pass_up(const struct walk *w)
+static __noinline int pass_up(const struct steering *s)
 {
-	const struct walking *at = &w->scratch->walking;
-	struct xdp_md *ctx = w->ctx;
+	const struct walking *at = &s->scratch->walking;
+	struct xdp_md *ctx = s->ctx;
 	struct mark *mark;
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
@@ -29,10 +29,10 @@ static __noinline int pass_up(const struct walk *w)
 	__builtin_memset(mark, 0, sizeof(*mark));
 	mark->magic = MARK_MAGIC;
 	mark->seq = at->seq;
-	mark->real = w->flow->real;
-	mark->from_group = w->flow->group;
+	mark->real = s->flow->real;
+	mark->from_group = s->flow->group;
 	mark->to_group = at->to_group;
-	mark->service = w->key->service;
+	mark->service = s->key.service;
 	mark->action = at->action;
 	mark->flags = EVENT_SEGMENT;
 	if (at->apart) {
@@ -51,49 +51,49 @@ static __noinline int pass_up(const struct walk *w)
 /* The driver has no metadata: the topic is reported and the client reset here;
  * what stood in front of the PUBLISH is lost.
  */
-static __noinline int mend_without_probe(const struct walk *w)
+static __noinline int mend_without_probe(const struct steering *s)
 {
-	const struct walking *at = &w->scratch->walking;
-	void *data = (void *)(long)w->ctx->data;
+	const struct walking *at = &s->scratch->walking;
+	void *data = (void *)(long)s->ctx->data;
 	struct packet pkt;
 
 	count(COUNT_NO_METADATA);
 	if (!at->apart)
-		report(w, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
+		report(s, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
 		       at->to_group, at->found.topic_len);
 	if (at->action != ACTION_RESET ||
-	    parse_tcp4(data, (void *)(long)w->ctx->data_end, &pkt) != PARSE_TCP)
+	    parse_tcp4(data, (void *)(long)s->ctx->data_end, &pkt) != PARSE_TCP)
 		return XDP_DROP;
-	return answer_with_rst(w->ctx, &pkt);
+	return answer_with_rst(s->ctx, &pkt);
 }
 
 /* Finds the way back into a stream whose packet boundaries were lost: a segment
  * that begins with a PUBLISH of the topic that the flow published before. Payload
  * bytes do not look like that by chance: 64 bits of a secret hash must agree.
  */
-static __noinline int back_in_step(struct walk *w)
+static __noinline int back_in_step(struct steering *s)
 {
-	struct walking *at = &w->scratch->walking;
-	struct stream *stream = &w->flow->stream;
+	struct walking *at = &s->scratch->walking;
+	struct stream *stream = &s->flow->stream;
 	struct topic_part part;
 	__u64 window = 0;
 
 	count(COUNT_BLIND);
-	if (!w->flow->topic_hash || at->payload_len < MQTT_WINDOW)
+	if (!s->flow->topic_hash || at->payload_len < MQTT_WINDOW)
 		return 0;
 	/* Repeated bytes lead back to a boundary that later ones, which nobody
 	 * repeats, have passed: the next new segment would look like a hole.
 	 */
-	if ((__s32)(at->seq + at->payload_len - w->flow->end_seq) < 0)
+	if ((__s32)(at->seq + at->payload_len - s->flow->end_seq) < 0)
 		return 0;
-	if (bpf_xdp_load_bytes(w->ctx, at->payload_offset, &window, MQTT_WINDOW))
+	if (bpf_xdp_load_bytes(s->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;
 	stream_resume(stream, at->seq);
 	stream->topic_len = 0;
 	walk_step(stream, at->seq, at->payload_len, window, MQTT_WINDOW, &at->found);
 	part = part_of_topic(stream, at->seq, at->payload_len);
 	if (!stream->topic_len || part.len != stream->topic_len ||
-	    hash_in_place(w, part.offset, part.len) != w->flow->topic_hash) {
+	    hash_in_place(s, part.offset, part.len) != s->flow->topic_hash) {
 		stream->blind = 1;
 		return 0;
 	}
@@ -105,31 +105,31 @@ static __noinline int back_in_step(struct walk *w)
 /* A segment in front of which bytes are missing is forwarded, and kept until they
  * come: then it is judged, before the broker can read what it holds.
  */
-static __noinline void keep_early(const struct walk *w)
+static __noinline void keep_early(const struct steering *s)
 {
-	const struct walking *at = &w->scratch->walking;
-	struct early_segment *copy = (void *)w->scratch->topic;
+	const struct walking *at = &s->scratch->walking;
+	struct early_segment *copy = (void *)s->scratch->topic;
 
-	if (w->flow->early >= MAX_EARLY ||
-	    load(w, 0, 0, w->scratch->topic, at->payload_len, EARLY_BYTES)) {
-		lose_boundaries(w->flow);
+	if (s->flow->early >= MAX_EARLY ||
+	    load(s, 0, 0, s->scratch->topic, at->payload_len, EARLY_BYTES)) {
+		lose_boundaries(s->flow);
 		return;
 	}
 	copy->len = at->payload_len;
-	bpf_map_update_elem(&early_segments, key_of_early(w, at->seq), copy, BPF_ANY);
-	w->flow->early++;
-	w->flow->flags |= FLOW_EARLY;
+	bpf_map_update_elem(&early_segments, key_of_early(s, at->seq), copy, BPF_ANY);
+	s->flow->early++;
+	s->flow->flags |= FLOW_EARLY;
 	count(COUNT_EARLY);
 }
 
 /* What came early and now follows this segment without a gap. */
-static __noinline void replay(struct walk *w)
+static __noinline void replay(struct steering *s)
 {
-	struct walking *at = &w->scratch->walking;
-	struct flow *flow = w->flow;
+	struct walking *at = &s->scratch->walking;
+	struct flow *flow = s->flow;
 
 	at->edge = at->seq + at->payload_len;
-	bpf_loop(MOST_REPLAYED, replay_next, w, 0);
+	bpf_loop(MOST_REPLAYED, replay_next, s, 0);
 	if ((__s32)(at->edge - flow->end_seq) >= 0 ||
 	    (__s32)(stream_wants(&flow->stream) - flow->end_seq) >= 0) {
 		flow->flags &= ~FLOW_EARLY;
@@ -140,17 +140,18 @@ static __noinline void replay(struct walk *w)
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
  * segment ends here, else FORWARD.
  */
-static __always_inline int inspect(const struct steering *s, struct flow *flow)
+static __always_inline int inspect(struct steering *s)
 {
-	struct walk w = { s->ctx, &s->key, flow, s->set, own_scratch(), s->now_ns };
+	struct flow *flow = s->flow;
 	struct walking *at;
 	enum walk_place place;
 	__u32 offset = 0;
 	int verdict;
 
-	if (!w.scratch)
+	s->scratch = own_scratch();
+	if (!s->scratch)
 		return XDP_ABORTED;
-	at = &w.scratch->walking;
+	at = &s->scratch->walking;
 	at->seq = s->pkt.seq;
 	at->payload_offset = s->pkt.payload_offset;
 	at->payload_len = s->pkt.payload_len;
@@ -158,28 +159,28 @@ static __always_inline int inspect(const struct steering *s, struct flow *flow)
 	at->action = 0;
 	at->in_early = 0;
 
-	if (flow->stream.blind && !back_in_step(&w))
+	if (flow->stream.blind && !back_in_step(s))
 		return FORWARD;
 	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
 	if (place == WALK_HOLE) {
-		keep_early(&w);
+		keep_early(s);
 		return FORWARD;
 	}
 	if (place == WALK_HERE) {
 		/* Most segments hold one packet: no loop for them. */
-		if (!walk_field(&w))
-			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, &w, 0);
+		if (!walk_field(s))
+			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, s, 0);
 		if (flow->stream.phase >= STREAM_TOPIC && !at->action)
-			keep_topic(&w, 0, at->seq, at->payload_len);
+			keep_topic(s, 0, at->seq, at->payload_len);
 		if (!flow->stream.blind)
 			flow->early = 0;
 	}
 	if (flow->flags & FLOW_EARLY && !at->action)
-		replay(&w);
+		replay(s);
 	if (!at->action)
 		return FORWARD;
 	leave_established(&s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
-	verdict = pass_up(&w);
-	return verdict >= 0 ? verdict : mend_without_probe(&w);
+	verdict = pass_up(s);
+	return verdict >= 0 ? verdict : mend_without_probe(s);
 }

@@ -11,20 +11,9 @@
 
 #include "bpf/mqtt.h"
 #include "xdp/match.h"
+#include "xdp/steering.h"
 
 #define NS_PER_S 1000000000ull
-
-/* A walk over the MQTT packets of one segment. What is not a pointer lies in the
- * scratch: stack is short, and the verifier forgets it there.
- */
-struct walk {
-	struct xdp_md *ctx;
-	const struct flow_key *key;
-	struct flow *flow;
-	const struct settings *set;
-	struct scratch *scratch;
-	__u64 now_ns;
-};
 
 static __always_inline struct client_key client_of(const struct flow_key *flow)
 {
@@ -61,24 +50,24 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 }
 
 /* Counts a reset against the client. Returns 0 when it had its share. */
-static __always_inline int may_reset(const struct walk *w)
+static __always_inline int may_reset(const struct steering *s)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &w->key->client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
 
-	if (!guard || (w->flow->flags & FLOW_KEPT)) {
+	if (!guard || (s->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	if (is_over(guard->window_began_ns, w->now_ns, RESET_WINDOW_S * NS_PER_S)) {
-		guard->window_began_ns = w->now_ns;
+	if (is_over(guard->window_began_ns, s->now_ns, RESET_WINDOW_S * NS_PER_S)) {
+		guard->window_began_ns = s->now_ns;
 		guard->resets = 0;
 	}
-	if (guard->resets >= w->set->resets_per_client) {
-		w->flow->flags |= FLOW_KEPT;
+	if (guard->resets >= s->set->resets_per_client) {
+		s->flow->flags |= FLOW_KEPT;
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	if (!take_token(w->set->resets_per_second, w->now_ns)) {
+	if (!take_token(s->set->resets_per_second, s->now_ns)) {
 		count(COUNT_KEPT_RATE);
 		return 0;
 	}
@@ -87,7 +76,7 @@ static __always_inline int may_reset(const struct walk *w)
 }
 
 /* What to do with a PUBLISH that belongs to `group`. */
-static __noinline __u8 decide(const struct walk *w, __u32 group, __u8 *flags)
+static __noinline __u8 decide(const struct steering *s, __u32 group, __u8 *flags)
 {
 	const struct group *target = find_group(group);
 	__u8 policy = target ? target->policy : POLICY_KEEP;
@@ -100,7 +89,7 @@ static __noinline __u8 decide(const struct walk *w, __u32 group, __u8 *flags)
 		count(COUNT_DROPPED_POLICY);
 		return ACTION_DROPPED;
 	}
-	if (!may_reset(w)) {
+	if (!may_reset(s)) {
 		*flags |= EVENT_OVER_LIMIT;
 		return ACTION_KEPT;
 	}
@@ -111,48 +100,50 @@ static __noinline __u8 decide(const struct walk *w, __u32 group, __u8 *flags)
 /* Writes the prediction, so that the client's very next SYN is right. Returns
  * whether the client or its topic is new.
  */
-static __noinline int teach(const struct walk *w, __u64 hash, __u16 group)
+static __noinline int teach(const struct steering *s, __u64 hash, __u16 group)
 {
-	struct client_key key = client_of(w->key);
-	struct prediction fresh = {};
-	struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
+	struct scratch *scratch = s->scratch;
+	struct prediction *known;
 
+	scratch->client_key = client_of(&s->key);
+	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
 	if (known && known->topic_hash == hash && known->group == group) {
-		known->seen_at_ns = w->now_ns;
+		known->seen_at_ns = s->now_ns;
 		return 0;
 	}
-	if (!(w->flow->flags & FLOW_TAUGHT)) {
-		w->flow->flags |= FLOW_TAUGHT;
-		w->flow->prior_group = known ? known->group : NO_GROUP;
+	if (!(s->flow->flags & FLOW_TAUGHT)) {
+		s->flow->flags |= FLOW_TAUGHT;
+		s->flow->prior_group = known ? known->group : NO_GROUP;
 	}
 	if (known) {
 		known->group = group;
 		known->topic_hash = hash;
-		known->seen_at_ns = w->now_ns;
+		known->seen_at_ns = s->now_ns;
 	} else {
-		fresh.topic_hash = hash;
-		fresh.seen_at_ns = w->now_ns;
-		fresh.group = group;
-		bpf_map_update_elem(&predictions, &key, &fresh, BPF_ANY);
+		scratch->prediction.topic_hash = hash;
+		scratch->prediction.seen_at_ns = s->now_ns;
+		scratch->prediction.group = group;
+		bpf_map_update_elem(&predictions, &scratch->client_key,
+				    &scratch->prediction, BPF_ANY);
 	}
 	count(COUNT_LEARNED);
 	return 1;
 }
 
 /* Sends the text in the scratch to the daemon. */
-static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u16 group,
-			      __u32 topic_len)
+static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
+			      __u16 group, __u32 topic_len)
 {
-	struct event *event = &w->scratch->event;
+	struct event *event = &s->scratch->event;
 
 	FORGET(topic_len);
 	if (topic_len > MAX_TOPIC)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = *w->key;
-	event->seq = w->flow->stream.topic;
-	event->from_group = w->flow->group;
+	event->flow = s->key;
+	event->seq = s->flow->stream.topic;
+	event->from_group = s->flow->group;
 	event->to_group = group;
 	event->topic_len = topic_len;
 	event->data_len = topic_len;
@@ -165,10 +156,10 @@ static __noinline void report(const struct walk *w, __u8 action, __u8 flags, __u
 /* A topic that is new to its flow, or routes that are; its text is in the scratch.
  * Returns whether the walk is over.
  */
-static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
+static __noinline int judge(struct steering *s, __u64 hash, __u32 topic_len)
 {
-	struct walking *at = &w->scratch->walking;
-	struct flow *flow = w->flow;
+	struct walking *at = &s->scratch->walking;
+	struct flow *flow = s->flow;
 	__u32 group;
 	__u8 action = ACTION_LEARNED, flags = 0;
 	int news;
@@ -182,17 +173,17 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 		group = at->default_group;
 	count(COUNT_JUDGED);
 
-	news = teach(w, hash, group);
+	news = teach(s, hash, group);
 	flow->topic_hash = hash;
-	flow->generation = w->set->generation;
+	flow->generation = s->set->generation;
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
-		action = decide(w, group, &flags);
+		action = decide(s, group, &flags);
 		if (action != ACTION_KEPT) {
 			at->to_group = group;
 			at->action = action;
 			if (at->apart)
-				report(w, action, EVENT_TOPIC_APART, group, topic_len);
+				report(s, action, EVENT_TOPIC_APART, group, topic_len);
 			return 1;
 		}
 	}
@@ -205,21 +196,22 @@ static __noinline int judge(struct walk *w, __u64 hash, __u32 topic_len)
 			return 0;
 	}
 	if (news || action == ACTION_KEPT)
-		report(w, action, flags, group, topic_len);
+		report(s, action, flags, group, topic_len);
 	return 0;
 }
 
 /* Whether the flow's last verdict holds for a topic with this hash. */
-static __always_inline int is_judged(const struct walk *w, __u64 hash)
+static __always_inline int is_judged(const struct steering *s, __u64 hash)
 {
-	return hash == w->flow->topic_hash && w->flow->generation == w->set->generation;
+	return hash == s->flow->topic_hash && s->flow->generation == s->set->generation;
 }
 
 /* Copies payload to `to`, which has room for `most` bytes: from the segment, or
  * from `early` when the walk has come to one. Returns 0 on success.
  */
-static __always_inline long load(const struct walk *w, const struct early_segment *early,
-				 __u32 offset, void *to, __u32 len, __u32 most)
+static __always_inline long load(const struct steering *s,
+				 const struct early_segment *early, __u32 offset,
+				 void *to, __u32 len, __u32 most)
 {
 	__u32 last = len - 1;
 
@@ -227,8 +219,8 @@ static __always_inline long load(const struct walk *w, const struct early_segmen
 	if (last >= most)
 		return -1;
 	if (!early)
-		return bpf_xdp_load_bytes(w->ctx,
-					  w->scratch->walking.payload_offset + offset, to,
+		return bpf_xdp_load_bytes(s->ctx,
+					  s->scratch->walking.payload_offset + offset, to,
 					  last + 1);
 	FORGET(offset);
 	if (offset >= EARLY_BYTES)
@@ -236,60 +228,60 @@ static __always_inline long load(const struct walk *w, const struct early_segmen
 	return bpf_probe_read_kernel(to, last + 1, early->bytes + offset);
 }
 
-static __always_inline const struct topic_key *key_of_text(const struct walk *w,
+static __always_inline const struct topic_key *key_of_text(const struct steering *s,
 							   __u16 alias)
 {
-	struct topic_key *key = &w->scratch->topic_key;
+	struct topic_key *key = &s->scratch->topic_key;
 
-	key->flow = *w->key;
+	key->flow = s->key;
 	key->alias = alias;
 	key->pad = 0;
 	return key;
 }
 
-static __always_inline const struct early_key *key_of_early(const struct walk *w,
+static __always_inline const struct early_key *key_of_early(const struct steering *s,
 							    __u32 seq)
 {
-	struct early_key *key = &w->scratch->early_key;
+	struct early_key *key = &s->scratch->early_key;
 
-	key->flow = *w->key;
+	key->flow = s->key;
 	key->seq = seq;
 	return key;
 }
 
-static __always_inline struct topic_text *find_text(const struct walk *w, __u16 alias)
+static __always_inline struct topic_text *find_text(const struct steering *s, __u16 alias)
 {
-	return bpf_map_lookup_elem(&topics, key_of_text(w, alias));
+	return bpf_map_lookup_elem(&topics, key_of_text(s, alias));
 }
 
 /* Writes the text in the scratch to `topics`. */
-static __noinline void keep_text(const struct walk *w, __u16 alias, __u64 hash,
+static __noinline void keep_text(const struct steering *s, __u16 alias, __u64 hash,
 				 __u32 have)
 {
-	const struct stream *stream = &w->flow->stream;
+	const struct stream *stream = &s->flow->stream;
 
-	w->scratch->text.hash = hash;
-	w->scratch->text.seq = alias ? w->flow->isn : stream->topic;
-	w->scratch->text.len = stream->topic_len;
-	w->scratch->text.have = have;
-	bpf_map_update_elem(&topics, key_of_text(w, alias), w->scratch->topic, BPF_ANY);
+	s->scratch->text.hash = hash;
+	s->scratch->text.seq = alias ? s->flow->isn : stream->topic;
+	s->scratch->text.len = stream->topic_len;
+	s->scratch->text.have = have;
+	bpf_map_update_elem(&topics, key_of_text(s, alias), s->scratch->topic, BPF_ANY);
 }
 
 /* Puts what is known of the topic at hand into the scratch: what earlier segments
  * brought, then its part in the segment of `len` bytes at `seq`. Returns how many
  * bytes that are; 0 when the beginning is lost.
  */
-static __noinline __u32 collect_topic(const struct walk *w,
+static __noinline __u32 collect_topic(const struct steering *s,
 				      const struct early_segment *early, __u32 seq,
 				      __u32 len)
 {
-	const struct stream *stream = &w->flow->stream;
+	const struct stream *stream = &s->flow->stream;
 	struct topic_part part = part_of_topic(stream, seq, len);
-	struct scratch *scratch = w->scratch;
+	struct scratch *scratch = s->scratch;
 	__u32 have = part.from, repeated;
 
 	if (have) {
-		const struct topic_text *kept = find_text(w, 0);
+		const struct topic_text *kept = find_text(s, 0);
 
 		if (!kept || kept->seq != stream->topic || kept->have < have)
 			return 0;
@@ -305,7 +297,7 @@ static __noinline __u32 collect_topic(const struct walk *w,
 	if (!part.len)
 		return have;
 	FORGET(have);
-	if (have > MAX_TOPIC || load(w, early, part.offset, (__u8 *)scratch->topic + have,
+	if (have > MAX_TOPIC || load(s, early, part.offset, (__u8 *)scratch->topic + have,
 				     part.len, MAX_TOPIC))
 		return 0;
 	return have + part.len;
@@ -314,22 +306,22 @@ static __noinline __u32 collect_topic(const struct walk *w,
 /* A piece of a topic that is longer than the kernel reads goes to the daemon. Returns
  * 0 on success.
  */
-static __noinline long send_piece(const struct walk *w, const struct early_segment *early,
-				  __u32 seq, __u32 len)
+static __noinline long send_piece(const struct steering *s,
+				  const struct early_segment *early, __u32 seq, __u32 len)
 {
-	const struct stream *stream = &w->flow->stream;
+	const struct stream *stream = &s->flow->stream;
 	struct topic_part part = part_of_topic(stream, seq, len);
-	struct event *event = &w->scratch->event;
+	struct event *event = &s->scratch->event;
 
 	if (!part.len)
 		return 0;
-	if (load(w, early, part.offset, w->scratch->topic, part.len, TEXT_ROOM))
+	if (load(s, early, part.offset, s->scratch->topic, part.len, TEXT_ROOM))
 		return -1;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = *w->key;
+	event->flow = s->key;
 	event->seq = stream->topic;
-	event->from_group = w->flow->group;
+	event->from_group = s->flow->group;
 	event->to_group = NO_GROUP;
 	event->topic_offset = part.from;
 	event->topic_len = stream->topic_len;
@@ -342,26 +334,27 @@ static __noinline long send_piece(const struct walk *w, const struct early_segme
 	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1, 0);
 }
 
-static __always_inline void
-leave_piece(const struct walk *w, const struct early_segment *early, __u32 seq, __u32 len)
+static __always_inline void leave_piece(const struct steering *s,
+					const struct early_segment *early, __u32 seq,
+					__u32 len)
 {
-	if (send_piece(w, early, seq, len))
+	if (send_piece(s, early, seq, len))
 		count(COUNT_EVENT_LOST);
 }
 
 /* A segment has ended within a PUBLISH: what it shows of the topic is kept. */
-static __noinline void keep_topic(const struct walk *w, const struct early_segment *early,
-				  __u32 seq, __u32 len)
+static __noinline void keep_topic(const struct steering *s,
+				  const struct early_segment *early, __u32 seq, __u32 len)
 {
 	__u32 have;
 
-	if (w->flow->stream.topic_len > MAX_TOPIC) {
-		leave_piece(w, early, seq, len);
+	if (s->flow->stream.topic_len > MAX_TOPIC) {
+		leave_piece(s, early, seq, len);
 		return;
 	}
-	have = collect_topic(w, early, seq, len);
+	have = collect_topic(s, early, seq, len);
 	if (have)
-		keep_text(w, 0, 0, have);
+		keep_text(s, 0, 0, have);
 }
 
 /* The hash of the text in the scratch. Verified on its own. */
@@ -378,123 +371,124 @@ __noinline __u64 hash_text(__u32 len)
 /* What an alias stands for on this connection; a former one of the same port may have
  * left its own.
  */
-static __always_inline const struct topic_text *find_alias(const struct walk *w,
+static __always_inline const struct topic_text *find_alias(const struct steering *s,
 							   __u16 alias)
 {
-	const struct topic_text *known = find_text(w, alias);
+	const struct topic_text *known = find_text(s, alias);
 
-	return known && known->seq == w->flow->isn ? known : 0;
+	return known && known->seq == s->flow->isn ? known : 0;
 }
 
 /* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). */
-static __noinline int judge_alias(struct walk *w, __u16 alias)
+static __noinline int judge_alias(struct steering *s, __u16 alias)
 {
-	const struct topic_text *known = find_alias(w, alias);
+	const struct topic_text *known = find_alias(s, alias);
 
 	if (!known) {
 		count(COUNT_TOPIC_ALIAS);
 		return 0;
 	}
-	if (is_judged(w, known->hash))
+	if (is_judged(s, known->hash))
 		return 0;
-	bpf_probe_read_kernel(w->scratch->topic, sizeof(w->scratch->topic), known->words);
-	w->scratch->walking.apart = 1;
-	return judge(w, known->hash, known->len);
+	bpf_probe_read_kernel(s->scratch->topic, sizeof(s->scratch->topic), known->words);
+	s->scratch->walking.apart = 1;
+	return judge(s, known->hash, known->len);
 }
 
 /* The topic in the scratch has an alias from now on. */
-static __noinline void learn_alias(const struct walk *w, __u16 alias, __u64 hash,
+static __noinline void learn_alias(const struct steering *s, __u16 alias, __u64 hash,
 				   __u32 len)
 {
-	const struct topic_text *known = find_alias(w, alias);
+	const struct topic_text *known = find_alias(s, alias);
 
 	if (alias <= MAX_ALIAS && (!known || known->hash != hash))
-		keep_text(w, alias, hash, len);
+		keep_text(s, alias, hash, len);
 }
 
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
  * spans segments, has an alias, is an alias, or lies in an early segment. Returns
  * whether the walk is over.
  */
-static __noinline int judge_text(struct walk *w, const struct early_segment *early,
+static __noinline int judge_text(struct steering *s, const struct early_segment *early,
 				 __u32 seq, __u32 segment_len)
 {
-	struct walking *at = &w->scratch->walking;
+	struct walking *at = &s->scratch->walking;
 	__u32 len = at->found.topic_len;
 	__u16 alias = at->found.alias;
 	__u64 hash;
 
 	if (len == 0) {
 		if (alias)
-			return judge_alias(w, alias);
+			return judge_alias(s, alias);
 		count(COUNT_TOPIC_INVALID);
 		return 0;
 	}
 	if (len > MAX_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
-		leave_piece(w, early, seq, segment_len);
+		leave_piece(s, early, seq, segment_len);
 		if (alias)
-			bpf_map_delete_elem(&topics, key_of_text(w, alias));
+			bpf_map_delete_elem(&topics, key_of_text(s, alias));
 		return 0;
 	}
-	if (collect_topic(w, early, seq, segment_len) != len) {
+	if (collect_topic(s, early, seq, segment_len) != len) {
 		count(COUNT_TOPIC_LOST);
 		return 0;
 	}
 	hash = hash_text(len);
 	if (alias)
-		learn_alias(w, alias, hash, len);
-	if (is_judged(w, hash))
+		learn_alias(s, alias, hash, len);
+	if (is_judged(s, hash))
 		return 0;
 	at->apart = early || at->found.topic_offset < 0;
-	return judge(w, hash, len);
+	return judge(s, hash, len);
 }
 
 /* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
  * when it is empty or too long.
  */
-static __always_inline __u64 hash_in_place(const struct walk *w, __u32 offset, __u32 len)
+static __always_inline __u64 hash_in_place(const struct steering *s, __u32 offset,
+					   __u32 len)
 {
-	return hash_topic(w->ctx, w->scratch->walking.payload_offset + offset, len);
+	return hash_topic(s->ctx, s->scratch->walking.payload_offset + offset, len);
 }
 
 /* The PUBLISH just found in the segment. Returns whether the walk is over. */
-static __always_inline int look_at_topic(struct walk *w)
+static __always_inline int look_at_topic(struct steering *s)
 {
-	struct walking *at = &w->scratch->walking;
+	struct walking *at = &s->scratch->walking;
 	__u32 len = at->found.topic_len;
 	__u64 hash;
 
 	count(COUNT_PUBLISH);
 	if (at->found.topic_offset < 0 || at->found.alias)
-		return judge_text(w, 0, at->seq, at->payload_len);
-	hash = hash_in_place(w, at->found.topic_offset, len);
+		return judge_text(s, 0, at->seq, at->payload_len);
+	hash = hash_in_place(s, at->found.topic_offset, len);
 	if (hash == 0)
-		return judge_text(w, 0, at->seq, at->payload_len);
-	if (is_judged(w, hash))
+		return judge_text(s, 0, at->seq, at->payload_len);
+	if (is_judged(s, hash))
 		return 0;
 	at->apart = 0;
-	return load(w, 0, at->found.topic_offset, w->scratch->topic, len, MAX_TOPIC)
+	return load(s, 0, at->found.topic_offset, s->scratch->topic, len, MAX_TOPIC)
 		       ? 0
-		       : judge(w, hash, len);
+		       : judge(s, hash, len);
 }
 
 /* The payload bytes at `offset`, at most MQTT_WINDOW of the `left` ones, the first
  * in the lowest byte. Returns 0 on success.
  */
-static __always_inline long load_window(const struct walk *w, __u32 offset, __u32 left,
-					__u64 *window)
+static __always_inline long load_window(const struct steering *s, __u32 offset,
+					__u32 left, __u64 *window)
 {
-	const struct walking *at = &w->scratch->walking;
+	const struct walking *at = &s->scratch->walking;
 	const __u64 *bytes =
-		(void *)(long)w->ctx->data + ((at->payload_offset + offset) & FRAME_MASK);
+		(void *)(long)s->ctx->data + ((at->payload_offset + offset) & FRAME_MASK);
 
 	if (left >= MQTT_WINDOW &&
-	    (void *)(bytes + 1) <= (void *)(long)w->ctx->data_end) {
+	    (void *)(bytes + 1) <= (void *)(long)s->ctx->data_end) {
 		*window = *bytes;
 		return 0;
 	}
-	return load(w, 0, offset, window, left, MQTT_WINDOW);
+	return load(s, 0, offset, window, left, MQTT_WINDOW);
 }
 
 static __always_inline void lose_boundaries(struct flow *flow)
@@ -505,14 +499,14 @@ static __always_inline void lose_boundaries(struct flow *flow)
 }
 
 /* One field of the segment's MQTT packets. Returns whether the walk is over. */
-static __always_inline int walk_field(struct walk *w)
+static __always_inline int walk_field(struct steering *s)
 {
-	struct walking *at = &w->scratch->walking;
-	struct stream *stream = &w->flow->stream;
+	struct walking *at = &s->scratch->walking;
+	struct stream *stream = &s->flow->stream;
 	__u32 offset = stream_wants(stream) - at->seq, left = at->payload_len - offset;
 	__u64 window = 0;
 
-	if (offset >= at->payload_len || load_window(w, offset, left, &window))
+	if (offset >= at->payload_len || load_window(s, offset, left, &window))
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
@@ -522,10 +516,10 @@ static __always_inline int walk_field(struct walk *w)
 		return 1;
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
-		lose_boundaries(w->flow);
+		lose_boundaries(s->flow);
 		return 1;
 	case FOUND_PUBLISH:
-		if (look_at_topic(w))
+		if (look_at_topic(s))
 			return 1;
 		break;
 	case FOUND_NOTHING:
@@ -536,16 +530,17 @@ static __always_inline int walk_field(struct walk *w)
 }
 
 /* The same for bpf_loop(). */
-static long walk_next(__u32 index, void *walk)
+static long walk_next(__u32 index, void *steering)
 {
-	return walk_field(walk);
+	return walk_field(steering);
 }
 
 /* One field of an early segment. */
-static __always_inline int walk_early(struct walk *w, const struct early_segment *early,
-				      __u32 seq, __u32 len, __u32 offset)
+static __always_inline int walk_early(struct steering *s,
+				      const struct early_segment *early, __u32 seq,
+				      __u32 len, __u32 offset)
 {
-	struct walking *at = &w->scratch->walking;
+	struct walking *at = &s->scratch->walking;
 	__u32 left = len - offset;
 
 	FORGET(offset);
@@ -553,15 +548,15 @@ static __always_inline int walk_early(struct walk *w, const struct early_segment
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
-	switch (walk_step(&w->flow->stream, seq, len,
+	switch (walk_step(&s->flow->stream, seq, len,
 			  *(const __u64 *)(early->bytes + offset), left, &at->found)) {
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
-		lose_boundaries(w->flow);
+		lose_boundaries(s->flow);
 		return 1;
 	case FOUND_PUBLISH:
 		count(COUNT_PUBLISH);
-		return judge_text(w, early, seq, len);
+		return judge_text(s, early, seq, len);
 	default:
 		return 0;
 	}
@@ -570,25 +565,25 @@ static __always_inline int walk_early(struct walk *w, const struct early_segment
 /* A step of the walk over the early segments that now follow without a gap, for
  * bpf_loop(): a field, or on to the next of them.
  */
-static long replay_next(__u32 index, void *walk)
+static long replay_next(__u32 index, void *steering)
 {
-	struct walk *w = walk;
-	struct walking *at = &w->scratch->walking;
+	struct steering *s = steering;
+	struct walking *at = &s->scratch->walking;
 	const struct early_segment *early =
-		bpf_map_lookup_elem(&early_segments, key_of_early(w, at->edge));
-	__u32 offset = stream_wants(&w->flow->stream) - at->edge, len;
+		bpf_map_lookup_elem(&early_segments, key_of_early(s, at->edge));
+	__u32 offset = stream_wants(&s->flow->stream) - at->edge, len;
 
 	if (!early || !early->len || (__s32)offset < 0)
 		return 1;
 	len = (__u32)early->len;
 	if (offset < len) {
 		at->in_early = 1;
-		return walk_early(w, early, at->edge, len, offset);
+		return walk_early(s, early, at->edge, len, offset);
 	}
-	if (w->flow->stream.phase >= STREAM_TOPIC)
-		keep_topic(w, early, at->edge, len);
+	if (s->flow->stream.phase >= STREAM_TOPIC)
+		keep_topic(s, early, at->edge, len);
 	count(COUNT_EARLY_JUDGED);
-	bpf_map_delete_elem(&early_segments, key_of_early(w, at->edge));
+	bpf_map_delete_elem(&early_segments, key_of_early(s, at->edge));
 	at->edge += len;
 	return 0;
 }

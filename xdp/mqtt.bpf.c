@@ -253,8 +253,9 @@ static __noinline int refuse(struct steering *s, const struct flow *flow)
 }
 
 /* A segment of a tracked connection. Returns FORWARD or an XDP action. */
-static __always_inline int follow_flow(struct steering *s, struct flow *flow)
+static __always_inline int follow_flow(struct steering *s)
 {
+	struct flow *flow = s->flow;
 	__u32 end = s->pkt.seq + s->pkt.payload_len + s->pkt.tcp->fin;
 	int verdict;
 
@@ -272,7 +273,7 @@ static __always_inline int follow_flow(struct steering *s, struct flow *flow)
 	if (flow->seen_at_ns != s->now_ns)
 		flow->seen_at_ns = s->now_ns;
 	if (s->pkt.payload_len && flow->state != FLOW_HALF_OPEN) {
-		verdict = inspect(s, flow);
+		verdict = inspect(s);
 		if (verdict != FORWARD)
 			return verdict;
 	}
@@ -290,15 +291,13 @@ static __always_inline int follow_flow(struct steering *s, struct flow *flow)
  */
 static __always_inline int steer(struct steering *s)
 {
-	struct flow *flow;
-
 	if (s->pkt.tcp->syn && !s->pkt.tcp->ack)
 		return open_flow(s);
 
-	flow = find_flow(s);
-	if (flow && flow->state == FLOW_HALF_OPEN && s->pkt.payload_len)
-		flow = establish(s, flow);
-	return flow ? follow_flow(s, flow) : follow_prediction(s);
+	s->flow = find_flow(s);
+	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt.payload_len)
+		s->flow = establish(s, s->flow);
+	return s->flow ? follow_flow(s) : follow_prediction(s);
 }
 
 static __noinline void look_up(struct recent *recent, __u64 tick, __be32 address,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A packet to a service, as the functions of the mqtt stage hand it to each other.
+ * A packet to a service, as the functions of the mqtt stage hand it to each other: what
+ * is a pointer, which the verifier follows on the stack only, and what goes into every
+ * look-up. The rest of what is known lies in the scratch, because stack is short.
  */
 #pragma once
 
@@ -13,6 +15,8 @@ struct steering {
 	const struct settings *set;
 	struct packet pkt;
 	struct flow_key key;
+	struct flow *flow;	 /* of a tracked connection */
+	struct scratch *scratch; /* while its payload is inspected */
 	__u64 now_ns;
 	__u32 group; /* where the connection goes, once that is decided */
 	__u32 real;  /* 0: to be picked */
