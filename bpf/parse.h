@@ -35,6 +35,20 @@
 #define IP_OFFSET_MASK	  0x1fff
 #define IPV4_MAPPED_WORD2 host_to_net32(0xffff) /* RFC 4291 §2.5.5.2 */
 
+/* RFC 8200 §3. The kernel's <linux/ipv6.h> and the C library's headers exclude each
+ * other.
+ */
+struct ipv6_header {
+	__be32 version; /* 4 bits; then traffic class and flow label */
+	__be16 payload_len;
+	__u8 next_header;
+	__u8 hop_limit;
+	struct address source, destination;
+};
+static_assert(sizeof(struct ipv6_header) == 40, "no padding in the header");
+
+#define IPV6_VERSION host_to_net32(0x60000000)
+
 enum parse_result {
 	PARSE_TCP,	 /* whole, plain: `struct packet` is filled */
 	PARSE_OTHER,	 /* not TCP over IPv4, or no ports in it */
@@ -58,6 +72,12 @@ static __always_inline struct address mapped_address(__be32 ipv4)
 	struct address address = { { 0, 0, IPV4_MAPPED_WORD2, ipv4 } };
 
 	return address;
+}
+
+static __always_inline int is_ipv4(const struct address *address)
+{
+	return address->word[2] == IPV4_MAPPED_WORD2 && !address->word[0] &&
+	       !address->word[1];
 }
 
 /* Reads a frame that begins at `data`. What is behind the IP length (Ethernet

@@ -109,11 +109,11 @@ Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t s
 }  // namespace
 
 Bytes reset_of_client(const Record& record, const Endpoint& service) {
-  const rst reset{Address(record.head.flow.client).ipv4(), service.address.ipv4(),
-                  record.head.flow.port, service.port, host_to_net32(record.head.ack)};
+  const rst reset{record.head.flow.client, service.address.abi(), record.head.flow.port,
+                  service.port, host_to_net32(record.head.ack)};
   Bytes packet(sizeof(ip_tcp));
   ip_tcp headers;
-  write_rst(&headers, &reset);
+  write_rst4(&headers, &reset);
   std::memcpy(packet.data(), &headers, sizeof(headers));
   return packet;
 }

@@ -127,12 +127,12 @@ static __always_inline struct record *make_record(struct __sk_buff *skb,
 /* Turns the segment into a RST and sends it back. */
 static __always_inline int send_rst(struct __sk_buff *skb, const struct ip_tcp *head)
 {
-	struct rst rst = rst_for(&head->ip, &head->tcp);
+	struct rst rst = rst_for4(&head->ip, &head->tcp);
 	unsigned char mac[2 * ETH_ALEN];
 	struct ip_tcp out;
 
 	count(COUNT_PROBE_RST);
-	write_rst(&out, &rst);
+	write_rst4(&out, &rst);
 	if (bpf_skb_load_bytes(skb, ETH_ALEN, mac, ETH_ALEN) ||
 	    bpf_skb_load_bytes(skb, 0, mac + ETH_ALEN, ETH_ALEN) ||
 	    bpf_skb_change_tail(skb, ETH_HLEN + sizeof(out), 0) ||

@@ -43,7 +43,7 @@ static __always_inline long resize(struct xdp_md *ctx, __u32 len)
 /* Answers a packet of a condemned connection with a RST. */
 static __always_inline int answer_with_rst(struct xdp_md *ctx, const struct packet *pkt)
 {
-	struct rst rst = rst_for(pkt->ip, pkt->tcp);
+	struct rst rst = rst_for4(pkt->ip, pkt->tcp);
 	void *data, *data_end;
 	struct ip_tcp *out;
 
@@ -55,7 +55,7 @@ static __always_inline int answer_with_rst(struct xdp_md *ctx, const struct pack
 	if ((void *)(out + 1) > data_end)
 		return XDP_DROP;
 	turn_around(data);
-	write_rst(out, &rst);
+	write_rst4(out, &rst);
 	return XDP_TX;
 }
 
@@ -89,7 +89,7 @@ static __always_inline int answer_too_big(struct xdp_md *ctx, __u32 mtu)
 	__builtin_memset(&out->ip, 0, sizeof(out->ip) + sizeof(out->icmp));
 	*(__u8 *)&out->ip = IP_PLAIN;
 	out->ip.tot_len = host_to_net16(sizeof(*out) - ETH_HLEN);
-	out->ip.ttl = RST_TTL;
+	out->ip.ttl = REPLY_TTL;
 	out->ip.protocol = IPPROTO_ICMP;
 	out->ip.saddr = quoted->daddr;
 	out->ip.daddr = quoted->saddr;

@@ -33,10 +33,10 @@ TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
                            .frame());
   const iphdr ip = segment.ip();
   const tcphdr tcp = segment.tcp();
-  const struct rst rst = rst_for(&ip, &tcp);
+  const struct rst rst = rst_for4(&ip, &tcp);
   ip_tcp out;
 
-  write_rst(&out, &rst);
+  write_rst4(&out, &rst);
 
   const Packet answer = framed(out);
   EXPECT_EQ(answer.source(), ipv4("10.1.50.200"));
@@ -57,11 +57,12 @@ TEST(ReplyTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
   const std::uint32_t seed = 4;
   std::mt19937 random(seed);
   for (int round = 0; round < 20'000; round++) {
-    const struct rst rst = {static_cast<__be32>(random()), static_cast<__be32>(random()),
+    const struct rst rst = {mapped_address(static_cast<__be32>(random())),
+                            mapped_address(static_cast<__be32>(random())),
                             static_cast<__be16>(random()), static_cast<__be16>(random()),
                             static_cast<__be32>(random())};
     ip_tcp out;
-    write_rst(&out, &rst);
+    write_rst4(&out, &rst);
     ASSERT_TRUE(framed(out).checksums_are_valid()) << "seed " << seed << ", round " << round;
   }
 }
