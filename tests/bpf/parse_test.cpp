@@ -120,7 +120,7 @@ TEST(ParseTest, ReadsNothingBehindAFrameCutAnywhere) {
 }
 
 TEST(ParseTest, MapsIpv4Addresses) {
-  const address mapped = mapped_address(htobe32(kClient.address));
+  const address mapped = mapped_address(htobe32(kClient.address.ipv4()));
   const std::uint8_t expected[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 1, 7};
   EXPECT_EQ(std::memcmp(&mapped, expected, sizeof(expected)), 0);
 }

@@ -11,16 +11,13 @@
 namespace remora {
 namespace {
 
-Bytes raw(const ip_tcp& headers) {
-  Bytes out(sizeof(headers));
-  std::memcpy(out.data(), &headers, sizeof(headers));
-  return out;
-}
-
-Packet framed(const ip_tcp& headers) {
-  Bytes frame(ETH_HLEN);
-  const Bytes packet = raw(headers);
-  frame.insert(frame.end(), packet.begin(), packet.end());
+template <class Headers>
+Packet framed(const Headers& headers) {
+  Bytes frame(ETH_HLEN + sizeof(headers));
+  const bool over_ipv6 = sizeof(headers) == sizeof(ipv6_tcp);
+  frame[12] = over_ipv6 ? 0x86 : 0x08;
+  frame[13] = over_ipv6 ? 0xdd : 0x00;
+  std::memcpy(frame.data() + ETH_HLEN, &headers, sizeof(headers));
   return Packet(frame);
 }
 
@@ -63,6 +60,53 @@ TEST(ReplyTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
                             static_cast<__be32>(random())};
     ip_tcp out;
     write_rst4(&out, &rst);
+    ASSERT_TRUE(framed(out).checksums_are_valid()) << "seed " << seed << ", round " << round;
+  }
+}
+
+TEST(ReplyTest, TheRstOverIpv6IsTheServicesAndWhereTheClientExpectsIt) {
+  const IpAddress client = ipv6("2001:db8:1::7"), service = ipv6("2001:db8:50::200");
+  const Packet segment(data(bytes_of("x"))
+                           .from({client, 40'000})
+                           .to({service, 1883})
+                           .acknowledging(0xfffffff0)
+                           .frame());
+  const Ipv6Header sent = segment.ipv6();
+  ipv6_header ip{};
+  std::memcpy(&ip, &sent, sizeof(ip));
+  const tcphdr tcp = segment.tcp();
+  const struct rst rst = rst_for6(&ip, &tcp);
+  ipv6_tcp out;
+
+  write_rst6(&out, &rst);
+
+  const Packet answer = framed(out);
+  EXPECT_EQ(answer.source(), service);
+  EXPECT_EQ(answer.destination(), client);
+  EXPECT_EQ(answer.protocol(), IPPROTO_TCP);
+  EXPECT_EQ(answer.ipv6().version, htobe32(0x60000000));
+  EXPECT_EQ(answer.ipv6().hop_limit, 64);
+  EXPECT_EQ(be16toh(answer.ipv6().payload_length), 20);
+  EXPECT_EQ(be16toh(answer.tcp().source), 1883);
+  EXPECT_EQ(be16toh(answer.tcp().dest), 40'000);
+  EXPECT_EQ(be32toh(answer.tcp().seq), 0xfffffff0);
+  EXPECT_TRUE(answer.tcp().rst);
+  EXPECT_FALSE(answer.tcp().ack);
+  EXPECT_TRUE(answer.checksums_are_valid());
+}
+
+TEST(ReplyTest, ChecksumsOverIpv6AreRightForAnyAddressesAndNumbers) {
+  const std::uint32_t seed = 5;
+  std::mt19937 random(seed);
+  const auto any = [&] {
+    return address{{static_cast<__be32>(random()), static_cast<__be32>(random()),
+                    static_cast<__be32>(random()), static_cast<__be32>(random())}};
+  };
+  for (int round = 0; round < 20'000; round++) {
+    const struct rst rst = {any(), any(), static_cast<__be16>(random()),
+                            static_cast<__be16>(random()), static_cast<__be32>(random())};
+    ipv6_tcp out;
+    write_rst6(&out, &rst);
     ASSERT_TRUE(framed(out).checksums_are_valid()) << "seed " << seed << ", round " << round;
   }
 }

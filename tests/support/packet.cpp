@@ -3,8 +3,9 @@
 
 #include <endian.h>
 
+#include <cstdio>
 #include <cstring>
-#include <stdexcept>
+#include <ostream>
 
 namespace remora {
 namespace {
@@ -71,13 +72,33 @@ Bytes ip_header(const IpHeader& header) {
   return out;
 }
 
-// The sum of TCP's pseudo header (RFC 9293 §3.1).
-std::uint32_t pseudo_header_sum(std::uint32_t source, std::uint32_t destination,
-                                std::size_t length) {
+void put_address(Bytes& out, const IpAddress& address) {
+  if (address.is_ipv6())
+    out.insert(out.end(), address.raw().begin(), address.raw().end());
+  else
+    put32(out, address.ipv4());
+}
+
+// RFC 8200 §3, with a traffic class and a flow label.
+Bytes ipv6_header(const IpAddress& source, const IpAddress& destination, std::uint8_t next_header,
+                  std::size_t payload_length) {
+  Bytes out;
+  put32(out, 0x60212345);
+  put16(out, payload_length);
+  put8(out, next_header);
+  put8(out, kTtl);
+  out.insert(out.end(), source.raw().begin(), source.raw().end());
+  out.insert(out.end(), destination.raw().begin(), destination.raw().end());
+  return out;
+}
+
+// The sum of the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1): zeros do not count.
+std::uint16_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
+                                std::uint8_t protocol, std::size_t length) {
   Bytes pseudo;
-  put32(pseudo, source);
-  put32(pseudo, destination);
-  put16(pseudo, IPPROTO_TCP);
+  put_address(pseudo, source);
+  put_address(pseudo, destination);
+  put16(pseudo, protocol);
   put16(pseudo, length);
   return internet_sum(pseudo);
 }
@@ -97,12 +118,33 @@ std::uint16_t internet_sum(std::span<const std::uint8_t> bytes, std::uint32_t st
   return static_cast<std::uint16_t>(sum);
 }
 
-bool tcp_checksum_is_valid(std::uint32_t source, std::uint32_t destination, const Bytes& segment) {
-  return internet_sum(segment, pseudo_header_sum(source, destination, segment.size())) == 0xffff;
+bool tcp_checksum_is_valid(const IpAddress& source, const IpAddress& destination,
+                           const Bytes& segment) {
+  return internet_sum(segment, pseudo_header_sum(source, destination, IPPROTO_TCP,
+                                                 segment.size())) == 0xffff;
+}
+
+std::ostream& operator<<(std::ostream& out, const IpAddress& address) {
+  const IpAddress::Raw& raw = address.raw();
+  char text[48];
+  if (address.is_ipv6()) {
+    char* end = text;
+    for (std::size_t i = 0; i < 16; i += 2)
+      end += std::snprintf(end, 8, "%s%x", i ? ":" : "", raw[i] << 8 | raw[i + 1]);
+  } else {
+    std::snprintf(text, sizeof(text), "%d.%d.%d.%d", raw[12], raw[13], raw[14], raw[15]);
+  }
+  return out << text;
 }
 
 Segment& Segment::options(Bytes options) {
   options_ = in_whole_words(std::move(options));
+  return *this;
+}
+
+Segment& Segment::extension(std::uint8_t kind, Bytes body) {
+  body.resize((body.size() + 2 + 7) / 8 * 8 - 2);
+  extensions_.emplace_back(kind, std::move(body));
   return *this;
 }
 
@@ -129,24 +171,78 @@ Bytes Segment::frame() const {
   put16(tcp, 0);      // urgent pointer
   append(tcp, options_);
   append(tcp, payload_);
-  write16(tcp, 16,
-          static_cast<std::uint16_t>(~internet_sum(
-              tcp, pseudo_header_sum(source_.address, destination_.address, tcp.size()))));
+  write16(
+      tcp, 16,
+      static_cast<std::uint16_t>(~internet_sum(
+          tcp, pseudo_header_sum(source_.address, destination_.address, IPPROTO_TCP, tcp.size()))));
 
-  Bytes out = ethernet_header(ETH_P_IP);
-  append(out, ip_header({source_.address, destination_.address, IPPROTO_TCP,
-                         ip_length_ ? ip_length_ : 20 + ip_options_.size() + tcp.size(), fragment_,
-                         ip_options_}));
-  append(out, tcp);
+  const bool over_ipv6 = destination_.address.is_ipv6();
+  Bytes out = ethernet_header(over_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+  if (over_ipv6) {
+    // Each header names the kind of the next; the last is in front of TCP.
+    std::uint8_t kind = IPPROTO_TCP;
+    Bytes body = tcp;
+    for (std::size_t i = extensions_.size(); i-- > 0;) {
+      const auto& [own_kind, own_body] = extensions_[i];
+      Bytes header{kind, static_cast<std::uint8_t>((own_body.size() + 2) / 8 - 1)};
+      append(header, own_body);
+      append(header, body);
+      body = std::move(header);
+      kind = own_kind;
+    }
+    append(out, ipv6_header(source_.address, destination_.address, kind,
+                            ip_length_.value_or(body.size())));
+    append(out, body);
+  } else {
+    append(out, ip_header({source_.address.ipv4(), destination_.address.ipv4(), IPPROTO_TCP,
+                           ip_length_.value_or(20 + ip_options_.size() + tcp.size()), fragment_,
+                           ip_options_}));
+    append(out, tcp);
+  }
+  out = with_tags(out, tags_);
   if (out.size() < frame_size_) out.resize(frame_size_, 0xee);
   return out;
 }
 
 Bytes ipv4_frame(Endpoint from, Endpoint to, std::uint8_t protocol, const Bytes& body) {
   Bytes out = ethernet_header(ETH_P_IP);
-  append(out, ip_header({from.address, to.address, protocol, 20 + body.size(), 0x4000, {}}));
+  append(
+      out,
+      ip_header({from.address.ipv4(), to.address.ipv4(), protocol, 20 + body.size(), 0x4000, {}}));
   append(out, body);
   return out;
+}
+
+Bytes ipv6_frame(Endpoint from, Endpoint to, std::uint8_t next_header, const Bytes& body) {
+  Bytes out = ethernet_header(ETH_P_IPV6);
+  append(out, ipv6_header(from.address, to.address, next_header, body.size()));
+  append(out, body);
+  return out;
+}
+
+Bytes with_tags(const Bytes& frame, const std::vector<VlanTag>& tags) {
+  Bytes inserted;
+  for (const VlanTag& tag : tags) {
+    put16(inserted, tag.type);
+    put16(inserted, tag.id);
+  }
+  Bytes out = frame;
+  out.insert(out.begin() + 2 * ETH_ALEN, inserted.begin(), inserted.end());
+  return out;
+}
+
+Bytes icmp_with_checksum(Bytes message) {
+  write16(message, 2, 0);
+  write16(message, 2, static_cast<std::uint16_t>(~internet_sum(message)));
+  return message;
+}
+
+Bytes icmp6_with_checksum(Bytes message, const IpAddress& source, const IpAddress& destination) {
+  write16(message, 2, 0);
+  const std::uint16_t sum =
+      internet_sum(message, pseudo_header_sum(source, destination, IPPROTO_ICMPV6, message.size()));
+  write16(message, 2, static_cast<std::uint16_t>(~sum));
+  return message;
 }
 
 template <class Header>
@@ -157,8 +253,33 @@ Header Packet::read(std::size_t offset) const {
   return header;
 }
 
+std::vector<VlanTag> Packet::tags() const {
+  std::vector<VlanTag> tags;
+  for (std::size_t at = 2 * ETH_ALEN;; at += 4) {
+    const std::uint16_t type = be16toh(read<std::uint16_t>(at));
+    if (type != ETH_P_8021Q && type != ETH_P_8021AD) return tags;
+    tags.push_back({be16toh(read<std::uint16_t>(at + 2)), type});
+  }
+}
+
+std::size_t Packet::link_size() const {
+  return ETH_HLEN + 4 * tags().size();
+}
+
+bool Packet::is_ipv6() const {
+  return be16toh(read<std::uint16_t>(link_size() - 2)) == ETH_P_IPV6;
+}
+
+std::uint8_t Packet::protocol() const {
+  return is_ipv6() ? ipv6().next_header : ip().protocol;
+}
+
 std::size_t Packet::body_offset() const {
-  return ETH_HLEN + ip().ihl * 4u;
+  return link_size() + (is_ipv6() ? sizeof(Ipv6Header) : ip().ihl * 4u);
+}
+
+std::size_t Packet::ip_size() const {
+  return is_ipv6() ? sizeof(Ipv6Header) + be16toh(ipv6().payload_length) : be16toh(ip().tot_len);
 }
 
 Mac Packet::destination_mac() const {
@@ -174,7 +295,12 @@ Mac Packet::source_mac() const {
 }
 
 iphdr Packet::ip() const {
-  return read<iphdr>(ETH_HLEN);
+  if (is_ipv6()) throw std::out_of_range("not an IPv4 packet");
+  return read<iphdr>(link_size());
+}
+Ipv6Header Packet::ipv6() const {
+  if (!is_ipv6()) throw std::out_of_range("not an IPv6 packet");
+  return read<Ipv6Header>(link_size());
 }
 tcphdr Packet::tcp() const {
   return read<tcphdr>(body_offset());
@@ -182,19 +308,24 @@ tcphdr Packet::tcp() const {
 icmphdr Packet::icmp() const {
   return read<icmphdr>(body_offset());
 }
-std::uint32_t Packet::source() const {
-  return be32toh(ip().saddr);
+IpAddress Packet::source() const {
+  return is_ipv6() ? IpAddress(ipv6().source) : IpAddress(be32toh(ip().saddr));
 }
-std::uint32_t Packet::destination() const {
-  return be32toh(ip().daddr);
+IpAddress Packet::destination() const {
+  return is_ipv6() ? IpAddress(ipv6().destination) : IpAddress(be32toh(ip().daddr));
+}
+
+Bytes Packet::ip_packet() const {
+  const std::size_t end = link_size() + ip_size();
+  if (end > frame_.size() || end < body_offset())
+    throw std::out_of_range("IP length does not fit the frame");
+  return {frame_.begin() + static_cast<std::ptrdiff_t>(link_size()),
+          frame_.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
 Bytes Packet::ip_body() const {
-  const std::size_t end = ETH_HLEN + std::size_t{be16toh(ip().tot_len)};
-  if (end > frame_.size() || end < body_offset())
-    throw std::out_of_range("IP length does not fit the frame");
-  return {frame_.begin() + static_cast<std::ptrdiff_t>(body_offset()),
-          frame_.begin() + static_cast<std::ptrdiff_t>(end)};
+  const Bytes packet = ip_packet();
+  return {packet.begin() + static_cast<std::ptrdiff_t>(body_offset() - link_size()), packet.end()};
 }
 
 Bytes Packet::payload() const {
@@ -204,24 +335,34 @@ Bytes Packet::payload() const {
   return {segment.begin() + static_cast<std::ptrdiff_t>(header), segment.end()};
 }
 
+bool Packet::is_encapsulated() const {
+  return protocol() == IPPROTO_IPIP || protocol() == IPPROTO_IPV6;
+}
+
 Packet Packet::inner() const {
-  if (ip().protocol != IPPROTO_IPIP) throw std::out_of_range("not an IPIP packet");
-  Bytes out(frame_.begin(), frame_.begin() + ETH_HLEN);
+  if (!is_encapsulated()) throw std::out_of_range("no packet in this packet");
+  const std::size_t type = protocol() == IPPROTO_IPV6 ? ETH_P_IPV6 : ETH_P_IP;
+  Bytes out(frame_.begin(), frame_.begin() + static_cast<std::ptrdiff_t>(link_size()));
+  write16(out, out.size() - 2, type);
   append(out, ip_body());
   return Packet(out);
 }
 
 bool Packet::checksums_are_valid() const {
   const std::span<const std::uint8_t> header =
-      std::span(frame_).subspan(ETH_HLEN, body_offset() - ETH_HLEN);
-  if (internet_sum(header) != 0xffff) return false;
-  switch (ip().protocol) {
+      std::span(frame_).subspan(link_size(), body_offset() - link_size());
+  if (!is_ipv6() && internet_sum(header) != 0xffff) return false;
+  switch (protocol()) {
     case IPPROTO_IPIP:
+    case IPPROTO_IPV6:
       return inner().checksums_are_valid();
     case IPPROTO_TCP:
       return tcp_checksum_is_valid(source(), destination(), ip_body());
     case IPPROTO_ICMP:
       return internet_sum(ip_body()) == 0xffff;
+    case IPPROTO_ICMPV6:
+      return internet_sum(ip_body(), pseudo_header_sum(source(), destination(), IPPROTO_ICMPV6,
+                                                       ip_body().size())) == 0xffff;
     default:
       return true;
   }

@@ -13,11 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace remora {
 namespace {
@@ -40,6 +42,18 @@ void run(const std::string& command) {
   if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
 }
 
+// The kernel takes the first tag off before a packet socket sees the frame.
+std::vector<VlanTag> tag_taken_off(msghdr& message) {
+  for (const cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
+       control = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(control))) {
+    if (control->cmsg_level != SOL_PACKET || control->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata found{};
+    std::memcpy(&found, CMSG_DATA(control), sizeof(found));
+    if (found.tp_status & TP_STATUS_VLAN_VALID) return {{found.tp_vlan_tci, found.tp_vlan_tpid}};
+  }
+  return {};
+}
+
 }  // namespace
 
 PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_address) {
@@ -50,6 +64,8 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
     dotted += (dotted.empty() ? "" : ".") + std::to_string(lb_address >> shift & 0xff);
   run("ip link add gw address 02:00:00:00:00:01 type veth"
       " peer name lb address 02:00:00:00:00:02");
+  // Whatever is heard on the cable then is the programs' or an answer to the test.
+  run("sysctl -q -w net.ipv6.conf.all.disable_ipv6=1");
   run("ip address add " + dotted + "/24 dev lb");
   run("ip link set gw up && ip link set lb up");
 
@@ -62,15 +78,18 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
 
   sockaddr_ll gateway{};
   gateway.sll_family = AF_PACKET;
-  gateway.sll_protocol = htobe16(ETH_P_IP);
+  gateway.sll_protocol = htobe16(ETH_P_ALL);
   gateway.sll_ifindex = index_of("gw", datagrams_);
-  frames_ = require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETH_P_IP)), "packet socket");
+  frames_ =
+      require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETH_P_ALL)), "packet socket");
   require(bind(frames_, reinterpret_cast<sockaddr*>(&gateway), sizeof(gateway)), "bind to gw");
   // The gateway's end came up without a carrier: its queue is put in place some time
   // later, and until then swallows frames.
   const int bypass = 1;
   require(setsockopt(frames_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)),
           "send past the queue");
+  const int tags = 1;
+  require(setsockopt(frames_, SOL_PACKET, PACKET_AUXDATA, &tags, sizeof(tags)), "ask for tags");
 }
 
 PrivateNetwork::~PrivateNetwork() {
@@ -104,13 +123,22 @@ std::optional<Packet> PrivateNetwork::receive(std::chrono::milliseconds wait) {
   while (poll(&readable, 1, static_cast<int>(wait.count())) > 0) {
     Bytes frame(4096);
     sockaddr_ll from{};
-    socklen_t from_size = sizeof(from);
-    const auto size = recvfrom(frames_, frame.data(), frame.size(), 0,
-                               reinterpret_cast<sockaddr*>(&from), &from_size);
+    iovec data{frame.data(), frame.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
+    msghdr message{};
+    message.msg_name = &from;
+    message.msg_namelen = sizeof(from);
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const auto size = recvmsg(frames_, &message, 0);
     require(static_cast<int>(size), "receive a frame");
-    if (from.sll_pkttype == PACKET_OUTGOING) continue;  // our own
     frame.resize(static_cast<std::size_t>(size));
-    return Packet(std::move(frame));
+    if (from.sll_pkttype == PACKET_OUTGOING) continue;  // our own
+    if (from.sll_protocol != htobe16(ETH_P_IP) && from.sll_protocol != htobe16(ETH_P_IPV6))
+      continue;
+    return Packet(with_tags(frame, tag_taken_off(message)));
   }
   return std::nullopt;
 }

@@ -28,7 +28,8 @@ class PrivateNetwork {
 
   // From the gateway's end.
   void transmit(const Bytes& frame);
-  // The next IPv4 frame that the LB sent; nothing when none comes in time.
+  // The next IPv4 or IPv6 frame that the LB sent, with its tags; nothing when none comes
+  // in time.
   std::optional<Packet> receive(std::chrono::milliseconds wait);
 
   // Returns when the LB has dealt with everything that was transmitted so far.

@@ -106,7 +106,7 @@ TEST_F(ProbeTest, ReportsTheWholeMispredictedSegment) {
   EXPECT_EQ(Bytes(head.options, head.options + head.options_len), options);
   EXPECT_EQ(head.flow.port, htobe16(kClient.port));
   EXPECT_EQ(head.flow.service, kServiceNumber);
-  EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address));
+  EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address.ipv4()));
   EXPECT_EQ(bytes_of(records[0].data), payload);
   EXPECT_EQ(records[0].topic(), kHumidityTopic);
 }

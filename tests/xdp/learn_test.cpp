@@ -50,7 +50,7 @@ TEST_F(LearnTest, AWellPredictedPublishIsForwardedAndRecordedOnce) {
   EXPECT_EQ(head.from_group, kTemperature);
   EXPECT_EQ(head.flow.port, htobe16(kClient.port));
   EXPECT_EQ(head.flow.service, kServiceNumber);
-  EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address));
+  EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address.ipv4()));
   EXPECT_EQ(records[0].topic(), kTemperatureTopic);
   EXPECT_EQ(records[0].data, kTemperatureTopic);
 }

@@ -16,11 +16,11 @@ constexpr std::uint32_t kRealsOfAGroup = 16;
 }  // namespace
 
 bool Outcome::forwarded() const {
-  return verdict == XDP_TX && packet.ip().protocol == IPPROTO_IPIP;
+  return verdict == XDP_TX && packet.is_encapsulated();
 }
 
 bool Outcome::is_rst() const {
-  return verdict == XDP_TX && packet.ip().protocol == IPPROTO_TCP && packet.tcp().rst;
+  return verdict == XDP_TX && packet.protocol() == IPPROTO_TCP && packet.tcp().rst;
 }
 
 struct mark Outcome::mark() const {
@@ -55,6 +55,7 @@ void SteerTest::SetUp() {
   write(settings);
 
   service(kService, kServiceNumber, kDefault);
+  service(kService6, kServiceNumber, kDefault);
   for (const std::uint16_t number : {kDefault, kTemperature, kHumidity}) group(number);
   route(kTemperatureTopic, kTemperature);
   route(kHumidityTopic, kHumidity);
@@ -83,9 +84,21 @@ void SteerTest::group(std::uint16_t number, std::uint32_t reals, policy policy) 
   ring(number, slots);
   for (std::uint32_t n = 1; n <= reals; n++) {
     struct real real {};
-    real.address[0] = htobe32(ipv4("10.2.0.0") + number * 256u + n);
+    const std::uint32_t host = number * 256u + n;
+    if (ipv6_reals_) {
+      const IpAddress::Raw raw = (ipv6("fd00:2::") + host).raw();
+      std::memcpy(real.address, raw.data(), raw.size());
+      real.flags = REAL_IPV6;
+    } else {
+      real.address[0] = htobe32(ipv4("10.2.0.0") + host);
+    }
     chain_->map<std::uint32_t, struct real>("reals").put(real_index(number, n), real);
   }
+}
+
+void SteerTest::ipv6_reals() {
+  ipv6_reals_ = true;
+  for (const std::uint16_t number : {kDefault, kTemperature, kHumidity}) group(number);
 }
 
 void SteerTest::ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots) {
@@ -141,7 +154,7 @@ Outcome SteerTest::send_frame(const Bytes& frame) {
 }
 
 Client SteerTest::connect(Endpoint from, std::uint32_t isn, MqttVersion version) {
-  Client client(from, kService, isn);
+  Client client(from, service_for(from), isn);
   send(client.syn());
   send(client.ack());
   send(client.send(connect_packet(version)));
@@ -179,8 +192,10 @@ std::optional<guard> SteerTest::guard_of(Endpoint client) const {
   return chain_->map<address, guard>("guards").find(abi_address(client.address));
 }
 
-address SteerTest::abi_address(std::uint32_t ipv4) {
-  return {{0, 0, htobe32(0xffff), htobe32(ipv4)}};
+address SteerTest::abi_address(const IpAddress& ip) {
+  address out;
+  std::memcpy(&out, ip.raw().data(), sizeof(out));
+  return out;
 }
 
 }  // namespace remora

@@ -3,8 +3,8 @@
 // The world in which the packet path is tested: one service, a few groups and
 // routes, and the verbs to send packets through the whole chain.
 //
-// Real N of group G has the address 10.2.G.N, so an outer destination says at once
-// where a packet went.
+// Real N of group G has the address 10.2.G.N, or fd00:2::G.N, so an outer destination
+// says at once where a packet went.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,6 +25,8 @@ namespace remora {
 
 inline constexpr Endpoint kService{ipv4("10.1.50.200"), 1883};
 inline constexpr Endpoint kClient{ipv4("10.1.1.7"), 40'000};
+inline constexpr Endpoint kService6{ipv6("2001:db8:50::200"), 1883};
+inline constexpr Endpoint kClient6{ipv6("2001:db8:1::7"), 40'000};
 inline constexpr Mac kRouterMac{0x02, 0x42, 0x0a, 0x01, 0x00, 0x01};
 
 inline constexpr std::uint16_t kDefault = 0, kTemperature = 1, kHumidity = 2, kNoGroupYet = 3;
@@ -43,9 +45,9 @@ struct Outcome {
   bool dropped() const { return verdict == XDP_DROP; }
   // Wrapped and sent to a real.
   bool forwarded() const;
-  // The group, and the address, of the real.
-  std::uint16_t group() const { return packet.destination() >> 8 & 0xff; }
-  std::uint32_t real() const { return packet.destination(); }
+  // The group, and the last word of the address, of the real.
+  std::uint16_t group() const { return packet.destination().last_word() >> 8 & 0xff; }
+  std::uint32_t real() const { return packet.destination().last_word(); }
   // Answered with a RST by the stage.
   bool is_rst() const;
   // Passed up with a mark for the probe.
@@ -65,6 +67,8 @@ class SteerTest : public testing::Test {
   void service(Endpoint at, std::uint16_t number, std::uint16_t default_group);
   // A group of `reals` equal reals, slot by slot in turn.
   void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
+  // From here on the reals of new groups, and those of the present ones, are IPv6.
+  void ipv6_reals();
   void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
   // Index into `reals` of a group's real, from 1.
   static std::uint32_t real_index(std::uint16_t group, std::uint32_t real);
@@ -92,15 +96,21 @@ class SteerTest : public testing::Test {
   std::optional<guard> guard_of(Endpoint client) const;
   std::vector<Event> events() { return chain_->take_events(); }
 
-  static address abi_address(std::uint32_t ipv4);
+  static address abi_address(const IpAddress& address);
   static flow_key key_of(const Client& client);
 
   std::unique_ptr<Chain> chain_;
   settings settings_{};
 
  private:
+  // The service of the client's family.
+  static Endpoint service_for(Endpoint client) {
+    return client.address.is_ipv6() ? kService6 : kService;
+  }
+
   ChainLimits limits_;
   topic_keys keys_{};
+  bool ipv6_reals_ = false;
 };
 
 }  // namespace remora
