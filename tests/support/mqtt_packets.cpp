@@ -4,10 +4,11 @@
 #include <stdexcept>
 
 namespace remora {
-namespace {
 
-constexpr int kConnect = 1, kPublish = 3, kPuback = 4, kSubscribe = 8, kPingreq = 12,
-              kDisconnect = 14;
+Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
 
 Bytes two_bytes(std::size_t value) {
   return {static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
@@ -29,21 +30,14 @@ Bytes variable_byte_integer(std::uint32_t value) {
   return out;
 }
 
-Bytes packet(int type, int flags, const Bytes& body) {
+Bytes fixed_header_bytes(std::uint8_t first_byte, std::uint32_t remaining) {
+  return Bytes{first_byte} + variable_byte_integer(remaining);
+}
+
+Bytes control_packet(PacketType type, int flags, const Bytes& body) {
   return fixed_header_bytes(static_cast<std::uint8_t>(type << 4 | flags),
                             static_cast<std::uint32_t>(body.size())) +
          body;
-}
-
-}  // namespace
-
-Bytes operator+(Bytes left, const Bytes& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
-
-Bytes fixed_header_bytes(std::uint8_t first_byte, std::uint32_t remaining) {
-  return Bytes{first_byte} + variable_byte_integer(remaining);
 }
 
 Bytes connect_packet(MqttVersion version, std::string_view client_id) {
@@ -53,7 +47,7 @@ Bytes connect_packet(MqttVersion version, std::string_view client_id) {
   body.push_back(kCleanSession);
   body = body + two_bytes(60);                        // keep alive
   if (version == MqttVersion::k5) body.push_back(0);  // no properties
-  return packet(kConnect, 0, body + utf8_string(client_id));
+  return control_packet(kConnect, 0, body + utf8_string(client_id));
 }
 
 Bytes publish_packet(std::string_view topic, std::string_view message,
@@ -63,22 +57,22 @@ Bytes publish_packet(std::string_view topic, std::string_view message,
   if (options.properties)
     body = body + variable_byte_integer(static_cast<std::uint32_t>(options.properties->size())) +
            *options.properties;
-  return packet(kPublish, options.qos << 1, body + bytes_of(message));
+  return control_packet(kPublish, options.qos << 1, body + bytes_of(message));
 }
 
 Bytes puback_packet(std::uint16_t packet_id) {
-  return packet(kPuback, 0, two_bytes(packet_id));
+  return control_packet(kPuback, 0, two_bytes(packet_id));
 }
 
 Bytes subscribe_packet(std::uint16_t packet_id, std::string_view filter) {
-  return packet(kSubscribe, 2, two_bytes(packet_id) + utf8_string(filter) + Bytes{0});
+  return control_packet(kSubscribe, 2, two_bytes(packet_id) + utf8_string(filter) + Bytes{0});
 }
 
 Bytes pingreq_packet() {
-  return packet(kPingreq, 0, {});
+  return control_packet(kPingreq, 0, {});
 }
 Bytes disconnect_packet() {
-  return packet(kDisconnect, 0, {});
+  return control_packet(kDisconnect, 0, {});
 }
 
 StreamReading read_stream(const Bytes& stream) {

@@ -17,6 +17,21 @@ namespace remora {
 
 enum class MqttVersion : std::uint8_t { k31 = 3, k311 = 4, k5 = 5 };
 
+// Those that a client sends (MQTT 5.0 §2.1.2).
+enum PacketType {
+  kConnect = 1,
+  kPublish = 3,
+  kPuback = 4,
+  kPubrec = 5,
+  kPubrel = 6,
+  kPubcomp = 7,
+  kSubscribe = 8,
+  kUnsubscribe = 10,
+  kPingreq = 12,
+  kDisconnect = 14,
+  kAuth = 15,
+};
+
 struct PublishOptions {
   int qos = 0;
   std::uint16_t packet_id = 1;        // with QoS 1 and 2
@@ -33,6 +48,11 @@ Bytes disconnect_packet();
 
 // A fixed header with any remaining length below 2^28.
 Bytes fixed_header_bytes(std::uint8_t first_byte, std::uint32_t remaining);
+Bytes control_packet(PacketType type, int flags, const Bytes& body);
+// The parts of a body (MQTT 5.0 §1.5.2, §1.5.4, §1.5.5). Binary data look like strings.
+Bytes two_bytes(std::size_t value);
+Bytes utf8_string(std::string_view text);
+Bytes variable_byte_integer(std::uint32_t value);
 
 Bytes operator+(Bytes left, const Bytes& right);
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a broker would make of a client's whole stream: every PUBLISH with its topic,
+// aliases resolved. As plain as the standard's own words, byte by byte, and nothing
+// shared with the code under test: the packet walker is checked against it.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/mqtt_packets.h"
+
+namespace remora {
+
+enum class TopicState {
+  kGood,
+  kUnknownAlias,  // empty, and nothing says which topic is meant (MQTT 5.0 §3.3.2.1)
+  kInvalid,       // the standard forbids the topic or the properties beside it
+};
+
+struct ReadPublish {
+  std::size_t offset = 0;  // of its first byte in the stream
+  int qos = 0;
+  TopicState state = TopicState::kGood;
+  std::string topic;  // with kGood
+
+  bool operator==(const ReadPublish&) const = default;
+};
+
+struct SessionReading {
+  // Of the CONNECT; none when the stream does not begin with one.
+  std::optional<MqttVersion> version;
+  // Those whose topic, and in MQTT 5 the properties, are whole. What stands behind
+  // a PUBLISH that is not kGood no broker would read.
+  std::vector<ReadPublish> publishes;
+  // Where the packet begins behind which nothing can be read.
+  std::optional<std::size_t> malformed_at;
+};
+
+SessionReading read_session(const Bytes& stream);
+
+// Whether the standard allows the name: UTF-8 (RFC 3629 §3), at least one character, no
+// NUL, no wildcard (MQTT 5.0 §1.5.4, §4.7.1, §4.7.3).
+bool is_topic_name(std::string_view topic);
+
+}  // namespace remora

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/tcp_path.h"
+
+#include <algorithm>
+
+namespace remora {
+namespace {
+
+std::size_t draw_from(std::size_t least, std::size_t most, std::mt19937& random) {
+  return std::uniform_int_distribution<std::size_t>(least, std::max(least, most))(random);
+}
+
+// Streams are cut into at most about that many segments.
+constexpr std::size_t kMostSegments = 3000;
+// A segment that is overtaken arrives at most that many late.
+constexpr std::size_t kLate = 8;
+
+// How long the next segment is: one manner for a whole stream.
+class Lengths {
+ public:
+  Lengths(std::size_t stream_length, std::size_t mss, std::mt19937& random)
+      : random_(random),
+        least_(std::min(mss, stream_length / kMostSegments + 1)),
+        most_(mss),
+        manner_(draw_from(0, 3, random)) {
+    if (manner_ == 1) most_ = draw_from(least_, mss, random);
+    if (manner_ == 2) most_ = std::min(mss, least_ + draw_from(0, 10, random));
+  }
+
+  std::size_t next() {
+    if (manner_ == 0) return most_;  // full segments
+    if (manner_ == 3 && draw_from(0, 1, random_) == 0) return most_;
+    if (manner_ == 3)  // small writes among big ones
+      return draw_from(least_, std::min(most_, least_ + 40), random_);
+    return draw_from(least_, most_, random_);
+  }
+
+ private:
+  std::mt19937& random_;
+  std::size_t least_, most_, manner_;
+};
+
+}  // namespace
+
+std::vector<std::size_t> random_cuts(std::size_t stream_length, std::size_t mss,
+                                     std::mt19937& random) {
+  Lengths lengths(stream_length, mss, random);
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = lengths.next(); at < stream_length; at += lengths.next())
+    cuts.push_back(at);
+  return cuts;
+}
+
+std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::size_t mss,
+                            std::mt19937& random) {
+  Lengths lengths(stream.size(), mss, random);
+  const std::size_t repeats = draw_from(0, 3, random);  // tenths
+  std::vector<Piece> pieces;
+  for (std::size_t sent = 0; sent < stream.size();) {
+    std::size_t begin = sent;
+    std::size_t end = std::min(stream.size(), sent + lengths.next());
+    if (sent > 0 && draw_from(0, 9, random) < repeats) {
+      switch (draw_from(0, 3, random)) {
+        case 0:
+          pieces.push_back({first_seq + static_cast<std::uint32_t>(sent) - 1, {0}});
+          continue;
+        case 1:
+          pieces.push_back(Piece(pieces[draw_from(0, pieces.size() - 1, random)]));
+          continue;
+        default:  // from somewhere before, and perhaps further than before
+          begin = sent - std::min(sent, draw_from(1, 2 * mss, random));
+          end = std::min(stream.size(), begin + draw_from(1, mss, random));
+      }
+    }
+    pieces.push_back(piece_of(stream, first_seq, begin, end));
+    sent = std::max(sent, end);
+  }
+  return pieces;
+}
+
+Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& options,
+           std::mt19937& random)
+    : stream_(stream),
+      first_seq_(first_seq),
+      options_(options),
+      random_(random),
+      ends_(random_cuts(stream.size(), options.mss, random)) {
+  ends_.push_back(stream.size());
+  // What is sent alone ends with its segment.
+  if (options.alone > 0 && options.alone < stream.size()) {
+    const auto place = std::lower_bound(ends_.begin(), ends_.end(), options.alone);
+    if (*place != options.alone) ends_.insert(place, options.alone);
+  }
+  has_.resize(ends_.size());
+}
+
+bool Path::happens(double probability) {
+  return std::bernoulli_distribution(probability)(random_);
+}
+
+std::size_t Path::draw(std::size_t least, std::size_t most) {
+  return draw_from(least, most, random_);
+}
+
+std::optional<Piece> Path::next() {
+  brought_.reset();
+  while (missing_ < ends_.size() || !in_flight_.empty()) {
+    const auto first = in_flight_.begin();
+    if (first != in_flight_.end() && first->first <= now_) {
+      const Arrival arrival = first->second;
+      in_flight_.erase(first);
+      return arrive(arrival);
+    }
+    transmit();
+    now_++;
+  }
+  return std::nullopt;
+}
+
+void Path::dropped() {
+  if (!brought_) return;
+  has_[*brought_] = false;
+  missing_ = std::min(missing_, *brought_);
+  send_again_later(*brought_);
+  brought_.reset();
+}
+
+bool Path::may_send_new() const {
+  if (unsent_ == ends_.size() || unsent_ - missing_ >= options_.window) return false;
+  return begin_of(unsent_) < options_.alone || begin_of(missing_) >= options_.alone;
+}
+
+// What was lost comes before what is new.
+void Path::transmit() {
+  if (!again_.empty() && again_.begin()->first <= now_) {
+    const std::size_t segment = again_.begin()->second;
+    again_.erase(again_.begin());
+    send_again(segment);
+  } else if (may_send_new()) {
+    const std::size_t segment = unsent_++;
+    send(segment, begin_of(segment), ends_[segment]);
+  }
+}
+
+void Path::send(std::size_t segment, std::size_t begin, std::size_t end) {
+  if (happens(options_.loss)) return send_again_later(segment);
+  if (begin_of(segment) >= options_.alone && happens(options_.bypass)) {
+    has_[segment] = true;
+    while (missing_ < ends_.size() && has_[missing_]) missing_++;
+    return;
+  }
+  const std::size_t late = happens(options_.reordering) ? draw(1, kLate) : 0;
+  in_flight_.emplace(now_ + late, Arrival{segment, begin, end});
+  if (happens(options_.duplication))
+    in_flight_.emplace(now_ + draw(1, options_.window), Arrival{segment, begin, end});
+}
+
+void Path::send_again(std::size_t segment) {
+  std::size_t begin = begin_of(segment), end = ends_[segment];
+  if (options_.other_boundaries && happens(0.5)) {
+    // With bytes around it that were sent before, too.
+    const std::size_t room = options_.mss - (end - begin);
+    const std::size_t in_front = std::min(begin, draw(0, room));
+    begin -= in_front;
+    end = std::min(ends_[unsent_ - 1], end + draw(0, room - in_front));
+  }
+  send(segment, begin, end);
+}
+
+void Path::send_again_later(std::size_t segment) {
+  again_.emplace(now_ + options_.window + draw(3, options_.window), segment);
+}
+
+Piece Path::arrive(const Arrival& arrival) {
+  if (!has_[arrival.segment]) {
+    if (happens(options_.loss_behind)) {
+      send_again_later(arrival.segment);
+    } else {
+      has_[arrival.segment] = true;
+      brought_ = arrival.segment;
+      while (missing_ < ends_.size() && has_[missing_]) missing_++;
+    }
+  }
+  return piece_of(stream_, first_seq_, arrival.begin, arrival.end);
+}
+
+}  // namespace remora

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What TCP and the network make of a stream on its way to the LB: segments of any
+// size, repeated, overlapping, lost and sent again, overtaken.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "tests/support/pieces.h"
+
+namespace remora {
+
+// Where a sender ends its segments of at most `mss` bytes: full ones, or whatever the
+// application wrote. Short streams are cut into single bytes, too.
+std::vector<std::size_t> random_cuts(std::size_t stream_length, std::size_t mss,
+                                     std::mt19937& random);
+
+// The stream with nothing missing at any time, but with all that is harmless to TCP:
+// segments sent twice, sent again with other boundaries and with new bytes behind the
+// old, and keep-alive probes, whose one byte is not the stream's (RFC 9293 §3.8.4).
+std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::size_t mss,
+                            std::mt19937& random);
+
+// Probabilities are those of one segment.
+struct PathOptions {
+  std::size_t mss = 1400;
+  double loss = 0;                // in front of the LB
+  double loss_behind = 0;         // the LB sees it, the broker does not
+  double reordering = 0;          // arrives a few segments late
+  double duplication = 0;         // arrives twice
+  double bypass = 0;              // reaches the broker, but not this LB
+  bool other_boundaries = false;  // of what is sent again
+  std::size_t window = 32;        // segments in flight
+  // The client sends nothing behind these bytes before the broker has them: it awaits
+  // the CONNACK.
+  std::size_t alone = 0;
+};
+
+// A client's TCP and the path to the LB, one segment's time after the other. A segment
+// that was lost is sent again after a round trip, when those behind it have gone on; it
+// may be lost again.
+class Path {
+ public:
+  // `stream` must outlive the path, as must `random`.
+  Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& options,
+       std::mt19937& random);
+
+  // What arrives next at the LB; none when the broker has the whole stream.
+  std::optional<Piece> next();
+  // The LB did not forward what arrived last: the broker does not have it.
+  void dropped();
+
+  std::size_t segments() const { return ends_.size(); }
+
+ private:
+  struct Arrival {
+    std::size_t segment;
+    std::size_t begin, end;  // in the stream
+  };
+
+  bool happens(double probability);
+  std::size_t draw(std::size_t least, std::size_t most);
+  std::size_t begin_of(std::size_t segment) const { return segment == 0 ? 0 : ends_[segment - 1]; }
+  bool may_send_new() const;
+  void transmit();
+  void send(std::size_t segment, std::size_t begin, std::size_t end);
+  void send_again(std::size_t segment);
+  void send_again_later(std::size_t segment);
+  Piece arrive(const Arrival& arrival);
+
+  const Bytes& stream_;
+  std::uint32_t first_seq_;
+  PathOptions options_;
+  std::mt19937& random_;
+
+  std::vector<std::size_t> ends_;                    // of the segments
+  std::vector<bool> has_;                            // the broker, which segments
+  std::size_t missing_ = 0;                          // the first that the broker does not have
+  std::size_t unsent_ = 0;                           // the first that was never sent
+  std::uint64_t now_ = 0;                            // in times that it takes to send one segment
+  std::multimap<std::uint64_t, std::size_t> again_;  // when to send which segment again
+  std::multimap<std::uint64_t, Arrival> in_flight_;  // by time of arrival
+  std::optional<std::size_t> brought_;  // by what arrived last: a segment new to the broker
+};
+
+}  // namespace remora
