@@ -53,24 +53,31 @@ def wait_until_listening(layout, node, patience_s=10.0):
         time.sleep(0.01)
 
 
-def kernel_has_ipip():
-    """Whether this kernel has the `ipip` device, loading its module if need be."""
-    if os.path.exists("/sys/module/ipip"):
+_KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}
+    4: ("ipip", ["ipip"]),
+    6: ("ip6_tunnel", ["ip6tnl", "mode", "any"]),
+}
+
+
+def kernel_strips(layout):
+    """Whether this kernel has the device for the outer header, loading its module if need be."""
+    module, _ = _KERNEL_DEVICES[layout.addressing.reals.version]
+    if os.path.exists(f"/sys/module/{module}"):
         return True
     try:
-        return subprocess.run(["modprobe", "-q", "ipip"], check=False).returncode == 0
+        return subprocess.run(["modprobe", "-q", module], check=False).returncode == 0
     except FileNotFoundError:
         return False
 
 
 def strip_with_kernel(layout, node):
-    """A collect-metadata tunnel takes IPIP from any outer source."""
-    namespace = layout.namespace(node)
+    """A collect-metadata tunnel takes packets from any outer source."""
+    _, kind = _KERNEL_DEVICES[layout.addressing.reals.version]
     for argv in (
-        ["ip", "link", "add", "ipip0", "type", "ipip", "external"],
-        ["ip", "link", "set", "ipip0", "up"],
+        ["ip", "link", "add", "outer0", "type", *kind, "external"],
+        ["ip", "link", "set", "outer0", "up"],
     ):
-        namespaces.run(namespace, argv, check=True)
+        namespaces.run(layout.namespace(node), argv, check=True)
 
 
 def strip_with_decap(layout, node, tool):

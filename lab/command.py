@@ -33,6 +33,13 @@ def parser():
     command = commands.add_parser("up", help="build, make the namespaces, start everything")
     command.add_argument("--clients", type=int, default=10, metavar="N")
     command.add_argument("--brokers", type=int, default=6, metavar="N")
+    ip = command.add_mutually_exclusive_group()
+    for addressing, meaning in (
+        (topology.Addressing.IPV6, "clients, service and brokers speak IPv6"),
+        (topology.Addressing.IPV4_OVER_IPV6, "brokers of an IPv4 service are reached over IPv6"),
+    ):
+        ip.add_argument(f"--{addressing.value}", dest="addressing", action="store_const",
+                        const=addressing, default=topology.Addressing.IPV4, help=meaning)
     command.add_argument("--config", metavar="FILE", help="for remorad, instead of the lab's own")
     command.set_defaults(run=up)
 
@@ -57,7 +64,10 @@ def up(arguments):
     if lab.is_up():
         raise LabError("this lab is up already: `scripts/lab down` first")
     build()
-    lab.up(arguments.clients, arguments.brokers, config_file=arguments.config)
+    lab.up(
+        arguments.clients, arguments.brokers, config_file=arguments.config,
+        addressing=arguments.addressing,
+    )
     print(f"up: {arguments.clients} clients, {arguments.brokers} brokers, remorad in lb")
     print('use: eval "$(./scripts/lab env)"')
     print('     ./scripts/lab exec client1 mosquitto_pub -h "$MQTT_VIP" '
@@ -90,7 +100,7 @@ def status(_arguments):
             process = lab.state.find(node)
             faults += process is None
             what = f"mosquitto, pid {process['pid']}" if process else "mosquitto has ended"
-            print(f"{node:<10} {topology.broker_address(topology.number_of(node)):<13} {what}")
+            print(f"{node:<10} {lab.layout.broker_address(topology.number_of(node)):<13} {what}")
         elif node.startswith("client"):
             print(f"{node:<10} {lab.client_address(node)}")
     process = lab.daemon and lab.daemon.process()

@@ -45,18 +45,18 @@ def render(layout, settings, history):
         "",
         "[[service]]",
         'name = "mqtt"',
-        f'address = "{topology.SERVICE_ADDRESS}"',
+        f'address = "{layout.service_address}"',
         f"port = {topology.MQTT_PORT}",
         'default_group = "default"',
         'unknown_clients = "default"',
     ]
     for index, (name, brokers) in enumerate(groups.items()):
-        reals = ", ".join(f'{{ address = "{topology.broker_address(n)}" }}' for n in brokers)
+        reals = ", ".join(f'{{ address = "{layout.broker_address(n)}" }}' for n in brokers)
         parts += [
             "",
             "[[group]]",
             f'name = "{name}"',
-            f'vip = "{topology.group_address(index)}"',
+            f'vip = "{layout.group_address(index)}"',
             f"reals = [ {reals} ]",
         ]
         if name in settings.group_policies:

@@ -175,6 +175,8 @@ def parse(argv):
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.splitlines()[0])
     parser.add_argument("--policy", choices=("reset", "keep", "drop"), default="reset",
                         help="what becomes of a mispredicted connection (default: reset)")
+    parser.add_argument("--ipv6", action="store_true",
+                        help="clients, service and brokers speak IPv6 (default: IPv4)")
     parser.add_argument("--json", metavar="FILE", type=argparse.FileType("w", encoding="utf-8"),
                         help="write everything that was counted")
     parser.add_argument("--seconds-per-phase", type=float, metavar="S",
@@ -200,10 +202,13 @@ def run(arguments):
     build()
     print(f"{time.monotonic() - started:.0f} s")
     try:
-        lab.up(CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True)
+        lab.up(
+            CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True,
+            addressing=topology.Addressing.IPV6 if arguments.ipv6 else topology.Addressing.IPV4,
+        )
         print(
             f"Remora, policy {arguments.policy}: {CLIENTS} clients, {BROKERS} brokers, "
-            f"{MESSAGES_PER_SECOND} messages a second each to {topology.SERVICE_ADDRESS}"
+            f"{MESSAGES_PER_SECOND} messages a second each to {lab.layout.service_address}"
         )
         with Deliveries(lab) as deliveries, Witness(lab) as witness:
             demo = Demo(lab, arguments.policy, arguments.seconds_per_phase, deliveries, witness)

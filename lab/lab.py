@@ -54,7 +54,10 @@ class Lab:
 
     def _resume(self):
         values = self.state.values
-        self.layout = topology.Topology(self.name, values["clients"], values["brokers"])
+        self.layout = topology.Topology(
+            self.name, values["clients"], values["brokers"],
+            topology.Addressing(values["addressing"]),
+        )
         if "config" in values:
             self.daemon = Daemon(
                 self.layout, self.state, values["build"], config.Config(**values["config"])
@@ -70,12 +73,13 @@ class Lab:
 
     # ---- up ------------------------------------------------------------------
 
-    def up(self, clients=10, broker_count=6, settings=None, config_file=None, is_ours=False):
+    def up(self, clients=10, broker_count=6, settings=None, config_file=None, is_ours=False,
+           addressing=topology.Addressing.IPV4):
         """Brings everything up, with remorad running. What is half up is taken down again.
 
         A lab that `is_ours` belongs to this process: see clear_abandoned().
         """
-        layout = topology.Topology(self.name, clients, broker_count)
+        layout = topology.Topology(self.name, clients, broker_count, addressing)
         with only_one():
             self.state = State(self.name)
             if self.state.exists():
@@ -103,6 +107,7 @@ class Lab:
         self.state.save(
             clients=self.layout.clients,
             brokers=self.layout.brokers,
+            addressing=self.layout.addressing.value,
             build=build_folder(),
             namespaces=[self.layout.namespace(node) for node in self.layout.nodes],
             owner=owner if is_ours else None,
@@ -132,13 +137,13 @@ class Lab:
             self.state.record(node, brokers.start(self.layout, node, broker_config, log))
 
     def _strip_outer_headers(self):
-        if brokers.kernel_has_ipip():
+        if brokers.kernel_strips(self.layout):
             for node in self.layout.broker_nodes:
                 brokers.strip_with_kernel(self.layout, node)
             return
         tool = os.path.join(build_folder(), "remora-decap")
         if not os.path.exists(tool):
-            raise LabError(f"this kernel has no ipip device and {tool} is missing")
+            raise LabError(f"this kernel has no device for the outer header and {tool} is missing")
         for node in self.layout.broker_nodes:
             brokers.strip_with_decap(self.layout, node, tool)
 
@@ -224,22 +229,22 @@ class Lab:
     def client_address(self, node):
         """The present address of a client node."""
         moves = self.state.values.get("moves", {}).get(node, 0)
-        return topology.client_address(topology.number_of(node), moves)
+        return self.layout.client_address(topology.number_of(node), moves)
 
     def change_address(self, node):
         """Gives a client an address in another network, as DHCP would; returns the new one."""
         moves = dict(self.state.values.get("moves", {}))
         old = self.client_address(node)
         moves[node] = moves.get(node, 0) + 1
-        new = topology.client_address(topology.number_of(node), moves[node])
+        new = self.layout.client_address(topology.number_of(node), moves[node])
         device = f"c{topology.number_of(node)}"
+        plan = self.layout.addressing.service
         network.ip_batch(
             # In this order: the interface's routes would go with its last address.
-            [f"address add {new}/32 dev eth0", f"address delete {old}/32 dev eth0"],
-            self.namespace(node),
+            [plan.add(new, "eth0"), plan.delete(old, "eth0")], self.namespace(node)
         )
         network.ip_batch(
-            [f"route add {new}/32 dev {device}", f"route delete {old}/32 dev {device}"],
+            [plan.add_route(new, device), plan.delete_route(old, device)],
             self.namespace(topology.GATEWAY),
         )
         self.state.save(moves=moves)
@@ -248,7 +253,7 @@ class Lab:
     def environment(self):
         """What `scripts/lab env` prints: names for use by hand."""
         values = {
-            "MQTT_VIP": topology.SERVICE_ADDRESS,
+            "MQTT_VIP": self.layout.service_address,
             "MQTT_PORT": str(topology.MQTT_PORT),
             "REMORA_LAB": self.name,
             "REMORA_STATE": self.state.folder,

@@ -44,11 +44,11 @@ def create(layout):
     """Makes all namespaces of `layout`, cabled and addressed."""
     ip_batch([f"netns add {layout.namespace(node)}" for node in layout.nodes])
     for node in layout.nodes:
-        namespaces.set_sysctls(layout.namespace(node), topology.node_sysctls(node))
+        namespaces.set_sysctls(layout.namespace(node), topology.node_sysctls(layout, node))
     gateway = layout.namespace(topology.GATEWAY)
     ip_batch(topology.link_commands(layout), gateway)
     batches = [
-        (_start_batch(topology.node_commands(node), layout.namespace(node)), node)
+        (_start_batch(topology.node_commands(layout, node), layout.namespace(node)), node)
         for node in layout.nodes
         if node != topology.GATEWAY
     ]

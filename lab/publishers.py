@@ -62,7 +62,7 @@ class MosquittoPub(Publisher):
                  version="mqttv311"):
         self.topic = topic
         super().__init__(lab, node, [
-            "mosquitto_pub", "-l", "-h", topology.SERVICE_ADDRESS, "-p", str(topology.MQTT_PORT),
+            "mosquitto_pub", "-l", "-h", lab.layout.service_address, "-p", str(topology.MQTT_PORT),
             "-i", client_id or node, "-t", topic, "-q", str(qos), "-k", str(keepalive_s),
             "-V", version,
         ])
@@ -80,7 +80,7 @@ class Paho(Publisher):
 
     def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None):
         super().__init__(lab, node, [
-            "/usr/bin/python3", _PROGRAM, topology.SERVICE_ADDRESS, str(topology.MQTT_PORT),
+            "/usr/bin/python3", _PROGRAM, lab.layout.service_address, str(topology.MQTT_PORT),
             client_id or node, "--qos", str(qos), "--keepalive", str(keepalive_s),
         ])
 

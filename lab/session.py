@@ -14,7 +14,7 @@ class Session:
 
     def __init__(self, lab, node, client_id=None, *, source=None, patience_s=10.0, **connect):
         with namespaces.inside(lab.namespace(node)):
-            self.socket = socket.socket()
+            self.socket = socket.socket(lab.layout.service_family)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.settimeout(patience_s)
@@ -22,7 +22,7 @@ class Session:
                 self.socket.bind((source, 0))
             self._walker = mqtt.Walker()
             self._packets = []
-            self.socket.connect((topology.SERVICE_ADDRESS, topology.MQTT_PORT))
+            self.socket.connect((lab.layout.service_address, topology.MQTT_PORT))
             self.socket.sendall(mqtt.connect(client_id or node, **connect))
             self.read(mqtt.CONNACK)
         except BaseException:

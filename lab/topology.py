@@ -7,38 +7,121 @@
                          │ 10.1.2.1/24
                      lb: eth0 10.1.2.2, one leg
 
-Every link is a veth with the node's end called eth0; clients and brokers own one /32 each and
+Every link is a veth with the node's end called eth0; clients and brokers own one address each and
 the gateway routes it, so no bridge is needed. Brokers answer clients through the gateway (DSR).
+In IPv6 the same numbers stand at the same places: fc00:3::101 for 10.1.3.101.
 """
 
 import dataclasses
+import enum
+import ipaddress
 import re
+import socket
 
 GATEWAY = "gateway"
 LB = "lb"
-
-GATEWAY_ADDRESS = "10.1.0.1"
-LB_LINK_GATEWAY = "10.1.2.1"
-LB_ADDRESS = "10.1.2.2"
-SERVICE_ADDRESS = "10.1.50.200"
 MQTT_PORT = 1883
+
+# On each link of the gateway: an address on its lo, as in IPv4, would answer no neighbour
+# solicitation that arrives elsewhere (RFC 4861 §7.2.3).
+_GATEWAY_LINK_LOCAL = "fe80::1"
 
 MOST_CLIENTS = 150
 MOST_BROKERS = 100
 
 
-def client_address(number, moves=0):
-    """Address of client `number` after it has moved to another network `moves` times."""
-    network = 1 if moves == 0 else 10 + (moves - 1) % 40
-    return f"10.1.{network}.{100 + number}"
+@dataclasses.dataclass(frozen=True)
+class AddressPlan:
+    """The addresses of one version of IP; both have the same networks and hosts."""
+
+    version: int
+    pattern: str
+    address_bits: int
+    network_bits: int
+
+    def address(self, network, host):
+        # As the kernel and remorad write it: fc00::1, not fc00:0::1.
+        return str(ipaddress.ip_address(self.pattern.format(network, host)))
+
+    def subnet(self, network):
+        return f"{self.address(network, 0)}/{self.network_bits}"
+
+    @property
+    def family(self):
+        return socket.AF_INET if self.version == 4 else socket.AF_INET6
+
+    @property
+    def gateway(self):
+        return self.address(0, 1)
+
+    @property
+    def lb_link_gateway(self):
+        return self.address(2, 1)
+
+    @property
+    def lb(self):
+        return self.address(2, 2)
+
+    @property
+    def service(self):
+        return self.address(50, 200)
+
+    def group(self, index):
+        return self.address(50, 201 + index)
+
+    def broker(self, number):
+        return self.address(3, 100 + number)
+
+    def client(self, number, moves=0):
+        """Address of client `number` after it has moved to another network `moves` times."""
+        return self.address(1 if moves == 0 else 10 + (moves - 1) % 40, 100 + number)
+
+    # ---- `ip -batch` lines -------------------------------------------------
+
+    def add(self, address, device):
+        # nodad: of use at once; nobody else is on the link who could have it.
+        nodad = " nodad" if self.version == 6 else ""
+        return f"address add {address}/{self.address_bits} dev {device}{nodad}"
+
+    def delete(self, address, device):
+        return f"address delete {address}/{self.address_bits} dev {device}"
+
+    def add_route(self, address, device):
+        return f"route add {address}/{self.address_bits} dev {device}"
+
+    def delete_route(self, address, device):
+        return f"route delete {address}/{self.address_bits} dev {device}"
+
+    def route_to_gateway(self):
+        if self.version == 6:
+            return f"route add default via {_GATEWAY_LINK_LOCAL} dev eth0"
+        # onlink: the gateway's address lies in no network of the node's own.
+        return f"route add default via {self.gateway} dev eth0 onlink"
 
 
-def broker_address(number):
-    return f"10.1.3.{100 + number}"
+IPV4 = AddressPlan(4, "10.1.{}.{}", 32, 24)
+IPV6 = AddressPlan(6, "fc00:{}::{}", 128, 64)
 
 
-def group_address(index):
-    return f"10.1.50.{201 + index}"
+class Addressing(enum.Enum):
+    """Which IP the clients and the service speak, and which the reals."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    IPV4_OVER_IPV6 = "ipv4-over-ipv6"
+
+    @property
+    def service(self):
+        return IPV6 if self is Addressing.IPV6 else IPV4
+
+    @property
+    def reals(self):
+        return IPV4 if self is Addressing.IPV4 else IPV6
+
+    @property
+    def plans(self):
+        """All that the lab needs, each once."""
+        return [self.service] if self.service is self.reals else [self.service, self.reals]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +131,7 @@ class Topology:
     name: str = ""
     clients: int = 10
     brokers: int = 6
+    addressing: Addressing = Addressing.IPV4
 
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9-]{0,20}", self.name):
@@ -74,6 +158,23 @@ class Topology:
         """Name of remorad's instance: of its pins, its lock and its socket."""
         return self.namespace(LB)
 
+    @property
+    def service_address(self):
+        return self.addressing.service.service
+
+    @property
+    def service_family(self):
+        return self.addressing.service.family
+
+    def client_address(self, number, moves=0):
+        return self.addressing.service.client(number, moves)
+
+    def broker_address(self, number):
+        return self.addressing.reals.broker(number)
+
+    def group_address(self, index):
+        return self.addressing.service.group(index)
+
     def namespace(self, node):
         return f"{self.name}-{node}" if self.name else node
 
@@ -98,56 +199,71 @@ def number_of(node):
 
 def link_commands(topology):
     """`ip -batch` lines for the gateway's namespace: all links, its addresses and routes."""
-    lines = ["link set lo up", f"address add {GATEWAY_ADDRESS}/32 dev lo"]
+    addressing = topology.addressing
+    plans, service, reals = addressing.plans, addressing.service, addressing.reals
+    lines = ["link set lo up", *(plan.add(plan.gateway, "lo") for plan in plans)]
 
     def link(device, node):
         lines.append(f"link add {device} type veth peer name eth0 netns {topology.namespace(node)}")
         lines.append(f"link set {device} up")
+        if IPV6 in plans:
+            lines.append(f"address add {_GATEWAY_LINK_LOCAL}/64 dev {device} nodad")
 
     link("lb0", LB)
-    lines.append(f"address add {LB_LINK_GATEWAY}/24 dev lb0")
-    lines.append(f"route add 10.1.50.0/24 via {LB_ADDRESS} dev lb0")
+    for plan in plans:
+        lines.append(f"address add {plan.lb_link_gateway}/{plan.network_bits} dev lb0")
+    lines.append(f"route add {service.subnet(50)} via {service.lb} dev lb0")
     for number, node in enumerate(topology.client_nodes):
         link(f"c{number}", node)
-        lines.append(f"route add {client_address(number)}/32 dev c{number}")
+        lines.append(service.add_route(service.client(number), f"c{number}"))
     for number, node in enumerate(topology.broker_nodes, start=1):
         link(f"b{number}", node)
-        lines.append(f"route add {broker_address(number)}/32 dev b{number}")
+        lines.append(reals.add_route(reals.broker(number), f"b{number}"))
     return lines
 
 
-def node_commands(node):
+def node_commands(topology, node):
     """`ip -batch` lines for the namespace of any other node, once its link exists."""
+    addressing = topology.addressing
+    plans, service, reals = addressing.plans, addressing.service, addressing.reals
     lines = ["link set lo up", "link set eth0 up"]
     if node == LB:
-        return [
-            *lines,
-            f"address add {LB_ADDRESS}/24 dev eth0",
-            f"route add default via {LB_LINK_GATEWAY}",
-        ]
+        for plan in plans:
+            lines.append(f"address add {plan.lb}/{plan.network_bits} dev eth0")
+            lines.append(f"route add default via {plan.lb_link_gateway}")
+        return lines
     if node.startswith("broker"):
-        lines.append(f"address add {broker_address(number_of(node))}/32 dev eth0")
-        # On lo, so that nobody answers ARP for it and the broker still takes its packets.
-        lines.append(f"address add {SERVICE_ADDRESS}/32 dev lo")
-    else:
-        lines.append(f"address add {client_address(number_of(node))}/32 dev eth0")
-    # onlink: the gateway's address lies in no network of this node's own.
-    lines.append(f"route add default via {GATEWAY_ADDRESS} dev eth0 onlink")
+        lines.append(reals.add(reals.broker(number_of(node)), "eth0"))
+        # On lo, so that no neighbour is told of it and the broker still takes its packets.
+        lines.append(service.add(service.service, "lo"))
+        # To the clients, and to whoever asks after the broker itself.
+        return lines + [plan.route_to_gateway() for plan in plans]
+    lines.append(service.add(service.client(number_of(node)), "eth0"))
+    lines.append(service.route_to_gateway())
     return lines
 
 
-def node_sysctls(node):
+def node_sysctls(topology, node):
     """Set before the links exist: a new device takes `default`, and `all` may only add to it.
 
     rp_filter: the outer source of an encapsulated packet is not routable on the LB's leg, and with
-    DSR a broker's answer comes from an address that is routed elsewhere. ip_forward on the LB would
+    DSR a broker's answer comes from an address that is routed elsewhere. Forwarding on the LB would
     send what XDP passes up round and round between it and the gateway.
     """
     values = {}
+    forwards = 1 if node == GATEWAY else 0
+    speaks_ipv6 = IPV6 in topology.addressing.plans
     for scope in ("all", "default"):
         values[f"net/ipv4/conf/{scope}/rp_filter"] = 0
         values[f"net/ipv4/conf/{scope}/send_redirects"] = 0
-    values["net/ipv4/ip_forward"] = 1 if node == GATEWAY else 0
-    values["net/ipv6/conf/all/disable_ipv6"] = 1
-    values["net/ipv6/conf/default/disable_ipv6"] = 1
+        ipv6 = f"net/ipv6/conf/{scope}"
+        values[f"{ipv6}/disable_ipv6"] = 0 if speaks_ipv6 else 1
+        if speaks_ipv6:
+            values[f"{ipv6}/forwarding"] = forwards
+            # Nothing configures itself, and no address is tentative at first.
+            values[f"{ipv6}/accept_ra"] = 0
+            values[f"{ipv6}/router_solicitations"] = 0
+            values[f"{ipv6}/accept_dad"] = 0
+            values[f"{ipv6}/dad_transmits"] = 0
+    values["net/ipv4/ip_forward"] = forwards
     return values

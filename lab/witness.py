@@ -16,11 +16,10 @@ import time
 from lab import mqtt, namespaces, topology
 
 _ETH_P_ALL = 0x0003  # the outgoing frames too
-_ETH_P_IP = 0x0800
+_ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
 _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
 _PACKET_OUTGOING = 4
-_IPPROTO_IPIP = 4
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _LONGEST_FRAME = 1 << 16
 _SETTLING_S = 0.005  # from a frame's time stamp to its being in the socket, generously
@@ -173,7 +172,7 @@ class Witness:
                 frame, ancillary, _, source = tap.recvmsg(_LONGEST_FRAME, 64)
             except BlockingIOError:
                 return
-            if source[1] == _ETH_P_IP and (segment := _parse(frame)):
+            if source[1] in (_ETH_P_IP, _ETH_P_IPV6) and (segment := _parse(frame)):
                 seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
                 outgoing = source[2] == _PACKET_OUTGOING
                 self._waiting.append((seconds + nanoseconds / 1e9, node, outgoing, segment))
@@ -297,22 +296,30 @@ class _Segment:
 
 
 def _parse(packet):
-    """The TCP segment in an IPv4 packet, also one that is wrapped in IPIP; None: there is none."""
+    """The TCP segment in an IP packet, also behind an outer IP header; None: there is none.
+
+    IPv6 extension headers are not looked behind: the lab's TCP has none.
+    """
     for _ in range(2):
         if len(packet) < 20:
             return None
-        header = (packet[0] & 0x0F) * 4
-        total = struct.unpack_from("!H", packet, 2)[0]
-        protocol = packet[9]
-        addresses = packet[12:20]
-        packet = packet[header:total]
-        if protocol != _IPPROTO_IPIP:
+        if packet[0] >> 4 == 6:
+            if len(packet) < 40:
+                return None
+            length, protocol = struct.unpack_from("!HB", packet, 4)
+            family, addresses = socket.AF_INET6, (packet[8:24], packet[24:40])
+            packet = packet[40 : 40 + length]
+        else:
+            total, protocol = struct.unpack_from("!2xH5xB", packet)
+            family, addresses = socket.AF_INET, (packet[12:16], packet[16:20])
+            packet = packet[(packet[0] & 0x0F) * 4 : total]
+        if protocol not in (socket.IPPROTO_IPIP, socket.IPPROTO_IPV6):
             break
     if protocol != socket.IPPROTO_TCP or len(packet) < 20:
         return None
     from_port, to_port, seq, _, offset, flags = struct.unpack_from("!HHIIBB", packet)
     return _Segment(
-        socket.inet_ntoa(addresses[:4]), socket.inet_ntoa(addresses[4:]),
+        *(socket.inet_ntop(family, address) for address in addresses),
         from_port, to_port, seq, flags, packet[(offset >> 4) * 4 :],
     )
 

@@ -3,6 +3,8 @@
 """The parts of the lab that judge: they must not be wrong about Remora. No root, no network."""
 
 import pathlib
+import socket
+import struct
 import sys
 import unittest
 
@@ -65,6 +67,45 @@ class StreamTest(unittest.TestCase):
         start = 0xFFFFFFFF - 3
         after = (start + len(a)) & 0xFFFFFFFF
         self.assertEqual(self.payloads((after, b), (start, a), start=start), [b"0000", b"0001"])
+
+
+class ParseTest(unittest.TestCase):
+    TCP = struct.pack("!HHIIBBHHH", 40000, 1883, 7, 0, 5 << 4, 0x10, 100, 0, 0) + b"data"
+
+    @staticmethod
+    def ipv4(protocol, payload, source="10.1.1.100", to="10.1.50.200"):
+        return struct.pack(
+            "!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0,
+            socket.inet_aton(source), socket.inet_aton(to),
+        ) + payload
+
+    @staticmethod
+    def ipv6(protocol, payload, source="fc00:1::100", to="fc00:50::200"):
+        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64) + b"".join(
+            socket.inet_pton(socket.AF_INET6, address) for address in (source, to)
+        ) + payload
+
+    def test_the_segment_is_found_behind_an_outer_header_of_either_ip(self):
+        outer4 = {"source": "172.16.1.1", "to": "10.1.3.101"}
+        outer6 = {"source": "100::1", "to": "fc00:3::101"}
+        for source, packet in (
+            ("10.1.1.100", self.ipv4(6, self.TCP)),
+            ("10.1.1.100", self.ipv4(4, self.ipv4(6, self.TCP), **outer4)),
+            ("10.1.1.100", self.ipv6(4, self.ipv4(6, self.TCP), **outer6)),
+            ("fc00:1::100", self.ipv6(6, self.TCP)),
+            ("fc00:1::100", self.ipv6(41, self.ipv6(6, self.TCP), **outer6)),
+        ):
+            # A frame of the least size ends in bytes that are none of the packet's.
+            segment = witness._parse(packet + bytes(8))
+            self.assertEqual(
+                (segment.source, segment.from_port, segment.to_port, segment.seq, segment.payload),
+                (source, 40000, 1883, 7, b"data"),
+            )
+
+    def test_what_is_no_whole_tcp_is_none(self):
+        for packet in (self.ipv4(17, self.TCP), self.ipv6(58, self.TCP), self.ipv4(6, b"short"),
+                       self.ipv6(41, b"\x60"), b""):
+            self.assertIsNone(witness._parse(packet))
 
 
 class VerdictTest(unittest.TestCase):
@@ -155,11 +196,13 @@ class TopologyTest(unittest.TestCase):
             self.assertEqual([len(numbers) for numbers in groups.values()], sizes)
 
     def test_addresses_are_all_different(self):
-        layout = topology.Topology("", topology.MOST_CLIENTS, topology.MOST_BROKERS)
-        addresses = [topology.client_address(n, moves) for n in range(layout.clients)
-                     for moves in range(40)]
-        addresses += [topology.broker_address(n) for n in range(1, layout.brokers + 1)]
-        self.assertEqual(len(addresses), len(set(addresses)))
+        for addressing in topology.Addressing:
+            layout = topology.Topology("", topology.MOST_CLIENTS, topology.MOST_BROKERS, addressing)
+            addresses = [layout.client_address(n, moves) for n in range(layout.clients)
+                         for moves in range(40)]
+            addresses += [layout.broker_address(n) for n in range(1, layout.brokers + 1)]
+            addresses += [layout.group_address(n) for n in range(3)] + [layout.service_address]
+            self.assertEqual(len(addresses), len(set(addresses)), addressing)
 
     def test_bad_numbers_and_names_are_refused(self):
         for arguments in (("", 0, 6), ("", 10, 0), ("", 151, 6), ("a b", 1, 1)):

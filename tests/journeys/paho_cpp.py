@@ -16,7 +16,7 @@ class PahoCpp(Publisher):
     def __init__(self, lab, node):
         super().__init__(lab, node, [
             os.path.join(build_folder(), "paho_cpp_publisher"),
-            topology.SERVICE_ADDRESS, str(topology.MQTT_PORT), node,
+            lab.layout.service_address, str(topology.MQTT_PORT), node,
         ])
 
     def publish(self, topic, payload):

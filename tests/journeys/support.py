@@ -22,12 +22,13 @@ from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab, build_folder  # noqa: E402
 from lab.publishers import MosquittoPub, Paho  # noqa: E402
 from lab.session import Session  # noqa: E402
+from lab.topology import Addressing  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
 from lab.witness import Witness  # noqa: E402
 
 __all__ = [
-    "Journey", "MosquittoPub", "Paho", "Session", "Settings", "build_folder", "main", "mqtt",
-    "namespaces", "network", "topology", "verdict",
+    "Addressing", "Journey", "MosquittoPub", "Paho", "Session", "Settings", "build_folder", "main",
+    "mqtt", "namespaces", "network", "topology", "verdict",
 ]
 
 SKIPPED = 77
@@ -39,12 +40,15 @@ class Journey(unittest.TestCase):
     clients = 1
     brokers = 6
     settings = Settings()
+    addressing = Addressing.IPV4
 
     def setUp(self):
         story = pathlib.Path(sys.argv[0]).stem.replace("_", "-")
         self.lab = Lab(f"j-{story}"[:20])
         self.lab.clear_abandoned()
-        self.lab.up(self.clients, self.brokers, self.settings, is_ours=True)
+        self.lab.up(
+            self.clients, self.brokers, self.settings, is_ours=True, addressing=self.addressing
+        )
         self.addCleanup(self._take_down)
         self.daemon = self.lab.daemon
         self.sent = []  # what feed() gave to publishers
@@ -72,7 +76,7 @@ class Journey(unittest.TestCase):
         """One message by a mosquitto_pub of its own, as the seed's tests do it; its exit code."""
         return namespaces.run(
             self.lab.namespace(node),
-            ["mosquitto_pub", "-h", topology.SERVICE_ADDRESS, "-i", node, "-t", topic,
+            ["mosquitto_pub", "-h", self.lab.layout.service_address, "-i", node, "-t", topic,
              "-q", str(qos), "-m", mqtt.message(node, phase, number)],
             timeout=20, capture_output=True,
         ).returncode

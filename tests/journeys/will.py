@@ -15,13 +15,14 @@ class WillJourney(Journey):
     def setUp(self):
         super().setUp()
         # One namespace with a hundred addresses: to Remora these are a hundred clients.
-        self.addresses = [f"10.1.60.{number}" for number in range(1, CLIENTS + 1)]
+        plan = self.addressing.service
+        self.addresses = [plan.address(60, number) for number in range(1, CLIENTS + 1)]
         network.ip_batch(
-            [f"address add {address}/32 dev eth0" for address in self.addresses],
+            [plan.add(address, "eth0") for address in self.addresses],
             self.lab.namespace("client0"),
         )
         network.ip_batch(
-            ["route add 10.1.60.0/24 dev c0"], self.lab.namespace(topology.GATEWAY)
+            [f"route add {plan.subnet(60)} dev c0"], self.lab.namespace(topology.GATEWAY)
         )
 
     def mispredict_everyone(self):
