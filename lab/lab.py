@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-from lab import brokers, config, namespaces, network, processes, topology
+from lab import bad_link, brokers, config, namespaces, network, processes, topology
 from lab.daemon import Daemon
 from lab.state import State, only_one
 
@@ -197,6 +197,7 @@ class Lab:
             problems.append(f"{name} lives on until process {numbers} ends")
         # The links go with the gateway's namespace only if nobody is left in it.
         attempt(self._remove_links)
+        attempt(network.remove_pins, bad_link.pins_of(self.layout))
         attempt(network.remove, names)
         self.state.remove()
         self.daemon = None
@@ -249,6 +250,10 @@ class Lab:
         )
         self.state.save(moves=moves)
         return new
+
+    def spoil_link(self, *, lose, delay, seed):
+        """Makes the link from the gateway to the load balancer bad; returns the BadLink."""
+        return bad_link.BadLink(self.layout, build_folder(), lose=lose, delay=delay, seed=seed)
 
     def environment(self):
         """What `scripts/lab env` prints: names for use by hand."""
