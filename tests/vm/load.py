@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads one BPF object and says what it cost the verifier: load.py OBJECT.
+
+For each program a line of its name, the instructions that the verifier processed and the seconds
+it took. If the kernel refuses, the end of the verifier's log follows on stderr, and 1 is the exit
+code. libbpf through ctypes: the object may come from any build.
+"""
+
+import ctypes
+import re
+import sys
+
+_libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+for _name in ("bpf_object__open_file", "bpf_object__next_program"):
+    getattr(_libbpf, _name).restype = ctypes.c_void_p
+_libbpf.bpf_program__name.restype = ctypes.c_char_p
+_libbpf.bpf_object__next_program.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+_libbpf.bpf_program__name.argtypes = [ctypes.c_void_p]
+_libbpf.bpf_program__set_log_level.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+_libbpf.bpf_program__set_log_buf.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+_libbpf.bpf_object__load.argtypes = [ctypes.c_void_p]
+_libbpf.bpf_object__open_file.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+
+# Log levels of the kernel's verifier: each instruction that it looks at; the totals only.
+_STEPS, _TOTALS = 1, 4
+
+# Before 6.4 a log that does not fit is a failure of its own.
+_STEPS_SIZE = 64 << 20
+
+
+class _Object:
+    """An object that is open, with a log for each program."""
+
+    def __init__(self, path, log_level, log_size):
+        self._object = _libbpf.bpf_object__open_file(path.encode(), None)
+        if not self._object:
+            raise OSError(ctypes.get_errno(), f"libbpf cannot open {path}")
+        self.logs = {}
+        program = _libbpf.bpf_object__next_program(self._object, None)
+        while program:
+            log = ctypes.create_string_buffer(log_size)
+            self.logs[_libbpf.bpf_program__name(program).decode()] = log
+            _libbpf.bpf_program__set_log_level(program, log_level)
+            _libbpf.bpf_program__set_log_buf(program, log, log_size)
+            program = _libbpf.bpf_object__next_program(self._object, program)
+
+    def load(self):
+        return _libbpf.bpf_object__load(self._object) == 0
+
+
+def main(path):
+    totals = _Object(path, _TOTALS, 1 << 16)
+    if totals.load():
+        for name, log in totals.logs.items():
+            text = log.value.decode(errors="replace")
+            instructions = re.search(r"processed (\d+) insns", text)
+            microseconds = re.search(r"verification time (\d+) usec", text)
+            print(name, instructions[1], int(microseconds[1]) / 1e6)
+        return 0
+    steps = _Object(path, _STEPS, _STEPS_SIZE)
+    steps.load()
+    for name, log in steps.logs.items():
+        lines = log.value.decode(errors="replace").splitlines()
+        print(f"the verifier on {name}, its last lines:", *lines[-60:], sep="\n", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
