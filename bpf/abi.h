@@ -282,8 +282,11 @@ struct settings {
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
 	__u16 all_group;	      /* of the route `#`; NO_GROUP: there is none */
 	__u16 abi;		      /* REMORA_ABI */
+	/* Of outer headers to IPv4 and to IPv6 reals; `::`: those of Katran. */
+	struct address outer_source4;
+	struct address outer_source6;
 };
-static_assert(sizeof(struct settings) == 28, "ABI");
+static_assert(sizeof(struct settings) == 60, "ABI");
 
 /* ---- map `reset_budget` (one entry): the token bucket ---------------------- */
 

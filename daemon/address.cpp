@@ -51,6 +51,10 @@ bool Address::is_multicast() const {
   return bytes()[0] == 0xff;
 }
 
+bool Address::is_link_local() const {
+  return bytes()[0] == 0xfe && (bytes()[1] & 0xc0) == 0x80;
+}
+
 std::string to_string(const Address& address) {
   char text[INET6_ADDRSTRLEN];
   if (address.is_ipv4()) {

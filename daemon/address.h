@@ -46,6 +46,8 @@ class Address {
   bool is_loopback() const;
   // Multicast, or IPv4's limited broadcast.
   bool is_multicast() const;
+  // IPv6's fe80::/10 (RFC 4291 §2.5.6), which says nothing without an interface.
+  bool is_link_local() const;
 
   // The sixteen bytes in network order, of IPv4 the mapped form.
   std::array<std::uint8_t, 16> bytes() const;

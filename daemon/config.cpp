@@ -20,6 +20,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"lb", "interface", "\"eth0\""},
     KnownKey{"lb", "instance", "\"lb1\""},
     KnownKey{"lb", "gateway_mac", "\"auto\""},
+    KnownKey{"lb", "outer_source", "[ \"10.1.2.2\", \"fc00:2::2\" ]"},
     KnownKey{"lb", "xdp_mode", "\"native\""},
     KnownKey{"lb", "forwarder", "\"embedded\""},
     KnownKey{"service", "name", "\"mqtt\""},
@@ -209,6 +210,7 @@ class Reader {
     }
     if (const auto mac = optional(*section, "gateway_mac", mac_problem))
       lb.gateway_mac = MacAddress::parse(mac->value);
+    read_outer_source(*section);
     if (const auto mode = section->word<XdpMode>(
             "xdp_mode", {{"native", XdpMode::kNative}, {"generic", XdpMode::kGeneric}}))
       lb.xdp_mode = *mode;
@@ -217,6 +219,26 @@ class Reader {
                                                    {"katran-object", std::nullopt},
                                                    {"katran-shared", std::nullopt}}))
       lb.forwarder = *forwarder;
+  }
+
+  // "katran", or an address, or one of each family.
+  void read_outer_source(const Section& section) {
+    const auto found = section.texts("outer_source");
+    if (found.size() == 1 && found.front().value == "katran") return;
+    for (const auto& [text, line] : found) {
+      if (const auto problem = address_problem(text)) {
+        section.report("outer_source", line, *problem + "; or \"katran\" alone");
+        continue;
+      }
+      const Address address = *Address::parse(text);
+      auto& of_family = address.is_ipv4() ? config_.lb.outer_source4 : config_.lb.outer_source6;
+      if (of_family)
+        section.report("outer_source", line,
+                       "is " + in_quotes(text) + " and " + to_string(*of_family) +
+                           ", but must be one address of each family at most");
+      of_family = address;
+      check_.outer_source(address, line);
+    }
   }
 
   void read_service(const Section& section) {

@@ -52,6 +52,10 @@ struct Lb {
   std::string interface;
   std::string instance;                   // a path component without dots; by default the interface
   std::optional<MacAddress> gateway_mac;  // nothing: that of the default route's gateway
+  // Of outer headers, so that ICMP errors on the way to a broker come back here;
+  // nothing: those of Katran, which lead nowhere.
+  std::optional<Address> outer_source4;
+  std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
   Forwarder forwarder = Forwarder::kEmbedded;
   std::uint32_t interface_line = 0;

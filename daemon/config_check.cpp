@@ -57,14 +57,14 @@ std::optional<std::string> interface_problem(std::string_view interface) {
 
 std::optional<std::string> address_problem(std::string_view text) {
   const auto address = Address::parse(text);
-  if (!address) return "is " + in_quotes(text) + ", which is not an IPv4 address";
-  if (!address->is_ipv4())
-    return "is " + in_quotes(text) +
-           ", but IPv6 is not yet available: service, VIPs and reals must be IPv4";
+  if (!address) return "is " + in_quotes(text) + ", which is not an IPv4 or IPv6 address";
   if (address->is_unspecified() || address->is_loopback() || address->is_multicast())
     return "is " + in_quotes(text) +
            ", but must be a host's own address, not an unspecified, loopback, multicast or "
            "broadcast one";
+  if (address->is_link_local())
+    return "is " + in_quotes(text) +
+           ", but must be an address that is routed, not a link-local one";
   return std::nullopt;
 }
 
@@ -154,6 +154,7 @@ void ConfigCheck::real(const Address& real, std::uint32_t line) {
 
 void ConfigCheck::finish(Config& config) {
   check_addresses();
+  check_families(config);
   check_references(config);
   check_sizes(config);
   warn_of_idle_groups(config);
@@ -175,6 +176,35 @@ void ConfigCheck::check_addresses() {
     if (const auto vip = vips_.find(real); vip != vips_.end())
       problems_->add(line, "real " + to_string(real) + " is the vip of the group" +
                                in_line(vip->second) + "; give the broker's own address");
+    if (const auto source = outer_sources_.find(real); source != outer_sources_.end())
+      problems_->add(source->second, "outer_source " + to_string(real) + " is the real" +
+                                         in_line(line) + "; give an address of the LB");
+  }
+  for (const auto& [address, line] : outer_sources_) {
+    if (const auto service = service_addresses_.find(address); service != service_addresses_.end())
+      problems_->add(line, "outer_source " + to_string(address) + " is the service address" +
+                               in_line(service->second) + "; give an address of the LB");
+    if (const auto vip = vips_.find(address); vip != vips_.end())
+      problems_->add(line, "outer_source " + to_string(address) + " is the vip of the group" +
+                               in_line(vip->second) + "; give an address of the LB");
+  }
+}
+
+// An IPv4 packet fits behind both outer headers, an IPv6 packet, as in Katran, only
+// behind IPv6's; and routes lead a service to any group.
+void ConfigCheck::check_families(const Config& config) {
+  const auto ipv6 = std::find_if(service_addresses_.begin(), service_addresses_.end(),
+                                 [](const auto& service) { return !service.first.is_ipv4(); });
+  if (ipv6 == service_addresses_.end()) return;
+  for (const Group& group : config.groups) {
+    const auto real = std::find_if(group.reals.begin(), group.reals.end(),
+                                   [](const Real& each) { return each.address.is_ipv4(); });
+    if (real == group.reals.end()) continue;
+    problems_->add(real->line,
+                   "real " + to_string(real->address) + " is IPv4, but the service" +
+                       in_line(ipv6->second) +
+                       " is IPv6, and its packets reach IPv6 addresses only; give the brokers of "
+                       "this group by their IPv6 addresses, which serve IPv4 services as well");
   }
 }
 

@@ -41,6 +41,9 @@ class ConfigCheck {
   void service_address(const Address& address, std::uint32_t line) {
     service_addresses_.emplace(address, line);
   }
+  void outer_source(const Address& address, std::uint32_t line) {
+    outer_sources_.emplace(address, line);
+  }
   void endpoint(const Address& address, std::uint16_t port, std::uint32_t line);
   void vip(const Address& vip, std::uint32_t line);
   // The reals that follow are those of another group.
@@ -57,6 +60,7 @@ class ConfigCheck {
 
   void claim(Lines& taken, std::string_view what, const Found<std::string>& name);
   void check_addresses();
+  void check_families(const Config& config);
   void check_references(const Config& config);
   void check_sizes(const Config& config);
   void warn_of_idle_groups(Config& config);
@@ -67,6 +71,7 @@ class ConfigCheck {
   Lines filters_;
   std::map<std::pair<Address, std::uint16_t>, std::uint32_t> endpoints_;
   std::map<Address, std::uint32_t> service_addresses_;
+  std::map<Address, std::uint32_t> outer_sources_;
   std::map<Address, std::uint32_t> vips_;
   std::map<Address, std::uint32_t> reals_of_group_;
   std::vector<std::pair<Address, std::uint32_t>> reals_;

@@ -170,6 +170,27 @@ std::optional<Found<std::string>> Section::text(std::string_view key) const {
   return std::nullopt;
 }
 
+std::vector<Found<std::string>> Section::texts(std::string_view key) const {
+  std::vector<Found<std::string>> found;
+  const toml::node* node = values_->get(key);
+  if (!node) return found;
+  const auto take = [&](const toml::node& element, std::string_view wanted) {
+    if (const auto* string = element.as_string())
+      found.push_back({**string, line_of(element)});
+    else
+      report(key, line_of(element),
+             "must " + std::string(wanted) + ", not " + std::string(type_of(element)));
+  };
+  const toml::array* array = node->as_array();
+  if (!array) {
+    take(*node, "be a string or an array of strings");
+    return found;
+  }
+  if (array->empty()) report(key, line_of(*node), "is empty");
+  for (const toml::node& element : *array) take(element, "hold strings");
+  return found;
+}
+
 std::optional<Found<std::uint32_t>> Section::number(std::string_view key, Range range) const {
   const toml::node* node = values_->get(key);
   if (!node) return std::nullopt;

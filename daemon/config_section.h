@@ -80,6 +80,8 @@ class Section {
   // be and then answers as if the key were absent.
 
   std::optional<Found<std::string>> text(std::string_view key) const;
+  // Of a string, or of an array of strings; none when the key is absent.
+  std::vector<Found<std::string>> texts(std::string_view key) const;
   std::optional<Found<std::uint32_t>> number(std::string_view key, Range range) const;
 
   // As above; also reports an absent key.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/numbers.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -18,6 +19,26 @@ std::string text_of(const name_key& key) {
   return {key.name, strnlen(key.name, sizeof(key.name))};
 }
 
+real entry_of(const Address& address) {
+  real entry{};
+  if (address.is_ipv4()) {
+    entry.address[0] = address.ipv4();
+  } else {
+    std::ranges::copy(address.abi().word, entry.address);
+    entry.flags = REAL_IPV6;
+  }
+  return entry;
+}
+
+// Nothing for an index that is not used.
+std::optional<Address> address_of(const real& entry) {
+  address words{};
+  std::ranges::copy(entry.address, words.word);
+  const Address found =
+      (entry.flags & REAL_IPV6) != 0 ? Address(words) : Address::from_ipv4(entry.address[0]);
+  return found.is_unspecified() ? std::nullopt : std::optional(found);
+}
+
 }  // namespace
 
 Numbers::Numbers(const Tables& tables, std::uint32_t group_limit)
@@ -31,9 +52,9 @@ Numbers::Numbers(const Tables& tables, std::uint32_t group_limit)
     }
   }
   for (__u32 index = 1; index <= kMaxReals; ++index) {
-    const real known = tables.reals.find(index).value_or(real{});
-    if (known.address[0] == 0) break;  // handed out in order
-    reals_[Address::from_ipv4(known.address[0])] = index;
+    const auto known = address_of(tables.reals.find(index).value_or(real{}));
+    if (!known) break;  // handed out in order
+    reals_[*known] = index;
   }
 }
 
@@ -68,9 +89,7 @@ std::uint32_t Numbers::of_real(const Address& address) {
     throw std::runtime_error("no number is left for the real " + to_string(address) +
                              ", former reals keep theirs; remorad --detach and start again");
   }
-  real entry{};
-  entry.address[0] = address.ipv4();
-  tables_.reals.put(index, entry);
+  tables_.reals.put(index, entry_of(address));
   reals_[address] = index;
   return index;
 }
@@ -87,8 +106,7 @@ std::optional<std::string> Numbers::service_name(std::uint16_t number) const {
 
 std::optional<Address> Numbers::real_address(std::uint32_t index) const {
   const auto found = tables_.reals.find(index);
-  if (index == 0 || !found || found->address[0] == 0) return std::nullopt;
-  return Address::from_ipv4(found->address[0]);
+  return index == 0 || !found ? std::nullopt : address_of(*found);
 }
 
 }  // namespace remora

@@ -75,6 +75,8 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   next.resets_per_second = config.mispredict.resets_per_second;
   next.resets_per_client = config.mispredict.resets_per_client;
   next.connections_per_client = config.limits.connections_per_client;
+  next.outer_source4 = config.lb.outer_source4.value_or(Address()).abi();
+  next.outer_source6 = config.lb.outer_source6.value_or(Address()).abi();
   if (next.generation == 0) next.all_group = NO_GROUP;
   tables_.settings.put(kOnly, next);
   write_routes(config);

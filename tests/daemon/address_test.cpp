@@ -28,8 +28,18 @@ TEST(AddressTest, Ipv4IsKeptAsTheAbiWantsIt) {
 
 TEST(AddressTest, TextComesBackAsItIsUsuallyWritten) {
   const std::pair<const char*, const char*> cases[] = {
-      {"10.1.3.101", "10.1.3.101"}, {"0.0.0.0", "0.0.0.0"},       {"::ffff:10.1.3.1", "10.1.3.1"},
-      {"fc00::1", "fc00::1"},       {"FC00:0:0::0:1", "fc00::1"}, {"::", "::"},
+      {"10.1.3.101", "10.1.3.101"},
+      {"0.0.0.0", "0.0.0.0"},
+      {"::ffff:10.1.3.1", "10.1.3.1"},
+      {"fc00::1", "fc00::1"},
+      {"FC00:0:0::0:1", "fc00::1"},
+      {"::", "::"},
+      // RFC 5952 §4: no leading zeros, lower case, the longest run of zeros as
+      // `::`, of two the first, and never for a single field.
+      {"2001:0DB8::0001", "2001:db8::1"},
+      {"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
+      {"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},
+      {"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
   };
   for (const auto& [text, expected] : cases) EXPECT_EQ(to_string(address_of(text)), expected);
 }
@@ -71,6 +81,13 @@ TEST(AddressTest, KnowsAddressesThatAreNoHosts) {
     EXPECT_FALSE(address_of(text).is_loopback()) << text;
     EXPECT_FALSE(address_of(text).is_multicast()) << text;
   }
+}
+
+TEST(AddressTest, KnowsIpv6AddressesOfOneLink) {
+  EXPECT_TRUE(address_of("fe80::1").is_link_local());
+  EXPECT_TRUE(address_of("febf::1").is_link_local());
+  for (const char* text : {"fec0::1", "fe7f::1", "fc00::1", "10.1.3.1"})
+    EXPECT_FALSE(address_of(text).is_link_local()) << text;
 }
 
 TEST(AddressTest, SortsByBytesAndHashes) {

@@ -50,6 +50,8 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
 
   EXPECT_EQ(config.lb.instance, shown.lb.instance);
   EXPECT_EQ(config.lb.gateway_mac, shown.lb.gateway_mac);
+  EXPECT_EQ(config.lb.outer_source4, shown.lb.outer_source4);
+  EXPECT_EQ(config.lb.outer_source6, shown.lb.outer_source6);
   EXPECT_EQ(config.lb.xdp_mode, shown.lb.xdp_mode);
   EXPECT_EQ(config.lb.forwarder, shown.lb.forwarder);
   EXPECT_EQ(config.mispredict.policy, shown.mispredict.policy);

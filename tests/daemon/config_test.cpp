@@ -333,12 +333,14 @@ TEST(ConfigTest, RefusesBadAddresses) {
     return with_line(2, "interface = \"eth0\"\ngateway_mac = \"" + std::string(text) + "\"");
   };
   expect_refused({
-      {with_line(6, "address = \"10.1.50\""), 6, {"\"10.1.50\"", "not an IPv4 address"}},
-      {with_line(6, "address = \"10.1.50.200:1883\""), 6, {"not an IPv4 address"}},
-      {with_line(6, "address = \"broker.example\""), 6, {"not an IPv4 address"}},
-      {with_line(6, "address = \"fc00::1\""), 6, {"\"fc00::1\"", "IPv6 is not yet available"}},
-      {with_line(12, "vip = \"fc00::1\""), 12, {"\"vip\"", "IPv6 is not yet available"}},
-      {with_line(13, "reals = [\n{ address = \"fc00::1\" } ]"), 14, {"IPv6 is not yet available"}},
+      {with_line(6, "address = \"10.1.50\""), 6, {"\"10.1.50\"", "not an IPv4 or IPv6 address"}},
+      {with_line(6, "address = \"10.1.50.200:1883\""), 6, {"not an IPv4 or IPv6 address"}},
+      {with_line(6, "address = \"broker.example\""), 6, {"not an IPv4 or IPv6 address"}},
+      {with_line(6, "address = \"[fc00::1]:1883\""), 6, {"not an IPv4 or IPv6 address"}},
+      {with_line(6, "address = \"::\""), 6, {"a host's own address"}},
+      {with_line(12, "vip = \"::1\""), 12, {"\"vip\"", "a host's own address"}},
+      {with_line(12, "vip = \"ff02::1\""), 12, {"\"vip\"", "a host's own address"}},
+      {with_line(13, "reals = [\n{ address = \"fe80::1\" } ]"), 14, {"not a link-local one"}},
       {with_line(6, "address = \"0.0.0.0\""), 6, {"a host's own address"}},
       {with_line(6, "address = \"127.0.0.1\""), 6, {"a host's own address"}},
       {with_line(12, "vip = \"224.0.0.1\""), 12, {"a host's own address"}},
@@ -347,6 +349,68 @@ TEST(ConfigTest, RefusesBadAddresses) {
       {mac("Auto"), 3, {"not an Ethernet address"}},
       {mac("00:00:00:00:00:00"), 3, {"belongs to nobody"}},
       {mac("ff:ff:ff:ff:ff:ff"), 3, {"multicast"}},
+  });
+}
+
+TEST(ConfigTest, AnIpv6ServiceNeedsIpv6Reals) {
+  const std::string service6 = with_line(6, "address = \"fc00:50::200\"");
+  const auto group_b = [](std::string_view reals) {
+    return "[[group]]\nname = \"b\"\nvip = \"fc00:50::202\"\nreals = [ " + std::string(reals) +
+           " ]\n[[route]]\nfilter = \"b\"\ngroup = \"b\"\n";
+  };
+  const auto reals6 = [](std::string text) {
+    return text.replace(text.find("10.1.3.105"), 10, "fc00:3::105");
+  };
+  const std::string second_service =
+      "[[service]]\nname = \"six\"\naddress = \"fc00:50::200\"\nport = 1883\n"
+      "default_group = \"default\"\n";
+
+  expect_refused({
+      {service6, 13, {"real 10.1.3.105 is IPv4", "service in line 6 is IPv6", "IPv6 addresses"}},
+      {and_then(second_service), 13, {"real 10.1.3.105", "line 16"}},
+      // A route may lead any service to any group.
+      {reals6(service6) + group_b("{ address = \"fc00:3::1\" },\n{ address = \"10.1.3.1\" }"),
+       18,
+       {"real 10.1.3.1 "}},
+  });
+  for (const std::string& text :
+       {reals6(service6), reals6(std::string(kMinimal)), reals6(and_then(second_service)),
+        reals6(with_line(12, "vip = \"fc00:50::201\"")),
+        and_then(group_b("{ address = \"10.1.3.1\" }, { address = \"fc00:3::1\" }"))})
+    EXPECT_TRUE(problems_of(text).empty()) << text;
+  EXPECT_EQ(to_string(parse_config(reals6(service6), "remora.toml").services[0].address),
+            "fc00:50::200");
+}
+
+TEST(ConfigTest, OuterSourceIsKatransUnlessItIsGiven) {
+  const auto source = [](std::string_view value) {
+    return with_line(2, "interface = \"eth0\"\nouter_source = " + std::string(value));
+  };
+  const auto read = [&](std::string_view value) {
+    return parse_config(source(value), "remora.toml").lb;
+  };
+
+  EXPECT_FALSE(parse_config(kMinimal, "remora.toml").lb.outer_source4);
+  EXPECT_FALSE(read("\"katran\"").outer_source4);
+  EXPECT_FALSE(read("\"katran\"").outer_source6);
+  EXPECT_EQ(to_string(read("\"10.1.2.2\"").outer_source4.value()), "10.1.2.2");
+  EXPECT_FALSE(read("\"10.1.2.2\"").outer_source6);
+  EXPECT_EQ(to_string(read("[ \"fc00:2::2\" ]").outer_source6.value()), "fc00:2::2");
+  EXPECT_EQ(to_string(read("[ \"fc00:2::2\", \"10.1.2.2\" ]").outer_source4.value()), "10.1.2.2");
+
+  expect_refused({
+      {source("\"Katran\""), 3, {"\"Katran\"", "not an IPv4 or IPv6", "\"katran\" alone"}},
+      {source("[ \"katran\",\n\"10.1.2.2\" ]"), 3, {"\"katran\" alone"}},
+      {source("\"fe80::1\""), 3, {"link-local"}},
+      {source("[ \"10.1.2.2\",\n\"10.1.2.3\" ]"),
+       4,
+       {"\"10.1.2.3\" and 10.1.2.2", "one address of each family"}},
+      {source("[]"), 3, {"\"outer_source\" of [lb] is empty"}},
+      {source("5"), 3, {"a string or an array of strings, not an integer"}},
+      {source("[ 5 ]"), 3, {"must hold strings, not an integer"}},
+      {source("\"10.1.50.200\""), 3, {"outer_source 10.1.50.200", "service", "line 7"}},
+      {source("\"10.1.50.203\""), 3, {"outer_source 10.1.50.203", "vip", "line 13"}},
+      {source("\"10.1.3.105\""), 3, {"outer_source 10.1.3.105", "real", "line 14"}},
   });
 }
 

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -299,6 +300,46 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
             1U);
   EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->group,
             running->numbers.of_group("rest"));
+}
+
+TEST_F(TakeoverTest, RealsOfBothFamiliesKeepTheirNumbers) {
+  std::string text6 = text();
+  text6.replace(text6.find("10.1.3.105"), 10, "fc00:3::105");
+  const Address six = *Address::parse("fc00:3::105"), four = *Address::parse("10.1.3.101");
+  std::uint32_t index6 = 0, index4 = 0;
+  {
+    const auto first = start(parse_config(text6, "test.toml"));
+    index6 = first->numbers.of_real(six);
+    index4 = first->numbers.of_real(four);
+    const auto entry = first->tables.reals.find(index6);
+    EXPECT_EQ(entry->flags, REAL_IPV6);
+    EXPECT_EQ(std::memcmp(entry->address, six.abi().word, sizeof(entry->address)), 0);
+    EXPECT_EQ(first->tables.reals.find(index4)->flags, 0);
+    EXPECT_EQ(first->tables.reals.find(index4)->address[0], four.ipv4());
+  }
+
+  const auto second = start(config_);
+
+  EXPECT_EQ(second->numbers.real_address(index6), six);
+  EXPECT_EQ(second->numbers.real_address(index4), four);
+  EXPECT_EQ(second->numbers.of_real(six), index6);
+  EXPECT_NE(second->numbers.of_real(*Address::parse("10.1.3.105")), index6);
+}
+
+TEST_F(TakeoverTest, TheOuterSourceFollowsTheConfiguration) {
+  Config config = config_;
+  config.lb.outer_source6 = Address::parse("fc00:2::2");
+
+  const auto running = start(config);
+
+  auto in_force = *running->tables.settings.find(kOnly);
+  EXPECT_EQ(Address(in_force.outer_source4), Address());
+  EXPECT_EQ(Address(in_force.outer_source6), *Address::parse("fc00:2::2"));
+
+  running->steering.apply(config_, 1500);
+
+  in_force = *running->tables.settings.find(kOnly);
+  EXPECT_EQ(Address(in_force.outer_source6), Address());
 }
 
 TEST_F(TakeoverTest, RoutesOfFormerGenerationsAreRemoved) {
