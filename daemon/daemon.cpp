@@ -78,7 +78,7 @@ Daemon::Daemon(Places places, Config config)
       history_(history_options(config_)),
       steering_(tables_, numbers_),
       predictions_(tables_, history_, config_.limits.clients),
-      mender_(config_.mispredict.session_end),
+      mender_(config_),
       recorder_(numbers_, steering_, mender_, history_),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
@@ -176,7 +176,7 @@ void Daemon::reload() {
     require_same(config_, next);
     steering_.apply(next, link_.mtu);
     config_ = std::move(next);
-    mender_.set_session_end(config_.mispredict.session_end);
+    mender_.use(config_);
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     if (config_.lb.gateway_mac) {
@@ -199,6 +199,7 @@ nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
                     .numbers = numbers_,
                     .mender = mender_,
                     .recorder = recorder_,
+                    .events = events_,
                     .sweeper = sweeper_,
                     .fill = fill_,
                     .history = history_,

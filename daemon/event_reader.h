@@ -7,10 +7,11 @@
 // are handed over first.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "daemon/event_loop.h"
-#include "daemon/segment.h"
+#include "daemon/record.h"
 
 namespace remora {
 
@@ -25,6 +26,9 @@ class EventReader {
   // Reads all that is there.
   void drain();
 
+  // Records that nobody can have written so, left out.
+  std::uint64_t malformed() const { return malformed_; }
+
  private:
   // So many records before the loop's other work gets its turn.
   static constexpr int kTurn = 1024;
@@ -33,6 +37,7 @@ class EventReader {
 
   Handler on_record_;
   int left_in_turn_ = kTurn;
+  std::uint64_t malformed_ = 0;
   RingBufferHandle ring_;  // calls the handler: destroyed before it
 };
 

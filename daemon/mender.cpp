@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/mender.h"
 
-#include <linux/ip.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -10,30 +8,46 @@
 #include <cstring>
 #include <system_error>
 
-namespace remora {
+#include "daemon/socket_address.h"
 
-Mender::Mender(SessionEnd session_end)
-    : socket_(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW)),
-      session_end_(session_end) {
-  if (!socket_) {
+namespace remora {
+namespace {
+
+// The header in front is ours (raw(7), and its like for IPv6); nothing is received.
+Fd raw_socket(int family) {
+  Fd socket(::socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));
+  if (!socket && errno != EAFNOSUPPORT) {
     throw std::system_error(errno, std::generic_category(),
                             "cannot open a raw socket (run as root or with CAP_NET_RAW)");
   }
+  return socket;
+}
+
+}  // namespace
+
+Mender::Mender(const Config& config)
+    : socket4_(raw_socket(AF_INET)), socket6_(raw_socket(AF_INET6)) {
+  use(config);
+}
+
+void Mender::use(const Config& config) {
+  session_end_ = config.mispredict.session_end;
+  outer_source4_ = config.lb.outer_source4;
+  outer_source6_ = config.lb.outer_source6;
 }
 
 bool Mender::send(const Bytes& packet) {
-  iphdr ip;
-  std::memcpy(&ip, packet.data(), sizeof(ip));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = ip.daddr;
-  if (sendto(socket_.get(), packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to),
-             sizeof(to)) >= 0) {
+  const Address to = destination_of(packet);
+  const SocketAddress receiver(to);
+  const Fd& socket = to.is_ipv4() ? socket4_ : socket6_;
+  errno = EAFNOSUPPORT;  // of a socket that is not there
+  if (socket &&
+      sendto(socket.get(), packet.data(), packet.size(), 0, receiver.get(), receiver.size()) >= 0) {
     return true;
   }
   if (++counts_.send_failures == 1) {
-    spdlog::warn("cannot send to {}: {} (further failures are only counted)",
-                 to_string(Address::from_ipv4(ip.daddr)), std::strerror(errno));
+    spdlog::warn("cannot send to {}: {} (further failures are only counted)", to_string(to),
+                 std::strerror(errno));
   }
   return false;
 }
@@ -45,9 +59,11 @@ void Mender::reset_client(const Record& record, const Endpoint& service) {
 void Mender::end_session(const Record& record, const Endpoint& service, const Address& real) {
   const SessionEnd end =
       session_end_ == SessionEnd::kDisconnect ? possible_end(record) : SessionEnd::kReset;
+  const Address source = real.is_ipv4() ? outer_source4_.value_or(Address())
+                                        : outer_source6_.value_or(katran_source6(record.head.flow));
   bool sent = true;
   for (const Bytes& packet : end_of_session(record, service, end)) {
-    sent = send(encapsulated(packet, real)) && sent;
+    sent = send(encapsulated(packet, source, real)) && sent;
   }
   if (!sent) return;
   if (end == SessionEnd::kReset) {

@@ -3,11 +3,13 @@
 // Ends mispredicted connections: a RST makes the client come back at once, and
 // the session at the wrong broker is closed as the client would have done it.
 //
-// Sends through raw sockets, without waiting: below the mqtt stage, because what
-// leaves the LB host does not pass it.
+// Sends through raw sockets of both families, without waiting: below the mqtt
+// stage, because what leaves the LB host does not pass it. The way to clients and
+// brokers is that of the host's own routes.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "daemon/handles.h"
 #include "daemon/segment.h"
@@ -25,9 +27,10 @@ struct MenderCounts {
 class Mender {
  public:
   // Throws std::system_error with the remedy when raw sockets are refused.
-  explicit Mender(SessionEnd session_end);
+  explicit Mender(const Config& config);
 
-  void set_session_end(SessionEnd session_end) { session_end_ = session_end; }
+  // How sessions end, and the source of outer headers.
+  void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
   void end_session(const Record& record, const Endpoint& service, const Address& real);
@@ -37,8 +40,11 @@ class Mender {
  private:
   bool send(const Bytes& packet);
 
-  Fd socket_;
-  SessionEnd session_end_;
+  Fd socket4_;
+  Fd socket6_;  // none on a host without IPv6
+  SessionEnd session_end_ = SessionEnd::kDisconnect;
+  std::optional<Address> outer_source4_;
+  std::optional<Address> outer_source6_;
   MenderCounts counts_;
 };
 

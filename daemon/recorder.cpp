@@ -39,20 +39,24 @@ void Recorder::take(const Record& record) {
   remember(record);
 }
 
+// Only of a segment: what names a topic alone has no numbers to end anything with.
 void Recorder::mend(const Record& record) {
   const event& head = record.head;
   const auto service = steering_.endpoint_of(head.flow.service);
-  if (!service) return;
+  if ((head.flags & EVENT_SEGMENT) == 0 || !service) return;
   const bool is_stale = monotonic_ns() - head.seen_at_ns > kStaleNs;
   if ((head.flags & EVENT_RESET_SENT) == 0 && !is_stale) mender_.reset_client(record, *service);
   // The session at the broker waits for as long as it takes: nothing reaches it
   // any more but this.
-  const auto real = numbers_.real_address(head.real);
-  if (real && (head.flags & EVENT_SEGMENT) != 0) mender_.end_session(record, *service, *real);
+  if (const auto real = numbers_.real_address(head.real)) {
+    mender_.end_session(record, *service, *real);
+  }
 }
 
 void Recorder::remember(const Record& record) {
   const event& head = record.head;
+  const auto topic = record.topic();
+  if (!topic) return;
   const auto service = numbers_.service_name(head.flow.service);
   const auto group = numbers_.group_name(head.to_group);
   if (!service || !group) {
@@ -60,11 +64,10 @@ void Recorder::remember(const Record& record) {
                  head.flow.service);
     return;
   }
-  const auto topic = record.topic();
   Observation seen{.at_ms = Clocks().to_unix_ms(head.seen_at_ns),
                    .service = *service,
                    .client = to_string(Address(head.flow.client)),
-                   .topic = std::string(topic.begin(), topic.end()),
+                   .topic = std::string(*topic),
                    .group = *group,
                    .from_group = std::nullopt,
                    .action = action_of(head)};

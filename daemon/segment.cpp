@@ -14,7 +14,6 @@ namespace {
 // MQTT 3.1.1 §3.14: no Will is published after it. MQTT 5.0 §3.14.2.1: the
 // reason code may be omitted and then is 0.
 constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
-constexpr std::uint8_t kTtl = 64;
 
 constexpr std::uint8_t kOptionEnd = 0;
 constexpr std::uint8_t kOptionNop = 1;
@@ -53,17 +52,20 @@ std::uint32_t sum_bytes(std::span<const std::uint8_t> bytes) {
   return sum;
 }
 
-iphdr ip_header(std::size_t total, std::uint8_t protocol, __be32 source, __be32 destination) {
-  iphdr ip{};
-  ip.version = 4;
-  ip.ihl = 5;
-  ip.tot_len = host_to_net16(static_cast<std::uint16_t>(total));
-  ip.ttl = kTtl;
-  ip.protocol = protocol;
-  ip.saddr = source;
-  ip.daddr = destination;
-  ip.check = fold_checksum(sum_words(&ip, sizeof(ip) / 2));
-  return ip;
+bool is_ipv6(const Bytes& packet) {
+  return packet[0] >> 4 == 6;
+}
+
+template <class Header>
+Header header_of(const Bytes& packet) {
+  Header header;
+  std::memcpy(&header, packet.data(), sizeof(header));
+  return header;
+}
+
+template <class Header>
+void put(Bytes& packet, std::size_t offset, const Header& header) {
+  std::memcpy(packet.data() + offset, &header, sizeof(header));
 }
 
 struct Flags {
@@ -75,10 +77,8 @@ struct Flags {
 Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
                      std::span<const std::uint8_t> payload) {
   const Bytes options = timestamps_of(head);
-  const std::size_t tcp_bytes = sizeof(tcphdr) + options.size() + payload.size();
-  const Address client(head.flow.client);
-  const iphdr ip =
-      ip_header(sizeof(iphdr) + tcp_bytes, IPPROTO_TCP, client.ipv4(), service.address.ipv4());
+  const auto tcp_bytes =
+      static_cast<std::uint32_t>(sizeof(tcphdr) + options.size() + payload.size());
   tcphdr tcp{};
   tcp.source = head.flow.port;
   tcp.dest = service.port;
@@ -90,19 +90,34 @@ Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t s
   tcp.rst = flags.rst;
   tcp.window = 0xffff;
 
-  Bytes packet(sizeof(ip) + tcp_bytes);
-  std::uint8_t* out = packet.data();
-  std::memcpy(out, &ip, sizeof(ip));
-  std::memcpy(out + sizeof(ip), &tcp, sizeof(tcp));
-  std::copy(options.begin(), options.end(), packet.begin() + sizeof(ip) + sizeof(tcp));
+  Bytes packet(tcp_bytes);
+  put(packet, 0, tcp);
+  std::copy(options.begin(), options.end(), packet.begin() + sizeof(tcp));
   std::copy(payload.begin(), payload.end(),
             packet.end() - static_cast<std::ptrdiff_t>(payload.size()));
-  // The pseudo header: addresses, protocol, length (RFC 9293 §3.1).
-  const std::uint32_t sum = sum_bytes(std::span(packet).subspan(sizeof(ip))) +
-                            sum_words(&ip.saddr, 4) + host_to_net16(IPPROTO_TCP) +
-                            host_to_net16(static_cast<std::uint16_t>(tcp_bytes));
-  tcp.check = fold_checksum(sum);
-  std::memcpy(out + sizeof(ip), &tcp, sizeof(tcp));
+  const auto finish = [&](const auto& ip, std::uint32_t pseudo_sum) {
+    tcp.check = fold_checksum(sum_bytes(packet) + pseudo_sum);
+    put(packet, 0, tcp);
+    packet.insert(packet.begin(), sizeof(ip), 0);
+    put(packet, 0, ip);
+  };
+  if (service.address.is_ipv4()) {
+    iphdr ip;
+    write_ipv4(&ip, IPPROTO_TCP, tcp_bytes, Address(head.flow.client).ipv4(),
+               service.address.ipv4());
+    finish(ip, pseudo_sum4(&ip, IPPROTO_TCP, tcp_bytes));
+  } else {
+    ipv6_header ip;
+    write_ipv6(&ip, IPPROTO_TCP, tcp_bytes, &head.flow.client, &service.address.abi());
+    finish(ip, pseudo_sum6(&ip, IPPROTO_TCP, tcp_bytes));
+  }
+  return packet;
+}
+
+template <class Headers>
+Bytes bytes_of(const Headers& headers) {
+  Bytes packet(sizeof(headers));
+  put(packet, 0, headers);
   return packet;
 }
 
@@ -111,11 +126,14 @@ Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t s
 Bytes reset_of_client(const Record& record, const Endpoint& service) {
   const rst reset{record.head.flow.client, service.address.abi(), record.head.flow.port,
                   service.port, host_to_net32(record.head.ack)};
-  Bytes packet(sizeof(ip_tcp));
-  ip_tcp headers;
-  write_rst4(&headers, &reset);
-  std::memcpy(packet.data(), &headers, sizeof(headers));
-  return packet;
+  if (service.address.is_ipv4()) {
+    ip_tcp headers;
+    write_rst4(&headers, &reset);
+    return bytes_of(headers);
+  }
+  ipv6_tcp headers;
+  write_rst6(&headers, &reset);
+  return bytes_of(headers);
 }
 
 SessionEnd possible_end(const Record& record) {
@@ -139,13 +157,35 @@ std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service,
   return packets;
 }
 
-Bytes encapsulated(const Bytes& inner, const Address& real) {
-  // The kernel puts the source in (raw(7)).
-  const iphdr outer = ip_header(sizeof(iphdr) + inner.size(), IPPROTO_IPIP, 0, real.ipv4());
-  Bytes packet(sizeof(outer) + inner.size());
-  std::memcpy(packet.data(), &outer, sizeof(outer));
-  std::copy(inner.begin(), inner.end(), packet.begin() + sizeof(outer));
+Address katran_source6(const flow_key& flow) {
+  return Address(
+      address{{host_to_net32(0x01000000), 0, 0, flow.client.word[3] ^ __be32{flow.port}}});
+}
+
+Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real) {
+  const std::uint8_t protocol = is_ipv6(inner) ? IPPROTO_IPV6 : IPPROTO_IPIP;
+  const auto inner_bytes = static_cast<std::uint32_t>(inner.size());
+  Bytes packet;
+  if (real.is_ipv4()) {
+    iphdr outer;
+    write_ipv4(&outer, protocol, inner_bytes, source == Address() ? 0 : source.ipv4(), real.ipv4());
+    // The forwarder's own may be fragmented, too, unless errors find the way back.
+    if (source == Address()) outer.frag_off = 0;
+    outer.check = 0;
+    outer.check = fold_checksum(sum_words(&outer, sizeof(outer) / 2));
+    packet = bytes_of(outer);
+  } else {
+    ipv6_header outer;
+    write_ipv6(&outer, protocol, inner_bytes, &source.abi(), &real.abi());
+    packet = bytes_of(outer);
+  }
+  packet.insert(packet.end(), inner.begin(), inner.end());
   return packet;
+}
+
+Address destination_of(const Bytes& packet) {
+  return is_ipv6(packet) ? Address(header_of<ipv6_header>(packet).destination)
+                         : Address::from_ipv4(header_of<iphdr>(packet).daddr);
 }
 
 }  // namespace remora

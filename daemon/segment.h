@@ -2,31 +2,22 @@
 //
 // The packets with which a mispredicted connection is ended, as bytes.
 //
-// Pure: a ring record goes in, packets for a raw socket come out. Addresses and
-// ports are in network byte order, sequence numbers in host order.
+// Pure: a ring record goes in, packets for a raw socket come out, IPv4 or IPv6 as
+// the connection is. Addresses and ports are in network byte order, sequence
+// numbers in host order.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "bpf/abi.h"
 #include "daemon/config.h"
+#include "daemon/record.h"
 
 namespace remora {
 
 using Bytes = std::vector<std::uint8_t>;
-
-// A record of the ring with what follows it.
-struct Record {
-  event head;
-  std::span<const std::uint8_t> data;  // `head.data_len` bytes
-
-  std::span<const std::uint8_t> topic() const {
-    return data.subspan(head.topic_offset, head.topic_len);
-  }
-};
 
 struct Endpoint {
   Address address;
@@ -34,7 +25,7 @@ struct Endpoint {
 };
 
 // The RST to the client, as the service: its sequence number is what the client
-// acknowledged (RFC 5961 §3.2). An IPv4 packet.
+// acknowledged (RFC 5961 §3.2).
 Bytes reset_of_client(const Record& record, const Endpoint& service);
 
 // How the session at the wrong broker can be ended: with DISCONNECT only when
@@ -44,11 +35,20 @@ Bytes reset_of_client(const Record& record, const Endpoint& service);
 SessionEnd possible_end(const Record& record);
 
 // The packets that end the session at the wrong broker, as the client; each an
-// inner IPv4 packet, in the order in which they are to arrive. The bytes in
-// front of the mispredicted PUBLISH are good messages and are delivered.
+// inner packet, in the order in which they are to arrive. The bytes in front of
+// the mispredicted PUBLISH are good messages and are delivered.
 std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
 
-// Puts an outer header for `real` in front of an inner packet (RFC 2003).
-Bytes encapsulated(const Bytes& inner, const Address& real);
+// The source of the outer header to an IPv6 real that Katran gives a flow, where
+// the configuration names none: of 100::/64 (RFC 6666), different for each flow.
+Address katran_source6(const flow_key& flow);
+
+// Puts an outer header in front of an inner packet: of `real`'s family, whatever
+// the inner one is (RFC 2003, RFC 2473). `source` is of that family; `::`, for
+// an IPv4 real only: the kernel puts its own in (raw(7)).
+Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real);
+
+// Where a packet goes: the destination in its first header.
+Address destination_of(const Bytes& packet);
 
 }  // namespace remora

@@ -76,6 +76,7 @@ json status_of(const StatusSources& s) {
       {"counters", counters_of(s.tables)},
       {"daemon",
        {{"records", s.recorder.records()},
+        {"malformed_records", s.events.malformed()},
         {"resets_sent", mended.resets_sent},
         {"clean_ends", mended.clean_ends},
         {"reset_ends", mended.reset_ends},

@@ -8,6 +8,7 @@
 
 #include "daemon/bpf_programs.h"
 #include "daemon/config.h"
+#include "daemon/event_reader.h"
 #include "daemon/fill_gauge.h"
 #include "daemon/mender.h"
 #include "daemon/recorder.h"
@@ -48,6 +49,7 @@ struct StatusSources {
   const Numbers& numbers;
   const Mender& mender;
   const Recorder& recorder;
+  const EventReader& events;
   const Sweeper& sweeper;
   const Fill& fill;
   const History& history;

@@ -17,22 +17,66 @@ namespace {
 constexpr std::uint32_t kSeq = 0xfffffff0;  // wraps within the segment
 constexpr std::uint32_t kAck = 0x01020304;
 
-const Endpoint kService{*Address::parse("10.1.50.200"), host_to_net16(1883)};
-const Address kClient = *Address::parse("10.1.1.107");
-const Address kReal = *Address::parse("10.1.3.105");
+struct Family {
+  const char* name;
+  Address client;
+  Endpoint service;
+};
+
+const Family kFamilies[] = {
+    {"IPv4", *Address::parse("10.1.1.107"), {*Address::parse("10.1.50.200"), host_to_net16(1883)}},
+    {"IPv6",
+     *Address::parse("fc00:1::107"),
+     {*Address::parse("fc00:50::200"), host_to_net16(1883)}},
+};
+
+const Address kReal4 = *Address::parse("10.1.3.105");
+const Address kReal6 = *Address::parse("fc00:3::105");
 
 // The one's complement sum of big-endian words: 0xffff over data with a right
 // checksum in it (RFC 1071).
-std::uint32_t ones_sum(const std::uint8_t* bytes, std::size_t count, std::uint32_t sum = 0) {
-  for (std::size_t i = 0; i < count; ++i) {
+std::uint32_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
     sum += i % 2 == 0 ? std::uint32_t{bytes[i]} << 8 : bytes[i];
   }
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   return sum;
 }
 
+// Of an IP header without options.
+struct Ip {
+  Address source, destination;
+  std::uint8_t protocol;
+  bool is_sound;  // length and, in IPv4, checksum
+  bool may_be_fragmented;
+  std::span<const std::uint8_t> payload;
+};
+
+Ip parse_ip(std::span<const std::uint8_t> packet) {
+  if (packet[0] == 0x45) {
+    iphdr ip;
+    std::memcpy(&ip, packet.data(), sizeof(ip));
+    return {
+        Address::from_ipv4(ip.saddr),
+        Address::from_ipv4(ip.daddr),
+        ip.protocol,
+        net_to_host16(ip.tot_len) == packet.size() && ones_sum(packet.first(sizeof(ip))) == 0xffff,
+        ip.frag_off == 0,
+        packet.subspan(sizeof(ip))};
+  }
+  ipv6_header ip;
+  std::memcpy(&ip, packet.data(), sizeof(ip));
+  const auto payload = packet.subspan(sizeof(ip));
+  return {Address(ip.source),
+          Address(ip.destination),
+          ip.next_header,
+          packet[0] == 0x60 && net_to_host16(ip.payload_len) == payload.size() && ip.hop_limit > 0,
+          false,
+          payload};
+}
+
 struct Parsed {
-  iphdr ip;
+  Ip ip;
   tcphdr tcp;
   Bytes options;
   std::string payload;
@@ -41,30 +85,32 @@ struct Parsed {
 
 Parsed parse(const Bytes& packet) {
   Parsed out{};
-  std::memcpy(&out.ip, packet.data(), sizeof(out.ip));
-  std::memcpy(&out.tcp, packet.data() + sizeof(out.ip), sizeof(out.tcp));
+  out.ip = parse_ip(packet);
+  const auto segment = out.ip.payload;
+  std::memcpy(&out.tcp, segment.data(), sizeof(out.tcp));
   const std::size_t header = out.tcp.doff * 4U;
-  const auto at = [&](std::size_t offset) {
-    return packet.begin() + static_cast<std::ptrdiff_t>(sizeof(out.ip) + offset);
-  };
-  out.options.assign(at(sizeof(out.tcp)), at(header));
-  out.payload.assign(at(header), packet.end());
-  const std::size_t tcp_bytes = packet.size() - sizeof(out.ip);
-  const std::uint32_t pseudo =
-      ones_sum(packet.data() + 12, 8, IPPROTO_TCP + static_cast<std::uint32_t>(tcp_bytes));
-  out.checksums_are_valid = ones_sum(packet.data(), sizeof(out.ip)) == 0xffff &&
-                            ones_sum(packet.data() + sizeof(out.ip), tcp_bytes, pseudo) == 0xffff &&
-                            net_to_host16(out.ip.tot_len) == packet.size();
+  out.options.assign(segment.begin() + sizeof(out.tcp),
+                     segment.begin() + static_cast<std::ptrdiff_t>(header));
+  out.payload.assign(segment.begin() + static_cast<std::ptrdiff_t>(header), segment.end());
+  // Zero bytes in front of a mapped IPv4 address add nothing, 0xffff is nothing.
+  std::uint32_t pseudo = IPPROTO_TCP + static_cast<std::uint32_t>(segment.size());
+  pseudo = ones_sum(out.ip.source.bytes(), pseudo);
+  pseudo = ones_sum(out.ip.destination.bytes(), pseudo);
+  out.checksums_are_valid =
+      out.ip.protocol == IPPROTO_TCP && out.ip.is_sound && ones_sum(segment, pseudo) == 0xffff;
   return out;
 }
 
-class SegmentTest : public testing::Test {
+class SegmentTest : public testing::TestWithParam<Family> {
  protected:
+  const Endpoint& service() const { return GetParam().service; }
+  const Address& client() const { return GetParam().client; }
+
   // A segment whose mispredicted PUBLISH stands behind `good`.
   Record record_behind(const std::string& good) {
     payload_ = good + std::string("\x30\x05\x00\x01topic", 5);
     Record record{};
-    record.head.flow = {kClient.abi(), host_to_net16(40000), 0};
+    record.head.flow = {client().abi(), host_to_net16(40000), 0};
     record.head.seq = kSeq;
     record.head.ack = kAck;
     record.head.publish_offset = static_cast<__u16>(good.size());
@@ -77,12 +123,17 @@ class SegmentTest : public testing::Test {
   std::string payload_;
 };
 
-TEST_F(SegmentTest, TheClientIsResetAsTheServiceAtWhatItAcknowledged) {
-  const Parsed rst = parse(reset_of_client(record_behind(""), kService));
+INSTANTIATE_TEST_SUITE_P(Of, SegmentTest, testing::ValuesIn(kFamilies),
+                         [](const auto& test) { return test.param.name; });
 
-  EXPECT_EQ(rst.ip.saddr, kService.address.ipv4());
-  EXPECT_EQ(rst.ip.daddr, kClient.ipv4());
-  EXPECT_EQ(rst.tcp.source, kService.port);
+TEST_P(SegmentTest, TheClientIsResetAsTheServiceAtWhatItAcknowledged) {
+  const Bytes packet = reset_of_client(record_behind(""), service());
+
+  const Parsed rst = parse(packet);
+  EXPECT_EQ(rst.ip.source, service().address);
+  EXPECT_EQ(rst.ip.destination, client());
+  EXPECT_EQ(destination_of(packet), client());
+  EXPECT_EQ(rst.tcp.source, service().port);
   EXPECT_EQ(rst.tcp.dest, host_to_net16(40000));
   EXPECT_EQ(net_to_host32(rst.tcp.seq), kAck);
   EXPECT_TRUE(rst.tcp.rst);
@@ -90,18 +141,18 @@ TEST_F(SegmentTest, TheClientIsResetAsTheServiceAtWhatItAcknowledged) {
   EXPECT_TRUE(rst.checksums_are_valid);
 }
 
-TEST_F(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
+TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   const std::string good("\x30\x03\x00\x01g", 5);
 
-  const auto packets = end_of_session(record_behind(good), kService, SessionEnd::kDisconnect);
+  const auto packets = end_of_session(record_behind(good), service(), SessionEnd::kDisconnect);
 
   ASSERT_EQ(packets.size(), 2U);
   const Parsed farewell = parse(packets[0]);
   EXPECT_EQ(farewell.payload, good + std::string("\xe0\x00", 2));
   EXPECT_EQ(net_to_host32(farewell.tcp.seq), kSeq);
   EXPECT_EQ(net_to_host32(farewell.tcp.ack_seq), kAck);
-  EXPECT_EQ(farewell.ip.saddr, kClient.ipv4());
-  EXPECT_EQ(farewell.ip.daddr, kService.address.ipv4());
+  EXPECT_EQ(farewell.ip.source, client());
+  EXPECT_EQ(farewell.ip.destination, service().address);
   EXPECT_FALSE(farewell.tcp.rst);
   EXPECT_TRUE(farewell.checksums_are_valid);
 
@@ -112,49 +163,57 @@ TEST_F(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   EXPECT_TRUE(rst.checksums_are_valid);
 }
 
-TEST_F(SegmentTest, AnOddNumberOfGoodBytesKeepsTheChecksumRight) {
-  const auto packets = end_of_session(record_behind("odd"), kService, SessionEnd::kDisconnect);
+TEST_P(SegmentTest, AnOddNumberOfGoodBytesKeepsTheChecksumRight) {
+  const auto packets = end_of_session(record_behind("odd"), service(), SessionEnd::kDisconnect);
 
   EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
 }
 
-TEST_F(SegmentTest, APublishThatBeganEarlierLeavesOnlyTheRst) {
+TEST_P(SegmentTest, TheLargestSegmentKeepsTheChecksumRight) {
+  const auto packets = end_of_session(record_behind(std::string(MAX_SEGMENT - 5, '\xff')),
+                                      service(), SessionEnd::kDisconnect);
+
+  EXPECT_EQ(parse(packets[0]).payload.size(), MAX_SEGMENT - 5 + 2U);
+  EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
+}
+
+TEST_P(SegmentTest, APublishThatBeganEarlierLeavesOnlyTheRst) {
   Record record = record_behind("");
   record.head.flags |= EVENT_BEGAN_EARLIER;
 
-  const auto packets = end_of_session(record, kService, SessionEnd::kDisconnect);
+  const auto packets = end_of_session(record, service(), SessionEnd::kDisconnect);
 
   ASSERT_EQ(packets.size(), 1U);
   EXPECT_TRUE(parse(packets[0]).tcp.rst);
   EXPECT_EQ(net_to_host32(parse(packets[0]).tcp.seq), kSeq);
 }
 
-TEST_F(SegmentTest, BytesThatTheRecordLacksAreNotMadeUp) {
+TEST_P(SegmentTest, BytesThatTheRecordLacksAreNotMadeUp) {
   Record record = record_behind("good");
   record.head.flags |= EVENT_TRUNCATED;
   record.data = record.data.first(2);
 
   EXPECT_EQ(possible_end(record), SessionEnd::kReset);
-  EXPECT_EQ(end_of_session(record, kService, SessionEnd::kDisconnect).size(), 1U);
+  EXPECT_EQ(end_of_session(record, service(), SessionEnd::kDisconnect).size(), 1U);
 }
 
-TEST_F(SegmentTest, ResetAloneIsSentWhereTheConfigurationWantsIt) {
-  EXPECT_EQ(end_of_session(record_behind("good"), kService, SessionEnd::kReset).size(), 1U);
+TEST_P(SegmentTest, ResetAloneIsSentWhereTheConfigurationWantsIt) {
+  EXPECT_EQ(end_of_session(record_behind("good"), service(), SessionEnd::kReset).size(), 1U);
 }
 
-TEST_F(SegmentTest, TheClientsTimestampsAreRepeated) {
+TEST_P(SegmentTest, TheClientsTimestampsAreRepeated) {
   Record record = record_behind("");
   const std::uint8_t options[] = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
   std::memcpy(record.head.options, options, sizeof(options));
   record.head.options_len = sizeof(options);
 
-  const auto packets = end_of_session(record, kService, SessionEnd::kDisconnect);
+  const auto packets = end_of_session(record, service(), SessionEnd::kDisconnect);
 
   EXPECT_EQ(parse(packets[0]).options, Bytes(std::begin(options), std::end(options)));
   EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
 }
 
-TEST_F(SegmentTest, BrokenOptionsAreLeftOut) {
+TEST_P(SegmentTest, BrokenOptionsAreLeftOut) {
   for (const Bytes& options :
        {Bytes{8, 10, 1}, Bytes{8, 0}, Bytes{8}, Bytes{5, 255, 0, 0},
         Bytes{0, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8}, Bytes{8, 9, 1, 2, 3, 4, 5, 6, 7}}) {
@@ -162,21 +221,47 @@ TEST_F(SegmentTest, BrokenOptionsAreLeftOut) {
     std::copy(options.begin(), options.end(), record.head.options);
     record.head.options_len = static_cast<__u8>(options.size());
 
-    EXPECT_TRUE(parse(end_of_session(record, kService, SessionEnd::kReset)[0]).options.empty());
+    EXPECT_TRUE(parse(end_of_session(record, service(), SessionEnd::kReset)[0]).options.empty());
   }
 }
 
-TEST_F(SegmentTest, TheOuterHeaderLeadsToTheReal) {
-  const Bytes inner = reset_of_client(record_behind(""), kService);
+TEST_P(SegmentTest, TheOuterHeaderLeadsToTheReal) {
+  const Bytes inner = reset_of_client(record_behind(""), service());
+  const std::uint8_t protocol = service().address.is_ipv4() ? IPPROTO_IPIP : IPPROTO_IPV6;
+  const Address source4 = *Address::parse("10.1.2.2"), source6 = *Address::parse("fc00:2::2");
 
-  const Bytes packet = encapsulated(inner, kReal);
+  for (const auto& [source, real] : {std::pair(source4, kReal4), std::pair(source6, kReal6)}) {
+    const Bytes packet = encapsulated(inner, source, real);
 
-  iphdr outer;
-  std::memcpy(&outer, packet.data(), sizeof(outer));
-  EXPECT_EQ(outer.protocol, IPPROTO_IPIP);
-  EXPECT_EQ(outer.daddr, kReal.ipv4());
-  EXPECT_EQ(net_to_host16(outer.tot_len), packet.size());
-  EXPECT_EQ(Bytes(packet.begin() + sizeof(outer), packet.end()), inner);
+    const Ip outer = parse_ip(packet);
+    EXPECT_EQ(outer.source, source);
+    EXPECT_EQ(outer.destination, real);
+    EXPECT_EQ(destination_of(packet), real);
+    EXPECT_EQ(outer.protocol, protocol);
+    EXPECT_TRUE(outer.is_sound);
+    EXPECT_FALSE(outer.may_be_fragmented);
+    EXPECT_EQ(Bytes(outer.payload.begin(), outer.payload.end()), inner);
+  }
+}
+
+TEST_P(SegmentTest, AnOuterHeaderWithoutAnAddressToAnswerMayBeFragmented) {
+  const Bytes packet =
+      encapsulated(reset_of_client(record_behind(""), service()), Address(), kReal4);
+
+  const Ip outer = parse_ip(packet);
+  EXPECT_EQ(outer.source, Address::from_ipv4(0)) << "the kernel's to choose";
+  EXPECT_TRUE(outer.may_be_fragmented);
+  EXPECT_TRUE(outer.is_sound);
+}
+
+TEST_P(SegmentTest, KatransOuterSourceVariesWithTheFlow) {
+  const flow_key flow = record_behind("").head.flow;
+  flow_key other_port = flow;
+  other_port.port = host_to_net16(40001);
+
+  EXPECT_TRUE(to_string(katran_source6(flow)).starts_with("100::"))
+      << to_string(katran_source6(flow));
+  EXPECT_NE(katran_source6(flow), katran_source6(other_port));
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An LB host's network for one test: a namespace with one cable. `lb` has the
+// addresses, and what it sends arrives at the gateway's end, `gw`, where the test
+// reads it.
+//
+// The calling thread moves in and, with the destructor, back; the devices go with
+// the namespace. Needs root.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/fd.h"
+
+namespace remora {
+
+class LbNetwork {
+ public:
+  // `lb`: 10.1.2.2/24 and fc00:2::2/64. No routes beyond, no gateway's address.
+  LbNetwork();
+  ~LbNetwork();
+  LbNetwork(const LbNetwork&) = delete;
+  LbNetwork& operator=(const LbNetwork&) = delete;
+
+  // A shell command inside. Throws std::runtime_error when it fails.
+  static void run(const std::string& command);
+
+  // Default routes of both families by way of gateways that do not answer but are
+  // known: 02:00:00:00:00:01.
+  static void add_default_routes();
+
+  // The next IP packet of a host, without its Ethernet header, that `lb` sends: not
+  // the kernel's own talk about neighbours and groups. Nothing for a second: none.
+  std::optional<std::vector<std::uint8_t>> next_packet();
+
+  unsigned lb_index() const;
+
+ private:
+  Fd home_;
+  Fd frames_;
+};
+
+}  // namespace remora
