@@ -79,7 +79,7 @@ Daemon::Daemon(Places places, Config config)
       steering_(tables_, numbers_),
       predictions_(tables_, history_, config_.limits.clients),
       mender_(config_),
-      recorder_(numbers_, steering_, mender_, history_),
+      recorder_(tables_, numbers_, steering_, mender_, history_),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
       fill_(tables_, config_.limits),

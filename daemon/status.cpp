@@ -56,6 +56,7 @@ json groups_of(const StatusSources& s) {
 json status_of(const StatusSources& s) {
   const HistoryStatus history = s.history.status();
   const MenderCounts& mended = s.mender.counts();
+  const UnjudgedCounts& unjudged = s.recorder.unjudged();
   json programs = json::object();
   for (const BpfPrograms::Loaded& program : s.programs.loaded()) {
     programs[program.name] = {{"id", program.id}, {"verified_instructions", program.instructions}};
@@ -77,6 +78,10 @@ json status_of(const StatusSources& s) {
       {"daemon",
        {{"records", s.recorder.records()},
         {"malformed_records", s.events.malformed()},
+        {"unjudged_topics", unjudged.topics},
+        {"unjudged_invalid", unjudged.invalid},
+        {"unjudged_incomplete", s.recorder.pieces().given_up()},
+        {"unjudged_unrecorded", unjudged.unrecorded},
         {"resets_sent", mended.resets_sent},
         {"clean_ends", mended.clean_ends},
         {"reset_ends", mended.reset_ends},

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of the ring's records: history, lessons and mended connections.
+// With the kernel's maps, in a namespace of the test's own; needs root.
+#include "daemon/recorder.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "bpf/parse.h"
+#include "daemon/bpf_programs.h"
+#include "daemon/clock.h"
+#include "tests/daemon/lb_network.h"
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = R"(
+[lb]
+interface = "lb"
+gateway_mac = "02:00:00:00:00:01"
+[[service]]
+name = "mqtt"
+address = "10.1.50.200"
+port = 1883
+default_group = "rest"
+[[group]]
+name = "rest"
+vip = "10.1.50.203"
+reals = [ { address = "10.1.3.105" } ]
+[[group]]
+name = "deep"
+vip = "10.1.50.201"
+reals = [ { address = "10.1.3.101" } ]
+[[route]]
+filter = "deep/#"
+group = "deep"
+[limits]
+clients = 1000
+flows = 1000
+half_open = 1024
+events_kib = 64
+)";
+
+class RecorderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    network_.emplace();
+    network_->add_default_routes();
+    const std::string name = "test-" + std::to_string(getpid());
+    folder_ = pin_folder("/sys/fs/bpf", name);
+    files_ = fs::temp_directory_path() / ("remora-" + name);
+    fs::create_directories(files_);
+    parts_ = std::make_unique<Parts>(parse_config(kConfig, "test.toml"), folder_,
+                                     network_->lb_index(), files_ / "history.db");
+  }
+
+  void TearDown() override {
+    parts_.reset();
+    if (folder_.empty()) return;
+    fs::remove_all(files_);
+  }
+
+  struct Parts {
+    Parts(Config a_config, const fs::path& folder, unsigned lb, const fs::path& file)
+        : config(std::move(a_config)), programs(config, folder, lb), history({.path = file}) {
+      steering.apply(config, 1500);
+    }
+    Config config;
+    BpfPrograms programs;
+    Tables tables{programs};
+    Numbers numbers{tables, 64};
+    Steering steering{tables, numbers};
+    Mender mender{config};
+    History history;
+    Recorder recorder{tables, numbers, steering, mender, history};
+  };
+
+  void take(event head, const std::string& data) {
+    head.flow = {kClient.abi(), host_to_net16(40000), parts_->numbers.of_service("mqtt")};
+    if (head.seen_at_ns == 0) head.seen_at_ns = monotonic_ns();
+    head.data_len = static_cast<__u16>(data.size());
+    std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
+    bytes += data;
+    const auto record = read_record(bytes.data(), bytes.size());
+    ASSERT_TRUE(record);
+    parts_->recorder.take(*record);
+  }
+
+  // In two pieces, the second one first, as of a stream that goes on.
+  void publish_unjudged(const std::string& topic, std::uint64_t seen_at_ns = 0) {
+    event head{};
+    head.action = ACTION_UNJUDGED;
+    head.seen_at_ns = seen_at_ns;
+    head.seq = next_seq_;
+    head.topic_len = static_cast<__u16>(topic.size());
+    const std::size_t middle = topic.size() / 2;
+    head.topic_offset = static_cast<__u16>(middle);
+    take(head, topic.substr(middle));
+    head.topic_offset = 0;
+    take(head, topic.substr(0, middle));
+    next_seq_ += static_cast<std::uint32_t>(topic.size()) + 10;
+  }
+
+  std::optional<prediction> predicted() const { return parts_->tables.predictions.find(key()); }
+  client_key key() const { return {kClient.abi(), parts_->numbers.of_service("mqtt"), 0}; }
+  std::uint16_t group(const char* name) const { return parts_->numbers.of_group(name); }
+
+  // The rows of the history's table of events, as "action old new from to".
+  std::vector<std::string> events() const {
+    parts_->history.flush();
+    sqlite3* database = nullptr;
+    sqlite3_open_v2((files_ / "history.db").c_str(), &database, SQLITE_OPEN_READONLY, nullptr);
+    std::vector<std::string> rows;
+    const auto add = [](void* out, int columns, char** values, char**) {
+      std::string row;
+      for (int i = 0; i < columns; ++i) row += (i > 0 ? " " : "") + std::string(values[i]);
+      static_cast<std::vector<std::string>*>(out)->push_back(row);
+      return 0;
+    };
+    sqlite3_exec(database,
+                 "SELECT action, ifnull(length(old_topic), '-'), length(new_topic),"
+                 " ifnull(from_group, '-'), to_group FROM events ORDER BY id",
+                 add, &rows, nullptr);
+    sqlite3_close(database);
+    return rows;
+  }
+
+  const Address kClient = *Address::parse("10.1.1.7");
+  std::optional<LbNetwork> network_;
+  fs::path folder_;
+  fs::path files_;
+  std::unique_ptr<Parts> parts_;
+  std::uint32_t next_seq_ = 0xfffffff0;
+};
+
+using Rows = std::vector<std::string>;
+
+TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
+  const std::string topic = "deep/" + std::string(60'000, 'x');
+
+  publish_unjudged(topic);
+
+  ASSERT_TRUE(predicted());
+  EXPECT_EQ(predicted()->group, group("deep"));
+  EXPECT_EQ(predicted()->topic_hash, 0U) << "longer than the kernel reads";
+  EXPECT_EQ(events(), Rows{"learned - 60005 - deep"});
+  EXPECT_EQ(parts_->recorder.unjudged().topics, 1U);
+}
+
+TEST_F(RecorderTest, AShortOneIsKnownByTheKernelsHash) {
+  publish_unjudged("deep/one");
+
+  EXPECT_EQ(predicted()->topic_hash, parts_->steering.matching()->hash("deep/one"));
+}
+
+TEST_F(RecorderTest, ATopicWithoutARouteBelongsToTheDefaultGroup) {
+  publish_unjudged(std::string(2000, 'x'));
+
+  EXPECT_EQ(predicted()->group, group("rest"));
+}
+
+TEST_F(RecorderTest, TheSameTopicAgainIsNoNews) {
+  const std::string topic = "deep/" + std::string(2000, 'x');
+
+  for (int i = 0; i < 5; ++i) publish_unjudged(topic);
+  EXPECT_EQ(events(), Rows{"learned - 2005 - deep"});
+
+  publish_unjudged(topic + "y");
+  EXPECT_EQ(events().size(), 2U);
+}
+
+TEST_F(RecorderTest, AnotherTopicOfTheSameGroupIsNewsForTheHistory) {
+  publish_unjudged("deep/" + std::string(2000, 'x'));
+  publish_unjudged("deep/" + std::string(3000, 'x'));
+
+  EXPECT_EQ(events(), (Rows{"learned - 2005 - deep", "learned 2005 3005 deep deep"}));
+}
+
+TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
+  const std::string topic = "deep/" + std::string(2000, 'x');
+  publish_unjudged(topic);
+  parts_->tables.predictions.put(
+      key(), {.topic_hash = 5, .seen_at_ns = monotonic_ns(), .group = group("rest"), .pad = {}});
+
+  publish_unjudged(topic);
+
+  EXPECT_EQ(predicted()->group, group("deep"));
+}
+
+TEST_F(RecorderTest, ALaterLessonOfTheKernelStays) {
+  const std::uint64_t earlier = monotonic_ns();
+  parts_->tables.predictions.put(
+      key(), {.topic_hash = 5, .seen_at_ns = earlier + 1, .group = group("rest"), .pad = {}});
+
+  publish_unjudged("deep/" + std::string(2000, 'x'), earlier);
+
+  EXPECT_EQ(predicted()->topic_hash, 5U);
+  EXPECT_EQ(events().size(), 1U);
+}
+
+TEST_F(RecorderTest, WhatIsNoTopicNameTeachesNothing) {
+  for (const std::string& text : {std::string("deep/+"), std::string("deep/#"),
+                                  std::string("x\xff"), std::string("a\0b", 3)}) {
+    publish_unjudged(text);
+  }
+
+  EXPECT_FALSE(predicted());
+  EXPECT_TRUE(events().empty());
+  EXPECT_EQ(parts_->recorder.unjudged().invalid, 4U);
+}
+
+TEST_F(RecorderTest, ATopicWithARecordOfItsOwnIsRememberedOnceAndMendedOnce) {
+  event topic{};
+  topic.action = ACTION_RESET;
+  topic.from_group = group("rest");
+  topic.to_group = group("deep");
+  topic.topic_len = 8;
+  topic.flags = EVENT_TOPIC_APART;
+  event segment = topic;
+  segment.flags = EVENT_SEGMENT | EVENT_TOPIC_APART | EVENT_BEGAN_EARLIER;
+  segment.real = parts_->numbers.of_real(*Address::parse("10.1.3.105"));
+  segment.topic_len = 0;
+
+  take(topic, "deep/one");
+  EXPECT_EQ(parts_->mender.counts().resets_sent, 0U) << "it has no number to send it with";
+  take(segment, "one and the payload");
+
+  EXPECT_EQ(events(), Rows{"reset - 8 rest deep"});
+  EXPECT_EQ(parts_->mender.counts().resets_sent, 1U);
+  EXPECT_EQ(parts_->mender.counts().reset_ends, 1U);
+  EXPECT_EQ(parts_->mender.counts().send_failures, 0U);
+}
+
+TEST_F(RecorderTest, ASegmentThatWasCutIsMendedWithoutItsTopic) {
+  event segment{};
+  segment.action = ACTION_RESET;
+  segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED;
+  segment.real = parts_->numbers.of_real(*Address::parse("10.1.3.105"));
+  segment.topic_offset = MAX_SEGMENT;
+  segment.topic_len = 20;
+
+  take(segment, "what there is");
+
+  EXPECT_EQ(parts_->mender.counts().resets_sent, 1U);
+  EXPECT_TRUE(events().empty());
+}
+
+}  // namespace
+}  // namespace remora

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Any bytes as records of the ring, one behind the other: they are read or refused,
+// pieces of topics are put together in bounded room, and segments are mended with
+// packets of the right length; nothing else.
+//
+// In front of each record stands its length, two bytes, the lower one first.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+#include <vector>
+
+#include "daemon/segment.h"
+#include "daemon/topic_pieces.h"
+
+namespace remora {
+namespace {
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::cerr << "records_fuzz: " << what << '\n';
+  std::abort();
+}
+
+bool is_within(std::string_view part, const std::vector<std::uint8_t>& whole) {
+  const auto* begin = reinterpret_cast<const char*>(whole.data());
+  return part.data() >= begin && part.data() + part.size() <= begin + whole.size();
+}
+
+void mend(const Record& record) {
+  const Endpoint services[] = {{Address::from_ipv4(0x0a000001), 1883},
+                               {Address(record.head.flow.client), 1883}};
+  for (const Endpoint& service : services) {
+    reset_of_client(record, service);
+    for (const Bytes& packet : end_of_session(record, service, SessionEnd::kDisconnect)) {
+      require(encapsulated(packet, Address(), Address::from_ipv4(1)).size() > packet.size(),
+              "an outer header without length");
+    }
+  }
+}
+
+void check(const std::uint8_t* data, std::size_t size) {
+  TopicPieces pieces;
+  while (size >= 2) {
+    const std::size_t wanted = data[0] | std::size_t{data[1]} << 8;
+    data += 2;
+    size -= 2;
+    // Of its own, so that reading beyond it is seen.
+    const std::vector<std::uint8_t> bytes(data, data + std::min(wanted, size));
+    data += bytes.size();
+    size -= bytes.size();
+
+    const auto record = read_record(bytes.data(), bytes.size());
+    if (!record) continue;
+    require(is_within(record->piece(), bytes), "data outside of the record");
+    if (const auto topic = record->topic()) {
+      require(is_within(*topic, bytes), "a topic outside of the record");
+    }
+    if (record->head.action == ACTION_UNJUDGED) {
+      const auto topic = pieces.add(*record);
+      require(!topic || topic->size() == record->head.topic_len, "a topic of another length");
+      require(pieces.in_progress() <= TopicPieces::kTopics, "more topics than there is room for");
+    } else if ((record->head.flags & EVENT_SEGMENT) != 0) {
+      mend(*record);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace remora
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  remora::check(data, size);
+  return 0;
+}
