@@ -3,6 +3,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <string>
 
 namespace remora {
@@ -15,6 +16,16 @@ std::string duration(std::uint64_t seconds) {
   if (seconds >= 3600) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
   if (seconds >= 60) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
   return fmt::format("{} s", seconds);
+}
+
+// Of a column that shows `key` of each row: as wide as it must be.
+std::size_t width_of(const json& rows, const char* key) {
+  constexpr std::size_t kUsual = 16, kGap = 2;
+  std::size_t width = kUsual;
+  for (const json& row : rows) {
+    width = std::max(width, row.at(key).get<std::string>().size() + kGap);
+  }
+  return width;
 }
 
 }  // namespace
@@ -44,10 +55,14 @@ void print_status(std::ostream& out, const json& status) {
     out << fmt::format("{:<16}{:>12}{:>12}\n", name, table.at("used").get<std::uint64_t>(),
                        table.at("limit").get<std::uint64_t>());
   }
-  out << fmt::format("\n{:<16}{:<16}{:>12}{:>16}\n", "group", "VIP", "packets", "bytes");
-  for (const json& group : status.at("groups")) {
-    out << fmt::format("{:<16}{:<16}{:>12}{:>16}{}\n", group.at("name").get<std::string>(),
-                       group.at("vip").get<std::string>(), group.at("packets").get<std::uint64_t>(),
+  const json& groups = status.at("groups");
+  const std::size_t name_width = width_of(groups, "name"), vip_width = width_of(groups, "vip");
+  out << fmt::format("\n{:<{}}{:<{}}{:>12}{:>16}\n", "group", name_width, "VIP", vip_width,
+                     "packets", "bytes");
+  for (const json& group : groups) {
+    out << fmt::format("{:<{}}{:<{}}{:>12}{:>16}{}\n", group.at("name").get<std::string>(),
+                       name_width, group.at("vip").get<std::string>(), vip_width,
+                       group.at("packets").get<std::uint64_t>(),
                        group.at("bytes").get<std::uint64_t>(),
                        group.at("configured").get<bool>() ? "" : "  no longer configured");
   }
