@@ -43,6 +43,8 @@ constexpr std::array kKnownKeys = {
     KnownKey{"limits", "clients", "1_000_000"},
     KnownKey{"limits", "flows", "1_000_000"},
     KnownKey{"limits", "half_open", "65_536"},
+    KnownKey{"limits", "topics", "8192"},
+    KnownKey{"limits", "early_segments", "8192"},
     KnownKey{"limits", "groups", "64"},
     KnownKey{"limits", "idle_hours", "24"},
     KnownKey{"limits", "connections_per_client", "1024"},
@@ -61,6 +63,7 @@ constexpr Range kResetsPerClient = {1, 1000};
 constexpr Range kClients = {1, 100'000'000};
 constexpr Range kFlows = {1, 100'000'000};
 constexpr Range kHalfOpen = {1024, 16'777'216};
+constexpr Range kTexts = {1024, 1'048'576};  // topics and early_segments
 constexpr Range kGroups = {1, kMaxGroups};
 constexpr Range kIdleHours = {1, 8760};
 constexpr Range kConnectionsPerClient = {1, 1'000'000};
@@ -324,6 +327,8 @@ class Reader {
     number(*section, "clients", kClients, limits.clients);
     number(*section, "flows", kFlows, limits.flows);
     number(*section, "half_open", kHalfOpen, limits.half_open);
+    number(*section, "topics", kTexts, limits.topics);
+    number(*section, "early_segments", kTexts, limits.early_segments);
     number(*section, "groups", kGroups, limits.groups);
     number(*section, "idle_hours", kIdleHours, limits.idle_hours);
     number(*section, "connections_per_client", kConnectionsPerClient,

@@ -100,6 +100,8 @@ struct Limits {
   std::uint32_t clients = 1'000'000;
   std::uint32_t flows = 1'000'000;
   std::uint32_t half_open = 65'536;
+  std::uint32_t topics = 8192;
+  std::uint32_t early_segments = 8192;
   std::uint32_t groups = 64;
   std::uint32_t idle_hours = 24;
   std::uint32_t connections_per_client = 1024;

@@ -58,8 +58,9 @@ void require_same(const Config& now, const Config& next) {
   if (next.store.path != now.store.path) refuse("[store] path");
   if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
   if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
-      next.limits.half_open != now.limits.half_open || next.limits.groups != now.limits.groups ||
-      next.limits.events_kib != now.limits.events_kib) {
+      next.limits.half_open != now.limits.half_open || next.limits.topics != now.limits.topics ||
+      next.limits.early_segments != now.limits.early_segments ||
+      next.limits.groups != now.limits.groups || next.limits.events_kib != now.limits.events_kib) {
     refuse("the size of a table in [limits]");
   }
 }

@@ -12,8 +12,8 @@ namespace remora {
 
 template <class Key, class Value>
 std::uint64_t count_entries(const BpfMap<Key, Value>& map) {
-  constexpr std::size_t kBatch = 16384;
-  BatchReader<Key, Value> reader(map, kBatch);
+  constexpr std::size_t kBatchBytes = 1 << 20;
+  BatchReader<Key, Value> reader(map, kBatchBytes / (sizeof(Key) + sizeof(Value)));
   std::uint64_t count = 0;
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
     count += keys.size();
@@ -25,27 +25,30 @@ template <class Key, class Value>
 class FillGauge {
  public:
   FillGauge(const BpfMap<Key, Value>& map, std::uint64_t limit)
-      : map_(map), limit_(limit), reader_(map, kBatch) {}
+      : map_(map), limit_(limit), reader_(map, kStepBytes / kEntryBytes) {}
 
   std::uint64_t limit() const { return limit_; }
 
   // Of a large table: as of the last walk.
-  std::uint64_t used() const { return limit_ <= kSmall ? count_entries(map_) : last_; }
+  std::uint64_t used() const { return is_small() ? count_entries(map_) : last_; }
 
   // Counts all at once, before the loop runs.
   void recount() { last_ = count_entries(map_); }
 
   // One batch of a large table's walk.
   void step() {
-    if (limit_ <= kSmall) return;
+    if (is_small()) return;
     const std::size_t batch = reader_.next().first.size();
     counted_ += batch;
     if (batch == 0) last_ = std::exchange(counted_, 0);
   }
 
  private:
-  static constexpr std::uint64_t kSmall = 65536;  // a few milliseconds
-  static constexpr std::size_t kBatch = 4096;
+  static constexpr std::size_t kEntryBytes = sizeof(Key) + sizeof(Value);
+  static constexpr std::uint64_t kSmallBytes = 8 << 20;  // read in a few milliseconds
+  static constexpr std::size_t kStepBytes = 384 << 10;
+
+  bool is_small() const { return limit_ * kEntryBytes <= kSmallBytes; }
 
   const BpfMap<Key, Value>& map_;
   const std::uint64_t limit_;

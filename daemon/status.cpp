@@ -73,6 +73,8 @@ json status_of(const StatusSources& s) {
       {"tables",
        {{"flows", table_of(s.fill.flows)},
         {"half_open", table_of(s.fill.half_open)},
+        {"topics", table_of(s.fill.topics)},
+        {"early_segments", table_of(s.fill.early_segments)},
         {"predictions", table_of(s.fill.predictions)}}},
       {"counters", counters_of(s.tables)},
       {"daemon",

@@ -23,22 +23,30 @@ struct Fill {
   Fill(const Tables& tables, const Limits& limits)
       : flows(tables.flows, limits.flows),
         half_open(tables.half_open, limits.half_open),
+        topics(tables.topics, limits.topics),
+        early_segments(tables.early_segments, limits.early_segments),
         predictions(tables.predictions, limits.clients) {}
 
   void recount() {
     flows.recount();
     half_open.recount();
+    topics.recount();
+    early_segments.recount();
     predictions.recount();
   }
 
   void step() {
     flows.step();
     half_open.step();
+    topics.step();
+    early_segments.step();
     predictions.step();
   }
 
   FillGauge<flow_key, flow> flows;
   FillGauge<half_open_key, flow> half_open;
+  FillGauge<topic_key, topic_text> topics;
+  FillGauge<early_key, early_segment> early_segments;
   FillGauge<client_key, prediction> predictions;
 };
 

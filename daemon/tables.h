@@ -22,6 +22,8 @@ struct Tables {
         guards(programs.map_fd("guards"), "guards"),
         flows(programs.map_fd("flows"), "flows"),
         half_open(programs.map_fd("half_open"), "half_open"),
+        topics(programs.map_fd("topics"), "topics"),
+        early_segments(programs.map_fd("early_segments"), "early_segments"),
         names(programs.map_fd("names"), "names"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
@@ -40,6 +42,8 @@ struct Tables {
   BpfMap<address, guard> guards;
   BpfMap<flow_key, flow> flows;
   BpfMap<half_open_key, flow> half_open;
+  BpfMap<topic_key, topic_text> topics;
+  BpfMap<early_key, early_segment> early_segments;
   BpfMap<name_key, __u32> names;
   BpfMap<__u32, ::heartbeat> heartbeat;
   BpfMap<__u32, __u32> rings;

@@ -61,6 +61,8 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   EXPECT_EQ(config.limits.clients, shown.limits.clients);
   EXPECT_EQ(config.limits.flows, shown.limits.flows);
   EXPECT_EQ(config.limits.half_open, shown.limits.half_open);
+  EXPECT_EQ(config.limits.topics, shown.limits.topics);
+  EXPECT_EQ(config.limits.early_segments, shown.limits.early_segments);
   EXPECT_EQ(config.limits.groups, shown.limits.groups);
   EXPECT_EQ(config.limits.idle_hours, shown.limits.idle_hours);
   EXPECT_EQ(config.limits.connections_per_client, shown.limits.connections_per_client);

@@ -103,6 +103,8 @@ TEST(ConfigTest, TheSmallestFileHasTheDefaults) {
   EXPECT_EQ(config.limits.clients, 1'000'000u);
   EXPECT_EQ(config.limits.flows, 1'000'000u);
   EXPECT_EQ(config.limits.half_open, 65'536u);
+  EXPECT_EQ(config.limits.topics, 8192u);
+  EXPECT_EQ(config.limits.early_segments, 8192u);
   EXPECT_EQ(config.limits.groups, 64u);
   EXPECT_EQ(config.limits.idle_hours, 24u);
   EXPECT_EQ(config.limits.connections_per_client, 1024u);
@@ -155,6 +157,8 @@ resets_per_client = 1
 clients = 1_000
 flows = 2_000
 half_open = 4096
+topics = 1024
+early_segments = 2048
 groups = 2
 idle_hours = 1
 connections_per_client = 5
@@ -188,6 +192,8 @@ retention_days = 7
   EXPECT_EQ(config.limits.clients, 1000u);
   EXPECT_EQ(config.limits.flows, 2000u);
   EXPECT_EQ(config.limits.half_open, 4096u);
+  EXPECT_EQ(config.limits.topics, 1024u);
+  EXPECT_EQ(config.limits.early_segments, 2048u);
   EXPECT_EQ(config.limits.groups, 2u);
   EXPECT_EQ(config.limits.idle_hours, 1u);
   EXPECT_EQ(config.limits.connections_per_client, 5u);
@@ -267,6 +273,8 @@ TEST(ConfigTest, RefusesNumbersOutOfRange) {
       {and_then("[limits]\nclients = 0"), 15, {"from 1 to 100000000"}},
       {and_then("[limits]\nflows = 100_000_001"), 15, {"from 1 to 100000000"}},
       {and_then("[limits]\nhalf_open = 1"), 15, {"from 1024"}},
+      {and_then("[limits]\ntopics = 1000"), 15, {"from 1024 to 1048576"}},
+      {and_then("[limits]\nearly_segments = 2000000"), 15, {"from 1024 to 1048576"}},
       {and_then("[limits]\ngroups = 513"), 15, {"from 1 to 512"}},
       {and_then("[limits]\nidle_hours = 0"), 15, {"from 1 to 8760"}},
       {and_then("[limits]\nconnections_per_client = 0"), 15, {"from 1 to"}},

@@ -178,6 +178,21 @@ TEST_F(TakeoverTest, ALargerTableKeepsItsEntries) {
   EXPECT_EQ(second->tables.flows.find(key)->group, 1);
 }
 
+TEST_F(TakeoverTest, TextsHaveTheRoomOfTheLimits) {
+  const auto running =
+      start(parse_config(text("topics = 1500\nearly_segments = 2500\n"), "test.toml"));
+
+  for (const auto& [name, entries] : {std::pair("topics", 1500U), {"early_segments", 2500U}}) {
+    bpf_map_info info{};
+    __u32 size = sizeof(info);
+    ASSERT_EQ(bpf_obj_get_info_by_fd(running->programs.map_fd(name), &info, &size), 0);
+    EXPECT_EQ(info.max_entries, entries) << name;
+  }
+  running->tables.topics.put({{}, 7, 0}, {});
+  EXPECT_EQ(count_entries(running->tables.topics), 1U);
+  EXPECT_EQ(count_entries(running->tables.early_segments), 0U);
+}
+
 TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
   {
     const auto first = start(config_);
