@@ -137,6 +137,7 @@ struct {
 
 /* The walk over the MQTT packets of one segment: all that is not a pointer. */
 struct walking {
+	__u64 hash; /* of the topic just found */
 	struct found found;
 	__u32 seq;
 	__u32 payload_offset; /* in the frame */

@@ -153,12 +153,13 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 		count(COUNT_EVENT_LOST);
 }
 
-/* A topic that is new to its flow, or routes that are; its text is in the scratch.
- * Returns whether the walk is over.
+/* A topic that is new to its flow, or routes that are; its text and hash are in the
+ * scratch. Returns whether the walk is over.
  */
-static __noinline int judge(struct steering *s, __u64 hash, __u32 topic_len)
+static __noinline int judge(struct steering *s, __u32 topic_len)
 {
 	struct walking *at = &s->scratch->walking;
+	__u64 hash = at->hash;
 	struct flow *flow = s->flow;
 	__u32 group;
 	__u8 action = ACTION_LEARNED, flags = 0;
@@ -379,8 +380,10 @@ static __always_inline const struct topic_text *find_alias(const struct steering
 	return known && known->seq == s->flow->isn ? known : 0;
 }
 
-/* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). */
-static __noinline int judge_alias(struct steering *s, __u16 alias)
+/* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). As
+ * gather_topic().
+ */
+static __always_inline __u32 recall_alias(struct steering *s, __u16 alias)
 {
 	const struct topic_text *known = find_alias(s, alias);
 
@@ -392,7 +395,8 @@ static __noinline int judge_alias(struct steering *s, __u16 alias)
 		return 0;
 	bpf_probe_read_kernel(s->scratch->topic, sizeof(s->scratch->topic), known->words);
 	s->scratch->walking.apart = 1;
-	return judge(s, known->hash, known->len);
+	s->scratch->walking.hash = known->hash;
+	return known->len;
 }
 
 /* The topic in the scratch has an alias from now on. */
@@ -406,20 +410,20 @@ static __noinline void learn_alias(const struct steering *s, __u16 alias, __u64 
 }
 
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
- * spans segments, has an alias, is an alias, or lies in an early segment. Returns
- * whether the walk is over.
+ * spans segments, has an alias, is an alias, or lies in an early segment. Puts text and
+ * hash into the scratch. Returns the topic's length, 0 when there is nothing to judge.
  */
-static __noinline int judge_text(struct steering *s, const struct early_segment *early,
-				 __u32 seq, __u32 segment_len)
+static __noinline __u32 gather_topic(struct steering *s,
+				     const struct early_segment *early, __u32 seq,
+				     __u32 segment_len)
 {
 	struct walking *at = &s->scratch->walking;
 	__u32 len = at->found.topic_len;
 	__u16 alias = at->found.alias;
-	__u64 hash;
 
 	if (len == 0) {
 		if (alias)
-			return judge_alias(s, alias);
+			return recall_alias(s, alias);
 		count(COUNT_TOPIC_INVALID);
 		return 0;
 	}
@@ -434,13 +438,11 @@ static __noinline int judge_text(struct steering *s, const struct early_segment 
 		count(COUNT_TOPIC_LOST);
 		return 0;
 	}
-	hash = hash_text(len);
-	if (alias)
-		learn_alias(s, alias, hash, len);
-	if (is_judged(s, hash))
-		return 0;
+	at->hash = hash_text(len);
 	at->apart = early || at->found.topic_offset < 0;
-	return judge(s, hash, len);
+	if (alias)
+		learn_alias(s, alias, at->hash, len);
+	return is_judged(s, at->hash) ? 0 : len;
 }
 
 /* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
@@ -457,20 +459,20 @@ static __always_inline int look_at_topic(struct steering *s)
 {
 	struct walking *at = &s->scratch->walking;
 	__u32 len = at->found.topic_len;
-	__u64 hash;
 
 	count(COUNT_PUBLISH);
-	if (at->found.topic_offset < 0 || at->found.alias)
-		return judge_text(s, 0, at->seq, at->payload_len);
-	hash = hash_in_place(s, at->found.topic_offset, len);
-	if (hash == 0)
-		return judge_text(s, 0, at->seq, at->payload_len);
-	if (is_judged(s, hash))
-		return 0;
-	at->apart = 0;
-	return load(s, 0, at->found.topic_offset, s->scratch->topic, len, MAX_TOPIC)
-		       ? 0
-		       : judge(s, hash, len);
+	at->hash = at->found.topic_offset < 0 || at->found.alias
+			   ? 0
+			   : hash_in_place(s, at->found.topic_offset, len);
+	if (at->hash) {
+		if (is_judged(s, at->hash) ||
+		    load(s, 0, at->found.topic_offset, s->scratch->topic, len, MAX_TOPIC))
+			return 0;
+		at->apart = 0;
+	} else {
+		len = gather_topic(s, 0, at->seq, at->payload_len);
+	}
+	return len ? judge(s, len) : 0;
 }
 
 /* The payload bytes at `offset`, at most MQTT_WINDOW of the `left` ones, the first
@@ -556,7 +558,8 @@ static __always_inline int walk_early(struct steering *s,
 		return 1;
 	case FOUND_PUBLISH:
 		count(COUNT_PUBLISH);
-		return judge_text(s, early, seq, len);
+		len = gather_topic(s, early, seq, len);
+		return len ? judge(s, len) : 0;
 	default:
 		return 0;
 	}
