@@ -20,7 +20,6 @@ using namespace std::chrono_literals;
 constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kSweepEvery = 50ms;
-constexpr auto kLookAtLinkEvery = 1s;
 // At the start only, before the loop runs.
 constexpr auto kWaitForGateway = 2000ms;
 constexpr auto kAskGatewayEvery = 10ms;
@@ -84,6 +83,9 @@ Daemon::Daemon(Places places, Config config)
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
       fill_(tables_, config_.limits),
+      follower_(loop_, config_.lb.interface, link_,
+                {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
+                 .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request) { return handle(request); }) {
   steering_.apply(config_, link_.mtu);
@@ -97,12 +99,8 @@ Daemon::Daemon(Places places, Config config)
   spdlog::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
                config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
-  if (config_.lb.gateway_mac) {
-    gateway_ = config_.lb.gateway_mac;
-    steering_.set_gateway(*gateway_);
-  } else {
-    wait_for_gateway();
-  }
+  follower_.set_gateway(config_.lb.gateway_mac);
+  wait_for_gateway();
   beat();
   // Generic XDP runs behind GRO, whose merged segments fit no outer header.
   if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
@@ -114,8 +112,8 @@ Daemon::Daemon(Places places, Config config)
 
 void Daemon::wait_for_gateway() {
   for (auto waited = 0ms; waited < kWaitForGateway; waited += kAskGatewayEvery) {
-    find_gateway();
-    if (gateway_) return;
+    follower_.look();
+    if (follower_.gateway()) return;
     std::this_thread::sleep_for(kAskGatewayEvery);
   }
   spdlog::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
@@ -127,7 +125,7 @@ void Daemon::start_timers() {
     sweeper_.step();
     fill_.step();
   });
-  loop_.every(kLookAtLinkEvery, "look at the link", [this] { follow_link(); });
+  loop_.every(1s, "look at the link", [this] { follower_.tick(); });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
@@ -151,39 +149,18 @@ void Daemon::beat() const {
   sd_notify(0, "WATCHDOG=1");
 }
 
-void Daemon::follow_link() {
-  if (const auto link = find_link(config_.lb.interface)) steering_.set_link_mtu(link->mtu);
-  if (!config_.lb.gateway_mac) find_gateway();
-}
-
-void Daemon::find_gateway() {
-  const auto gateway = default_gateway(link_.index);
-  const auto mac = gateway ? neighbour(link_.index, *gateway) : std::nullopt;
-  if (!mac) {
-    if (gateway) solicit(*gateway);
-    return;
-  }
-  if (gateway_ == mac) return;
-  gateway_ = mac;
-  steering_.set_gateway(*mac);
-  spdlog::info("the gateway {} is at {}", to_string(*gateway), to_string(*mac));
-}
-
 void Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(monotonic_ns() / 1000));
   try {
     Config next = load_config(places_.config);
     require_same(config_, next);
-    steering_.apply(next, link_.mtu);
+    steering_.apply(next, follower_.mtu());
     config_ = std::move(next);
     mender_.use(config_);
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
-    if (config_.lb.gateway_mac) {
-      gateway_ = config_.lb.gateway_mac;
-      steering_.set_gateway(*gateway_);
-    }
+    follower_.set_gateway(config_.lb.gateway_mac);
     spdlog::info("configuration reloaded");
   } catch (const std::exception& error) {
     spdlog::error("the configuration stays as it was: {}", error.what());
@@ -205,7 +182,7 @@ nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
                     .fill = fill_,
                     .history = history_,
                     .started_at_ns = started_at_ns_,
-                    .gateway = gateway_});
+                    .gateway = follower_.gateway()});
 }
 
 bool detach(const Places& places, const Config& config) {

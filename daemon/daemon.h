@@ -15,6 +15,7 @@
 #include "daemon/event_reader.h"
 #include "daemon/instance.h"
 #include "daemon/link.h"
+#include "daemon/link_follower.h"
 #include "daemon/mender.h"
 #include "daemon/numbers.h"
 #include "daemon/predictions.h"
@@ -45,8 +46,6 @@ class Daemon {
  private:
   void start_timers();
   void beat() const;
-  void follow_link();
-  void find_gateway();
   void wait_for_gateway();
   void reload();
   nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
@@ -68,8 +67,8 @@ class Daemon {
   EventReader events_;
   Sweeper sweeper_;
   Fill fill_;
+  LinkFollower follower_;
   Control control_;
-  std::optional<MacAddress> gateway_;
 };
 
 // Takes an instance off its interface. Returns whether there was anything.

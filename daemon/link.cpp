@@ -20,6 +20,7 @@
 #include <system_error>
 
 #include "daemon/handles.h"
+#include "daemon/socket_address.h"
 
 namespace remora {
 namespace {
@@ -45,6 +46,67 @@ Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes) {
     if (type < attributes.size()) attributes[type] = attribute;
   }
   return attributes;
+}
+
+// That an attribute holds; nothing for a length that no address has.
+std::optional<Address> address_in(const void* bytes, std::size_t size) {
+  address words{};
+  switch (size) {
+    case sizeof(__be32):
+      std::memcpy(&words.word[0], bytes, size);
+      return Address::from_ipv4(words.word[0]);
+    case sizeof(words):
+      std::memcpy(&words, bytes, size);
+      return Address(words);
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<Address> address_in(const nlattr* attribute) {
+  if (!attribute) return std::nullopt;
+  return address_in(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+}
+
+unsigned char family_of(const Address& address) {
+  return address.is_ipv4() ? AF_INET : AF_INET6;
+}
+
+bool is_default_route(const nlmsghdr& message) {
+  const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
+  return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN;
+}
+
+// Of a route; an IPv4 one may lead to an IPv6 neighbour (`via inet6`).
+std::optional<Address> next_hop(const Attributes& attributes) {
+  const nlattr* via = attributes[RTA_VIA];
+  if (!via) return address_in(attributes[RTA_GATEWAY]);
+  constexpr std::size_t kFamily = sizeof(rtvia::rtvia_family);
+  const std::size_t size = mnl_attr_get_payload_len(via);
+  if (size < kFamily) return std::nullopt;
+  return address_in(static_cast<const char*>(mnl_attr_get_payload(via)) + kFamily, size - kFamily);
+}
+
+bool concerns(const nlmsghdr& message, unsigned interface_index,
+              const std::optional<Address>& gateway) {
+  switch (message.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK: {
+      const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+      return static_cast<unsigned>(link->ifi_index) == interface_index;
+    }
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH: {
+      const auto* entry = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
+      return gateway && static_cast<unsigned>(entry->ndm_ifindex) == interface_index &&
+             address_in(attributes_of(message, sizeof(ndmsg))[NDA_DST]) == gateway;
+    }
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      return is_default_route(message);
+    default:
+      return false;
+  }
 }
 
 // Dumps a kind of object: `fill` completes the request's header.
@@ -92,34 +154,37 @@ std::optional<Link> find_link(const std::string& interface) {
 
 std::optional<Address> default_gateway(unsigned interface_index) {
   std::optional<Address> gateway;
-  dump<rtmsg>(
-      RTM_GETROUTE, [](rtmsg& header) { header.rtm_family = AF_INET; },
-      [&](const nlmsghdr& message) {
-        const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
-        const Attributes attributes = attributes_of(message, sizeof(rtmsg));
-        if (route->rtm_dst_len != 0 || route->rtm_table != RT_TABLE_MAIN || gateway ||
-            !attributes[RTA_GATEWAY] || !attributes[RTA_OIF] ||
-            mnl_attr_get_u32(attributes[RTA_OIF]) != interface_index) {
-          return;
-        }
-        gateway = Address::from_ipv4(mnl_attr_get_u32(attributes[RTA_GATEWAY]));
-      });
+  for (const int family : {AF_INET, AF_INET6}) {
+    dump<rtmsg>(
+        RTM_GETROUTE,
+        [&](rtmsg& header) { header.rtm_family = static_cast<unsigned char>(family); },
+        [&](const nlmsghdr& message) {
+          const Attributes attributes = attributes_of(message, sizeof(rtmsg));
+          // The kernel hands them out by their metric, the lowest first.
+          if (gateway || !is_default_route(message) || !attributes[RTA_OIF] ||
+              mnl_attr_get_u32(attributes[RTA_OIF]) != interface_index) {
+            return;
+          }
+          gateway = next_hop(attributes);
+        });
+    if (gateway) break;
+  }
   return gateway;
 }
 
 std::optional<MacAddress> neighbour(unsigned interface_index, const Address& address) {
   std::optional<MacAddress> found;
   dump<ndmsg>(
-      RTM_GETNEIGH, [](ndmsg& header) { header.ndm_family = AF_INET; },
+      RTM_GETNEIGH, [&](ndmsg& header) { header.ndm_family = family_of(address); },
       [&](const nlmsghdr& message) {
         const auto* entry = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
         const Attributes attributes = attributes_of(message, sizeof(ndmsg));
         constexpr unsigned kUsable =
             NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
         if (static_cast<unsigned>(entry->ndm_ifindex) != interface_index ||
-            (entry->ndm_state & kUsable) == 0 || !attributes[NDA_DST] || !attributes[NDA_LLADDR] ||
+            (entry->ndm_state & kUsable) == 0 || !attributes[NDA_LLADDR] ||
             mnl_attr_get_payload_len(attributes[NDA_LLADDR]) != 6 ||
-            mnl_attr_get_u32(attributes[NDA_DST]) != address.ipv4()) {
+            address_in(attributes[NDA_DST]) != address) {
           return;
         }
         std::array<std::uint8_t, 6> mac{};
@@ -129,16 +194,53 @@ std::optional<MacAddress> neighbour(unsigned interface_index, const Address& add
   return found;
 }
 
-void solicit(const Address& address) {
+void solicit(unsigned interface_index, const Address& address) {
   constexpr std::uint16_t kDiscardPort = 9;
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(kDiscardPort);
-  to.sin_addr.s_addr = address.ipv4();
+  const SocketAddress to(address, kDiscardPort, interface_index);
+  const Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // Whether it can be sent does not matter: the question precedes it.
-  static_cast<void>(
-      sendto(socket.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)));
+  static_cast<void>(sendto(socket.get(), "", 0, 0, to.get(), to.size()));
+}
+
+struct LinkNews::Socket {
+  std::unique_ptr<mnl_socket, Closer<mnl_socket_close>> handle;
+};
+
+LinkNews::LinkNews() : socket_(new Socket) {
+  socket_->handle.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket_->handle ||
+      mnl_socket_bind(socket_->handle.get(),
+                      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+                      MNL_SOCKET_AUTOPID) < 0) {
+    fail("cannot listen to the kernel (rtnetlink)");
+  }
+}
+
+LinkNews::~LinkNews() = default;
+
+int LinkNews::fd() const {
+  return mnl_socket_get_fd(socket_->handle.get());
+}
+
+bool LinkNews::concern(unsigned interface_index, const std::optional<Address>& gateway) {
+  alignas(nlmsghdr) std::array<char, 32768> buffer;
+  bool any = false;
+  for (;;) {
+    const ssize_t bytes = mnl_socket_recvfrom(socket_->handle.get(), buffer.data(), buffer.size());
+    if (bytes < 0) {
+      if (errno == EAGAIN) return any;
+      if (errno == EINTR) continue;
+      // There was no room for all of it, in the socket or in the buffer.
+      if (errno != ENOBUFS && errno != ENOSPC) fail("cannot read the kernel's news (rtnetlink)");
+      any = true;
+      continue;
+    }
+    int left = static_cast<int>(bytes);
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+         mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+      any = any || concerns(*message, interface_index, gateway);
+    }
+  }
 }
 
 bool turn_off_gro(const std::string& interface) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -21,8 +22,8 @@ struct Link {
 // Nothing when there is no such interface. Throws std::system_error.
 std::optional<Link> find_link(const std::string& interface);
 
-// The gateway of the IPv4 default route through the interface; nothing when
-// there is none. Throws std::system_error.
+// The gateway of the IPv4 default route through the interface, else of the IPv6
+// one; nothing when there is none. Throws std::system_error.
 std::optional<Address> default_gateway(unsigned interface_index);
 
 // The Ethernet address of a neighbour, as far as the kernel knows it. Throws
@@ -31,7 +32,29 @@ std::optional<MacAddress> neighbour(unsigned interface_index, const Address& add
 
 // Makes the kernel ask for the neighbour's address: sends an empty datagram to
 // its discard port (RFC 863). The answer shows in neighbour() soon after.
-void solicit(const Address& address);
+void solicit(unsigned interface_index, const Address& address);
+
+// What the kernel says unasked of links, neighbours and routes.
+class LinkNews {
+ public:
+  // From now on. Throws std::system_error.
+  LinkNews();
+  ~LinkNews();
+  LinkNews(const LinkNews&) = delete;
+  LinkNews& operator=(const LinkNews&) = delete;
+
+  // Readable when there is something.
+  int fd() const;
+
+  // Reads all there is. Whether any of it is about the interface, the gateway as its
+  // neighbour or a default route; true as well when some of it was lost. Throws
+  // std::system_error.
+  bool concern(unsigned interface_index, const std::optional<Address>& gateway);
+
+ private:
+  struct Socket;
+  std::unique_ptr<Socket> socket_;
+};
 
 // Turns generic receive offload off. Returns whether it was on. Throws
 // std::system_error.

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The LB's interface changes, and the daemon hears of it. Needs root.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+
+#include "daemon/link_follower.h"
+#include "tests/daemon/lb_network.h"
+
+namespace remora {
+namespace {
+
+constexpr unsigned kLoopback = 1;
+
+MacAddress mac(const char* text) {
+  return *MacAddress::parse(text);
+}
+
+class LinkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    network_.emplace();
+  }
+
+  static void run(const std::string& command) { LbNetwork::run(command); }
+  std::optional<Address> gateway() const { return default_gateway(network_->lb_index()); }
+
+  std::optional<LbNetwork> network_;
+};
+
+TEST_F(LinkTest, TheMtuIsReadFromTheDevice) {
+  run("ip link set lb mtu 1400");
+
+  EXPECT_EQ(find_link("lb")->mtu, 1400U);
+  EXPECT_EQ(find_link("lb")->index, network_->lb_index());
+  EXPECT_FALSE(find_link("no-such"));
+}
+
+TEST_F(LinkTest, TheIpv4DefaultRouteComesFirst) {
+  EXPECT_FALSE(gateway());
+
+  run("ip -6 route add default via fe80::1 dev lb");
+  EXPECT_EQ(gateway(), Address::parse("fe80::1"));
+
+  run("ip route add default via 10.1.2.1 metric 200");
+  EXPECT_EQ(gateway(), Address::parse("10.1.2.1"));
+
+  run("ip route add default via 10.1.2.3 metric 100");
+  EXPECT_EQ(gateway(), Address::parse("10.1.2.3")) << "the lowest metric counts";
+}
+
+TEST_F(LinkTest, AnIpv4RouteMayLeadToAnIpv6Neighbour) {
+  run("ip route add default via inet6 fe80::1 dev lb");
+
+  EXPECT_EQ(gateway(), Address::parse("fe80::1"));
+}
+
+TEST_F(LinkTest, OtherDefaultRoutesDoNotCount) {
+  run("ip link add elsewhere up type veth peer name other");
+  run("ip address add 10.9.0.2/24 dev elsewhere && ip route add default via 10.9.0.1");
+  run("ip route add default via 10.1.2.9 table 100");
+  run("ip -6 route add unreachable default");
+
+  EXPECT_FALSE(gateway());
+}
+
+TEST_F(LinkTest, NeighboursOfBothFamiliesAreKnown) {
+  for (const char* text : {"10.1.2.1", "fe80::1", "fc00:2::1"}) {
+    const Address address = *Address::parse(text);
+    EXPECT_FALSE(neighbour(network_->lb_index(), address));
+
+    run(std::string("ip neighbour add ") + text + " lladdr 02:00:00:00:00:01 dev lb");
+    EXPECT_EQ(neighbour(network_->lb_index(), address), mac("02:00:00:00:00:01")) << text;
+    EXPECT_FALSE(neighbour(kLoopback, address)) << text;
+  }
+}
+
+TEST_F(LinkTest, SolicitMakesTheKernelAsk) {
+  run("ip address add fe80::2/64 dev lb nodad");
+  for (const char* text : {"10.1.2.1", "fe80::1", "fc00:2::1"}) {
+    solicit(network_->lb_index(), *Address::parse(text));
+
+    run(std::string("ip neighbour show ") + text + " dev lb | grep -q INCOMPLETE");
+  }
+}
+
+TEST_F(LinkTest, NewsOfOthersAreNone) {
+  LinkNews news;
+
+  run("ip link set lb mtu 1400");
+  run("ip neighbour add 10.1.2.9 lladdr 02:00:00:00:00:09 dev lb");
+  run("ip route add 10.9.0.0/16 via 10.1.2.9");
+
+  EXPECT_FALSE(news.concern(kLoopback, Address::parse("10.1.2.9")));
+}
+
+TEST_F(LinkTest, LostNewsAreNews) {
+  LinkNews news;
+  const int least = 1;
+  ASSERT_EQ(setsockopt(news.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
+
+  for (int i = 1; i < 30; ++i) {
+    run("ip neighbour add 10.1.2." + std::to_string(i) + " lladdr 02:00:00:00:00:01 dev lb");
+  }
+
+  EXPECT_TRUE(news.concern(kLoopback, std::nullopt));
+  EXPECT_FALSE(news.concern(kLoopback, std::nullopt)) << "said once";
+}
+
+class LinkFollowerTest : public LinkTest {
+ protected:
+  void SetUp() override {
+    LinkTest::SetUp();
+    if (IsSkipped()) return;
+    follower_.emplace(
+        loop_, "lb", *find_link("lb"),
+        LinkFollower::Handlers{.on_mtu = [this](std::uint32_t) { loop_.stop(); },
+                               .on_gateway = [this](const MacAddress&) { loop_.stop(); }});
+    loop_.every(std::chrono::seconds(5), "giving up", [this] {
+      ADD_FAILURE() << "no news";
+      loop_.stop();
+    });
+  }
+
+  // Nothing but the kernel's news leads to a look.
+  void wait_for_news() { loop_.run(); }
+
+  EventLoop loop_;
+  std::optional<LinkFollower> follower_;
+};
+
+TEST_F(LinkFollowerTest, AChangedMtuIsHeardOf) {
+  run("ip link set lb mtu 1400");
+  wait_for_news();
+  EXPECT_EQ(follower_->mtu(), 1400U);
+
+  run("ip link set lb mtu 1600");
+  wait_for_news();
+  EXPECT_EQ(follower_->mtu(), 1600U);
+}
+
+TEST_F(LinkFollowerTest, AGatewayThatAppearsIsHeardOf) {
+  for (const auto& [router, expected] :
+       {std::pair("fe80::1", "02:00:00:00:00:06"), std::pair("10.1.2.1", "02:00:00:00:00:04")}) {
+    run(std::string("ip neighbour add ") + router + " lladdr " + expected + " dev lb");
+    run(std::string("ip route add default via ") + router + " dev lb");
+    wait_for_news();
+    EXPECT_EQ(follower_->gateway(), mac(expected));
+  }
+}
+
+TEST_F(LinkFollowerTest, AGatewayThatAnswersIsHeardOf) {
+  run("ip route add default via 10.1.2.1");
+  follower_->look();
+  EXPECT_FALSE(follower_->gateway());
+
+  run("ip neighbour replace 10.1.2.1 lladdr 02:00:00:00:00:01 dev lb");
+  wait_for_news();
+
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+}
+
+TEST_F(LinkFollowerTest, AGatewayThatMovesIsHeardOf) {
+  LbNetwork::add_default_routes();
+  follower_->look();
+
+  run("ip neighbour replace 10.1.2.1 lladdr 02:00:00:00:00:77 dev lb");
+  wait_for_news();
+
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
+}
+
+TEST_F(LinkFollowerTest, AGatewayThatFallsSilentStays) {
+  LbNetwork::add_default_routes();
+  follower_->look();
+
+  run("ip neighbour del 10.1.2.1 dev lb && ip route del default");
+  follower_->look();
+
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+}
+
+TEST_F(LinkFollowerTest, AFixedGatewayIsNotFollowed) {
+  LbNetwork::add_default_routes();
+  follower_->set_gateway(mac("02:00:00:00:00:99"));
+
+  follower_->look();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:99"));
+
+  follower_->set_gateway(std::nullopt);
+  follower_->tick();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+}
+
+}  // namespace
+}  // namespace remora
