@@ -270,6 +270,22 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   EXPECT_NE(warm->topic_hash, rest->topic_hash);
 }
 
+TEST_F(TakeoverTest, PredictionsOfIpv6ClientsComeBackHoweverTheyAreWritten) {
+  History past = history();
+  past.record(publish("2001:db8::7", "t/warm"));
+  past.record(publish("2001:0DB8:0::8", "t/warm"));
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+
+  EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
+
+  for (const char* address : {"2001:db8::7", "2001:db8::8"}) {
+    const auto known = running->tables.predictions.find(client(address));
+    ASSERT_TRUE(known) << address;
+    EXPECT_EQ(known->group, running->numbers.of_group("warm"));
+  }
+}
+
 TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   History past = history();
   past.record(publish("10.1.1.7", "t/warm", "mqtt"));

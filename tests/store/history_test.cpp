@@ -35,6 +35,20 @@ TEST_F(HistoryTest, ANewClientIsKept) {
   EXPECT_EQ(history_->status().queue_depth, 0U);
 }
 
+TEST_F(HistoryTest, AClientMayHaveAnIpv6Address) {
+  open();
+  const std::int64_t now = now_ms();
+
+  history_->record(learned("2001:db8::7", "a/t", "temperature", now - 2));
+  history_->record(mispredicted("2001:db8::7", "a/h", "temperature", "humidity", now - 1));
+  history_->touch({{"mqtt", "2001:db8::7", now}});
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_EQ(rows(kEvents), (Rows{"2001:db8::7|-|a/t|-|temperature|learned",
+                                 "2001:db8::7|a/t|a/h|temperature|humidity|reset"}));
+  EXPECT_EQ(value("SELECT client, last_seen FROM clients"), "2001:db8::7|" + std::to_string(now));
+}
+
 TEST_F(HistoryTest, AChangedTopicIsAnEventWithTheOldOne) {
   open();
   const std::int64_t now = now_ms();
