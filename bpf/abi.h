@@ -205,6 +205,7 @@ enum stream_phase {
 enum stream_flags {
 	STREAM_MQTT5 = 1,     /* the CONNECT said so: there are properties */
 	STREAM_PACKET_ID = 2, /* the PUBLISH at hand has one: QoS 1 or 2 */
+	STREAM_CONNECTED = 4, /* there was a CONNECT */
 };
 
 /* How far the MQTT packets of a stream are read. Sequence numbers in host order. */

@@ -177,6 +177,7 @@ static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 
 		stream->flags = 0;
 	else
 		return FOUND_BAD;
+	stream->flags |= STREAM_CONNECTED;
 	next_field(stream, STREAM_HEADER, stream->packet_end);
 	return FOUND_NOTHING;
 }
@@ -257,7 +258,7 @@ static __always_inline enum walk_find walk_property(struct stream *stream, __u32
 		return keep_field(stream, bytes, count);
 	number = two_byte_integer(bytes, 1);
 	if (id == PROPERTY_TOPIC_ALIAS) {
-		if (number == 0) /* §3.3.2.3.4 */
+		if (number == 0 || stream->alias) /* §3.3.2.3.4: not 0, not twice */
 			return FOUND_BAD;
 		stream->alias = (__u16)number;
 		return pass_property(stream, seq, 3, found);
@@ -298,7 +299,9 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 	found->first_byte = (__u8)bytes;
 	stream->packet_end = stream->next + header + remaining;
 	if (type != MQTT_PUBLISH << 4) {
-		if (type == MQTT_CONNECT << 4 && remaining < 7)
+		/* A second CONNECT ends a session (MQTT 5.0 §3.1). */
+		if (type == MQTT_CONNECT << 4 &&
+		    (remaining < 7 || stream->flags & STREAM_CONNECTED))
 			return FOUND_BAD;
 		if (type == MQTT_CONNECT << 4)
 			next_field(stream, STREAM_CONNECT, stream->next + header);

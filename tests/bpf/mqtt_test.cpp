@@ -248,6 +248,21 @@ TEST(WalkerTest, MalformedStreamsGoBlind) {
   }
 }
 
+// Each piece is valid; together they are a protocol error (MQTT 5.0 §3.1, §3.3.2.3.4).
+TEST(WalkerTest, WhatMayStandOnceOnlyStandsOnce) {
+  const Bytes cases[] = {
+      connect_packet(MqttVersion::k311),
+      publish_packet("a", "m", {.properties = Bytes{0x23, 0, 1, 0x23, 0, 1}}),
+      publish_packet("", "m", {.properties = Bytes{0x23, 0, 1, 0x01, 0, 0x23, 0, 2}}),
+  };
+  for (const Bytes& packet : cases) {
+    Walker walker(kStart);
+    walker.feed({kStart, connect_packet(MqttVersion::k5) + packet + publish_packet("next")});
+    EXPECT_TRUE(walker.blind());
+    for (const Sighting& sighting : walker.seen()) EXPECT_FALSE(sighting.topic);
+  }
+}
+
 TEST(WalkerTest, WhatLooksOddButIsValidIsFollowed) {
   const Bytes cases[] = {
       fixed_header_bytes(0xf0, 3) + Bytes{1, 2, 3},  // AUTH (MQTT 5.0 §3.15)
