@@ -206,7 +206,12 @@ enum stream_flags {
 	STREAM_MQTT5 = 1,     /* the CONNECT said so: there are properties */
 	STREAM_PACKET_ID = 2, /* the PUBLISH at hand has one: QoS 1 or 2 */
 	STREAM_CONNECTED = 4, /* there was a CONNECT */
+	STREAM_GAP = 8,	      /* the lowest bit of STREAM_GAPS */
 };
+/* How often the stream was blind for a while, 31 and more in one: aliases may have
+ * been set anew meanwhile, so those from before count no more.
+ */
+#define STREAM_GAPS 0xf8
 
 /* How far the MQTT packets of a stream are read. Sequence numbers in host order. */
 struct stream {
@@ -252,7 +257,7 @@ static_assert(sizeof(struct topic_key) == 24, "ABI");
 struct topic_text {
 	__u64 words[TOPIC_ROOM];
 	__u64 hash; /* topic_hash(), of an alias; else 0 */
-	__u32 seq;  /* of the first byte; of an alias, the connection's initial one */
+	__u32 seq;  /* of the first byte; of an alias, the initial one and the gaps */
 	__u16 len;  /* of the whole topic, bytes */
 	__u16 have; /* of these, the first ones are here */
 };

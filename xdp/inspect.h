@@ -99,6 +99,8 @@ static __noinline int back_in_step(struct steering *s)
 	}
 	count(COUNT_RESYNCED);
 	stream_resume(stream, at->seq);
+	if ((stream->flags & STREAM_GAPS) != STREAM_GAPS)
+		stream->flags += STREAM_GAP;
 	return 1;
 }
 

@@ -255,6 +255,14 @@ static __always_inline struct topic_text *find_text(const struct steering *s, __
 	return bpf_map_lookup_elem(&topics, key_of_text(s, alias));
 }
 
+/* Tells the aliases that hold from those of a former connection of the same port, and
+ * from those before the stream was blind.
+ */
+static __always_inline __u32 mark_of_aliases(const struct flow *flow)
+{
+	return flow->isn + (flow->stream.flags & STREAM_GAPS) / STREAM_GAP;
+}
+
 /* Writes the text in the scratch to `topics`. */
 static __noinline void keep_text(const struct steering *s, __u16 alias, __u64 hash,
 				 __u32 have)
@@ -262,7 +270,7 @@ static __noinline void keep_text(const struct steering *s, __u16 alias, __u64 ha
 	const struct stream *stream = &s->flow->stream;
 
 	s->scratch->text.hash = hash;
-	s->scratch->text.seq = alias ? s->flow->isn : stream->topic;
+	s->scratch->text.seq = alias ? mark_of_aliases(s->flow) : stream->topic;
 	s->scratch->text.len = stream->topic_len;
 	s->scratch->text.have = have;
 	bpf_map_update_elem(&topics, key_of_text(s, alias), s->scratch->topic, BPF_ANY);
@@ -377,7 +385,9 @@ static __always_inline const struct topic_text *find_alias(const struct steering
 {
 	const struct topic_text *known = find_text(s, alias);
 
-	return known && known->seq == s->flow->isn ? known : 0;
+	if ((s->flow->stream.flags & STREAM_GAPS) == STREAM_GAPS)
+		return 0; /* too many to be told apart */
+	return known && known->seq == mark_of_aliases(s->flow) ? known : 0;
 }
 
 /* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). As
@@ -409,6 +419,13 @@ static __noinline void learn_alias(const struct steering *s, __u16 alias, __u64 
 		keep_text(s, alias, hash, len);
 }
 
+/* The topic that the alias, if there is one, has from now on is not known. */
+static __always_inline void forget_alias(const struct steering *s, __u16 alias)
+{
+	if (alias)
+		bpf_map_delete_elem(&topics, key_of_text(s, alias));
+}
+
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
  * spans segments, has an alias, is an alias, or lies in an early segment. Puts text and
  * hash into the scratch. Returns the topic's length, 0 when there is nothing to judge.
@@ -430,12 +447,12 @@ static __noinline __u32 gather_topic(struct steering *s,
 	if (len > MAX_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
 		leave_piece(s, early, seq, segment_len);
-		if (alias)
-			bpf_map_delete_elem(&topics, key_of_text(s, alias));
+		forget_alias(s, alias);
 		return 0;
 	}
 	if (collect_topic(s, early, seq, segment_len) != len) {
 		count(COUNT_TOPIC_LOST);
+		forget_alias(s, alias);
 		return 0;
 	}
 	at->hash = hash_text(len);

@@ -478,6 +478,46 @@ TEST_F(AliasTest, AliasesEndWithTheirConnection) {
   EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
 }
 
+// While the stream was blind the alias may have been given to another topic, as it was
+// here.
+TEST_F(AliasTest, AliasesFromBeforeTheStreamWasBlindCountNoMore) {
+  Client client = connect5();
+  publish_as(client, kTemperatureTopic, 1);
+  publish_as(client, "known/topic", 2);
+  flow lost = *flow_of(client);
+  lost.stream.blind = 1;
+  chain_->map<flow_key, flow>("flows").put(key_of(client), lost);
+  publish_as(client, "another/topic", 1);
+  publish_as(client, "known/topic", 2);
+  ASSERT_EQ(counter(COUNT_RESYNCED), 1u);
+
+  publish_as(client, "", 1);
+
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
+  EXPECT_EQ(flow_of(client)->topic_hash, hash("known/topic"));
+  publish_as(client, kHumidityTopic, 1);
+  publish_as(client, "", 2);
+  publish_as(client, "", 1);
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u) << "those from behind it do";
+  EXPECT_EQ(flow_of(client)->topic_hash, hash(kHumidityTopic));
+}
+
+TEST_F(AliasTest, AnAliasOfATopicThatIsLostHasNone) {
+  Client client = connect5();
+  publish_as(client, kTemperatureTopic, 1);
+  publish_as(client, "a", 2);
+  const std::vector<Piece> pieces = cut(aliased("another/topic", 1), 0, {9});
+  send(client.send(pieces[0].bytes));
+  chain_->map<topic_key, topic_text>("topics").remove({key_of(client), 0, 0});
+  send(client.send(pieces[1].bytes));
+  ASSERT_EQ(counter(COUNT_TOPIC_LOST), 1u);
+
+  publish_as(client, "", 1);
+
+  EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
+  EXPECT_EQ(flow_of(client)->topic_hash, hash("a"));
+}
+
 // Routes changed: the topic of an alias belongs to another group than it did.
 TEST_F(AliasTest, AnAliasThatMispredictsIsReset) {
   group(kTemperature);
