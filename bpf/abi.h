@@ -242,8 +242,11 @@ struct flow {
 	__u8 state;	   /* enum flow_state */
 	__u8 flags;	   /* enum flow_flags */
 	__u16 early;	   /* segments kept since the stream was last in step */
+	/* Of the segments that wait in `early_segments`; with FLOW_EARLY only. */
+	__u32 first_early; /* the lowest sequence number */
+	__u32 last_early;  /* the highest */
 };
-static_assert(sizeof(struct flow) == 72, "ABI");
+static_assert(sizeof(struct flow) == 80, "ABI");
 
 /* ---- map `topics`: texts that outlast their segment ----------------------- */
 
@@ -273,7 +276,8 @@ static_assert(sizeof(struct early_key) == 24, "ABI");
 
 struct early_segment {
 	__u8 bytes[EARLY_BYTES];
-	__u64 len; /* of these */
+	__u32 len;  /* of these */
+	__u32 next; /* sequence number of the one that follows; the last's own */
 };
 static_assert(sizeof(struct early_segment) == EARLY_BYTES + 8, "ABI");
 

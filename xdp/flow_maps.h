@@ -142,7 +142,7 @@ struct walking {
 	__u32 seq;
 	__u32 payload_offset; /* in the frame */
 	__u32 payload_len;
-	__u32 edge; /* sequence number at which the next early segment begins */
+	__u32 place; /* sequence number of an early segment, on the way to a place */
 	__u16 default_group;
 	__u16 to_group; /* of the mispredicted topic */
 	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */

@@ -11,8 +11,8 @@
 
 /* Fields of a segment that take no byte of their own: one in a row. */
 #define LATE_FIELDS 4
-/* Steps over early segments at once: a thousand of them with a dozen messages. */
-#define MOST_REPLAYED 16384
+/* Steps over early segments at once: all of them, full of packets of two bytes. */
+#define MOST_REPLAYED (MAX_EARLY * (EARLY_BYTES / 2 + LATE_FIELDS))
 
 /* A mispredicted segment goes up to the TC probe, marked. */
 static __noinline int pass_up(const struct steering *s)
@@ -104,13 +104,72 @@ static __noinline int back_in_step(struct steering *s)
 	return 1;
 }
 
+/* A step of the search for the early segment behind which the present one belongs, for
+ * bpf_loop().
+ */
+static long find_place(__u32 index, void *steering)
+{
+	struct steering *s = steering;
+	struct walking *at = &s->scratch->walking;
+	const struct early_segment *early = find_early(s, at->place);
+
+	if (!early || early->next == at->place || (__s32)(early->next - at->seq) > 0)
+		return 1;
+	at->place = early->next;
+	return 0;
+}
+
+/* Puts the copy in the scratch into its place among the early segments, which are
+ * chained in the order of their sequence numbers. Returns 0 on success.
+ */
+static __noinline int chain_early(struct steering *s, struct early_segment *copy)
+{
+	struct walking *at = &s->scratch->walking;
+	struct flow *flow = s->flow;
+	struct early_segment *before;
+
+	copy->next = at->seq;
+	if (!(flow->flags & FLOW_EARLY)) {
+		flow->first_early = at->seq;
+		flow->last_early = at->seq;
+		return 0;
+	}
+	if ((__s32)(at->seq - flow->first_early) < 0) {
+		copy->next = flow->first_early;
+		flow->first_early = at->seq;
+		return 0;
+	}
+	at->place = flow->last_early;
+	if ((__s32)(at->seq - flow->last_early) < 0) {
+		at->place = flow->first_early;
+		bpf_loop(MAX_EARLY, find_place, s, 0);
+	}
+	before = find_early(s, at->place);
+	if (!before)
+		return -1; /* pushed out */
+	if (at->place == at->seq) {
+		/* A copy of this one: the longer is kept. */
+		copy->next = before->next;
+		return before->len < copy->len ? 0 : 1;
+	}
+	if (before->next == at->place)
+		flow->last_early = at->seq;
+	else if ((__s32)(before->next - at->seq) > 0)
+		copy->next = before->next;
+	else
+		return -1; /* too many to look through */
+	before->next = at->seq;
+	return 0;
+}
+
 /* A segment in front of which bytes are missing is forwarded, and kept until they
  * come: then it is judged, before the broker can read what it holds.
  */
-static __noinline void keep_early(const struct steering *s)
+static __noinline void keep_early(struct steering *s)
 {
 	const struct walking *at = &s->scratch->walking;
 	struct early_segment *copy = (void *)s->scratch->topic;
+	int chained;
 
 	if (s->flow->early >= MAX_EARLY ||
 	    load(s, 0, 0, s->scratch->topic, at->payload_len, EARLY_BYTES)) {
@@ -118,25 +177,23 @@ static __noinline void keep_early(const struct steering *s)
 		return;
 	}
 	copy->len = at->payload_len;
-	bpf_map_update_elem(&early_segments, key_of_early(s, at->seq), copy, BPF_ANY);
+	chained = chain_early(s, copy);
+	if (chained < 0) {
+		lose_boundaries(s->flow);
+		return;
+	}
+	if (chained == 0)
+		bpf_map_update_elem(&early_segments, key_of_early(s, at->seq), copy,
+				    BPF_ANY);
 	s->flow->early++;
 	s->flow->flags |= FLOW_EARLY;
 	count(COUNT_EARLY);
 }
 
-/* What came early and now follows this segment without a gap. */
+/* What came early and is no longer ahead. */
 static __noinline void replay(struct steering *s)
 {
-	struct walking *at = &s->scratch->walking;
-	struct flow *flow = s->flow;
-
-	at->edge = at->seq + at->payload_len;
 	bpf_loop(MOST_REPLAYED, replay_next, s, 0);
-	if ((__s32)(at->edge - flow->end_seq) >= 0 ||
-	    (__s32)(stream_wants(&flow->stream) - flow->end_seq) >= 0) {
-		flow->flags &= ~FLOW_EARLY;
-		flow->early = 0;
-	}
 }
 
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the

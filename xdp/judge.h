@@ -355,6 +355,7 @@ static __always_inline void leave_piece(const struct steering *s,
 static __noinline void keep_topic(const struct steering *s,
 				  const struct early_segment *early, __u32 seq, __u32 len)
 {
+	const struct topic_text *kept;
 	__u32 have;
 
 	if (s->flow->stream.topic_len > MAX_TOPIC) {
@@ -362,7 +363,9 @@ static __noinline void keep_topic(const struct steering *s,
 		return;
 	}
 	have = collect_topic(s, early, seq, len);
-	if (have)
+	kept = find_text(s, 0);
+	/* An early segment may show less than one before it did. */
+	if (have && !(kept && kept->seq == s->flow->stream.topic && kept->have >= have))
 		keep_text(s, 0, 0, have);
 }
 
@@ -582,28 +585,41 @@ static __always_inline int walk_early(struct steering *s,
 	}
 }
 
-/* A step of the walk over the early segments that now follow without a gap, for
+static __always_inline struct early_segment *find_early(const struct steering *s,
+							__u32 seq)
+{
+	return bpf_map_lookup_elem(&early_segments, key_of_early(s, seq));
+}
+
+/* A step of the walk over the early segments that the stream has come to, for
  * bpf_loop(): a field, or on to the next of them.
  */
 static long replay_next(__u32 index, void *steering)
 {
 	struct steering *s = steering;
-	struct walking *at = &s->scratch->walking;
-	const struct early_segment *early =
-		bpf_map_lookup_elem(&early_segments, key_of_early(s, at->edge));
-	__u32 offset = stream_wants(&s->flow->stream) - at->edge, len;
+	struct flow *flow = s->flow;
+	__u32 seq = flow->first_early, offset = stream_wants(&flow->stream) - seq, next;
+	const struct early_segment *early;
 
-	if (!early || !early->len || (__s32)offset < 0)
+	if ((__s32)offset < 0)
 		return 1;
-	len = (__u32)early->len;
-	if (offset < len) {
-		at->in_early = 1;
-		return walk_early(s, early, at->edge, len, offset);
+	early = find_early(s, seq);
+	if (!early) {
+		lose_boundaries(flow); /* pushed out */
+		return 1;
 	}
-	if (s->flow->stream.phase >= STREAM_TOPIC)
-		keep_topic(s, early, at->edge, len);
+	if (offset < early->len) {
+		s->scratch->walking.in_early = 1;
+		return walk_early(s, early, seq, early->len, offset);
+	}
+	if (flow->stream.phase >= STREAM_TOPIC)
+		keep_topic(s, early, seq, early->len);
 	count(COUNT_EARLY_JUDGED);
-	bpf_map_delete_elem(&early_segments, key_of_early(s, at->edge));
-	at->edge += len;
-	return 0;
+	next = early->next;
+	bpf_map_delete_elem(&early_segments, key_of_early(s, seq));
+	flow->first_early = next;
+	if (next != seq)
+		return 0;
+	flow->flags &= ~FLOW_EARLY;
+	return 1;
 }

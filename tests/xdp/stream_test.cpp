@@ -212,6 +212,77 @@ TEST_F(StreamTest, ASegmentAheadOfAMissingOneIsForwardedAndJudgedWhenThatComes) 
   EXPECT_EQ((chain_->map<early_key, early_segment>("early_segments").size()), 0u);
 }
 
+TEST_F(StreamTest, AShorterCopyOfAnEarlySegmentDoesNotTakeItsPlace) {
+  Client client = connect();
+  const Segment first = client.send(publish_packet("a"));
+  const std::uint32_t begin = client.sent();
+  const Bytes early = publish_packet("b") + publish_packet(kTemperatureTopic);
+  send(client.send(early));
+  send(client.at(begin, Bytes(early.begin(), early.begin() + 3)));
+
+  send(first);
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 3u);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
+// What closes the gap reaches into what came early: senders that keep no boundaries
+// repeat as much as fits.
+TEST_F(StreamTest, ARepeatMayReachIntoAnEarlySegment) {
+  const std::uint32_t begin = size(connect_packet());
+  const Bytes stream =
+      publish_packet("a") + publish_packet("b") + publish_packet(kTemperatureTopic);
+  std::uint16_t port = 40'000;
+  for (std::size_t early = 1; early < stream.size(); early++) {
+    for (std::size_t end = early; end <= stream.size(); end++) {
+      SCOPED_TRACE(testing::Message() << "early from " << early << ", repeated up to " << end);
+      Client client = connect({kClient.address, port++});
+      const std::uint64_t before = counter(COUNT_PUBLISH);
+
+      send(segment_of(client, piece_of(stream, begin, early, stream.size())));
+      send(segment_of(client, piece_of(stream, begin, 0, end)));
+
+      ASSERT_EQ(counter(COUNT_PUBLISH), before + 3);
+      ASSERT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic));
+      client.skip(size(stream));
+      publish(client, "next");
+      ASSERT_EQ(flow_of(client)->topic_hash, hash("next"));
+    }
+  }
+}
+
+// Two early segments show the same part of a topic; the second ends sooner.
+TEST_F(StreamTest, AnEarlySegmentWithinAnotherTakesNothingFromACutTopic) {
+  Client client = connect();
+  const Segment first = client.send(publish_packet("a"));
+  const std::uint32_t begin = client.sent();
+  const Bytes packet = publish_packet(kTemperatureTopic);
+  send(segment_of(client, piece_of(packet, begin, 0, 20)));
+  send(segment_of(client, piece_of(packet, begin, 2, 12)));
+  send(first);
+
+  send(segment_of(client, piece_of(packet, begin, 20, packet.size())));
+
+  EXPECT_EQ(counter(COUNT_TOPIC_LOST), 0u);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
+// A window of full segments of small messages behind one that was lost.
+TEST_F(StreamTest, AllOfManyEarlySegmentsIsJudged) {
+  Client client = connect(kClient, 1000, MqttVersion::k5);
+  const Segment first = client.send(publish_packet("a", "m", {.properties = Bytes{0x01, 0x00}}));
+  Bytes full;
+  while (full.size() < 1390)
+    full = full + publish_packet("b", "m", {.properties = Bytes{0x01, 0x00}});
+  const std::uint64_t in_each = full.size() / (2 + 2 + 1 + 3 + 1);
+  for (int i = 0; i < 900; i++) ASSERT_TRUE(send(client.send(full)).forwarded());
+
+  send(first);
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 900 * in_each + 1);
+  EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
+}
+
 // The broker cannot read past the gap: what closes it is withheld.
 TEST_F(StreamTest, AMispredictInAnEarlySegmentEndsTheConnectionBeforeTheBrokerReadsIt) {
   group(kTemperature);
