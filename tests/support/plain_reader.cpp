@@ -107,69 +107,69 @@ class Reader {
 
   SessionReading read() {
     const StreamReading packets = read_stream(stream_);
+    std::size_t end = 0;
     for (const StreamPacket& packet : packets.packets) {
-      if (packet.offset == 0) read_connect(packet);
-      if (packet.first_byte >> 4 == kPublish) read_publish(packet);
+      try {
+        if (packet.first_byte >> 4 == kConnect) read_connect(packet);
+        if (packet.first_byte >> 4 == kPublish) read_publish(packet);
+      } catch (const Malformed&) {
+        reading_.malformed_at = packet.offset;
+        return reading_;
+      } catch (const std::out_of_range&) {  // goes on behind the end of the stream
+      }
+      end = packet.offset + packet.length;
     }
-    if (packets.malformed) reading_.malformed_at = end_of(packets);
+    if (packets.malformed) reading_.malformed_at = end;
     return reading_;
   }
 
  private:
-  static std::size_t end_of(const StreamReading& packets) {
-    if (packets.packets.empty()) return 0;
-    return packets.packets.back().offset + packets.packets.back().length;
-  }
-
   Body body_of(const StreamPacket& packet) {
     Body header(stream_, packet.offset + 1, packet.offset + packet.length);
     header.variable_byte_integer();
     return {stream_, header.at(), packet.offset + packet.length};
   }
 
-  // Protocol name and version (MQTT 5.0 §3.1.2.1, §3.1.2.2).
+  // The first packet and no other; its protocol name and version (MQTT 5.0 §3.1, §3.1.2.1,
+  // §3.1.2.2). Bridges set the version's highest bit.
   void read_connect(const StreamPacket& packet) {
-    if (packet.first_byte >> 4 != kConnect) return;
-    try {
-      Body body = body_of(packet);
-      body.string();
-      reading_.version = static_cast<MqttVersion>(body.byte());
-    } catch (const std::out_of_range&) {  // behind the end of the stream
-    } catch (const Malformed&) {
-    }
+    if (packet.offset > 0) throw Malformed();
+    Body body = body_of(packet);
+    const std::string name = body.string();
+    if (name != "MQTT" && name != "MQIsdp") throw Malformed();
+    reading_.version = static_cast<MqttVersion>(body.byte() & 127);
   }
 
   void read_publish(const StreamPacket& packet) {
-    ReadPublish publish{.offset = packet.offset, .qos = packet.first_byte >> 1 & 3, .topic = {}};
-    std::optional<std::size_t> alias;
-    try {
-      Body body = body_of(packet);
-      publish.topic = body.string();
+    Body body = body_of(packet);
+    ReadPublish publish;
+    publish.offset = packet.offset;
+    publish.qos = packet.first_byte >> 1 & 3;
+    publish.text = body.string();
+    publish.decided_at = body.at();
+    if (reading_.version == MqttVersion::k5) {
       if (publish.qos > 0) body.two_bytes();  // packet identifier
-      if (reading_.version == MqttVersion::k5) alias = read_alias(body);
-    } catch (const Malformed&) {
-      publish.state = TopicState::kInvalid;
-    } catch (const std::out_of_range&) {  // goes on behind the end of the stream
-      return;
+      publish.alias = read_alias(body).value_or(0);
+      publish.decided_at = body.at();
     }
-    if (publish.state == TopicState::kGood) resolve(publish, alias);
-    if (publish.state != TopicState::kGood) publish.topic.clear();
+    resolve(publish);
     reading_.publishes.push_back(publish);
   }
 
   // MQTT 5.0 §3.3.2.3.4.
-  void resolve(ReadPublish& publish, std::optional<std::size_t> alias) {
-    if (publish.topic.empty()) {
-      const auto known = alias ? aliases_.find(*alias) : aliases_.end();
+  void resolve(ReadPublish& publish) {
+    if (publish.text.empty()) {
+      const auto known = aliases_.find(publish.alias);
       if (known == aliases_.end())
         publish.state = TopicState::kUnknownAlias;
       else
         publish.topic = known->second;
-    } else if (!is_topic_name(publish.topic)) {
+    } else if (is_topic_name(publish.text)) {
+      publish.topic = publish.text;
+      if (publish.alias != 0) aliases_[publish.alias] = publish.text;
+    } else {
       publish.state = TopicState::kInvalid;
-      if (alias) aliases_.erase(*alias);
-    } else if (alias) {
-      aliases_[*alias] = publish.topic;
+      aliases_.erase(publish.alias);
     }
   }
 

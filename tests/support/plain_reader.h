@@ -18,23 +18,25 @@ namespace remora {
 enum class TopicState {
   kGood,
   kUnknownAlias,  // empty, and nothing says which topic is meant (MQTT 5.0 §3.3.2.1)
-  kInvalid,       // the standard forbids the topic or the properties beside it
+  kInvalid,       // no name that the standard allows
 };
 
 struct ReadPublish {
   std::size_t offset = 0;  // of its first byte in the stream
+  // One past the last byte that its topic depends on: of the topic, in MQTT 5 of the
+  // properties.
+  std::size_t decided_at = 0;
   int qos = 0;
+  std::string text;       // in place of the topic
+  std::size_t alias = 0;  // 0: none
   TopicState state = TopicState::kGood;
   std::string topic;  // with kGood
-
-  bool operator==(const ReadPublish&) const = default;
 };
 
 struct SessionReading {
   // Of the CONNECT; none when the stream does not begin with one.
   std::optional<MqttVersion> version;
-  // Those whose topic, and in MQTT 5 the properties, are whole. What stands behind
-  // a PUBLISH that is not kGood no broker would read.
+  // Those that are decided within the stream.
   std::vector<ReadPublish> publishes;
   // Where the packet begins behind which nothing can be read.
   std::optional<std::size_t> malformed_at;

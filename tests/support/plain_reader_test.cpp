@@ -13,11 +13,27 @@ const Bytes kConnect5{0x10, 0x0e, 0x00, 0x04, 'M', 'Q',  'T',  'T',
 const Bytes kConnect311{0x10, 0x0d, 0x00, 0x04, 'M',  'Q',  'T', 'T',
                         0x04, 0x02, 0x00, 0x3c, 0x00, 0x01, 'c'};
 
+// What is of interest in a PUBLISH.
+struct Seen {
+  std::size_t offset;
+  int qos;
+  TopicState state;
+  std::string topic;
+
+  bool operator==(const Seen&) const = default;
+};
+using Publishes = std::vector<Seen>;
+
+Publishes seen(const SessionReading& reading, std::size_t begin) {
+  Publishes out;
+  for (const ReadPublish& publish : reading.publishes)
+    out.push_back({publish.offset - begin, publish.qos, publish.state, publish.topic});
+  return out;
+}
+
 // The PUBLISHes of a session of MQTT 5; offsets count from behind the CONNECT.
-std::vector<ReadPublish> read_5(const Bytes& stream) {
-  auto publishes = read_session(kConnect5 + stream).publishes;
-  for (ReadPublish& publish : publishes) publish.offset -= kConnect5.size();
-  return publishes;
+Publishes read_5(const Bytes& stream) {
+  return seen(read_session(kConnect5 + stream), kConnect5.size());
 }
 
 TEST(PlainReaderTest, ReadsTheTopicsOfVersion311) {
@@ -29,8 +45,8 @@ TEST(PlainReaderTest, ReadsTheTopicsOfVersion311) {
   const SessionReading reading = read_session(stream);
 
   EXPECT_EQ(reading.version, MqttVersion::k311);
-  EXPECT_EQ(reading.publishes, (std::vector<ReadPublish>{{15, 0, TopicState::kGood, "a/b"},
-                                                         {24, 1, TopicState::kGood, "c"}}));
+  EXPECT_EQ(seen(reading, 0),
+            (Publishes{{15, 0, TopicState::kGood, "a/b"}, {24, 1, TopicState::kGood, "c"}}));
   EXPECT_FALSE(reading.malformed_at);
 }
 
@@ -51,11 +67,11 @@ TEST(PlainReaderTest, AnAliasCountsAsItsTopic) {
   const Bytes uses_another{0x30, 0x07, 0x00, 0x00, 0x03, 0x23, 0x01, 0x00, '!'};
 
   EXPECT_EQ(read_5(sets + uses + sets_anew + uses + uses_another),
-            (std::vector<ReadPublish>{{0, 0, TopicState::kGood, "a"},
-                                      {9, 0, TopicState::kGood, "a"},
-                                      {18, 0, TopicState::kGood, "b"},
-                                      {27, 0, TopicState::kGood, "b"},
-                                      {36, 0, TopicState::kUnknownAlias, ""}}));
+            (Publishes{{0, 0, TopicState::kGood, "a"},
+                       {9, 0, TopicState::kGood, "a"},
+                       {18, 0, TopicState::kGood, "b"},
+                       {27, 0, TopicState::kGood, "b"},
+                       {36, 0, TopicState::kUnknownAlias, ""}}));
 }
 
 TEST(PlainReaderTest, FindsAnAliasAmongPropertiesOfEveryKind) {
@@ -70,28 +86,21 @@ TEST(PlainReaderTest, FindsAnAliasAmongPropertiesOfEveryKind) {
   const Bytes uses{0x30, 0x06, 0x00, 0x00, 0x03, 0x23, 0x00, 0x01};
 
   EXPECT_EQ(read_5(sets + uses),
-            (std::vector<ReadPublish>{{0, 2, TopicState::kGood, "a"},
-                                      {sets.size(), 0, TopicState::kGood, "a"}}));
+            (Publishes{{0, 2, TopicState::kGood, "a"}, {sets.size(), 0, TopicState::kGood, "a"}}));
 }
 
-TEST(PlainReaderTest, BrokenPropertiesAreInvalid) {
-  const struct {
-    const char* what;
-    Bytes publish;
-  } cases[] = {
-      {"alias 0", {0x30, 0x07, 0x00, 0x01, 'a', 0x03, 0x23, 0x00, 0x00}},
-      {"two aliases", {0x30, 0x0a, 0x00, 0x01, 'a', 0x06, 0x23, 0, 1, 0x23, 0, 2}},
-      {"longer than the packet", {0x30, 0x07, 0x00, 0x01, 'a', 0x04, 0x23, 0x00, 0x01}},
-      {"the last one cut", {0x30, 0x07, 0x00, 0x01, 'a', 0x02, 0x23, 0x00, 0x01}},
-      {"unknown", {0x30, 0x06, 0x00, 0x01, 'a', 0x02, 0x7f, 0x00}},
-      {"no length", {0x30, 0x03, 0x00, 0x01, 'a'}},
-      {"a length of five bytes", {0x30, 0x08, 0x00, 0x01, 'a', 0xff, 0xff, 0xff, 0xff, 0x00}},
-      {"no room for the packet identifier", {0x32, 0x04, 0x00, 0x01, 'a', 0x00}},
-  };
-  for (const auto& [what, publish] : cases)
-    EXPECT_EQ(read_5(publish),
-              (std::vector<ReadPublish>{{0, publish[0] >> 1 & 3, TopicState::kInvalid, ""}}))
-        << what;
+TEST(PlainReaderTest, ATopicIsDecidedBehindTheProperties) {
+  const Bytes publish{0x32, 0x0a, 0x00, 0x01, 'a', 0x00, 0x07, 0x03, 0x23, 0x00, 0x01, '!'};
+
+  const auto in_5 = read_session(kConnect5 + publish).publishes;
+  const auto in_311 = read_session(kConnect311 + publish).publishes;
+
+  ASSERT_EQ(in_5.size(), 1u);
+  EXPECT_EQ(in_5[0].decided_at, kConnect5.size() + 11);
+  EXPECT_EQ(in_5[0].alias, 1u);
+  ASSERT_EQ(in_311.size(), 1u);
+  EXPECT_EQ(in_311[0].decided_at, kConnect311.size() + 5);
+  EXPECT_EQ(in_311[0].alias, 0u);
 }
 
 TEST(PlainReaderTest, OnlyVersion5HasAliases) {
@@ -110,24 +119,35 @@ TEST(PlainReaderTest, ABrokenTopicTakesItsAliasWithIt) {
   const Bytes breaks{0x30, 0x07, 0x00, 0x01, '#', 0x03, 0x23, 0x00, 0x01};
   const Bytes uses{0x30, 0x06, 0x00, 0x00, 0x03, 0x23, 0x00, 0x01};
 
-  EXPECT_EQ(read_5(sets + breaks + uses),
-            (std::vector<ReadPublish>{{0, 0, TopicState::kGood, "a"},
-                                      {9, 0, TopicState::kInvalid, ""},
-                                      {18, 0, TopicState::kUnknownAlias, ""}}));
+  EXPECT_EQ(read_5(sets + breaks + uses), (Publishes{{0, 0, TopicState::kGood, "a"},
+                                                     {9, 0, TopicState::kInvalid, ""},
+                                                     {18, 0, TopicState::kUnknownAlias, ""}}));
 }
 
 TEST(PlainReaderTest, SaysWhereAStreamIsBroken) {
-  const Bytes cases[] = {
-      {0x00, 0x00},                               // the reserved type
-      {0x30, 0xff, 0xff, 0xff, 0xff, 0x01},       // five bytes of length
-      {0x30, 0x03, 0x00, 0x02, 'a'},              // a topic longer than its packet
-      {0x36, 0x05, 0x00, 0x01, 'a', 0x00, 0x01},  // QoS 3
+  const struct {
+    const char* what;
+    Bytes packet;
+  } cases[] = {
+      {"a second CONNECT", kConnect311},
+      {"the reserved type", {0x00, 0x00}},
+      {"five bytes of length", {0x30, 0xff, 0xff, 0xff, 0xff, 0x01}},
+      {"a topic longer than its packet", {0x30, 0x03, 0x00, 0x02, 'a'}},
+      {"QoS 3", {0x36, 0x06, 0x00, 0x01, 'a', 0x00, 0x01, 0x00}},
+      {"alias 0", {0x30, 0x07, 0x00, 0x01, 'a', 0x03, 0x23, 0x00, 0x00}},
+      {"two aliases", {0x30, 0x0a, 0x00, 0x01, 'a', 0x06, 0x23, 0, 1, 0x23, 0, 2}},
+      {"properties longer than the packet", {0x30, 0x07, 0x00, 0x01, 'a', 0x04, 0x23, 0x00, 0x01}},
+      {"the last property cut", {0x30, 0x07, 0x00, 0x01, 'a', 0x02, 0x23, 0x00, 0x01}},
+      {"an unknown property", {0x30, 0x06, 0x00, 0x01, 'a', 0x02, 0x7f, 0x00}},
+      {"no length of properties", {0x30, 0x03, 0x00, 0x01, 'a'}},
+      {"one of five bytes", {0x30, 0x08, 0x00, 0x01, 'a', 0xff, 0xff, 0xff, 0xff, 0x00}},
+      {"no room for the packet identifier", {0x32, 0x04, 0x00, 0x01, 'a', 0x00}},
   };
-  for (const Bytes& broken : cases) {
+  for (const auto& [what, packet] : cases) {
     const SessionReading reading =
-        read_session(kConnect5 + Bytes{0xc0, 0x00} + broken + publish_packet("behind"));
-    EXPECT_EQ(reading.malformed_at, kConnect5.size() + 2);
-    EXPECT_TRUE(reading.publishes.empty());
+        read_session(kConnect5 + Bytes{0xc0, 0x00} + packet + publish_packet("behind"));
+    EXPECT_EQ(reading.malformed_at, kConnect5.size() + 2) << what;
+    EXPECT_TRUE(reading.publishes.empty()) << what;
   }
 }
 

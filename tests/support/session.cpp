@@ -121,7 +121,7 @@ Bytes some_of(std::vector<Bytes> all, Dice& dice) {
 
 // ---- packets -----------------------------------------------------------------------
 
-constexpr std::size_t kMostAliases = 8, kBrokenAlias = 4711;
+constexpr std::size_t kBrokenAlias = 4711;
 
 class Writer {
  public:
@@ -130,7 +130,7 @@ class Writer {
                                          MqttVersion::k5};
     session_.version = options.version ? *options.version : dice_.one_of(kVersions);
     for (std::size_t i = 0; i < kMostAliases; i++)
-      aliases_.push_back(static_cast<std::uint16_t>(dice_.happens(0.8) ? i + 1 : 65'535 - i));
+      aliases_.push_back(static_cast<std::uint16_t>(dice_.happens(0.9) ? i + 1 : 65'535 - i));
   }
 
   Session write() {
@@ -388,6 +388,26 @@ std::string random_topic(std::size_t longest, std::mt19937& random) {
   while (end < out.size() && end > 0 && (static_cast<std::uint8_t>(out[end]) & 0xc0) == 0x80) end--;
   out.resize(end);
   return out.empty() ? "t" : out;
+}
+
+Session three_publishes() {
+  const Bytes alias{0x23, 0x00, 0x01};
+  Session session{.version = MqttVersion::k5,
+                  .stream = connect_packet(MqttVersion::k5),
+                  .connect_length = 0,
+                  .publishes = {}};
+  session.connect_length = session.stream.size();
+  const auto publish = [&](std::string_view topic, std::string_view meant, int qos,
+                           const Bytes& properties) {
+    session.publishes.push_back(
+        {.offset = session.stream.size(), .qos = qos, .topic = std::string(meant)});
+    session.stream =
+        session.stream + publish_packet(topic, "m", {.qos = qos, .properties = properties});
+  };
+  publish("sensors/a", "sensors/a", 1, alias);
+  publish("measurements/humidity", "measurements/humidity", 0, {0x01, 0x01});
+  publish("", "sensors/a", 2, alias);
+  return session;
 }
 
 Session random_session(const SessionOptions& options, std::mt19937& random) {

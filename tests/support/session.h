@@ -21,6 +21,9 @@ namespace remora {
 
 inline constexpr std::string_view kDecoy = "decoy/";
 
+// A session uses that many topic aliases: mostly the lowest numbers, a few of the highest.
+inline constexpr std::size_t kMostAliases = 8;
+
 struct SessionOptions {
   std::optional<MqttVersion> version{};  // any
   std::size_t packets = 30;              // behind the CONNECT; a few are one big message
@@ -48,6 +51,10 @@ struct Session {
 };
 
 Session random_session(const SessionOptions& options, std::mt19937& random);
+
+// A short one: two changes of topic, and a third PUBLISH that goes back to the first
+// topic by its alias.
+Session three_publishes();
 
 // A topic name that the standard allows, of at most `longest` bytes: mostly short; levels
 // may be empty, begin with `$`, or hold characters of every length in UTF-8.

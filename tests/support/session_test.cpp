@@ -50,6 +50,12 @@ TEST(SessionTest, WhatWasMeantIsWhatIsRead) {
   }
 }
 
+TEST(SessionTest, ThreePublishesAreThree) {
+  const Session session = three_publishes();
+  EXPECT_EQ(as_read(read_session(session.stream)), session.publishes);
+  EXPECT_EQ(session.publishes.size(), 3u);
+}
+
 TEST(SessionTest, ASeedIsASession) {
   std::mt19937 once(7), twice(7), another(8);
   const Session session = random_session({}, once);

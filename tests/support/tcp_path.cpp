@@ -85,6 +85,7 @@ Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& opti
       options_(options),
       random_(random),
       ends_(random_cuts(stream.size(), options.mss, random)) {
+  if (!options.writes.empty()) cut_at_writes();
   ends_.push_back(stream.size());
   // What is sent alone ends with its segment.
   if (options.alone > 0 && options.alone < stream.size()) {
@@ -92,6 +93,18 @@ Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& opti
     if (*place != options.alone) ends_.insert(place, options.alone);
   }
   has_.resize(ends_.size());
+}
+
+void Path::cut_at_writes() {
+  ends_.clear();
+  for (const std::size_t end : options_.writes) {
+    const std::size_t begin = ends_.empty() ? 0 : ends_.back();
+    for (std::size_t at = begin + options_.mss; at < end; at += options_.mss) ends_.push_back(at);
+    if (end > begin && end < stream_.size()) ends_.push_back(end);
+  }
+  const std::size_t begin = ends_.empty() ? 0 : ends_.back();
+  for (std::size_t at = begin + options_.mss; at < stream_.size(); at += options_.mss)
+    ends_.push_back(at);
 }
 
 bool Path::happens(double probability) {
@@ -126,8 +139,9 @@ void Path::dropped() {
 }
 
 bool Path::may_send_new() const {
-  if (unsent_ == ends_.size() || unsent_ - missing_ >= options_.window) return false;
-  return begin_of(unsent_) < options_.alone || begin_of(missing_) >= options_.alone;
+  if (unsent_ == ends_.size()) return false;
+  const std::size_t window = begin_of(missing_) < options_.alone ? 1 : options_.window;
+  return unsent_ - missing_ < window;
 }
 
 // What was lost comes before what is new.

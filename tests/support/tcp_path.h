@@ -38,8 +38,11 @@ struct PathOptions {
   bool other_boundaries = false;  // of what is sent again
   std::size_t window = 32;        // segments in flight
   // The client sends nothing behind these bytes before the broker has them: it awaits
-  // the CONNACK.
+  // the CONNACK. They go one segment at a time.
   std::size_t alone = 0;
+  // Where the application's writes end, rising: with any of them segments end there, and
+  // where they are full.
+  std::vector<std::size_t> writes{};
 };
 
 // A client's TCP and the path to the LB, one segment's time after the other. A segment
@@ -67,6 +70,7 @@ class Path {
   bool happens(double probability);
   std::size_t draw(std::size_t least, std::size_t most);
   std::size_t begin_of(std::size_t segment) const { return segment == 0 ? 0 : ends_[segment - 1]; }
+  void cut_at_writes();
   bool may_send_new() const;
   void transmit();
   void send(std::size_t segment, std::size_t begin, std::size_t end);
