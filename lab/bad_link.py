@@ -10,7 +10,7 @@ import os
 import struct
 import subprocess
 
-from lab import namespaces, network, topology
+from lab import network, topology
 
 _LAYOUT = struct.Struct("=QIIQQQ")  # struct link
 
@@ -24,38 +24,27 @@ class Counts:
     late: int
 
 
-def pins_of(layout):
-    return os.path.join(network.BPFFS, f"{layout.instance}-bad-link")
-
-
 class BadLink:
     """The link of `layout`, made bad for as long as the lab is up.
 
-    `lose` and `delay` are shares of all segments, 0 to 1; `seed` chooses them.
+    `pins` is a folder of the bpffs that goes with the lab. `lose` and `delay` are shares of all
+    segments, 0 to 1; `seed` chooses them.
     """
 
-    def __init__(self, layout, build, *, lose, delay, seed):
-        self._map = os.path.join(pins_of(layout), "links")
-        program = os.path.join(pins_of(layout), "pass_some")
+    def __init__(self, layout, build, pins, *, lose, delay, seed):
+        self._map = os.path.join(pins, "links")
         for node in layout.client_nodes:
             # Whole checksums in segments of the MTU: what is late is copied as it is.
-            _run(layout, node, ["ethtool", "-K", "eth0", "tx", "off"])
-        os.makedirs(pins_of(layout))
-        _run(layout, topology.GATEWAY, [
-            "bpftool", "prog", "load", os.path.join(build, "bpf", "bad_link.bpf.o"), program,
-            "type", "classifier", "pinmaps", pins_of(layout),
-        ])
+            network.run(layout.namespace(node), "ethtool", "-K", "eth0", "tx", "off")
+        network.attach_tc(
+            layout, os.path.join(build, "bpf", "bad_link.bpf.o"), pins, egress="pass_some"
+        )
+        # Until here it loses nothing.
         value = _LAYOUT.pack(seed & (1 << 64) - 1, _share(lose), _share(delay), 0, 0, 0)
-        _run(layout, topology.GATEWAY, [
-            "bpftool", "map", "update", "pinned", self._map, "key", "0", "0", "0", "0",
-            "value", *map(str, value),
-        ])
-        for argv in (
-            ["tc", "qdisc", "add", "dev", "lb0", "clsact"],
-            ["tc", "filter", "add", "dev", "lb0", "egress", "bpf", "direct-action",
-             "object-pinned", program],
-        ):
-            _run(layout, topology.GATEWAY, argv)
+        network.run(
+            layout.namespace(topology.GATEWAY), "bpftool", "map", "update", "pinned", self._map,
+            "key", "0", "0", "0", "0", "value", *map(str, value),
+        )
 
     def counts(self):
         dump = subprocess.run(
@@ -68,11 +57,3 @@ class BadLink:
 
 def _share(part):
     return min(round(part * (1 << 32)), (1 << 32) - 1)
-
-
-def _run(layout, node, argv):
-    result = namespaces.run(
-        layout.namespace(node), argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    if result.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)}: {' '.join(result.stderr.split())}")

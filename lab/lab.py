@@ -63,6 +63,11 @@ class Lab:
                 self.layout, self.state, values["build"], config.Config(**values["config"])
             )
 
+    @property
+    def _link_pins(self):
+        """Folder of the bpffs for what the lab itself puts on the load balancer's link."""
+        return os.path.join(network.BPFFS, f"{self.layout.instance}-link")
+
     def is_up(self):
         return self.state.exists()
 
@@ -197,7 +202,7 @@ class Lab:
             problems.append(f"{name} lives on until process {numbers} ends")
         # The links go with the gateway's namespace only if nobody is left in it.
         attempt(self._remove_links)
-        attempt(network.remove_pins, bad_link.pins_of(self.layout))
+        attempt(network.remove_pins, self._link_pins)
         attempt(network.remove, names)
         self.state.remove()
         self.daemon = None
@@ -253,7 +258,10 @@ class Lab:
 
     def spoil_link(self, *, lose, delay, seed):
         """Makes the link from the gateway to the load balancer bad; returns the BadLink."""
-        return bad_link.BadLink(self.layout, build_folder(), lose=lose, delay=delay, seed=seed)
+        return bad_link.BadLink(
+            self.layout, build_folder(), os.path.join(self._link_pins, "bad_link"),
+            lose=lose, delay=delay, seed=seed,
+        )
 
     def environment(self):
         """What `scripts/lab env` prints: names for use by hand."""

@@ -63,22 +63,38 @@ def prepare_lb_link(layout, xdp_pass_object, pin):
     completes after XDP_TX; without a program here XDP_TX has no queue to go to.
     """
     gateway = layout.namespace(topology.GATEWAY)
-    commands = (
-        ["ethtool", "-K", "lb0", "tx", "off"],
-        ["bpftool", "prog", "load", xdp_pass_object, pin, "type", "xdp"],
-        ["bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "lb0"],
-    )
     try:
-        for argv in commands:
-            result = namespaces.run(
-                gateway, argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-            if result.returncode != 0:
-                raise RuntimeError(f"{' '.join(argv)}: {' '.join(result.stderr.split())}")
+        run(gateway, "ethtool", "-K", "lb0", "tx", "off")
+        run(gateway, "bpftool", "prog", "load", xdp_pass_object, pin, "type", "xdp")
+        run(gateway, "bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "lb0")
     finally:
         # The device holds the program from here on.
         if os.path.exists(pin):
             os.unlink(pin)
+
+
+def attach_tc(layout, bpf_object, pins, **programs):
+    """Attaches {direction: program of `bpf_object`} to the gateway's end of the LB's link.
+
+    Programs and maps are pinned in the folder `pins` of the bpffs by their names.
+    """
+    gateway = layout.namespace(topology.GATEWAY)
+    os.makedirs(pins, exist_ok=True)
+    run(gateway, "bpftool", "prog", "loadall", bpf_object, pins, "type", "classifier",
+        "pinmaps", pins)
+    run(gateway, "tc", "qdisc", "replace", "dev", "lb0", "clsact")
+    for direction, program in programs.items():
+        run(gateway, "tc", "filter", "add", "dev", "lb0", direction, "bpf", "direct-action",
+            "object-pinned", os.path.join(pins, program))
+
+
+def run(namespace, *argv):
+    """Runs a command that says nothing when it succeeds."""
+    result = namespaces.run(
+        namespace, argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)}: {' '.join(result.stderr.split())}")
 
 
 def remove(names):
