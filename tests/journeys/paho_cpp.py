@@ -2,25 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paho C++: reset once by its unknown first topic, back by itself, at home from then on."""
 
-import os
-
-from support import Journey, build_folder, main, topology
-from lab.publishers import Publisher
+from support import Journey, main
+from clients import PahoCpp
 
 TOPIC = "measurements/humidity"
-
-
-class PahoCpp(Publisher):
-    kind = "Paho C++"
-
-    def __init__(self, lab, node):
-        super().__init__(lab, node, [
-            os.path.join(build_folder(), "paho_cpp_publisher"),
-            lab.layout.service_address, str(topology.MQTT_PORT), node,
-        ])
-
-    def publish(self, topic, payload):
-        self._feed(f"{topic} {payload}")
 
 
 class PahoCppClient(Journey):

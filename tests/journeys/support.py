@@ -20,15 +20,15 @@ from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E4
 from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab, build_folder  # noqa: E402
-from lab.publishers import MosquittoPub, Paho  # noqa: E402
+from lab.publishers import MosquittoPub, Paho, Publisher  # noqa: E402
 from lab.session import Session  # noqa: E402
 from lab.topology import Addressing  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
 from lab.witness import Witness  # noqa: E402
 
 __all__ = [
-    "Addressing", "Journey", "MosquittoPub", "Paho", "Session", "Settings", "build_folder", "main",
-    "mqtt", "namespaces", "network", "topology", "verdict",
+    "Addressing", "Journey", "MosquittoPub", "Paho", "Publisher", "Session", "Settings",
+    "build_folder", "main", "mqtt", "namespaces", "network", "topology", "verdict",
 ]
 
 SKIPPED = 77
@@ -173,6 +173,21 @@ class Journey(unittest.TestCase):
         after = self.counters()
         self.assertEqual({n: after[n] - before[n] for n in expected}, expected)
 
+    @contextlib.contextmanager
+    def expect_all_judged(self, count, **expected):
+        """As expect_counted(), and exactly `count` PUBLISHes that are all judged."""
+        before = self.counters()
+        with self.expect_counted(PUBLISH=count, BLIND=0, MALFORMED=0, **expected):
+            yield
+        self.assertEqual(self.unjudged(before), 0)
+
+    def unjudged(self, before):
+        """How many PUBLISHes were seen and not judged since the counters `before`."""
+        return sum(
+            value - before[name] for name, value in self.counters().items()
+            if name.startswith("TOPIC_")
+        )
+
     def wait_until(self, predicate, what, patience_s=10.0):
         """Asks again until it is so: for what gives no sign when it changes."""
         deadline = time.monotonic() + patience_s
@@ -219,8 +234,9 @@ def cannot_run():
     return None
 
 
-def main():
-    if reason := cannot_run():
+def main(prepare=lambda: None):
+    """`prepare` says why the journey cannot be made here, or None."""
+    if reason := cannot_run() or prepare():
         print(f"skipped: {reason}")
         sys.exit(SKIPPED)
     unittest.main(verbosity=2)

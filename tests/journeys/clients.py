@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishing clients that only the journeys need: Paho C++, and `mqtt` from npm."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+from support import Publisher, build_folder, topology
+
+_NPM_SOURCES = pathlib.Path(__file__).resolve().parent / "npm"
+
+
+class PahoCpp(Publisher):
+    """tests/journeys/paho_cpp_publisher.cpp, QoS 0."""
+
+    kind = "Paho C++"
+
+    def __init__(self, lab, node):
+        super().__init__(lab, node, [
+            os.path.join(build_folder(), "paho_cpp_publisher"),
+            lab.layout.service_address, str(topology.MQTT_PORT), node,
+        ])
+
+    def publish(self, topic, payload):
+        self._feed(f"{topic} {payload}")
+
+
+class Npm(Publisher):
+    """tests/journeys/npm/publisher.js; needs install_npm_client()."""
+
+    kind = "npm mqtt"
+
+    def __init__(self, lab, node, *options, client_id=None):
+        super().__init__(lab, node, [
+            shutil.which("node"), os.path.join(build_folder(), "npm", "publisher.js"),
+            lab.layout.service_address, str(topology.MQTT_PORT), client_id or node, *options,
+        ])
+
+    def publish(self, topic, payload):
+        self._feed(f"{topic} {payload}")
+
+
+def install_npm_client():
+    """Puts the npm client into the build folder, if it is not there as the lock file has it.
+
+    Returns why it cannot be had, or None.
+    """
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return f"no {program}: scripts/install-packages"
+    folder = pathlib.Path(build_folder()) / "npm"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(_NPM_SOURCES / "publisher.js", folder)
+    lock = (_NPM_SOURCES / "package-lock.json").read_bytes()
+    # Written last, when everything is there.
+    installed = folder / "installed.json"
+    if installed.exists() and installed.read_bytes() == lock:
+        return None
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(_NPM_SOURCES / name, folder)
+    result = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )
+    if result.returncode != 0:
+        return f"npm ci: {' '.join(result.stdout.split())[-300:]}"
+    installed.write_bytes(lock)
+    return None
