@@ -8,7 +8,9 @@ import socket
 import subprocess
 import threading
 
-from support import Journey, main, namespaces, network, topology
+from scapy import all as scapy
+
+from support import Journey, MosquittoPub, main, namespaces, network, topology
 
 MEGABYTES = 4
 
@@ -92,6 +94,42 @@ class OtherTraffic(Journey):
             stdout=subprocess.DEVNULL,
         )
         self.assertEqual(ping.returncode, 0)
+
+    def odd_packets(self):
+        """[(counter that grows, packet)]: to the service, and for the host behind none of it."""
+        ip = {"src": self.lab.client_address("client0"), "dst": self.service}
+        syn = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="S", seq=1)
+        data = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="PA", seq=1) / (b"x" * 64)
+        return [
+            ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_NOP()] * 4, **ip) / syn),
+            ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_RR()], **ip) / data),
+            ("FRAGMENT", scapy.IP(flags="MF", id=7, **ip) / syn),
+            ("FRAGMENT", scapy.IP(flags="MF", id=8, **ip) / data),
+            # No ports in it, so that nobody knows that it is for the service.
+            ("OTHER_TRAFFIC", scapy.IP(frag=5, id=8, proto=6, **ip) / (b"y" * 64)),
+        ]
+
+    def test_odd_packets_to_the_service_are_counted_and_disturb_nobody(self):
+        topic = "measurements/temperature"
+        self.teach("client0", topic)
+        with namespaces.inside(self.lab.namespace("client0")):
+            raw = socket.socket(self.family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        packets = self.odd_packets()
+        before = self.counters()
+        with raw, MosquittoPub(self.lab, "client0", topic) as publisher:
+            for counter, packet in packets:
+                self.feed(publisher, topic, 5, every_s=0)
+                raw.sendto(bytes(packet), (self.service, 0))
+            self.feed(publisher, topic, 5, every_s=0)
+            publisher.close()
+            self.expect_all_delivered()
+        after = self.counters()
+        grown = {name: after[name] - before[name] for name in after}
+        for counter in {counter for counter, _ in packets} - {"OTHER_TRAFFIC"}:
+            self.assertEqual(grown[counter], sum(c == counter for c, _ in packets), counter)
+        quiet = {"OTHER_TRAFFIC", "SYN", "SYN_PREDICTED", "ESTABLISHED", "CLOSED", "PUBLISH",
+                 "JUDGED", *(counter for counter, _ in packets)}
+        self.assertEqual({name for name in grown if grown[name]} - quiet, set())
 
 
 if __name__ == "__main__":
