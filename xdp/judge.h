@@ -216,6 +216,7 @@ static __always_inline long load(const struct steering *s,
 {
 	__u32 last = len - 1;
 
+	/* Compared as it is, so that the verifier of 6.1 and 6.12 bounds `len` by it. */
 	FORGET(last);
 	if (last >= most)
 		return -1;
@@ -375,9 +376,13 @@ __noinline __u64 hash_text(__u32 len)
 	struct scratch *scratch = own_scratch();
 	const struct topic_keys *keys = the_keys();
 
-	if (!scratch || !keys || len == 0 || len > MAX_TOPIC)
+	__u32 last = len - 1;
+
+	/* Compared as it is, so that the verifier of 6.1 and 6.12 bounds `len` by it. */
+	FORGET(last);
+	if (!scratch || !keys || last >= MAX_TOPIC)
 		return 0;
-	return topic_hash(keys, scratch->topic, len);
+	return topic_hash(keys, scratch->topic, last + 1);
 }
 
 /* What an alias stands for on this connection; a former one of the same port may have
