@@ -467,9 +467,13 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(DROPPED_POLICY, "connections silenced because of policy drop")                 \
 	X(CONDEMNED_RST, "packets of condemned connections answered with a RST")         \
 	X(CONDEMNED_DROP, "packets of condemned or silenced connections dropped")        \
-	X(TOO_BIG, "packets answered with ICMP fragmentation needed")                    \
+	X(TOO_BIG, "packets too long for the outer header, answered with ICMP")          \
+	X(ICMP_TRANSLATED,                                                               \
+	  "ICMP errors on the way to a broker, passed on to the client")                 \
+	X(ICMP_UNTRANSLATED, "ICMP errors on the way to a broker of no use to a client") \
 	X(IP_OPTIONS, "packets to a service dropped: IPv4 options")                      \
-	X(FRAGMENT, "packets to a service dropped: IPv4 fragments")                      \
+	X(IPV6_EXTENSION, "packets to a service dropped: IPv6 extension headers")        \
+	X(FRAGMENT, "packets to a service dropped: fragments")                           \
 	X(TRUNCATED, "packets dropped: headers cut short or inconsistent")               \
 	X(NO_REAL, "packets dropped: the group has no real")                             \
 	X(NO_FORWARDER, "packets dropped: the forwarder's slot is empty")                \

@@ -29,3 +29,9 @@ static __always_inline void count(__u32 counter)
 	if (value)
 		*value += 1;
 }
+
+/* Keeps the compiler from folding a check of `x` into earlier ones. Checked is
+ * the index of the last byte, because Linux 6.1 draws no lower bound from a
+ * comparison of the length with 0.
+ */
+#define FORGET(x) asm volatile("" : "+r"(x))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Ethernet, IPv4 and TCP in front of the MQTT stream. Pure: bytes in, numbers
- * out; the same lines run in the kernel, in the daemon and in the tests.
+ * Ethernet, VLAN tags, IPv4 or IPv6, and TCP in front of the MQTT stream. Pure:
+ * bytes in, numbers out; the same lines run in the kernel, in the daemon and in the
+ * tests.
  */
 #pragma once
 
@@ -49,22 +50,54 @@ static_assert(sizeof(struct ipv6_header) == 40, "no padding in the header");
 
 #define IPV6_VERSION host_to_net32(0x60000000)
 
+/* One after the other at most, in front of TCP. */
+#define VLAN_TAGS	2
+#define IPV6_EXTENSIONS 4
+#define VLAN_TAG_LEN	4
+/* What may stand in front of TCP (RFC 8200 §4), and what may stand in its place. */
+#define IPV6_HOP_BY_HOP	 0
+#define IPV6_ROUTING	 43
+#define IPV6_FRAGMENT	 44
+#define IPV6_DESTINATION 60
+#define IPV6_ICMP	 58	/* RFC 4443 §1 */
+#define IPV6_OFFSET_MASK 0xfff8 /* of a fragment; bit 0: more of them follow */
+
 enum parse_result {
 	PARSE_TCP,	 /* whole, plain: `struct packet` is filled */
-	PARSE_OTHER,	 /* not TCP over IPv4, or no ports in it */
+	PARSE_OTHER,	 /* not TCP over IP, or no ports in it */
 	PARSE_TRUNCATED, /* the IP length does not fit the frame */
-	PARSE_OPTIONS,	 /* IPv4 options; addresses and ports are filled */
-	PARSE_FRAGMENT,	 /* first fragment; addresses and ports are filled */
+	/* Addresses and ports are filled: */
+	PARSE_OPTIONS,	 /* IPv4 options */
+	PARSE_FRAGMENT,	 /* first fragment, IPv4 or IPv6 */
+	PARSE_EXTENSION, /* IPv6 extension headers */
+};
+
+/* Of `flags` in a TCP header (RFC 9293 §3.1). */
+enum segment_flags {
+	SEGMENT_FIN = 1,
+	SEGMENT_SYN = 2,
+	SEGMENT_RST = 4,
+	SEGMENT_ACK = 16,
+};
+
+/* A TCP segment. Numbers, no pointers: so the verifier sees no difference between the
+ * kinds of packets that it comes in.
+ */
+struct segment {
+	__be16 client_port, service_port;
+	__u32 seq;	      /* host order */
+	__u32 ip_len;	      /* bytes, IP header included */
+	__u32 payload_offset; /* from the start of the frame */
+	__u32 payload_len;    /* 0 as well when the TCP header is inconsistent */
+	__u32 flags;	      /* enum segment_flags */
 };
 
 struct packet {
-	struct ethhdr *eth;
-	struct iphdr *ip;
-	struct tcphdr *tcp;
-	__u32 ip_len;	      /* bytes, header included */
-	__u32 payload_offset; /* from the start of the frame */
-	__u32 payload_len;    /* 0 as well when the TCP header is inconsistent */
-	__u32 seq;	      /* host order */
+	struct address client, service;
+	struct segment tcp;
+	__be32 ack;
+	__u32 ip_offset; /* from the start of the frame */
+	__u32 is_ipv6;
 };
 
 static __always_inline struct address mapped_address(__be32 ipv4)
@@ -80,49 +113,216 @@ static __always_inline int is_ipv4(const struct address *address)
 	       !address->word[1];
 }
 
-/* Reads a frame that begins at `data`. What is behind the IP length (Ethernet
- * padding) is not payload.
+static __always_inline int same_address(const struct address *a, const struct address *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
+	       a->word[2] == b->word[2] && a->word[3] == b->word[3];
+}
+
+static __always_inline void take_tcp(struct segment *segment, const struct tcphdr *tcp)
+{
+	segment->client_port = tcp->source;
+	segment->service_port = tcp->dest;
+	segment->seq = net_to_host32(tcp->seq);
+	segment->flags = ((const __u8 *)tcp)[13];
+}
+
+/* Of an IP packet of `ip_len` bytes at `ip_offset`, whose TCP header is behind
+ * `ip_header` bytes. What is behind the IP length (Ethernet padding) is not payload.
  */
-static __always_inline enum parse_result parse_tcp4(void *data, void *data_end,
+static __always_inline void take_payload(struct segment *segment,
+					 const struct tcphdr *tcp, __u32 ip_len,
+					 __u32 ip_offset, __u32 ip_header)
+{
+	__u32 header_len = ip_header + tcp->doff * 4u;
+
+	if (tcp->doff < 5 || header_len > ip_len)
+		header_len = ip_len;
+	segment->ip_len = ip_len;
+	segment->payload_offset = ip_offset + header_len;
+	segment->payload_len = ip_len - header_len;
+}
+
+/* Whether it is the usual packet: TCP over IPv4, no tags, no options, not a fragment,
+ * whole. Everything else is parse_tcp()'s business.
+ */
+static __always_inline int is_plain(void *data, void *data_end)
+{
+	const __be16 *type = (const __be16 *)((const __u8 *)data + 2 * ETH_ALEN);
+	const struct iphdr *ip = (const struct iphdr *)(type + 1);
+	const struct tcphdr *tcp = (const struct tcphdr *)(ip + 1);
+	__u32 ip_len;
+
+	if ((void *)(tcp + 1) > data_end || *type != host_to_net16(ETH_P_IP) ||
+	    *(const __u8 *)ip != IP_PLAIN || ip->protocol != IPPROTO_TCP ||
+	    (ip->frag_off & host_to_net16(IP_FRAGMENT_MASK)))
+		return 0;
+	ip_len = net_to_host16(ip->tot_len);
+	return ip_len >= sizeof(*ip) + sizeof(*tcp) &&
+	       ip_len <= (__u32)((const __u8 *)data_end - (const __u8 *)ip);
+}
+
+/* Its addresses and ports, and the rest of it, of which is_plain() holds. */
+static __always_inline const struct iphdr *plain_ip(void *data)
+{
+	return (const struct iphdr *)((const __u8 *)data + ETH_HLEN);
+}
+
+static __always_inline const struct tcphdr *plain_tcp(void *data)
+{
+	return (const struct tcphdr *)(plain_ip(data) + 1);
+}
+
+static __always_inline void read_plain(void *data, struct segment *segment)
+{
+	take_tcp(segment, plain_tcp(data));
+	take_payload(segment, plain_tcp(data), net_to_host16(plain_ip(data)->tot_len),
+		     ETH_HLEN, sizeof(struct iphdr));
+}
+
+/* Where the IP header begins: behind Ethernet and up to two tags (IEEE 802.1Q and
+ * 802.1ad); 0 when the frame is cut before. `type` is the EtherType in front of it.
+ */
+static __always_inline __u32 link_length(void *data, void *data_end, __be16 *type)
+{
+	__u32 len = ETH_HLEN;
+
+	for (int tags = 0; tags <= VLAN_TAGS; tags++) {
+		const __u8 *end = (const __u8 *)data + len;
+
+		if ((void *)end > data_end)
+			return 0;
+		*type = *(const __be16 *)(end - 2);
+		if (tags == VLAN_TAGS || (*type != host_to_net16(ETH_P_8021Q) &&
+					  *type != host_to_net16(ETH_P_8021AD)))
+			break;
+		len += VLAN_TAG_LEN;
+	}
+	return len;
+}
+
+/* What is not whole, or has something in front of TCP: the ports count. */
+static __always_inline enum parse_result
+take_part(struct packet *pkt, const struct tcphdr *tcp, enum parse_result result)
+{
+	take_tcp(&pkt->tcp, tcp);
+	return result;
+}
+
+/* The rest of a packet, if its IP length is right. */
+static __always_inline enum parse_result take_whole(void *data_end, struct packet *pkt,
+						    const void *ip, __u32 ip_header,
+						    const struct tcphdr *tcp,
+						    __u32 ip_len)
+{
+	take_tcp(&pkt->tcp, tcp);
+	pkt->ack = tcp->ack_seq;
+	if (ip_len < ip_header + sizeof(*tcp) ||
+	    ip_len > (__u32)((const __u8 *)data_end - (const __u8 *)ip))
+		return PARSE_TRUNCATED;
+	take_payload(&pkt->tcp, tcp, ip_len, pkt->ip_offset, ip_header);
+	return PARSE_TCP;
+}
+
+/* IPv4 at `pkt->ip_offset`. */
+static __always_inline enum parse_result parse_ipv4(void *data, void *data_end,
 						    struct packet *pkt)
 {
+	const struct iphdr *ip =
+		(const struct iphdr *)((const __u8 *)data + pkt->ip_offset);
 	enum parse_result result = PARSE_TCP;
-	__u32 header_len;
+	const struct tcphdr *tcp = (const struct tcphdr *)(ip + 1);
 
-	pkt->eth = (struct ethhdr *)data;
-	pkt->ip = (struct iphdr *)(pkt->eth + 1);
-	pkt->tcp = (struct tcphdr *)(pkt->ip + 1);
-	if ((void *)(pkt->ip + 1) > data_end ||
-	    pkt->eth->h_proto != host_to_net16(ETH_P_IP) ||
-	    pkt->ip->protocol != IPPROTO_TCP || pkt->ip->version != 4)
+	if ((void *)(ip + 1) > data_end || ip->protocol != IPPROTO_TCP ||
+	    ip->version != 4)
 		return PARSE_OTHER;
-
-	if (*(__u8 *)pkt->ip != IP_PLAIN) {
-		if (pkt->ip->ihl < 5)
+	if (*(const __u8 *)ip != IP_PLAIN) {
+		if (ip->ihl < 5)
 			return PARSE_OTHER;
-		pkt->tcp = (struct tcphdr *)((__u8 *)pkt->ip + pkt->ip->ihl * 4);
+		tcp = (const struct tcphdr *)((const __u8 *)ip + ip->ihl * 4);
 		result = PARSE_OPTIONS;
 	}
-	if (pkt->ip->frag_off & host_to_net16(IP_FRAGMENT_MASK)) {
-		if (pkt->ip->frag_off & host_to_net16(IP_OFFSET_MASK))
+	if (ip->frag_off & host_to_net16(IP_FRAGMENT_MASK)) {
+		if (ip->frag_off & host_to_net16(IP_OFFSET_MASK))
 			return PARSE_OTHER;
 		result = PARSE_FRAGMENT;
 	}
-	if ((void *)(pkt->tcp + 1) > data_end)
+	if ((void *)(tcp + 1) > data_end)
 		return PARSE_OTHER;
-	if (result != PARSE_TCP)
-		return result;
 
-	pkt->ip_len = net_to_host16(pkt->ip->tot_len);
-	if (pkt->ip_len < sizeof(*pkt->ip) + sizeof(*pkt->tcp) ||
-	    pkt->ip_len > (__u32)((__u8 *)data_end - (__u8 *)pkt->ip))
-		return PARSE_TRUNCATED;
+	pkt->is_ipv6 = 0;
+	pkt->client = mapped_address(ip->saddr);
+	pkt->service = mapped_address(ip->daddr);
+	return result == PARSE_TCP ? take_whole(data_end, pkt, ip, sizeof(*ip), tcp,
+						net_to_host16(ip->tot_len))
+				   : take_part(pkt, tcp, result);
+}
 
-	pkt->seq = net_to_host32(pkt->tcp->seq);
-	header_len = (__u32)sizeof(*pkt->ip) + pkt->tcp->doff * 4u;
-	if (pkt->tcp->doff < 5 || header_len > pkt->ip_len)
-		header_len = pkt->ip_len;
-	pkt->payload_offset = ETH_HLEN + header_len;
-	pkt->payload_len = pkt->ip_len - header_len;
-	return PARSE_TCP;
+/* IPv6 at `pkt->ip_offset`. Mapped addresses are no business of the wire (RFC 4942
+ * §2.2), and would look like a service's IPv4 address.
+ */
+static __always_inline enum parse_result parse_ipv6(void *data, void *data_end,
+						    struct packet *pkt)
+{
+	const struct ipv6_header *ip =
+		(const struct ipv6_header *)((const __u8 *)data + pkt->ip_offset);
+	__u32 at = pkt->ip_offset + (__u32)sizeof(*ip);
+	enum parse_result result = PARSE_TCP;
+	const struct tcphdr *tcp;
+	__u8 next;
+
+	if ((void *)(ip + 1) > data_end || *(const __u8 *)ip >> 4 != 6 ||
+	    is_ipv4(&ip->source) || is_ipv4(&ip->destination))
+		return PARSE_OTHER;
+
+	next = ip->next_header;
+	for (int i = 0; i < IPV6_EXTENSIONS && next != IPPROTO_TCP; i++) {
+		const __u8 *extension = (const __u8 *)data + at;
+
+		if ((void *)(extension + 8) > data_end)
+			return PARSE_OTHER;
+		if (next == IPV6_FRAGMENT) {
+			if (*(const __be16 *)(extension + 2) &
+			    host_to_net16(IPV6_OFFSET_MASK))
+				return PARSE_OTHER;
+			result = PARSE_FRAGMENT;
+			at += 8;
+		} else if (next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING ||
+			   next == IPV6_DESTINATION) {
+			if (result == PARSE_TCP)
+				result = PARSE_EXTENSION;
+			at += (extension[1] + 1u) * 8;
+		} else {
+			return PARSE_OTHER;
+		}
+		next = extension[0];
+	}
+	tcp = (const struct tcphdr *)((const __u8 *)data + at);
+	if (next != IPPROTO_TCP || (void *)(tcp + 1) > data_end)
+		return PARSE_OTHER;
+
+	pkt->is_ipv6 = 1;
+	pkt->client = ip->source;
+	pkt->service = ip->destination;
+	/* A jumbogram's length is 0 here (RFC 2675 §3). */
+	return result == PARSE_TCP
+		       ? take_whole(data_end, pkt, ip, sizeof(*ip), tcp,
+				    sizeof(*ip) + net_to_host16(ip->payload_len))
+		       : take_part(pkt, tcp, result);
+}
+
+/* Reads any frame that begins at `data`. */
+static __always_inline enum parse_result parse_tcp(void *data, void *data_end,
+						   struct packet *pkt)
+{
+	__be16 type = 0;
+
+	pkt->ip_offset = link_length(data, data_end, &type);
+	if (!pkt->ip_offset)
+		return PARSE_OTHER;
+	if (type == host_to_net16(ETH_P_IP))
+		return parse_ipv4(data, data_end, pkt);
+	if (type == host_to_net16(ETH_P_IPV6))
+		return parse_ipv6(data, data_end, pkt);
+	return PARSE_OTHER;
 }

@@ -57,21 +57,11 @@ static __always_inline __u32 sum_words(const void *data, int count)
 	return sum;
 }
 
-/* The RST for a segment with these headers. */
-static __always_inline struct rst rst_for4(const struct iphdr *ip,
-					   const struct tcphdr *tcp)
+/* The RST for a segment. */
+static __always_inline struct rst rst_for(const struct packet *pkt)
 {
-	struct rst rst = { mapped_address(ip->saddr), mapped_address(ip->daddr),
-			   tcp->source, tcp->dest, tcp->ack_seq };
-
-	return rst;
-}
-
-static __always_inline struct rst rst_for6(const struct ipv6_header *ip,
-					   const struct tcphdr *tcp)
-{
-	struct rst rst = { ip->source, ip->destination, tcp->source, tcp->dest,
-			   tcp->ack_seq };
+	struct rst rst = { pkt->client, pkt->service, pkt->tcp.client_port,
+			   pkt->tcp.service_port, pkt->ack };
 
 	return rst;
 }
@@ -154,4 +144,73 @@ static __always_inline void write_rst6(struct ipv6_tcp *out, const struct rst *r
 	sum = sum_words(&out->tcp, sizeof(out->tcp) / 2) +
 	      pseudo_sum6(&out->ip, IPPROTO_TCP, sizeof(out->tcp));
 	out->tcp.check = fold_checksum(sum);
+}
+
+/* ---- ICMP errors --------------------------------------------------------------- */
+
+/* <linux/icmp.h> drags in libc headers that clang's BPF target cannot read. */
+#define ICMP4_UNREACHABLE   3 /* RFC 792 */
+#define ICMP4_HOST	    1
+#define ICMP4_FRAG_NEEDED   4
+#define ICMP4_TIME_EXCEEDED 11
+#define ICMP6_UNREACHABLE   1 /* RFC 4443 */
+#define ICMP6_ADDRESS	    3
+#define ICMP6_TOO_BIG	    2
+#define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_PARAMETER	    4
+
+/* Both families; the quoted packet follows. */
+struct icmp_error {
+	__u8 type;
+	__u8 code;
+	__u16 checksum;
+	__be32 mtu; /* IPv4: its lower half (RFC 1191 §4); 0 where there is none */
+};
+static_assert(sizeof(struct icmp_error) == 8, "no padding in the header");
+
+struct ip_icmp {
+	struct iphdr ip;
+	struct icmp_error icmp;
+};
+
+struct ipv6_icmp {
+	struct ipv6_header ip;
+	struct icmp_error icmp;
+};
+
+/* What of the packet is quoted: over IPv4 the header and 8 bytes (RFC 792), over IPv6
+ * as much as fits into the smallest MTU (RFC 4443 §2.4).
+ */
+#define QUOTED4	     (sizeof(struct iphdr) + 8)
+#define IPV6_MIN_MTU 1280
+#define QUOTED6	     (IPV6_MIN_MTU - sizeof(struct ipv6_icmp))
+
+/* The headers of an ICMP error from `source`, for a quote of `len` bytes whose words
+ * sum up to `quote_sum`, folded.
+ */
+static __always_inline void write_icmp4(struct ip_icmp *out, __be32 source,
+					__be32 destination, struct icmp_error error,
+					__u32 len, __u32 quote_sum)
+{
+	write_ipv4(&out->ip, IPPROTO_ICMP, sizeof(out->icmp) + len, source, destination);
+	out->icmp = error;
+	out->icmp.checksum = 0;
+	out->icmp.checksum =
+		fold_checksum(sum_words(&out->icmp, sizeof(out->icmp) / 2) + quote_sum);
+}
+
+static __always_inline void write_icmp6(struct ipv6_icmp *out,
+					const struct address *source,
+					const struct address *destination,
+					struct icmp_error error, __u32 len,
+					__u32 quote_sum)
+{
+	__u32 icmp_len = (__u32)sizeof(out->icmp) + len;
+
+	write_ipv6(&out->ip, IPV6_ICMP, icmp_len, source, destination);
+	out->icmp = error;
+	out->icmp.checksum = 0;
+	out->icmp.checksum =
+		fold_checksum(sum_words(&out->icmp, sizeof(out->icmp) / 2) + quote_sum +
+			      pseudo_sum6(&out->ip, IPV6_ICMP, icmp_len));
 }

@@ -1,36 +1,86 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * For a broker host whose kernel has no ipip device: strips the outer header of
- * IPIP packets (RFC 2003) and passes the inner packet up. All other traffic
- * passes untouched.
+ * IPv4 in IPv4 (RFC 2003) and of IPv4 and IPv6 in IPv6 (RFC 2473), and passes the inner
+ * packet up. All other traffic passes untouched.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/parse.h"
 
+/* Ethernet's header with all the tags that it may have. */
+#define LONGEST_LINK (ETH_HLEN + VLAN_TAGS * VLAN_TAG_LEN)
+
+/* The bytes of an outer header at `ip`, 0 when it is none. `type` becomes that of the
+ * inner packet.
+ */
+static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
+{
+	const struct iphdr *outer4 = ip;
+	const struct ipv6_header *outer6 = ip;
+	const __u8 *inner;
+	__u8 protocol;
+
+	if (*type == host_to_net16(ETH_P_IP)) {
+		inner = (void *)(outer4 + 1);
+		if ((void *)inner >= data_end || *(__u8 *)outer4 != IP_PLAIN ||
+		    outer4->protocol != IPPROTO_IPIP ||
+		    (outer4->frag_off & host_to_net16(IP_FRAGMENT_MASK)))
+			return 0;
+		protocol = outer4->protocol;
+	} else if (*type == host_to_net16(ETH_P_IPV6)) {
+		inner = (void *)(outer6 + 1);
+		if ((void *)inner >= data_end)
+			return 0;
+		protocol = outer6->next_header;
+	} else {
+		return 0;
+	}
+	if (protocol == IPPROTO_IPIP && *inner >> 4 == 4 &&
+	    (void *)(inner + sizeof(*outer4)) <= data_end)
+		*type = host_to_net16(ETH_P_IP);
+	else if (protocol == IPPROTO_IPV6 && *inner >> 4 == 6 &&
+		 (void *)(inner + sizeof(*outer6)) <= data_end)
+		*type = host_to_net16(ETH_P_IPV6);
+	else
+		return 0;
+	return inner - (__u8 *)ip;
+}
+
+/* Takes `outer_len` bytes out behind a link header of `link_len`, a constant. */
+static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer_len,
+				 __be16 type)
+{
+	__u8 link[LONGEST_LINK];
+
+	if (bpf_xdp_load_bytes(ctx, 0, link, link_len))
+		return XDP_DROP;
+	__builtin_memcpy(link + link_len - sizeof(type), &type, sizeof(type));
+	if (bpf_xdp_adjust_head(ctx, (int)outer_len) ||
+	    bpf_xdp_store_bytes(ctx, 0, link, link_len))
+		return XDP_DROP;
+	return XDP_PASS;
+}
+
 SEC("xdp")
 int xdp_decap(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data, link;
-	struct iphdr *outer = (struct iphdr *)(eth + 1), *inner = outer + 1;
+	__be16 type = 0;
+	__u32 link_len = link_length(data, data_end, &type), outer_len;
 
-	if ((void *)(inner + 1) > data_end || eth->h_proto != host_to_net16(ETH_P_IP) ||
-	    *(__u8 *)outer != IP_PLAIN || outer->protocol != IPPROTO_IPIP ||
-	    (outer->frag_off & host_to_net16(IP_FRAGMENT_MASK)) || inner->version != 4)
+	outer_len = link_len ? outer_length(data + link_len, data_end, &type) : 0;
+	if (!outer_len)
 		return XDP_PASS;
-
-	link = *eth;
-	if (bpf_xdp_adjust_head(ctx, sizeof(*outer)))
-		return XDP_DROP;
-	data = (void *)(long)ctx->data;
-	data_end = (void *)(long)ctx->data_end;
-	eth = data;
-	if ((void *)(eth + 1) > data_end)
-		return XDP_DROP;
-	*eth = link;
-	return XDP_PASS;
+	switch (link_len) {
+	case ETH_HLEN:
+		return strip(ctx, ETH_HLEN, outer_len, type);
+	case ETH_HLEN + VLAN_TAG_LEN:
+		return strip(ctx, ETH_HLEN + VLAN_TAG_LEN, outer_len, type);
+	default:
+		return strip(ctx, LONGEST_LINK, outer_len, type);
+	}
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -9,6 +9,7 @@
 #include "bpf/maps.h"
 #include "bpf/mqtt.h"
 #include "bpf/topic.h"
+#include "xdp/settings.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -41,13 +42,6 @@ struct {
 	__type(value, struct topic_keys);
 } topic_keys SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct settings);
-} settings SEC(".maps");
-
 /* What the last packet to one address and port has found out. It is taken for true
  * until the tick of the kernel's clock is over, some milliseconds: most packets
  * then need neither the hash nor the clock, which together cost as much as the
@@ -56,10 +50,14 @@ struct {
 struct recent {
 	__u64 tick; /* jiffies */
 	__u64 now_ns;
-	__be32 address;
-	__be16 port;
-	__u16 found; /* whether it is a service */
+	struct service_key at;
 	struct service service;
+	__u32 found; /* whether it is a service */
+	/* The packet itself. Here, not on the stack: so the verifier takes all kinds
+	 * of packets for the same and follows the rest of the stage once.
+	 */
+	struct flow_key key;
+	struct segment pkt;
 };
 
 #define RECENTS 16
@@ -199,13 +197,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
-
-static __always_inline struct settings *the_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&settings, &zero);
-}
 
 static __always_inline struct scratch *own_scratch(void)
 {

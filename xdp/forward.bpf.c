@@ -1,20 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The embedded forwarder: wraps the packet for the real that the mqtt stage
- * chose (IPIP, RFC 2003) and sends it to the gateway. The inner packet carries
+ * chose (RFC 2003, RFC 2473) and sends it to the gateway. The inner packet carries
  * the service address, so a broker needs nothing but a decapsulating device.
+ *
+ * IPv4 goes into IPv4 or IPv6, IPv6 into IPv6, as with Katran. VLAN tags stay in front.
  */
+#include "bpf/parse.h"
 #include "xdp/chain.h"
 #include "xdp/katran_maps.h"
+#include "xdp/settings.h"
 
-#define OUTER_TTL 64
+#define OUTER_TTL     64
+#define DONT_FRAGMENT host_to_net16(0x4000)
 /* 172.16/16 in network order: the first two octets of Katran's outer source. */
 #define OUTER_NET host_to_net32(0xac100000)
+/* 100::/64 (RFC 6666): the first word of Katran's outer source. */
+#define OUTER_NET6 host_to_net32(0x01000000)
+/* Bytes in front of an untagged packet, and with one and two tags. */
+#define TAGGED	     (ETH_HLEN + VLAN_TAG_LEN)
+#define TWICE_TAGGED (ETH_HLEN + 2 * VLAN_TAG_LEN)
+
+/* Where a packet goes, and what of it the outer header needs. */
+struct parcel {
+	const struct real *real;
+	const struct gateway *gateway;
+	const struct settings *set;
+	__be32 client; /* its address, of IPv6 the last word */
+	__be16 port;   /* its */
+	__u16 len;     /* bytes, IP header included */
+	__u32 vip_num;
+};
 
 /* The low half of the outer source varies with the flow, so that the NICs of
  * the brokers spread flows over their queues. Same formula as Katran's.
  */
-static __always_inline __be32 outer_source(__be32 client, __be16 port)
+static __always_inline __be32 varying_source(__be32 client, __be16 port)
 {
 	__u32 varying = ((__u32)net_to_host16(port) << 16) ^ client;
 
@@ -24,10 +45,11 @@ static __always_inline __be32 outer_source(__be32 client, __be16 port)
 /* The outer header's checksum from what varies in it. A one's complement sum may be
  * taken in words of any width (RFC 1071 §2).
  */
-static __always_inline __u16 outer_checksum(__be16 tot_len, __be32 source, __be32 dest)
+static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 {
-	__u64 sum = (__u64)host_to_net16(IP_PLAIN << 8) + tot_len +
-		    host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) + source + dest;
+	__u64 sum = (__u64)host_to_net16(IP_PLAIN << 8) + outer->tot_len +
+		    outer->frag_off + host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) +
+		    outer->saddr + outer->daddr;
 
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -63,56 +85,174 @@ static __always_inline int is_known_mac(const void *mac)
 	return *(const __u32 *)mac | *((const __u16 *)mac + 2);
 }
 
-/* Puts an outer header in front of the IPv4 packet in `ctx`. */
-static __always_inline int encapsulate(struct xdp_md *ctx, const struct real *real,
-				       const struct gateway *gateway, __u32 vip_num)
+static __always_inline int is_set(const __be32 *address)
 {
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data, *old_eth;
-	struct iphdr *inner = (struct iphdr *)(eth + 1), *outer;
-	__u16 inner_len;
-	__be32 source;
+	return address[0] || address[1] || address[2] || address[3];
+}
 
-	if ((void *)(inner + 1) + 4 > data_end)
-		return drop(COUNT_TRUNCATED);
-	source = outer_source(inner->saddr, *(__be16 *)(inner + 1));
-	inner_len = net_to_host16(inner->tot_len);
+/* Reads the IPv4 packet behind a link header of `link` bytes. Returns 0 on success. */
+static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
+				     struct parcel *parcel)
+{
+	const struct iphdr *inner = (void *)(long)ctx->data + link;
 
-	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*outer)))
-		return drop(COUNT_NO_HEADROOM);
+	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
+		return -1;
+	parcel->client = inner->saddr;
+	parcel->port = *(const __be16 *)(inner + 1);
+	parcel->len = net_to_host16(inner->tot_len);
+	return 0;
+}
+
+static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
+				     struct parcel *parcel)
+{
+	const struct ipv6_header *inner = (void *)(long)ctx->data + link;
+
+	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
+		return -1;
+	parcel->client = inner->source.word[3];
+	parcel->port = *(const __be16 *)(inner + 1);
+	parcel->len = net_to_host16(inner->payload_len) + sizeof(*inner);
+	return 0;
+}
+
+/* Makes room for an outer header of `grown` bytes, in front of it a link header as
+ * before, to the gateway. Returns where the outer header goes, 0 after a drop.
+ */
+static __always_inline void *make_room(struct xdp_md *ctx, __u32 link, __u32 grown,
+				       const struct gateway *gateway, __be16 type)
+{
+	void *data, *old;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)grown)) {
+		count(COUNT_NO_HEADROOM);
+		return 0;
+	}
 	data = (void *)(long)ctx->data;
-	data_end = (void *)(long)ctx->data_end;
-	eth = data;
-	outer = (struct iphdr *)(eth + 1);
-	old_eth = data + sizeof(*outer);
-	if ((void *)(old_eth + 1) > data_end || (void *)(outer + 1) > data_end)
-		return drop(COUNT_TRUNCATED);
+	old = data + grown;
+	if (old + link > (void *)(long)ctx->data_end) {
+		count(COUNT_TRUNCATED);
+		return 0;
+	}
+	copy_mac(data + ETH_ALEN, old);
+	copy_mac(data, gateway->mac);
+	if (link >= TAGGED)
+		*(__u32 *)(data + 12) = *(__u32 *)(old + 12);
+	if (link >= TWICE_TAGGED)
+		*(__u32 *)(data + 16) = *(__u32 *)(old + 16);
+	*(__be16 *)(data + link - 2) = type;
+	return data + link;
+}
 
-	copy_mac(eth->h_source, old_eth->h_dest);
-	copy_mac(eth->h_dest, gateway->mac);
-	eth->h_proto = host_to_net16(ETH_P_IP);
+/* Puts an IPv4 header in front of an IPv4 packet. */
+static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
+					const struct parcel *parcel)
+{
+	__be32 own_source = parcel->set->outer_source4.word[3];
+	struct iphdr *outer = make_room(ctx, link, sizeof(*outer), parcel->gateway,
+					host_to_net16(ETH_P_IP));
 
+	if (!outer)
+		return XDP_DROP;
 	*(__u8 *)outer = IP_PLAIN;
 	outer->tos = 0;
-	outer->tot_len = host_to_net16(inner_len + sizeof(*outer));
+	outer->tot_len = host_to_net16(parcel->len + sizeof(*outer));
 	outer->id = 0;
-	outer->frag_off = 0;
+	/* Errors come back only to an address of our own. */
+	outer->frag_off = own_source ? DONT_FRAGMENT : 0;
 	outer->ttl = OUTER_TTL;
 	outer->protocol = IPPROTO_IPIP;
-	outer->saddr = source;
-	outer->daddr = real->address[0];
-	outer->check = outer_checksum(outer->tot_len, source, real->address[0]);
+	outer->saddr =
+		own_source ? own_source : varying_source(parcel->client, parcel->port);
+	outer->daddr = parcel->real->address[0];
+	outer->check = outer_checksum(outer);
 
-	account(vip_num, inner_len);
+	account(parcel->vip_num, parcel->len);
 	return XDP_TX;
+}
+
+/* Puts an IPv6 header in front of a packet of either family. */
+static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 protocol,
+					const struct parcel *parcel)
+{
+	const struct address *own_source = &parcel->set->outer_source6;
+	struct ipv6_header *outer = make_room(ctx, link, sizeof(*outer), parcel->gateway,
+					      host_to_net16(ETH_P_IPV6));
+
+	if (!outer)
+		return XDP_DROP;
+	outer->version = IPV6_VERSION;
+	outer->payload_len = host_to_net16(parcel->len);
+	outer->next_header = protocol;
+	outer->hop_limit = OUTER_TTL;
+	if (is_set(own_source->word)) {
+		outer->source = *own_source;
+	} else {
+		outer->source.word[0] = OUTER_NET6;
+		outer->source.word[1] = 0;
+		outer->source.word[2] = 0;
+		outer->source.word[3] = parcel->client ^ parcel->port;
+	}
+	__builtin_memcpy(&outer->destination, parcel->real->address,
+			 sizeof(outer->destination));
+
+	account(parcel->vip_num, parcel->len);
+	return XDP_TX;
+}
+
+/* Behind a link header of `link` bytes, which the verifier must know. */
+static __always_inline int wrap_behind(struct xdp_md *ctx, __u32 link, __be16 type,
+				       struct parcel *parcel)
+{
+	int over_ipv6 = parcel->real->flags & REAL_IPV6;
+
+	if (type == host_to_net16(ETH_P_IP)) {
+		if (read_ipv4(ctx, link, parcel))
+			return drop(COUNT_TRUNCATED);
+		return over_ipv6 ? wrap_in_ipv6(ctx, link, IPPROTO_IPIP, parcel)
+				 : wrap_in_ipv4(ctx, link, parcel);
+	}
+	if (!over_ipv6)
+		return drop(COUNT_NO_REAL);
+	if (read_ipv6(ctx, link, parcel))
+		return drop(COUNT_TRUNCATED);
+	return wrap_in_ipv6(ctx, link, IPPROTO_IPV6, parcel);
+}
+
+/* All but untagged IPv4 in IPv4. */
+static __noinline int wrap(struct xdp_md *ctx, struct parcel *parcel)
+{
+	__be16 type = 0;
+
+	switch (link_length((void *)(long)ctx->data, (void *)(long)ctx->data_end,
+			    &type)) {
+	case ETH_HLEN:
+		return wrap_behind(ctx, ETH_HLEN, type, parcel);
+	case TAGGED:
+		return wrap_behind(ctx, TAGGED, type, parcel);
+	case TWICE_TAGGED:
+		return wrap_behind(ctx, TWICE_TAGGED, type, parcel);
+	default:
+		return drop(COUNT_TRUNCATED);
+	}
+}
+
+static __always_inline int is_untagged_ipv4(struct xdp_md *ctx)
+{
+	const __be16 *type = (void *)(long)ctx->data + 2 * ETH_ALEN;
+
+	return (void *)(type + 1) <= (void *)(long)ctx->data_end &&
+	       *type == host_to_net16(ETH_P_IP);
 }
 
 SEC("xdp")
 int xdp_forward(struct xdp_md *ctx)
 {
 	struct handoff *handoff = own_handoff();
-	struct gateway *gateway;
-	struct real *real;
+	const struct gateway *gateway;
+	const struct settings *set;
+	const struct real *real;
 	__u32 index, zero = 0;
 
 	if (!handoff || !handoff->real)
@@ -122,11 +262,28 @@ int xdp_forward(struct xdp_md *ctx)
 
 	real = bpf_map_lookup_elem(&reals, &index);
 	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
-	if (!real || !real->address[0])
+	set = the_settings();
+	if (!real || !is_set(real->address))
 		return drop(COUNT_NO_REAL);
 	if (!gateway || !is_known_mac(gateway->mac))
 		return drop(COUNT_NO_GATEWAY);
-	return encapsulate(ctx, real, gateway, handoff->vip_num);
+	if (!set)
+		return XDP_ABORTED;
+
+	/* Apart from the rest, so that the usual packet's parcel is never in memory. */
+	if (!(real->flags & REAL_IPV6) && is_untagged_ipv4(ctx)) {
+		struct parcel parcel = { .real = real, .gateway = gateway, .set = set };
+
+		parcel.vip_num = handoff->vip_num;
+		if (read_ipv4(ctx, ETH_HLEN, &parcel))
+			return drop(COUNT_TRUNCATED);
+		return wrap_in_ipv4(ctx, ETH_HLEN, &parcel);
+	} else {
+		struct parcel parcel = { .real = real, .gateway = gateway, .set = set };
+
+		parcel.vip_num = handoff->vip_num;
+		return wrap(ctx, &parcel);
+	}
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -32,7 +32,7 @@ static __noinline int pass_up(const struct steering *s)
 	mark->real = s->flow->real;
 	mark->from_group = s->flow->group;
 	mark->to_group = at->to_group;
-	mark->service = s->key.service;
+	mark->service = s->key->service;
 	mark->action = at->action;
 	mark->flags = EVENT_SEGMENT;
 	if (at->apart) {
@@ -54,17 +54,12 @@ static __noinline int pass_up(const struct steering *s)
 static __noinline int mend_without_probe(const struct steering *s)
 {
 	const struct walking *at = &s->scratch->walking;
-	void *data = (void *)(long)s->ctx->data;
-	struct packet pkt;
 
 	count(COUNT_NO_METADATA);
 	if (!at->apart)
 		report(s, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
 		       at->to_group, at->found.topic_len);
-	if (at->action != ACTION_RESET ||
-	    parse_tcp4(data, (void *)(long)s->ctx->data_end, &pkt) != PARSE_TCP)
-		return XDP_DROP;
-	return answer_with_rst(s->ctx, &pkt);
+	return at->action == ACTION_RESET ? answer_with_rst(s->ctx) : XDP_DROP;
 }
 
 /* Finds the way back into a stream whose packet boundaries were lost: a segment
@@ -211,9 +206,9 @@ static __always_inline int inspect(struct steering *s)
 	if (!s->scratch)
 		return XDP_ABORTED;
 	at = &s->scratch->walking;
-	at->seq = s->pkt.seq;
-	at->payload_offset = s->pkt.payload_offset;
-	at->payload_len = s->pkt.payload_len;
+	at->seq = s->pkt->seq;
+	at->payload_offset = s->pkt->payload_offset;
+	at->payload_len = s->pkt->payload_len;
 	at->default_group = s->service->default_group;
 	at->action = 0;
 	at->in_early = 0;
@@ -238,7 +233,7 @@ static __always_inline int inspect(struct steering *s)
 		replay(s);
 	if (!at->action)
 		return FORWARD;
-	leave_established(&s->key, flow,
+	leave_established(s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
 	verdict = pass_up(s);
 	return verdict >= 0 ? verdict : mend_without_probe(s);

@@ -52,7 +52,7 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 /* Counts a reset against the client. Returns 0 when it had its share. */
 static __always_inline int may_reset(const struct steering *s)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key->client);
 
 	if (!guard || (s->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
@@ -105,7 +105,7 @@ static __noinline int teach(const struct steering *s, __u64 hash, __u16 group)
 	struct scratch *scratch = s->scratch;
 	struct prediction *known;
 
-	scratch->client_key = client_of(&s->key);
+	scratch->client_key = client_of(s->key);
 	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
 	if (known && known->topic_hash == hash && known->group == group) {
 		known->seen_at_ns = s->now_ns;
@@ -141,7 +141,7 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = s->key;
+	event->flow = *s->key;
 	event->seq = s->flow->stream.topic;
 	event->from_group = s->flow->group;
 	event->to_group = group;
@@ -235,7 +235,7 @@ static __always_inline const struct topic_key *key_of_text(const struct steering
 {
 	struct topic_key *key = &s->scratch->topic_key;
 
-	key->flow = s->key;
+	key->flow = *s->key;
 	key->alias = alias;
 	key->pad = 0;
 	return key;
@@ -246,7 +246,7 @@ static __always_inline const struct early_key *key_of_early(const struct steerin
 {
 	struct early_key *key = &s->scratch->early_key;
 
-	key->flow = s->key;
+	key->flow = *s->key;
 	key->seq = seq;
 	return key;
 }
@@ -329,7 +329,7 @@ static __noinline long send_piece(const struct steering *s,
 		return -1;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = s->key;
+	event->flow = *s->key;
 	event->seq = stream->topic;
 	event->from_group = s->flow->group;
 	event->to_group = NO_GROUP;

@@ -8,6 +8,7 @@
  * PUBLISHes of tracked connections are judged against that group (inspect.h).
  */
 #include "xdp/chain.h"
+#include "xdp/icmp.h"
 #include "xdp/inspect.h"
 #include "xdp/katran_maps.h"
 
@@ -18,9 +19,10 @@ static __always_inline int pass_on(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-static __always_inline __u32 tcp_ports(const struct tcphdr *tcp)
+/* The ports as they stand in the TCP header. */
+static __always_inline __u32 tcp_ports(const struct segment *pkt)
 {
-	return *(const __u32 *)tcp;
+	return pkt->client_port | (__u32)pkt->service_port << 16;
 }
 
 /* To the real of the connection; one whose real is known goes there even when its
@@ -35,7 +37,7 @@ static __always_inline int forward(struct steering *s)
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
 	if (!real && group->in_use)
-		real = pick_real(group->vip_num, s->pkt.ip->saddr, tcp_ports(s->pkt.tcp));
+		real = pick_real(group->vip_num, &s->key->client, tcp_ports(s->pkt));
 	if (!real)
 		return drop(COUNT_NO_REAL);
 
@@ -49,7 +51,7 @@ static __always_inline int forward(struct steering *s)
 /* The group predicted for the client, NO_GROUP if none is. */
 static __noinline __u32 predicted_group(const struct steering *s)
 {
-	struct client_key key = client_of(&s->key);
+	struct client_key key = client_of(s->key);
 	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
 
 	return known && find_group(known->group) ? known->group : NO_GROUP;
@@ -57,14 +59,14 @@ static __noinline __u32 predicted_group(const struct steering *s)
 
 static __always_inline struct flow *find_half_open(const struct steering *s, __u32 isn)
 {
-	struct half_open_key key = { s->key, isn };
+	struct half_open_key key = { *s->key, isn };
 
 	return bpf_map_lookup_elem(&half_open, &key);
 }
 
 static __noinline void keep_half_open(const struct steering *s)
 {
-	struct half_open_key key = { s->key, s->pkt.seq };
+	struct half_open_key key = { *s->key, s->pkt->seq };
 	struct flow fresh = {};
 	struct flow *old = bpf_map_lookup_elem(&flows, &key.flow);
 
@@ -79,7 +81,7 @@ static __noinline void keep_half_open(const struct steering *s)
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
 	/* Data in the SYN (TCP Fast Open, RFC 7413) is not judged. */
-	fresh.stream.blind = s->pkt.payload_len > 0;
+	fresh.stream.blind = s->pkt->payload_len > 0;
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
 }
 
@@ -88,12 +90,12 @@ static __noinline void keep_half_open(const struct steering *s)
  */
 static __always_inline const struct flow *find_opened(const struct steering *s)
 {
-	const struct flow *opened = find_half_open(s, s->pkt.seq);
+	const struct flow *opened = find_half_open(s, s->pkt->seq);
 
 	if (opened)
 		return opened;
-	opened = bpf_map_lookup_elem(&flows, &s->key);
-	return opened && opened->isn == s->pkt.seq ? opened : 0;
+	opened = bpf_map_lookup_elem(&flows, s->key);
+	return opened && opened->isn == s->pkt->seq ? opened : 0;
 }
 
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence
@@ -115,8 +117,7 @@ static __noinline int open_flow(struct steering *s)
 	if (s->group == NO_GROUP)
 		s->group = s->service->default_group;
 	target = find_group(s->group);
-	s->real = target ? pick_real(target->vip_num, s->pkt.ip->saddr,
-				     tcp_ports(s->pkt.tcp))
+	s->real = target ? pick_real(target->vip_num, &s->key->client, tcp_ports(s->pkt))
 			 : 0;
 	keep_half_open(s);
 	return FORWARD;
@@ -141,11 +142,11 @@ static __always_inline int follow_prediction(struct steering *s)
  */
 static __always_inline struct flow *find_flow(const struct steering *s)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, &s->key), *newer;
+	struct flow *flow = bpf_map_lookup_elem(&flows, s->key), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
-	newer = find_half_open(s, s->pkt.seq - 1);
+	newer = find_half_open(s, s->pkt->seq - 1);
 	return newer ? newer : flow;
 }
 
@@ -153,20 +154,20 @@ static __always_inline int starts_with_connect(const struct steering *s)
 {
 	__u8 first = 0;
 
-	return bpf_xdp_load_bytes(s->ctx, s->pkt.payload_offset, &first, 1) == 0 &&
+	return bpf_xdp_load_bytes(s->ctx, s->pkt->payload_offset, &first, 1) == 0 &&
 	       first == MQTT_CONNECT << 4;
 }
 
 /* The guard of the client, made if need be. */
 static __always_inline struct guard *guard_of(const struct steering *s)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key->client);
 
 	if (!guard) {
 		struct guard fresh = {};
 
-		bpf_map_update_elem(&guards, &s->key.client, &fresh, BPF_NOEXIST);
-		guard = bpf_map_lookup_elem(&guards, &s->key.client);
+		bpf_map_update_elem(&guards, &s->key->client, &fresh, BPF_NOEXIST);
+		guard = bpf_map_lookup_elem(&guards, &s->key->client);
 	}
 	return guard;
 }
@@ -176,12 +177,12 @@ static __always_inline struct guard *guard_of(const struct steering *s)
  */
 static __noinline struct flow *establish(struct steering *s, struct flow *opened)
 {
-	struct half_open_key half_key = { s->key, s->pkt.seq - 1 };
+	struct half_open_key half_key = { *s->key, s->pkt->seq - 1 };
 	struct flow fresh = *opened, *old;
 	struct guard *guard = guard_of(s);
 	int replaces;
 
-	old = bpf_map_lookup_elem(&flows, &s->key);
+	old = bpf_map_lookup_elem(&flows, s->key);
 	if (!starts_with_connect(s)) {
 		if (old)
 			return 0;
@@ -194,7 +195,7 @@ static __noinline struct flow *establish(struct steering *s, struct flow *opened
 	}
 	fresh.state = FLOW_ESTABLISHED;
 	fresh.seen_at_ns = s->now_ns;
-	if (bpf_map_update_elem(&flows, &s->key, &fresh, BPF_ANY)) {
+	if (bpf_map_update_elem(&flows, s->key, &fresh, BPF_ANY)) {
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
@@ -202,7 +203,7 @@ static __noinline struct flow *establish(struct steering *s, struct flow *opened
 	if (guard && !replaces)
 		__sync_fetch_and_add(&guard->connections, 1);
 	count(COUNT_ESTABLISHED);
-	return bpf_map_lookup_elem(&flows, &s->key);
+	return bpf_map_lookup_elem(&flows, s->key);
 }
 
 /* The client says that it never opened this connection: whoever did spoke in its
@@ -231,59 +232,94 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
  */
 static __noinline void take_rst(const struct steering *s, struct flow *flow)
 {
-	if (s->pkt.seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
-		disown(&s->key, flow);
-	else if (s->pkt.seq != flow->end_seq)
+	if (s->pkt->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
+		disown(s->key, flow);
+	else if (s->pkt->seq != flow->end_seq)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)
 		flow->stream.blind = 1; /* whoever goes on speaks in the client's name */
 	else if (flow->state != FLOW_ESTABLISHED)
 		return;
 	count(COUNT_CLOSED);
-	leave_established(&s->key, flow, FLOW_CLOSING);
+	leave_established(s->key, flow, FLOW_CLOSING);
 }
 
 /* Condemned: a RST of its own for every packet. */
 static __noinline int refuse(struct steering *s, const struct flow *flow)
 {
-	if (flow->state == FLOW_DROPPED || s->pkt.tcp->rst || !s->pkt.tcp->ack)
+	if (flow->state == FLOW_DROPPED || s->pkt->flags & SEGMENT_RST ||
+	    !(s->pkt->flags & SEGMENT_ACK))
 		return drop(COUNT_CONDEMNED_DROP);
 	count(COUNT_CONDEMNED_RST);
-	return answer_with_rst(s->ctx, &s->pkt);
+	return answer_with_rst(s->ctx);
 }
 
 /* A segment of a tracked connection. Returns FORWARD or an XDP action. */
 static __always_inline int follow_flow(struct steering *s)
 {
 	struct flow *flow = s->flow;
-	__u32 end = s->pkt.seq + s->pkt.payload_len + s->pkt.tcp->fin;
+	__u32 end = s->pkt->seq + s->pkt->payload_len + !!(s->pkt->flags & SEGMENT_FIN);
 	int verdict;
 
 	s->group = flow->group;
 	s->real = flow->real;
-	if (s->pkt.tcp->rst)
+	if (s->pkt->flags & SEGMENT_RST)
 		take_rst(s, flow);
 	if (flow->state >= FLOW_CONDEMNED)
 		return refuse(s, flow);
 
 	/* Nothing within a client's reach: not for the flow's books. */
-	if (s->pkt.seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
+	if (s->pkt->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
 	if (flow->seen_at_ns != s->now_ns)
 		flow->seen_at_ns = s->now_ns;
-	if (s->pkt.payload_len && flow->state != FLOW_HALF_OPEN) {
+	if (s->pkt->payload_len && flow->state != FLOW_HALF_OPEN) {
 		verdict = inspect(s);
 		if (verdict != FORWARD)
 			return verdict;
 	}
-	if (s->pkt.tcp->fin && flow->state == FLOW_ESTABLISHED) {
+	if (s->pkt->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
 		count(COUNT_CLOSED);
-		leave_established(&s->key, flow, FLOW_CLOSING);
+		leave_established(s->key, flow, FLOW_CLOSING);
 	}
 	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
 		flow->end_seq = end;
 	return FORWARD;
+}
+
+/* The longest packet that the link takes with the outer header of its real (RFC 2003,
+ * RFC 2473).
+ */
+static __always_inline __u32 room_for_packet(const struct steering *s)
+{
+	const struct flow *flow = s->flow;
+	__u32 number = flow ? flow->group : predicted_group(s), index = 0;
+	const struct group *group;
+	const struct real *real;
+
+	if (number == NO_GROUP)
+		number = s->service->default_group;
+	if (flow)
+		index = flow->real;
+	group = find_group(number);
+	if (!index && group)
+		index = pick_real(group->vip_num, &s->key->client, tcp_ports(s->pkt));
+	real = bpf_map_lookup_elem(&reals, &index);
+	return s->set->link_mtu - (real && real->flags & REAL_IPV6
+					   ? sizeof(struct ipv6_header)
+					   : sizeof(struct iphdr));
+}
+
+/* Tells a client whose packet is too long. Returns FORWARD when it is not. */
+static __noinline int check_length(const struct steering *s)
+{
+	__u32 room = room_for_packet(s);
+
+	if (s->pkt->ip_len <= room)
+		return FORWARD;
+	count(COUNT_TOO_BIG);
+	return answer_too_big(s->ctx, room);
 }
 
 /* Decides about a packet to a service. Returns FORWARD, with group and real in
@@ -291,77 +327,136 @@ static __always_inline int follow_flow(struct steering *s)
  */
 static __always_inline int steer(struct steering *s)
 {
-	if (s->pkt.tcp->syn && !s->pkt.tcp->ack)
+	int verdict;
+
+	if ((s->pkt->flags & (SEGMENT_SYN | SEGMENT_ACK)) == SEGMENT_SYN)
 		return open_flow(s);
 
 	s->flow = find_flow(s);
-	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt.payload_len)
+	if (s->pkt->ip_len + sizeof(struct ipv6_header) > s->set->link_mtu) {
+		verdict = check_length(s);
+		if (verdict != FORWARD)
+			return verdict;
+	}
+	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt->payload_len)
 		s->flow = establish(s, s->flow);
 	return s->flow ? follow_flow(s) : follow_prediction(s);
 }
 
-static __noinline void look_up(struct recent *recent, __u64 tick, __be32 address,
-			       __be16 port)
+static __noinline void look_up(struct recent *recent, __u64 tick)
 {
-	struct service_key key = { mapped_address(address), port, 0 };
-	const struct service *service = bpf_map_lookup_elem(&services, &key);
+	const struct service *service = bpf_map_lookup_elem(&services, &recent->at);
 
 	recent->tick = tick;
 	recent->now_ns = bpf_ktime_get_coarse_ns();
-	recent->address = address;
-	recent->port = port;
 	recent->found = service != 0;
 	if (service)
 		recent->service = *service;
 }
 
-/* Whether the packet is for a service; and its time. */
-static __always_inline const struct recent *find_service(const struct packet *pkt)
+/* Whether there is a service; and the packet's time. */
+static __always_inline struct recent *find_service(const struct address *address,
+						   __be16 port)
 {
-	__be32 address = pkt->ip->daddr;
-	__be16 port = pkt->tcp->dest;
-	__u32 slot = (net_to_host32(address) ^ net_to_host16(port)) % RECENTS;
+	__u32 slot = (net_to_host32(address->word[3]) ^ net_to_host16(port)) % RECENTS;
 	struct recent *recent = bpf_map_lookup_elem(&recents, &slot);
 	__u64 tick = bpf_jiffies64();
 
-	if (recent &&
-	    (recent->tick != tick || recent->address != address || recent->port != port))
-		look_up(recent, tick, address, port);
+	if (recent && (recent->tick != tick || recent->at.port != port ||
+		       !same_address(&recent->at.address, address))) {
+		recent->at.address = *address;
+		recent->at.port = port;
+		look_up(recent, tick);
+	}
 	return recent;
+}
+
+/* The counter of what is dropped because it cannot be steered. */
+static __always_inline __u32 reason_of(enum parse_result parsed)
+{
+	switch (parsed) {
+	case PARSE_OPTIONS:
+		return COUNT_IP_OPTIONS;
+	case PARSE_FRAGMENT:
+		return COUNT_FRAGMENT;
+	case PARSE_EXTENSION:
+		return COUNT_IPV6_EXTENSION;
+	default:
+		return COUNT_TRUNCATED;
+	}
+}
+
+/* A packet to a service, which `recent` holds. */
+static __always_inline int take_recent(struct steering *s, struct recent *recent)
+{
+	recent->key.port = recent->pkt.client_port;
+	recent->key.service = recent->service.number;
+	s->key = &recent->key;
+	s->pkt = &recent->pkt;
+	s->service = &recent->service;
+	s->now_ns = recent->now_ns;
+	return FORWARD;
+}
+
+/* Anything but a usual packet. Returns FORWARD when it is one to a service, PASS_ON when
+ * it is for none, or an XDP action.
+ */
+static __noinline int take_unusual(struct steering *s)
+{
+	const struct answering *w = own_answering();
+	enum parse_result parsed = parse_frame(s->ctx);
+	struct recent *recent;
+	int verdict;
+
+	if (!w)
+		return XDP_ABORTED;
+	if (parsed == PARSE_OTHER) {
+		verdict = translate_icmp(s->ctx);
+		return verdict < 0 ? PASS_ON : verdict;
+	}
+	recent = find_service(&w->pkt.service, w->pkt.tcp.service_port);
+	if (!recent || !recent->found)
+		return PASS_ON;
+	if (parsed != PARSE_TCP)
+		return drop(reason_of(parsed));
+	recent->key.client = w->pkt.client;
+	recent->pkt = w->pkt.tcp;
+	return take_recent(s, recent);
+}
+
+/* The same for any packet. */
+static __always_inline int take(struct steering *s)
+{
+	void *data = (void *)(long)s->ctx->data;
+	struct address service;
+	struct recent *recent;
+
+	if (!is_plain(data, (void *)(long)s->ctx->data_end))
+		return take_unusual(s);
+	service = mapped_address(plain_ip(data)->daddr);
+	recent = find_service(&service, plain_tcp(data)->dest);
+	if (!recent || !recent->found)
+		return PASS_ON;
+	recent->key.client = mapped_address(plain_ip(data)->saddr);
+	read_plain(data, &recent->pkt);
+	return take_recent(s, recent);
 }
 
 SEC("xdp")
 int xdp_mqtt(struct xdp_md *ctx)
 {
 	struct steering s; /* not zeroed: filled on the way */
-	const struct recent *recent;
-	enum parse_result parsed;
 	int verdict;
 
 	s.ctx = ctx;
-	parsed = parse_tcp4((void *)(long)ctx->data, (void *)(long)ctx->data_end, &s.pkt);
-	if (parsed == PARSE_OTHER)
+	verdict = take(&s);
+	if (verdict == PASS_ON)
 		return pass_on(ctx);
-	recent = find_service(&s.pkt);
-	if (!recent || !recent->found)
-		return pass_on(ctx);
-	if (parsed != PARSE_TCP)
-		return drop(parsed == PARSE_OPTIONS    ? COUNT_IP_OPTIONS
-			    : parsed == PARSE_FRAGMENT ? COUNT_FRAGMENT
-						       : COUNT_TRUNCATED);
-	s.service = &recent->service;
-	s.now_ns = recent->now_ns;
+	if (verdict != FORWARD)
+		return verdict;
 	s.set = the_settings();
 	if (!s.set)
 		return XDP_ABORTED;
-	if (s.pkt.ip_len + OUTER_HEADER > s.set->link_mtu) {
-		count(COUNT_TOO_BIG);
-		return answer_too_big(ctx, s.set->link_mtu - OUTER_HEADER);
-	}
-
-	s.key.client = mapped_address(s.pkt.ip->saddr);
-	s.key.port = s.pkt.tcp->source;
-	s.key.service = s.service->number;
 	verdict = steer(&s);
 	return verdict == FORWARD ? forward(&s) : verdict;
 }

@@ -13,8 +13,8 @@ struct steering {
 	struct xdp_md *ctx;
 	const struct service *service;
 	const struct settings *set;
-	struct packet pkt;
-	struct flow_key key;
+	const struct segment *pkt;
+	const struct flow_key *key;
 	struct flow *flow;	 /* of a tracked connection */
 	struct scratch *scratch; /* while its payload is inspected */
 	__u64 now_ns;
@@ -22,8 +22,9 @@ struct steering {
 	__u32 real;  /* 0: to be picked */
 };
 
-/* No XDP action: the packet goes to its connection's real. */
+/* No XDP actions: the packet goes to its connection's real; or it is none of ours. */
 #define FORWARD (-1)
+#define PASS_ON (-2)
 
 static __always_inline int drop(__u32 reason)
 {

@@ -21,6 +21,13 @@ Packet framed(const Headers& headers) {
   return Packet(frame);
 }
 
+struct rst rst_of(const Packet& segment) {
+  Bytes frame = segment.bytes();
+  packet parsed{};
+  EXPECT_EQ(parse_tcp(frame.data(), frame.data() + frame.size(), &parsed), PARSE_TCP);
+  return rst_for(&parsed);
+}
+
 TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
   const Packet segment(data(bytes_of("x"))
                            .from({ipv4("10.1.1.7"), 40'000})
@@ -28,9 +35,7 @@ TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
                            .seq(5)
                            .acknowledging(0xfffffff0)
                            .frame());
-  const iphdr ip = segment.ip();
-  const tcphdr tcp = segment.tcp();
-  const struct rst rst = rst_for4(&ip, &tcp);
+  const struct rst rst = rst_of(segment);
   ip_tcp out;
 
   write_rst4(&out, &rst);
@@ -71,11 +76,7 @@ TEST(ReplyTest, TheRstOverIpv6IsTheServicesAndWhereTheClientExpectsIt) {
                            .to({service, 1883})
                            .acknowledging(0xfffffff0)
                            .frame());
-  const Ipv6Header sent = segment.ipv6();
-  ipv6_header ip{};
-  std::memcpy(&ip, &sent, sizeof(ip));
-  const tcphdr tcp = segment.tcp();
-  const struct rst rst = rst_for6(&ip, &tcp);
+  const struct rst rst = rst_of(segment);
   ipv6_tcp out;
 
   write_rst6(&out, &rst);

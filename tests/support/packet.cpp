@@ -266,8 +266,12 @@ std::size_t Packet::link_size() const {
   return ETH_HLEN + 4 * tags().size();
 }
 
+std::uint16_t Packet::type() const {
+  return be16toh(read<std::uint16_t>(link_size() - 2));
+}
+
 bool Packet::is_ipv6() const {
-  return be16toh(read<std::uint16_t>(link_size() - 2)) == ETH_P_IPV6;
+  return type() == ETH_P_IPV6;
 }
 
 std::uint8_t Packet::protocol() const {

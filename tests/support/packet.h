@@ -242,6 +242,7 @@ class Packet {
   std::vector<VlanTag> tags() const;
   // Bytes in front of the IP header.
   std::size_t link_size() const;
+  std::uint16_t type() const;  // EtherType behind the tags
   bool is_ipv6() const;
   std::uint8_t protocol() const;  // IPv6: the next header
 

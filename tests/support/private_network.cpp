@@ -136,9 +136,8 @@ std::optional<Packet> PrivateNetwork::receive(std::chrono::milliseconds wait) {
     require(static_cast<int>(size), "receive a frame");
     frame.resize(static_cast<std::size_t>(size));
     if (from.sll_pkttype == PACKET_OUTGOING) continue;  // our own
-    if (from.sll_protocol != htobe16(ETH_P_IP) && from.sll_protocol != htobe16(ETH_P_IPV6))
-      continue;
-    return Packet(with_tags(frame, tag_taken_off(message)));
+    Packet packet(with_tags(frame, tag_taken_off(message)));
+    if (packet.type() == ETH_P_IP || packet.type() == ETH_P_IPV6) return packet;
   }
   return std::nullopt;
 }

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include <chrono>
+#include <cstring>
+#include <ostream>
 
 #include "tests/support/private_network.h"
 #include "tests/xdp/steer_fixture.h"
@@ -223,6 +225,92 @@ TEST_F(ProbeTest, PolicyDropSendsNoRstEvenWhileTheDaemonIsSilent) {
   EXPECT_EQ(counter(COUNT_PROBE_RST), 0u);
   EXPECT_FALSE(network_->receive(0ms));
 }
+
+// Over IPv6, and behind VLAN tags: the kernel takes the first one out of the frame
+// before the probe sees it.
+struct Way {
+  const char* name;
+  Endpoint client;
+  std::vector<VlanTag> tags;
+
+  friend std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.name; }
+};
+
+class EveryWayProbeTest : public ProbeTest, public testing::WithParamInterface<Way> {
+ protected:
+  void SetUp() override {
+    ProbeTest::SetUp();
+    if (!IsSkipped()) ipv6_reals();
+  }
+
+  Endpoint client() const { return GetParam().client; }
+  Endpoint service() const { return client().address.is_ipv6() ? kService6 : kService; }
+
+  Segment wrong_segment(const Bytes& payload) {
+    predict(client(), kTemperature, kTemperatureTopic);
+    Client opened = connect(client());
+    return opened.send(payload)
+        .options({1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2})
+        .tagged(GetParam().tags);
+  }
+};
+
+TEST_P(EveryWayProbeTest, ReportsTheWholeMispredictedSegment) {
+  const Bytes good = publish_packet(kTemperatureTopic, "21");
+  const Bytes payload = good + publish_packet(kHumidityTopic, std::string(1000, 'h')) + good;
+  const Segment segment = wrong_segment(payload);
+
+  transmit(segment);
+
+  const auto records = awaited_events();
+  ASSERT_EQ(records.size(), 1u);
+  const event& head = records[0].head;
+  EXPECT_EQ(head.action, ACTION_RESET);
+  EXPECT_EQ(head.flags, EVENT_SEGMENT);
+  EXPECT_EQ(head.seq, segment.first_seq());
+  EXPECT_EQ(head.ack, Client::kAcknowledged);
+  EXPECT_EQ(head.options_len, 12);
+  EXPECT_EQ(head.options[2], 8);
+  EXPECT_EQ(head.publish_offset, good.size());
+  EXPECT_EQ(head.flow.port, htobe16(client().port));
+  EXPECT_EQ(head.flow.service, kServiceNumber);
+  const address from = abi_address(client().address);
+  EXPECT_EQ(std::memcmp(&head.flow.client, &from, sizeof(from)), 0);
+  EXPECT_EQ(bytes_of(records[0].data), payload);
+  EXPECT_EQ(records[0].topic(), kHumidityTopic);
+}
+
+TEST_P(EveryWayProbeTest, WhileTheDaemonIsSilentTheProbeSendsTheRst) {
+  daemon_is_silent();
+
+  transmit(wrong_segment(publish_packet(kHumidityTopic, "")).padded_to(130));
+
+  const std::optional<Packet> rst = network_->receive(2000ms);
+  ASSERT_TRUE(rst);
+  const bool over_ipv6 = client().address.is_ipv6();
+  EXPECT_EQ(rst->tags(), GetParam().tags);
+  EXPECT_EQ(rst->is_ipv6(), over_ipv6);
+  EXPECT_EQ(rst->bytes().size(), rst->link_size() + (over_ipv6 ? 60u : 40u));
+  EXPECT_EQ(rst->destination_mac(), kGatewayMac);
+  EXPECT_EQ(rst->source_mac(), kLbMac);
+  EXPECT_EQ(rst->source(), service().address);
+  EXPECT_EQ(rst->destination(), client().address);
+  EXPECT_EQ(be16toh(rst->tcp().source), service().port);
+  EXPECT_EQ(be16toh(rst->tcp().dest), client().port);
+  EXPECT_EQ(be32toh(rst->tcp().seq), Client::kAcknowledged);
+  EXPECT_TRUE(rst->tcp().rst);
+  EXPECT_FALSE(rst->tcp().ack);
+  EXPECT_TRUE(rst->checksums_are_valid());
+  EXPECT_EQ(counter(COUNT_PROBE_RST), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Packets, EveryWayProbeTest,
+    testing::Values(Way{"ipv4", kClient, {}}, Way{"ipv6", kClient6, {}},
+                    Way{"ipv4_tagged", kClient, {{100}}}, Way{"ipv6_tagged", kClient6, {{100}}},
+                    Way{"ipv4_tagged_twice", kClient, {{20, ETH_P_8021AD}, {100}}},
+                    Way{"ipv6_tagged_twice", kClient6, {{20, ETH_P_8021AD}, {100}}}),
+    [](const auto& way) { return std::string(way.param.name); });
 
 class FullRingProbeTest : public ProbeTest {
  protected:

@@ -4,6 +4,7 @@
 // one of them is missing. And the way in at the broker.
 #include <map>
 
+#include "bpf/flow_hash.h"
 #include "daemon/address.h"
 #include "daemon/maglev.h"
 #include "decap.skel.h"
@@ -48,6 +49,139 @@ TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
       << "Katran takes the port's bytes in this order";
   EXPECT_NE(outer_source({ipv4("10.1.1.7"), 40'000}), outer_source({ipv4("10.1.1.7"), 40'001}));
   EXPECT_EQ(outer_source(kClient), outer_source(kClient));
+}
+
+// Katran's: 100::/64, the last word is the client's xor the port as it stands in memory.
+IpAddress katrans_source6(const IpAddress& client, std::uint16_t port) {
+  IpAddress::Raw raw{0x01};
+  for (std::size_t i = 12; i < 16; i++) raw[i] = client.raw()[i];
+  raw[12] ^= static_cast<std::uint8_t>(port >> 8);
+  raw[13] ^= static_cast<std::uint8_t>(port);
+  return IpAddress(raw);
+}
+
+void expect_wrapped_in_ipv6(const Outcome& out, const Packet& before, Endpoint client) {
+  ASSERT_TRUE(out.forwarded());
+  ASSERT_TRUE(out.packet.is_ipv6());
+  const Ipv6Header outer = out.packet.ipv6();
+  EXPECT_EQ(outer.version, htobe32(0x60000000)) << "no traffic class, no flow label";
+  EXPECT_EQ(outer.hop_limit, 64);
+  EXPECT_EQ(be16toh(outer.payload_length), before.ip_packet().size());
+  EXPECT_EQ(out.packet.protocol(), before.is_ipv6() ? IPPROTO_IPV6 : IPPROTO_IPIP);
+  EXPECT_EQ(out.packet.source(), katrans_source6(client.address, client.port));
+  EXPECT_EQ(out.packet.destination(), ipv6("fd00:2::1"));
+  EXPECT_EQ(out.packet.destination_mac(), kRouterMac);
+  EXPECT_EQ(out.packet.source_mac(), kLbMac);
+  EXPECT_EQ(out.packet.ip_body(), before.ip_packet());
+  EXPECT_EQ(out.packet.tags(), before.tags());
+  EXPECT_TRUE(out.packet.checksums_are_valid());
+}
+
+TEST_F(ForwardTest, AnIpv4PacketGoesToAnIpv6Real) {
+  ipv6_reals();
+  const Segment segment = data(bytes_of("hello")).from(kClient).to(kService).seq(9);
+  expect_wrapped_in_ipv6(send(segment), Packet(segment.frame()), kClient);
+}
+
+TEST_F(ForwardTest, AnIpv6PacketGoesToAnIpv6Real) {
+  ipv6_reals();
+  const Segment segment = data(bytes_of("hello")).from(kClient6).to(kService6).seq(9);
+  expect_wrapped_in_ipv6(send(segment), Packet(segment.frame()), kClient6);
+}
+
+// As Katran: a configuration with IPv4 reals for an IPv6 service is refused.
+TEST_F(ForwardTest, AnIpv6PacketDoesNotGoToAnIpv4Real) {
+  EXPECT_TRUE(send(Client(kClient6, kService6).syn()).dropped());
+  EXPECT_EQ(counter(COUNT_NO_REAL), 1u);
+}
+
+TEST_F(ForwardTest, AnIpv6RealMayBeginWithZeros) {
+  ipv6_reals();
+  struct real real {};
+  real.address[3] = htobe32(7);
+  real.flags = REAL_IPV6;
+  chain_->map<std::uint32_t, struct real>("reals").put(real_index(kDefault, 1), real);
+
+  EXPECT_EQ(send(Client(kClient6, kService6).syn()).packet.destination(), ipv6("::7"));
+}
+
+const std::vector<std::vector<VlanTag>> kTags = {
+    {{100}}, {{20, ETH_P_8021AD}}, {{20, ETH_P_8021AD}, {100}}, {{0x2fff}, {1}}};
+
+TEST_F(ForwardTest, VlanTagsStayInFront) {
+  for (const std::vector<VlanTag>& tags : kTags) {
+    const Segment segment = data(bytes_of("hello")).from(kClient).to(kService).seq(9).tagged(tags);
+
+    const Outcome out = send(segment);
+
+    ASSERT_TRUE(out.forwarded());
+    EXPECT_EQ(out.packet.tags(), tags);
+    EXPECT_EQ(out.packet.ip().protocol, IPPROTO_IPIP);
+    EXPECT_EQ(out.packet.source(), ipv4("172.16.65.155")) << "10.1.1.7 xor 40000's bytes";
+    EXPECT_EQ(out.real(), ipv4("10.2.0.1"));
+    EXPECT_EQ(out.packet.ip().ttl, 64);
+    EXPECT_EQ(out.packet.destination_mac(), kRouterMac);
+    EXPECT_EQ(out.packet.source_mac(), kLbMac);
+    EXPECT_EQ(out.packet.ip_body(), Packet(segment.frame()).ip_packet());
+    EXPECT_TRUE(out.packet.checksums_are_valid());
+  }
+}
+
+TEST_F(ForwardTest, VlanTagsStayInFrontOfAnIpv6Header) {
+  ipv6_reals();
+  for (const std::vector<VlanTag>& tags : kTags) {
+    const Segment over4 = data(bytes_of("x")).from(kClient).to(kService).seq(9).tagged(tags);
+    expect_wrapped_in_ipv6(send(over4), Packet(over4.frame()), kClient);
+    const Segment over6 = data(bytes_of("x")).from(kClient6).to(kService6).seq(9).tagged(tags);
+    expect_wrapped_in_ipv6(send(over6), Packet(over6.frame()), kClient6);
+  }
+}
+
+// RFC 2003 §5.1: then routers' errors come back, so the outer packet may be refused.
+TEST_F(ForwardTest, AnOuterSourceOfOurOwnIsUsedForAllFlows) {
+  settings_.outer_source4 = abi_address(ipv4("10.1.9.9"));
+  settings_.outer_source6 = abi_address(ipv6("2001:db8:9::9"));
+  write(settings_);
+
+  for (const std::uint16_t port : std::initializer_list<std::uint16_t>{40'000, 40'001}) {
+    const Outcome out = send(Client({kClient.address, port}, kService).syn());
+    EXPECT_EQ(out.packet.source(), ipv4("10.1.9.9"));
+    EXPECT_EQ(out.packet.ip().frag_off, htobe16(0x4000));
+    EXPECT_TRUE(out.packet.checksums_are_valid());
+  }
+  ipv6_reals();
+  for (const Endpoint client : {Endpoint{kClient.address, 1}, kClient6}) {
+    const Outcome out = send(Client(client, client.address.is_ipv6() ? kService6 : kService).syn());
+    EXPECT_EQ(out.packet.source(), ipv6("2001:db8:9::9"));
+    EXPECT_TRUE(out.packet.checksums_are_valid());
+  }
+}
+
+// Katran's choice (KATRAN's flow hash): the tests of bpf/flow_hash.h say what it is.
+TEST_F(ForwardTest, ANewFlowGetsTheRealOfItsHash) {
+  group(kDefault, 13);
+  for (std::uint16_t port = 40'000; port < 40'050; port++) {
+    const address client = abi_address(kClient.address);
+    const std::uint32_t ports = htobe16(port) | std::uint32_t{htobe16(1883)} << 16;
+    EXPECT_EQ(send(Client({kClient.address, port}, kService).syn()).real() & 0xff,
+              flow_hash(&client, ports) % RING_SIZE % 13 + 1);
+  }
+  ipv6_reals();
+  group(kDefault, 13);
+  for (std::uint16_t port = 40'000; port < 40'050; port++) {
+    const address client = abi_address(kClient6.address);
+    const std::uint32_t ports = htobe16(port) | std::uint32_t{htobe16(1883)} << 16;
+    EXPECT_EQ(send(Client({kClient6.address, port}, kService6).syn()).real() & 0xff,
+              flow_hash(&client, ports) % RING_SIZE % 13 + 1);
+  }
+}
+
+TEST_F(ForwardTest, EthernetPaddingIsNotCountedInOverIpv6) {
+  ipv6_reals();
+  const Outcome out = send(Client(kClient6, kService6).syn().padded_to(90));
+
+  EXPECT_EQ(be16toh(out.packet.ipv6().payload_length), 60);
+  EXPECT_TRUE(out.packet.checksums_are_valid());
 }
 
 TEST_F(ForwardTest, EthernetPaddingIsNotCountedIn) {
@@ -141,66 +275,6 @@ TEST_F(ForwardTest, ASynThatFoundNoRealIsForwardedOnceThereIsOne) {
   EXPECT_TRUE(send(client.send(connect_packet())).forwarded());
 }
 
-Segment of_ip_length(std::size_t length) {
-  return data(Bytes(length - 40, 'x')).from(kClient).to(kService).seq(0x01020304);
-}
-
-TEST_F(ForwardTest, WhatFitsWithItsOuterHeaderIsForwarded) {
-  const Outcome out = send(of_ip_length(kLinkMtu - 20));
-
-  ASSERT_TRUE(out.forwarded());
-  EXPECT_EQ(be16toh(out.packet.ip().tot_len), kLinkMtu);
-  EXPECT_EQ(counter(COUNT_TOO_BIG), 0u);
-}
-
-// RFC 792, RFC 1191 §4: the service quotes the packet and says what fits.
-TEST_F(ForwardTest, WhatDoesNotFitIsAnsweredWithFragmentationNeeded) {
-  for (const std::size_t length : std::initializer_list<std::size_t>{kLinkMtu - 19, kLinkMtu}) {
-    SCOPED_TRACE(length);
-    const Packet sent(of_ip_length(length).frame());
-
-    const Outcome out = send_frame(sent.bytes());
-
-    ASSERT_EQ(out.verdict, XDP_TX);
-    const Packet& answer = out.packet;
-    EXPECT_EQ(answer.bytes().size(), 14u + 20 + 8 + 28);
-    EXPECT_EQ(answer.destination_mac(), kGatewayMac);
-    EXPECT_EQ(answer.source_mac(), kLbMac);
-    EXPECT_EQ(answer.ip().protocol, IPPROTO_ICMP);
-    EXPECT_EQ(answer.source(), kService.address);
-    EXPECT_EQ(answer.destination(), kClient.address);
-    EXPECT_EQ(be16toh(answer.ip().tot_len), 56);
-    EXPECT_EQ(answer.icmp().type, ICMP_DEST_UNREACH);
-    EXPECT_EQ(answer.icmp().code, ICMP_FRAG_NEEDED);
-    EXPECT_EQ(be16toh(answer.icmp().un.frag.mtu), kLinkMtu - 20);
-    EXPECT_EQ(answer.icmp().un.frag.__unused, 0);
-    EXPECT_TRUE(answer.checksums_are_valid());
-    const Bytes body = answer.ip_body();
-    EXPECT_EQ(Bytes(body.begin() + 8, body.end()),
-              Bytes(sent.bytes().begin() + ETH_HLEN, sent.bytes().begin() + ETH_HLEN + 28));
-  }
-  EXPECT_EQ(counter(COUNT_TOO_BIG), 2u);
-}
-
-TEST_F(ForwardTest, TheLimitIsTheLinks) {
-  settings_.link_mtu = 1600;
-  write(settings_);
-
-  EXPECT_TRUE(send(of_ip_length(1500)).forwarded());
-  EXPECT_EQ(counter(COUNT_TOO_BIG), 0u);
-}
-
-TEST_F(ForwardTest, WhatIsTooBigTeachesNothing) {
-  Client client = connect();
-
-  const Outcome out =
-      send(client.at(client.sent(), publish_packet(kTemperatureTopic, std::string(1430, 'm'))));
-
-  EXPECT_EQ(out.packet.ip().protocol, IPPROTO_ICMP);
-  EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
-  EXPECT_FALSE(prediction_of(kClient));
-}
-
 class DecapTest : public SteerTest {
  protected:
   void SetUp() override {
@@ -237,6 +311,35 @@ TEST_F(DecapTest, GivesBackWhatTheClientSent) {
             Bytes(sent.begin() + ETH_HLEN, sent.end()));
 }
 
+TEST_F(DecapTest, GivesBackWhatTheClientSentWhateverItWasWrappedIn) {
+  for (const std::vector<VlanTag>& tags :
+       std::vector<std::vector<VlanTag>>{{}, {{100}}, {{20, ETH_P_8021AD}, {100}}}) {
+    for (const bool ipv6_client : {false, true}) {
+      for (const bool ipv6_real : {false, true}) {
+        if (ipv6_client && !ipv6_real) continue;
+        ipv6_real ? ipv6_reals() : ipv4_reals();
+        const Segment segment = data(bytes_of("hello"))
+                                    .from(ipv6_client ? kClient6 : kClient)
+                                    .to(ipv6_client ? kService6 : kService)
+                                    .seq(9)
+                                    .tagged(tags);
+        const Packet wrapped = send(segment).packet;
+        ASSERT_EQ(wrapped.is_ipv6(), ipv6_real);
+
+        const RunResult out = decap(wrapped.bytes());
+
+        EXPECT_EQ(out.verdict, XDP_PASS);
+        const Packet inner(out.frame);
+        EXPECT_EQ(inner.destination_mac(), wrapped.destination_mac());
+        EXPECT_EQ(inner.source_mac(), wrapped.source_mac());
+        EXPECT_EQ(inner.tags(), tags);
+        EXPECT_EQ(inner.ip_packet(), Packet(segment.frame()).ip_packet());
+        EXPECT_EQ(out.frame.size(), segment.frame().size());
+      }
+    }
+  }
+}
+
 TEST_F(DecapTest, OtherTrafficPassesUntouched) {
   const Bytes plain = data(bytes_of("x")).from(kClient).to(kService).frame();
   Bytes fragment = send_frame(plain).packet.bytes();
@@ -250,6 +353,12 @@ TEST_F(DecapTest, OtherTrafficPassesUntouched) {
       fragment,
       inner6,
       Bytes(60, 0),
+      data(bytes_of("x")).from(kClient6).to(kService6).tagged({{5}}).frame(),
+      ipv6_frame(kClient6, kService6, IPPROTO_IPIP, Bytes(19, 0x45)),
+      ipv6_frame(kClient6, kService6, IPPROTO_IPIP, Bytes(60, 0x60)),
+      ipv6_frame(kClient6, kService6, IPPROTO_IPV6, Bytes(39, 0x60)),
+      ipv6_frame(kClient6, kService6, IPPROTO_IPV6, Bytes(60, 0x45)),
+      ipv6_frame(kClient6, kService6, IPPROTO_ICMPV6, Bytes(60, 0x60)),
   };
   for (const Bytes& frame : frames) {
     const RunResult out = decap(frame);

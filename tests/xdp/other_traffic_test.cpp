@@ -2,6 +2,9 @@
 //
 // What is not for a service passes byte for byte, at every place of the chain.
 
+#include <iterator>
+#include <random>
+
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -25,6 +28,10 @@ Segment segment_to(Endpoint to) {
   return data(publish_packet("t")).from(kClient).to(to).seq(9);
 }
 
+Segment segment_to6() {
+  return data(publish_packet("t")).from(kClient6).to(kService6).seq(9);
+}
+
 Bytes with_ethertype(Bytes frame, std::uint8_t high, std::uint8_t low) {
   frame[12] = high;
   frame[13] = low;
@@ -45,6 +52,111 @@ TEST_F(OtherTrafficTest, PassesByteForByte) {
   expect_untouched(syn().from(kClient).to({kService.address, 8883}).frame(), "a SYN elsewhere");
   expect_untouched(data({}).from({kClient.address, 1883}).to({kService.address, 40'000}).frame(),
                    "the service's port as source");
+}
+
+// An Ethernet type in front of a body.
+Bytes frame_of_type(std::uint8_t high, std::uint8_t low, const Bytes& body) {
+  return with_ethertype(ipv4_frame(kClient, kService, 0, body), high, low);
+}
+
+TEST_F(OtherTrafficTest, PassesByteForByteOverIpv6) {
+  const IpAddress all_nodes = ipv6("ff02::1");
+  const auto icmp6 = [&](std::uint8_t type, Endpoint to) {
+    Bytes message(32);
+    message[0] = type;
+    return ipv6_frame(kClient6, to, IPPROTO_ICMPV6,
+                      icmp6_with_checksum(message, kClient6.address, to.address));
+  };
+  expect_untouched(icmp6(135, kService6), "neighbour solicitation for the service");
+  expect_untouched(icmp6(136, kService6), "neighbour advertisement");
+  expect_untouched(icmp6(134, {all_nodes, 0}), "router advertisement");
+  expect_untouched(icmp6(128, kService6), "a ping of the service");
+  expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_UDP, Bytes(30, 7)), "UDP to it");
+  expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_IPIP, Bytes(60, 0x45)), "IPIP");
+  expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_IPV6, Bytes(60, 0x60)), "IP6IP6");
+  const auto to = [](Endpoint service) {
+    return data(publish_packet("t")).from(kClient6).to(service).seq(9).frame();
+  };
+  expect_untouched(to({kService6.address, 22}), "another port");
+  expect_untouched(to({kService6.address + 1, 1883}), "another address");
+}
+
+TEST_F(OtherTrafficTest, PassesByteForByteBehindTags) {
+  for (const std::vector<VlanTag>& tags : std::vector<std::vector<VlanTag>>{
+           {{100}}, {{20, ETH_P_8021AD}, {100}}, {{20, ETH_P_8021AD}, {100}, {7}}}) {
+    const auto tagged = [&](const Bytes& frame) { return with_tags(frame, tags); };
+    expect_untouched(tagged(frame_of_type(0x08, 0x06, Bytes(28, 1))), "ARP");
+    expect_untouched(tagged(ipv4_frame(kClient, kService, IPPROTO_UDP, Bytes(30, 7))), "UDP");
+    expect_untouched(tagged(ipv4_frame(kClient, kService, IPPROTO_ICMP, Bytes(30, 8))), "ICMP");
+    expect_untouched(tagged(segment_to({kService.address, 22}).frame()), "another port");
+    expect_untouched(tagged(ipv6_frame(kClient6, kService6, IPPROTO_ICMPV6, Bytes(32, 135))),
+                     "ICMPv6");
+  }
+  expect_untouched(segment_to(kService).tagged({{20, ETH_P_8021AD}, {100}, {7}}).frame(),
+                   "a third tag");
+}
+
+TEST_F(OtherTrafficTest, ExtensionHeadersElsewherePassToo) {
+  const Segment elsewhere = data(publish_packet("t")).from(kClient6).to({kService6.address, 80});
+  for (const std::uint8_t kind : std::initializer_list<std::uint8_t>{0, 43, 44, 50, 51, 60, 135})
+    expect_untouched(Segment(elsewhere).extension(kind, {}).frame(), "an extension header");
+  expect_untouched(Segment(elsewhere).extension(44, {0, 9}).frame(), "later fragment");
+  expect_untouched(Segment(elsewhere).claiming_ip_length(1400).frame(), "truncated");
+  expect_untouched(Segment(elsewhere).claiming_ip_length(0).frame(), "a jumbogram");
+}
+
+// Nobody sees the ports behind these; the host's own stack has no such connection.
+TEST_F(OtherTrafficTest, WhatHidesItsPortsPassesEvenToTheService) {
+  const Segment hidden = data(publish_packet("t")).from(kClient6).to(kService6);
+  for (const std::uint8_t kind : std::initializer_list<std::uint8_t>{50, 51, 59, 135, 253})
+    expect_untouched(Segment(hidden).extension(kind, {}).frame(), "not to be seen through");
+  expect_untouched(Segment(hidden).extension(44, {0, 9}).frame(), "later fragment");
+  Segment five = hidden;
+  for (int n = 0; n < 5; n++) five.extension(60, {});
+  expect_untouched(five.frame(), "five extension headers");
+}
+
+// Of a packet to the service, cut at every length: whole, or no ports, or dropped.
+TEST_F(OtherTrafficTest, ServicePacketsCutAnywhereDoNoHarm) {
+  ipv6_reals();
+  const Segment over4 = segment_to(kService),
+                over6 = data(publish_packet("t")).from(kClient6).to(kService6).seq(9);
+  for (const Segment& segment :
+       {over4, over6, Segment(over4).tagged({{5}}), Segment(over6).tagged({{5}}),
+        Segment(over4).ip_options(Bytes(8, 1)), Segment(over6).extension(0, {})}) {
+    const Bytes whole = segment.frame();
+    const std::size_t to_ports = whole.size() - publish_packet("t").size();
+    for (std::size_t size = 14; size < whole.size(); size++) {
+      const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+      if (size < to_ports)
+        expect_untouched(cut, "cut in front of the payload");
+      else
+        EXPECT_TRUE(send_frame(cut).dropped()) << size;
+    }
+  }
+}
+
+// Seeded noise over whole frames: anything may happen to them but a forwarded frame
+// whose checksums are wrong where the noise left them right.
+TEST_F(OtherTrafficTest, NoiseDoesNoHarm) {
+  ipv6_reals();
+  const std::uint32_t seed = 9;
+  std::mt19937 random(seed);
+  const Segment shapes[] = {
+      segment_to(kService), data(publish_packet("t")).from(kClient6).to(kService6),
+      segment_to(kService).tagged({{5}}),
+      data(publish_packet("t")).from(kClient6).to(kService6).extension(0, {}).tagged({{5}})};
+  for (int round = 0; round < 4000; round++) {
+    Bytes frame = shapes[random() % std::size(shapes)].frame();
+    for (unsigned changes = 1 + random() % 4; changes > 0; changes--)
+      frame[12 + random() % (frame.size() - 12)] = static_cast<std::uint8_t>(random());
+    frame.resize(14 + random() % (frame.size() - 13));
+    const Outcome out = send_frame(frame);
+    ASSERT_NE(out.verdict, XDP_ABORTED) << "seed " << seed << ", round " << round;
+    if (out.verdict == XDP_PASS) {
+      ASSERT_EQ(out.packet.bytes(), frame) << "seed " << seed << ", round " << round;
+    }
+  }
 }
 
 TEST_F(OtherTrafficTest, OptionsAndFragmentsElsewherePassToo) {
@@ -109,12 +221,25 @@ TEST_F(OtherTrafficTest, WhatCannotBeSteeredIsDroppedAndCounted) {
       {"first fragment", segment_to(kService).fragment(0x2000), COUNT_FRAGMENT},
       {"IP length beyond the frame", segment_to(kService).claiming_ip_length(200), COUNT_TRUNCATED},
       {"IP length below the headers", segment_to(kService).claiming_ip_length(30), COUNT_TRUNCATED},
+      {"IPv4 options behind a tag", segment_to(kService).ip_options({7, 3, 4}).tagged({{5}}),
+       COUNT_IP_OPTIONS},
+      {"hop by hop options", segment_to6().extension(0, {}), COUNT_IPV6_EXTENSION},
+      {"a routing header", segment_to6().extension(43, {}), COUNT_IPV6_EXTENSION},
+      {"destination options behind a tag", segment_to6().extension(60, {}).tagged({{5}}),
+       COUNT_IPV6_EXTENSION},
+      {"first fragment over IPv6", segment_to6().extension(44, {0, 1}), COUNT_FRAGMENT},
+      {"IPv6 length beyond the frame", segment_to6().claiming_ip_length(200), COUNT_TRUNCATED},
+      {"IPv6 length below the header", segment_to6().claiming_ip_length(19), COUNT_TRUNCATED},
+      {"a jumbogram", segment_to6().claiming_ip_length(0), COUNT_TRUNCATED},
   };
   for (const Refused& refused : cases) {
     EXPECT_TRUE(send(refused.segment).dropped()) << refused.what;
     EXPECT_GE(counter(refused.counter), 1u) << refused.what;
   }
-  EXPECT_EQ(counter(COUNT_TRUNCATED), 2u);
+  EXPECT_EQ(counter(COUNT_TRUNCATED), 5u);
+  EXPECT_EQ(counter(COUNT_IP_OPTIONS), 2u);
+  EXPECT_EQ(counter(COUNT_FRAGMENT), 2u);
+  EXPECT_EQ(counter(COUNT_IPV6_EXTENSION), 3u);
   EXPECT_EQ(counter(COUNT_OTHER_TRAFFIC), 0u);
 }
 

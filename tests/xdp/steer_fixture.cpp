@@ -96,8 +96,17 @@ void SteerTest::group(std::uint16_t number, std::uint32_t reals, policy policy) 
   }
 }
 
+void SteerTest::ipv4_reals() {
+  ipv6_reals_ = false;
+  rebuild_groups();
+}
+
 void SteerTest::ipv6_reals() {
   ipv6_reals_ = true;
+  rebuild_groups();
+}
+
+void SteerTest::rebuild_groups() {
   for (const std::uint16_t number : {kDefault, kTemperature, kHumidity}) group(number);
 }
 

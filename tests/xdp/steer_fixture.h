@@ -67,7 +67,9 @@ class SteerTest : public testing::Test {
   void service(Endpoint at, std::uint16_t number, std::uint16_t default_group);
   // A group of `reals` equal reals, slot by slot in turn.
   void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
-  // From here on the reals of new groups, and those of the present ones, are IPv6.
+  // From here on the reals of new groups, and those of the present ones, are of that
+  // family; IPv4 at first.
+  void ipv4_reals();
   void ipv6_reals();
   void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
   // Index into `reals` of a group's real, from 1.
@@ -110,6 +112,8 @@ class SteerTest : public testing::Test {
 
   ChainLimits limits_;
   topic_keys keys_{};
+  void rebuild_groups();
+
   bool ipv6_reals_ = false;
 };
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stage over IPv6, and behind VLAN tags: the same connection, told in other
+// packets, leaves the same behind.
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+
+#include "tests/xdp/steer_fixture.h"
+
+namespace remora {
+namespace {
+
+struct Way {
+  const char* name;
+  Endpoint client;
+  std::vector<VlanTag> tags;
+
+  friend std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.name; }
+};
+
+class EveryWayTest : public SteerTest, public testing::WithParamInterface<Way> {
+ protected:
+  void SetUp() override {
+    SteerTest::SetUp();
+    if (!IsSkipped()) ipv6_reals();
+  }
+
+  Endpoint client() const { return GetParam().client; }
+  Endpoint service() const { return client().address.is_ipv6() ? kService6 : kService; }
+  Outcome send_tagged(Segment segment) { return send(segment.tagged(GetParam().tags)); }
+
+  Client connected(std::uint16_t port = kClient.port) {
+    Client opened({client().address, port}, service());
+    send_tagged(opened.syn());
+    send_tagged(opened.ack());
+    send_tagged(opened.send(connect_packet()));
+    return opened;
+  }
+};
+
+TEST_P(EveryWayTest, SynGoesToTheDefaultGroupOfAnUnknownClient) {
+  const Outcome out = send_tagged(Client(client(), service()).syn());
+
+  ASSERT_TRUE(out.forwarded());
+  EXPECT_EQ(out.group(), kDefault);
+  EXPECT_EQ(counter(COUNT_SYN_UNKNOWN), 1u);
+}
+
+TEST_P(EveryWayTest, SynGoesToThePredictedGroup) {
+  predict(client(), kTemperature);
+
+  EXPECT_EQ(send_tagged(Client(client(), service()).syn()).group(), kTemperature);
+  EXPECT_EQ(counter(COUNT_SYN_PREDICTED), 1u);
+}
+
+TEST_P(EveryWayTest, HandshakeAndConnectEstablish) {
+  Client opened = connected();
+
+  ASSERT_TRUE(flow_of(opened));
+  EXPECT_FALSE(half_open_of(opened));
+  EXPECT_EQ(flow_of(opened)->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(flow_of(opened)->end_seq, opened.next_seq());
+  EXPECT_FALSE(flow_of(opened)->stream.blind);
+  EXPECT_EQ(guard_of(client())->connections, 1u);
+  EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
+}
+
+TEST_P(EveryWayTest, AConnectionKeepsItsGroupWhateverThePredictionSays) {
+  predict(client(), kTemperature);
+  Client opened = connected();
+  predict(client(), kHumidity);
+
+  EXPECT_EQ(send_tagged(opened.send(publish_packet(kTemperatureTopic))).group(), kTemperature);
+  EXPECT_EQ(send_tagged(opened.fin()).group(), kTemperature);
+  EXPECT_EQ(flow_of(opened)->state, FLOW_CLOSING);
+}
+
+TEST_P(EveryWayTest, APublishTeaches) {
+  Client opened = connected();
+
+  EXPECT_TRUE(send_tagged(opened.send(publish_packet("any/topic"))).forwarded());
+
+  ASSERT_TRUE(prediction_of(client()));
+  EXPECT_EQ(prediction_of(client())->group, kDefault);
+  EXPECT_EQ(prediction_of(client())->topic_hash, hash("any/topic"));
+  const std::vector<Event> learned = events();
+  ASSERT_EQ(learned.size(), 1u);
+  EXPECT_EQ(learned[0].head.action, ACTION_LEARNED);
+  EXPECT_EQ(learned[0].topic(), "any/topic");
+  const address expected = abi_address(client().address);
+  EXPECT_EQ(std::memcmp(&learned[0].head.flow.client, &expected, sizeof(expected)), 0);
+}
+
+TEST_P(EveryWayTest, AMispredictGoesUpMarkedAndTheNextSynIsRight) {
+  predict(client(), kTemperature, kTemperatureTopic);
+  Client opened = connected();
+  const Segment wrong = opened.send(publish_packet(kHumidityTopic)).tagged(GetParam().tags);
+
+  const Outcome out = send(wrong);
+
+  ASSERT_TRUE(out.is_marked());
+  EXPECT_EQ(out.packet.bytes(), wrong.frame()) << "with everything that it came with";
+  EXPECT_EQ(out.mark().from_group, kTemperature);
+  EXPECT_EQ(out.mark().to_group, kHumidity);
+  EXPECT_EQ(out.mark().seq, wrong.first_seq());
+  EXPECT_EQ(send_tagged(Client({client().address, 41'000}, service()).syn()).group(), kHumidity);
+}
+
+TEST_P(EveryWayTest, ATopicCutAnywhereIsJudged) {
+  group(kTemperature, 1, POLICY_KEEP);
+  const Bytes packet = publish_packet(kTemperatureTopic, "21");
+  for (std::size_t cut = 1; cut < packet.size(); cut++) {
+    const auto middle = packet.begin() + static_cast<std::ptrdiff_t>(cut);
+    predict(client(), kDefault);
+    Client opened = connected(static_cast<std::uint16_t>(41'000 + cut));
+    send_tagged(opened.send(Bytes(packet.begin(), middle)));
+    send_tagged(opened.send(Bytes(middle, packet.end())));
+    EXPECT_EQ(prediction_of(client())->group, kTemperature) << cut;
+  }
+}
+
+TEST_P(EveryWayTest, WithoutAFlowThePredictionDecides) {
+  predict(client(), kTemperature);
+  Client unknown(client(), service());
+
+  EXPECT_EQ(send_tagged(unknown.send(publish_packet(kHumidityTopic))).group(), kTemperature);
+  EXPECT_EQ(counter(COUNT_NO_FLOW), 1u);
+}
+
+TEST_P(EveryWayTest, TheVictimsRstUndoesTheLesson) {
+  Client forged = connected();
+  send_tagged(forged.send(publish_packet("any/topic")));
+  ASSERT_TRUE(prediction_of(client()));
+
+  send_tagged(rst().from(client()).to(service()).seq(forged.isn() + 1));
+
+  EXPECT_EQ(prediction_of(client())->group, NO_GROUP);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Packets, EveryWayTest,
+    testing::Values(Way{"ipv4", kClient, {}}, Way{"ipv6", kClient6, {}},
+                    Way{"ipv4_tagged", kClient, {{100}}}, Way{"ipv6_tagged", kClient6, {{100}}},
+                    Way{"ipv4_tagged_twice", kClient, {{20, ETH_P_8021AD}, {100}}},
+                    Way{"ipv6_tagged_twice", kClient6, {{20, ETH_P_8021AD}, {100}}}),
+    [](const auto& way) { return std::string(way.param.name); });
+
+class Ipv6Test : public SteerTest {};
+
+TEST_F(Ipv6Test, EveryWordOfTheClientsAddressCounts) {
+  ipv6_reals();
+  predict(kClient6, kTemperature);
+  ASSERT_EQ(send(Client(kClient6, kService6).syn()).group(), kTemperature);
+
+  for (std::size_t byte = 0; byte < 16; byte++) {
+    IpAddress::Raw raw = kClient6.address.raw();
+    raw[byte] ^= 1;
+    EXPECT_EQ(send(Client({IpAddress(raw), 40'000}, kService6).syn()).group(), kDefault) << byte;
+  }
+}
+
+// All of them in the same place of what the stage remembers of recent packets.
+TEST_F(Ipv6Test, EveryWordOfTheServicesAddressCounts) {
+  ipv6_reals();
+  ASSERT_TRUE(send(Client(kClient6, kService6).syn()).forwarded());
+
+  for (std::size_t byte = 0; byte < 16; byte++) {
+    IpAddress::Raw raw = kService6.address.raw();
+    raw[byte] ^= 1;
+    EXPECT_EQ(send(Client(kClient6, {IpAddress(raw), 1883}).syn()).verdict, XDP_PASS) << byte;
+    EXPECT_TRUE(send(Client(kClient6, kService6).syn()).forwarded());
+  }
+}
+
+// ::ffff:10.1.50.200 is how the maps say 10.1.50.200.
+TEST_F(Ipv6Test, AMappedAddressOnTheWireIsNoIpv4Address) {
+  const IpAddress::Raw service = kService.address.raw(), client = kClient.address.raw();
+  Bytes to_service = Client(kClient6, kService6).syn().frame(), from_client = to_service;
+  std::copy(service.begin(), service.end(), to_service.begin() + 38);
+  std::copy(client.begin(), client.end(), from_client.begin() + 22);
+  for (const Bytes& frame : {to_service, from_client}) {
+    const Outcome out = send_frame(frame);
+    EXPECT_EQ(out.verdict, XDP_PASS);
+    EXPECT_EQ(out.packet.bytes(), frame);
+  }
+  EXPECT_EQ(counter(COUNT_OTHER_TRAFFIC), 2u);
+}
+
+}  // namespace
+}  // namespace remora

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ICMP errors about packets on their way to a broker. They come back to the source of
+ * the outer header: when that is an address of ours, the client learns of them, as
+ * if the service had sent them about the client's own packet (RFC 2003 §5, RFC 2473
+ * §8).
+ *
+ * Whoever knows a connection's addresses, ports and real can forge such an error; the
+ * client's TCP has the same checks as against any other (RFC 5927).
+ */
+#pragma once
+
+#include "xdp/answer.h"
+#include "xdp/flow_maps.h"
+#include "xdp/katran_maps.h"
+#include "xdp/settings.h"
+#include "xdp/steering.h"
+
+#define IPV4_MIN_MTU 68 /* RFC 791 §3.2 */
+
+/* An ICMP error up to the client's packet, which the outer header was in front of. */
+struct icmp_quote4 {
+	struct iphdr ip;
+	struct icmp_error icmp;
+	struct iphdr outer;
+};
+
+struct icmp_quote6 {
+	struct ipv6_header ip;
+	struct icmp_error icmp;
+	struct ipv6_header outer;
+};
+
+/* As far into a TCP header as a quote reaches at least. */
+struct quoted_tcp {
+	__be16 client_port, service_port;
+	__be32 seq;
+};
+
+/* What an ICMP error says, and working space: the stack is short for it. */
+struct translation {
+	struct address real; /* where the quoted outer header goes */
+	__u32 ip_offset;     /* of the frame */
+	__u32 offset;	     /* of the client's packet in the frame */
+	__u32 len;	     /* bytes of it that are quoted; 0: of no use */
+	__u32 packet_len;    /* bytes of it when it was whole */
+	__u32 mtu;	     /* what the outer header leaves of it; 0: unreachable */
+	__u32 is_ipv6;	     /* the client's packet */
+	union {
+		struct icmp_quote4 ipv4;
+		struct icmp_quote6 ipv6;
+	} head;
+	union {
+		struct iphdr ipv4;
+		struct ipv6_header ipv6;
+	} quoted;
+	struct quoted_tcp tcp;
+	struct service_key at;
+	struct half_open_key key; /* `isn`: the packet's sequence number */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct translation);
+} translations SEC(".maps");
+
+static __always_inline struct translation *own_translation(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&translations, &zero);
+}
+
+/* Takes the outer header off the MTU that a router reports. Returns whether anything
+ * is left: some routers say 0 (RFC 1191 §5).
+ */
+static __always_inline int take_mtu(struct translation *t, __u32 mtu, __u32 outer)
+{
+	if (mtu <= outer)
+		return 0;
+	t->mtu = mtu - outer;
+	return 1;
+}
+
+/* What a router says about a packet that we wrapped for an IPv4 real. Returns whether
+ * it is one.
+ */
+__noinline int read_icmp4(struct xdp_md *ctx)
+{
+	const struct settings *set = the_settings();
+	struct translation *t = own_translation();
+	struct icmp_quote4 *head;
+	__be32 source;
+	__u32 len;
+
+	if (!set || !t)
+		return 0;
+	head = &t->head.ipv4;
+	source = set->outer_source4.word[3];
+	if (!source || bpf_xdp_load_bytes(ctx, t->ip_offset, head, sizeof(*head)) ||
+	    *(__u8 *)&head->ip != IP_PLAIN || head->ip.protocol != IPPROTO_ICMP ||
+	    head->ip.frag_off & host_to_net16(IP_FRAGMENT_MASK) ||
+	    head->ip.daddr != source || *(__u8 *)&head->outer != IP_PLAIN ||
+	    head->outer.protocol != IPPROTO_IPIP || head->outer.saddr != source)
+		return 0;
+	if (head->icmp.type == ICMP4_UNREACHABLE &&
+	    head->icmp.code == ICMP4_FRAG_NEEDED) {
+		if (!take_mtu(t, net_to_host32(head->icmp.mtu) & 0xffff,
+			      sizeof(head->outer)))
+			return 1;
+	} else if (head->icmp.type != ICMP4_UNREACHABLE &&
+		   head->icmp.type != ICMP4_TIME_EXCEEDED) {
+		return 1;
+	}
+	len = net_to_host16(head->ip.tot_len);
+	if (len < sizeof(*head) || sum_of_frame(ctx, t->ip_offset + sizeof(head->ip),
+						len - sizeof(head->ip)) != 0xffff)
+		return 1;
+	t->real = mapped_address(head->outer.daddr);
+	t->offset = t->ip_offset + sizeof(*head);
+	t->len = len - sizeof(*head);
+	return 1;
+}
+
+/* The same for an IPv6 real. */
+__noinline int read_icmp6(struct xdp_md *ctx)
+{
+	const struct settings *set = the_settings();
+	struct translation *t = own_translation();
+	const struct address *source;
+	struct icmp_quote6 *head;
+	__u32 len;
+	int sum;
+
+	if (!set || !t)
+		return 0;
+	head = &t->head.ipv6;
+	source = &set->outer_source6;
+	if (!(source->word[0] | source->word[1] | source->word[2] | source->word[3]) ||
+	    bpf_xdp_load_bytes(ctx, t->ip_offset, head, sizeof(*head)) ||
+	    head->ip.next_header != IPV6_ICMP ||
+	    !same_address(&head->ip.destination, source) ||
+	    !same_address(&head->outer.source, source) ||
+	    (head->outer.next_header != IPPROTO_IPV6 &&
+	     head->outer.next_header != IPPROTO_IPIP))
+		return 0;
+	if (head->icmp.type == ICMP6_TOO_BIG) {
+		if (!take_mtu(t, net_to_host32(head->icmp.mtu), sizeof(head->outer)))
+			return 1;
+	} else if (head->icmp.type != ICMP6_UNREACHABLE &&
+		   head->icmp.type != ICMP6_TIME_EXCEEDED &&
+		   head->icmp.type != ICMP6_PARAMETER) {
+		return 1;
+	}
+	len = net_to_host16(head->ip.payload_len);
+	if (len < sizeof(head->icmp) + sizeof(head->outer))
+		return 1;
+	sum = sum_of_frame(ctx, t->ip_offset + sizeof(head->ip), len);
+	if (sum < 0 || fold_checksum(sum + pseudo_sum6(&head->ip, IPV6_ICMP, len)) != 0)
+		return 1;
+	t->real = head->outer.destination;
+	t->is_ipv6 = head->outer.next_header == IPPROTO_IPV6;
+	t->offset = t->ip_offset + sizeof(*head);
+	t->len = len - sizeof(head->icmp) - sizeof(head->outer);
+	return 1;
+}
+
+/* Reads the quoted packet's ends. Returns whether it is TCP's. */
+static __noinline int read_quoted(struct xdp_md *ctx, struct translation *t,
+				  struct icmp_answer *icmp)
+{
+	__u32 header = t->is_ipv6 ? sizeof(t->quoted.ipv6) : sizeof(t->quoted.ipv4);
+
+	if (t->len < header + sizeof(t->tcp) ||
+	    bpf_xdp_load_bytes(ctx, t->offset + header, &t->tcp, sizeof(t->tcp)))
+		return 0;
+	if (t->is_ipv6) {
+		struct ipv6_header *ip = &t->quoted.ipv6;
+
+		if (bpf_xdp_load_bytes(ctx, t->offset, ip, sizeof(*ip)) ||
+		    ip->next_header != IPPROTO_TCP)
+			return 0;
+		icmp->client = ip->source;
+		icmp->service = ip->destination;
+		t->packet_len = sizeof(*ip) + net_to_host16(ip->payload_len);
+	} else {
+		struct iphdr *ip = &t->quoted.ipv4;
+
+		if (bpf_xdp_load_bytes(ctx, t->offset, ip, sizeof(*ip)) ||
+		    *(__u8 *)ip != IP_PLAIN || ip->protocol != IPPROTO_TCP)
+			return 0;
+		icmp->client = mapped_address(ip->saddr);
+		icmp->service = mapped_address(ip->daddr);
+		t->packet_len = net_to_host16(ip->tot_len);
+	}
+	return 1;
+}
+
+/* Fills in what the client is told. Returns whether that is of use to it: not when its
+ * packet did fit.
+ */
+static __noinline int say(const struct translation *t, struct icmp_answer *icmp)
+{
+	__u32 mtu = t->mtu, least = t->is_ipv6 ? IPV6_MIN_MTU : IPV4_MIN_MTU;
+
+	icmp->is_ipv6 = t->is_ipv6;
+	icmp->ip_offset = t->ip_offset;
+	icmp->quote_offset = t->offset;
+	icmp->quote_len = QUOTED4;
+	if (t->is_ipv6)
+		icmp->quote_len = t->len < QUOTED6 ? t->len : QUOTED6;
+	if (!mtu) {
+		icmp->error.type = t->is_ipv6 ? ICMP6_UNREACHABLE : ICMP4_UNREACHABLE;
+		icmp->error.code = t->is_ipv6 ? ICMP6_ADDRESS : ICMP4_HOST;
+		icmp->error.mtu = 0;
+		return 1;
+	}
+	/* No link has less, and a client would not believe it (RFC 8201 §4). */
+	if (mtu < least)
+		mtu = least;
+	icmp->error.type = t->is_ipv6 ? ICMP6_TOO_BIG : ICMP4_UNREACHABLE;
+	icmp->error.code = t->is_ipv6 ? 0 : ICMP4_FRAG_NEEDED;
+	icmp->error.mtu = host_to_net32(mtu);
+	return mtu < t->packet_len;
+}
+
+/* Whether the real with that index has that address. */
+static __noinline int is_real(__u32 index, const struct address *address)
+{
+	const struct real *real = bpf_map_lookup_elem(&reals, &index);
+
+	if (!index || !real)
+		return 0;
+	if (!(real->flags & REAL_IPV6))
+		return is_ipv4(address) && real->address[0] == address->word[3];
+	return real->address[0] == address->word[0] &&
+	       real->address[1] == address->word[1] &&
+	       real->address[2] == address->word[2] &&
+	       real->address[3] == address->word[3];
+}
+
+/* The flow of the quoted packet; as find_flow(), and a SYN's. */
+static __always_inline const struct flow *find_quoted(struct half_open_key *key)
+{
+	const struct flow *flow = bpf_map_lookup_elem(&flows, &key->flow), *newer;
+
+	if (flow && !(flow->flags & FLOW_REOPENED))
+		return flow;
+	newer = bpf_map_lookup_elem(&half_open, key);
+	if (!newer) {
+		key->isn--;
+		newer = bpf_map_lookup_elem(&half_open, key);
+	}
+	return newer ? newer : flow;
+}
+
+/* Whether the stage sends the quoted packet to the real that the router names. What
+ * is not tracked goes where prediction and ring lead.
+ */
+static __noinline int is_believable(struct translation *t, const struct service *service)
+{
+	struct client_key client = { t->key.flow.client, t->key.flow.service, 0 };
+	const struct flow *flow = find_quoted(&t->key);
+	const struct prediction *known;
+	const struct group *group;
+	__u32 real;
+
+	if (flow)
+		return is_real(flow->real, &t->real);
+	known = bpf_map_lookup_elem(&predictions, &client);
+	group = known ? find_group(known->group) : 0;
+	if (!group)
+		group = find_group(service->default_group);
+	if (!group)
+		return 0;
+	real = pick_real(group->vip_num, &t->key.flow.client,
+			 t->tcp.client_port | (__u32)t->tcp.service_port << 16);
+	return is_real(real, &t->real);
+}
+
+/* Makes the frame an error for the client. Returns an XDP action or PASS_ON. */
+__noinline int tell_client(struct xdp_md *ctx)
+{
+	struct translation *t = own_translation();
+	struct answering *w = own_answering();
+	const struct service *service;
+	const struct gateway *gateway;
+	__u32 zero = 0;
+
+	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
+	if (!t || !w || !gateway || !read_quoted(ctx, t, &w->icmp))
+		return PASS_ON;
+	t->at.address = w->icmp.service;
+	t->at.port = t->tcp.service_port;
+	t->at.pad = 0;
+	service = bpf_map_lookup_elem(&services, &t->at);
+	if (!service)
+		return PASS_ON;
+	t->key.flow.client = w->icmp.client;
+	t->key.flow.port = t->tcp.client_port;
+	t->key.flow.service = service->number;
+	t->key.isn = net_to_host32(t->tcp.seq);
+	if (!is_believable(t, service) || !say(t, &w->icmp))
+		return PASS_ON;
+	__builtin_memcpy(w->icmp.destination, gateway->mac, ETH_ALEN);
+	count(COUNT_ICMP_TRANSLATED);
+	return send_icmp(ctx);
+}
+
+/* An ICMP error about a packet that we wrapped becomes one for its client. Returns an
+ * XDP action, or PASS_ON, and the frame is as it was.
+ */
+__noinline int translate_icmp(struct xdp_md *ctx)
+{
+	struct translation *t = own_translation();
+	int verdict, is_ours = 0;
+	__be16 type = 0;
+
+	if (!t)
+		return PASS_ON;
+	t->ip_offset =
+		link_length((void *)(long)ctx->data, (void *)(long)ctx->data_end, &type);
+	t->len = 0;
+	t->mtu = 0;
+	t->is_ipv6 = 0;
+	if (type == host_to_net16(ETH_P_IP))
+		is_ours = read_icmp4(ctx);
+	else if (type == host_to_net16(ETH_P_IPV6))
+		is_ours = read_icmp6(ctx);
+	if (!is_ours)
+		return PASS_ON;
+	verdict = t->len ? tell_client(ctx) : PASS_ON;
+	if (verdict == PASS_ON)
+		count(COUNT_ICMP_UNTRANSLATED);
+	return verdict;
+}
