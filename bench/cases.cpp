@@ -117,12 +117,18 @@ std::vector<Case> make_cases(std::uint32_t flow_bits) {
   build.add_publish("publish 100, topic 200", topic, topic, 100);
 
   const std::vector<enum counter> judged = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
+  {
+    Case& made = build.add_publish("topic changed, exact route", Chain::topic(build.group(), 1),
+                                   Chain::topic(build.group(), 0), 100);
+    made.counted = judged;
+    made.goal = 8.0;
+  }
   build
-      .add_publish("topic changed, exact route", Chain::topic(build.group(), 1),
-                   Chain::topic(build.group(), 0), 100)
+      .add_publish("topic changed, + route", Chain::door_topic(build.group(), 1),
+                   Chain::door_topic(build.group(), 0), 100)
       .counted = judged;
   build
-      .add_publish("topic changed, prefix route", Chain::prefixed_topic(build.group(), 1),
+      .add_publish("topic changed, # route", Chain::prefixed_topic(build.group(), 1),
                    Chain::prefixed_topic(build.group(), 0), 100)
       .counted = judged;
   {

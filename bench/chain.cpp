@@ -11,8 +11,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "bpf/topic.h"
+#include "bpf/parse.h"
 #include "daemon/maglev.h"
+#include "daemon/route_table.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
 #include "root.skel.h"
@@ -28,7 +29,7 @@ constexpr std::uint32_t kRoutes = 131'072;
 constexpr std::uint32_t kEventBytes = 8 << 20;
 
 constexpr std::uint32_t kRealsPerGroup = 3;
-constexpr std::uint32_t kExactRoutes = 1000;
+constexpr std::uint32_t kRoutesPerGroup = 1000;
 constexpr std::uint32_t kGeneration = 1;
 
 [[noreturn]] void fail(int error, const std::string& attempted) {
@@ -140,13 +141,9 @@ topic_keys random_keys() {
   for (auto& key : keys.length) key = random();
   for (auto& word : keys.word)
     for (auto& key : word) key = random();
+  for (auto& level : keys.level)
+    for (auto& key : level) key = random();
   return keys;
-}
-
-std::uint64_t hash_of(const topic_keys& keys, std::string_view topic) {
-  std::array<__u64, TOPIC_ROOM> words{};
-  topic.copy(reinterpret_cast<char*>(words.data()), MAX_TOPIC);
-  return topic_hash(&keys, words.data(), static_cast<__u32>(topic.size()));
 }
 
 // The sums over all CPUs of a per-CPU array's entry, which is made of 64-bit words.
@@ -214,13 +211,11 @@ void Chain::fill_tables() {
 
   settings in_force{};
   in_force.generation = kGeneration;
-  in_force.prefix_reach = static_cast<std::uint32_t>(prefix(0).size()) + 1;
   in_force.resets_per_second = 1000;
   in_force.resets_per_client = 3;
   // Nothing ends in the benchmark, so that connections of one client add up.
   in_force.connections_per_client = UINT32_MAX;
   in_force.link_mtu = 1500;
-  in_force.all_group = NO_GROUP;
   set(maps.settings, zero, in_force);
 
   for (std::uint32_t number = 0; number < kGroups; ++number) {
@@ -248,19 +243,27 @@ void Chain::fill_tables() {
 
 void Chain::fill_routes() {
   const topic_keys keys = random_keys();
-  const auto add = [&](std::string_view filter, route_kind kind, std::uint32_t to) {
-    route entry{};
-    entry.group = static_cast<std::uint16_t>(to);
-    set(objects_->mqtt->maps.routes,
-        route_key{hash_of(keys, filter), kGeneration, static_cast<std::uint32_t>(kind)}, entry);
-  };
-
-  set(objects_->mqtt->maps.topic_keys, std::uint32_t{0}, keys);
+  std::vector<Route> routes;
   for (std::uint32_t number = 0; number < kGroups; ++number) {
-    for (std::uint32_t i = 0; i + 1 < kExactRoutes / kGroups; ++i)
-      add(topic(number, i), ROUTE_EXACT, number);
-    add(long_topic(number), ROUTE_EXACT, number);
-    add(prefix(number), ROUTE_PREFIX, number);
+    const auto add = [&](std::string filter) {
+      routes.push_back({std::move(filter), std::to_string(number), 0});
+    };
+    const std::size_t before = routes.size();
+    add(long_topic(number));
+    add(prefix(number) + "/#");
+    add(format("plant/%02u/line/+/door/+", number));
+    add(format("plant/%02u/line/+/alarm/#", number));
+    add(format("plant/+/state/%02u", number));
+    for (std::uint32_t i = 0; routes.size() - before < kRoutesPerGroup; ++i) add(topic(number, i));
+  }
+
+  const RouteTable table(std::move(routes), keys);
+  set(objects_->mqtt->maps.topic_keys, std::uint32_t{0}, keys);
+  set(objects_->mqtt->maps.shape_sets, kGeneration & 1, table.shapes());
+  for (const RouteTable::KernelRoute& known : table.kernel_routes()) {
+    const auto group = static_cast<std::uint16_t>(std::stoul(std::string(known.group)));
+    set(objects_->mqtt->maps.routes, route_key(known.hash, kGeneration, known.shape),
+        route{kGeneration, group, 0});
   }
 }
 
@@ -273,6 +276,10 @@ std::string Chain::long_topic(std::uint32_t group) {
   for (unsigned level = 0; topic.size() < 200 - 16; ++level) topic += format("/level%02u", level);
   topic.resize(200, 'x');
   return topic;
+}
+
+std::string Chain::door_topic(std::uint32_t group, std::uint32_t variant) {
+  return format("plant/%02u/line/7/door/%03u", group, variant);
 }
 
 std::string Chain::prefixed_topic(std::uint32_t group, std::uint32_t variant) {

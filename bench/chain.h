@@ -66,6 +66,7 @@ class Chain {
   // eight bytes.
   static std::string topic(std::uint32_t group, std::uint32_t variant);
   static std::string long_topic(std::uint32_t group);
+  static std::string door_topic(std::uint32_t group, std::uint32_t variant);
   static std::string prefixed_topic(std::uint32_t group, std::uint32_t variant);
 
  private:

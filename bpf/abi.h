@@ -31,6 +31,12 @@
  * word of the longest topic is whole.
  */
 #define TOPIC_ROOM (MAX_TOPIC / 8 + 1)
+/* Levels of a filter with wildcards that the kernel matches; those of more are for
+ * the daemon.
+ */
+#define MAX_LEVELS 32
+/* Shapes of such filters: look-ups that a topic may cost. */
+#define MAX_SHAPES 64
 /* Katran's ring size (Maglev paper §3.4 wants a prime far above the reals). */
 #define RING_SIZE 65537
 /* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
@@ -102,26 +108,40 @@ static_assert(sizeof(struct group) == 24, "ABI");
 
 /* ---- map `routes`: topic filter -> group -------------------------------- */
 
-enum route_kind {
-	ROUTE_EXACT = 1,  /* the hash of the whole topic */
-	ROUTE_PREFIX = 2, /* `prefix/#`: the hash of `prefix` */
-};
-
-/* The generation is part of the key: a changed set of routes is written beside
+/* The key is a __u64, route_key() of bpf/topic.h: of the filter's hash, the generation
+ * of the set of routes, and the shape of the filter. A changed set is written beside
  * the old one and takes effect at once when `settings.generation` changes.
  */
-struct route_key {
-	__u64 hash; /* topic_hash() of bpf/topic.h */
-	__u32 generation;
-	__u32 kind; /* enum route_kind */
-};
-static_assert(sizeof(struct route_key) == 16, "ABI");
+#define EXACT_ROUTE 0 /* no wildcards; else the shape's place in its set, from 1 */
 
 struct route {
+	__u32 generation;
 	__u16 group;
 	__u16 pad;
 };
-static_assert(sizeof(struct route) == 4, "ABI");
+static_assert(sizeof(struct route) == 8, "ABI");
+
+/* ---- map `shape_sets` (two entries): the shapes of wildcard filters ------- */
+
+/* Which levels of a filter are literal, which are `+`, and whether `#` ends it. */
+struct topic_shape {
+	__u32 plus;  /* bit N: level N is `+` */
+	__u8 levels; /* in all, or in front of `#` */
+	__u8 rest;   /* `#` ends it */
+	__u16 pad;
+};
+static_assert(sizeof(struct topic_shape) == 8, "ABI");
+
+/* Of the routes of one generation, at the index `generation` modulo 2, so that a
+ * changed set is written beside the one in force.
+ */
+struct shape_set {
+	__u32 count;
+	__u16 reach; /* levels of a topic that matter; 0: there are no wildcards */
+	__u16 deep;  /* there are wildcards behind more than MAX_LEVELS levels */
+	struct topic_shape shapes[MAX_SHAPES]; /* the most specific first */
+};
+static_assert(sizeof(struct shape_set) == 8 + MAX_SHAPES * 8, "ABI");
 
 /* ---- map `topic_keys` (one entry): the secret of the topic hash ---------- */
 
@@ -130,8 +150,10 @@ struct topic_keys {
 	__u64 length[2];
 	/* Per 8 bytes of topic, two keys per half of the hash. */
 	__u64 word[TOPIC_ROOM][4];
+	/* The same for the hashes of its levels, seen through a shape. */
+	__u64 level[MAX_LEVELS][4];
 };
-static_assert(sizeof(struct topic_keys) == 32 + TOPIC_ROOM * 32, "ABI");
+static_assert(sizeof(struct topic_keys) == 32 + (TOPIC_ROOM + MAX_LEVELS) * 32, "ABI");
 
 /* ---- map `predictions`: client -> group ---------------------------------- */
 
@@ -284,19 +306,17 @@ static_assert(sizeof(struct early_segment) == EARLY_BYTES + 8, "ABI");
 /* ---- map `settings` (one entry) ------------------------------------------ */
 
 struct settings {
-	__u32 generation;   /* of the routes in force */
-	__u32 prefix_reach; /* longest `prefix` of a route `prefix/#`, plus 1; 0: none */
+	__u32 generation;	      /* of the routes in force */
 	__u32 resets_per_second;      /* in all */
 	__u32 resets_per_client;      /* in RESET_WINDOW_S */
 	__u32 connections_per_client; /* tracked ones */
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
-	__u16 all_group;	      /* of the route `#`; NO_GROUP: there is none */
-	__u16 abi;		      /* REMORA_ABI */
+	__u32 abi;		      /* REMORA_ABI */
 	/* Of outer headers to IPv4 and to IPv6 reals; `::`: those of Katran. */
 	struct address outer_source4;
 	struct address outer_source6;
 };
-static_assert(sizeof(struct settings) == 60, "ABI");
+static_assert(sizeof(struct settings) == 56, "ABI");
 
 /* ---- map `reset_budget` (one entry): the token bucket ---------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The hash of a topic and of its level prefixes, and what a topic may not
- * contain. Pure; one source for kernel and user space.
+ * Topics: what a valid one is, the hash of a topic, and of a topic seen through
+ * the shape of a filter. Pure; one source for kernel and user space.
  *
  * The hash decides where a client's messages go, so a client must not be able
  * to make two topics collide. Each half of it is multilinear with halved
@@ -9,6 +9,10 @@
  * which the upper 32 bits are strongly universal for keys drawn at random
  * (Lemire and Kaser, "Strongly universal string hashing is fast", §4). Two
  * independent halves: two given topics collide with probability 2^-64.
+ *
+ * Through a shape, the hashes of the literal levels are the words of one more such
+ * sum, with keys of their own: two topics that differ in a literal level collide
+ * when the level's hashes do, or else the sums, with probability below 2^-63.
  */
 #pragma once
 
@@ -18,9 +22,7 @@
 
 #define BYTES(value) (0x0101010101010101ull * (value))
 
-struct topic_sum {
-	__u64 half[2];
-};
+/* ---- eight bytes at a time, the first of them the lowest ------------------- */
 
 /* 0x80 in each byte of the result whose byte in `word` is `value`, else 0. */
 static __always_inline __u64 bytes_equal(__u64 word, __u8 value)
@@ -30,11 +32,149 @@ static __always_inline __u64 bytes_equal(__u64 word, __u8 value)
 	return ~(((x & BYTES(0x7f)) + BYTES(0x7f)) | x | BYTES(0x7f));
 }
 
-/* The first `count` < 8 bytes of a little-endian word. */
+/* The first `count` < 8 bytes of a word. */
 static __always_inline __u64 first_bytes(__u64 word, __u32 count)
 {
 	return word & ((1ull << (8 * (count & 7))) - 1);
 }
+
+/* How many bytes lie in front of the first 0x80 that bytes_equal() found; 8: none
+ * was found.
+ */
+static __always_inline __u32 bytes_before(__u64 found)
+{
+	__u64 below = ((found & -found) - 1) & BYTES(0x80);
+
+	return (__u32)((below >> 7) * BYTES(1) >> 56);
+}
+
+/* ---- valid topic names ------------------------------------------------------ */
+
+/* 0x80 in each byte that a topic name may not hold: a wildcard (MQTT 5.0
+ * §3.3.2.1) or NUL (§1.5.4). `#` and `+` differ in one bit.
+ */
+static __always_inline __u64 invalid_bytes(__u64 word)
+{
+	return bytes_equal(word | BYTES('#' ^ '+'), '#' | '+') | bytes_equal(word, 0);
+}
+
+/* 0x80 in each byte in which the bit `bit` is set. */
+static __always_inline __u64 has_bit(__u64 word, int bit)
+{
+	return word << (7 - bit) & BYTES(0x80);
+}
+
+/* Not 0 where the UTF-8 of `word` is broken, `before` being the word in front of it
+ * (RFC 3629 §4): a continuation byte is missing or one too many, a form is not the
+ * shortest, a surrogate, or above U+10FFFF. A character that `word` does not
+ * complete is for the next one to judge.
+ */
+static __always_inline __u64 utf8_errors(__u64 before, __u64 word)
+{
+	/* What stands one, two and three bytes in front of each byte. */
+	__u64 by1 = word << 8 | before >> 56;
+	__u64 by2 = word << 16 | before >> 48;
+	__u64 by3 = word << 24 | before >> 40;
+	__u64 bit5 = has_bit(word, 5), bit4 = has_bit(word, 4);
+	__u64 continues = has_bit(word, 7) & ~has_bit(word, 6);
+	__u64 must =
+		(has_bit(by1, 7) & has_bit(by1, 6)) |
+		(has_bit(by2, 7) & has_bit(by2, 6) & has_bit(by2, 5)) |
+		(has_bit(by3, 7) & has_bit(by3, 6) & has_bit(by3, 5) & has_bit(by3, 4));
+	/* C0 and C1 begin what fits one byte; F5 and above, what is no character. */
+	__u64 never = bytes_equal(word & BYTES(0xfe), 0xc0) |
+		      (bytes_equal(word & BYTES(0xf0), 0xf0) &
+		       (has_bit(word, 3) |
+			(has_bit(word, 2) & (has_bit(word, 1) | has_bit(word, 0)))));
+	/* Behind E0: from A0 on. Behind ED: up to 9F. F0: from 90 on. F4: up to 8F. */
+	__u64 follows = (bytes_equal(by1, 0xe0) & ~bit5) |
+			(bytes_equal(by1, 0xed) & bit5) |
+			(bytes_equal(by1, 0xf0) & ~(bit5 | bit4)) |
+			(bytes_equal(by1, 0xf4) & (bit5 | bit4));
+
+	return (continues ^ must) | never | follows;
+}
+
+/* What a topic name is by its bytes. */
+enum topic_check {
+	TOPIC_BAD = 0,
+	TOPIC_GOOD = 1,
+	TOPIC_NOT_ASCII = 2, /* good if it is UTF-8 */
+};
+
+/* What was seen of a topic's bytes; zeroed at the beginning. */
+struct seen_bytes {
+	__u64 any;     /* of all words */
+	__u64 invalid; /* not 0: one may not be there */
+};
+
+static __always_inline void see_word(struct seen_bytes *seen, __u64 word)
+{
+	seen->any |= word;
+	seen->invalid |= invalid_bytes(word);
+}
+
+/* The first `count` < 8 bytes of a word, the rest of which is 0. */
+static __always_inline void see_bytes(struct seen_bytes *seen, __u64 word, __u32 count)
+{
+	seen->any |= word;
+	seen->invalid |= invalid_bytes(word | ~first_bytes(~0ull, count));
+}
+
+static __always_inline enum topic_check check_seen(const struct seen_bytes *seen)
+{
+	if (seen->invalid)
+		return TOPIC_BAD;
+	return seen->any & BYTES(0x80) ? TOPIC_NOT_ASCII : TOPIC_GOOD;
+}
+
+/* Checks a topic of `len` <= MAX_TOPIC bytes. `words` must be readable up to the end
+ * of the 8-byte word in which the topic ends, here and below.
+ */
+static __always_inline enum topic_check check_topic(const __u64 *words, __u32 len)
+{
+	struct seen_bytes seen = { 0, 0 };
+	__u32 i;
+
+	if (len == 0) /* §4.7.3: at least one character */
+		return TOPIC_BAD;
+	for (i = 0; i < TOPIC_WORDS; i++) {
+		if (8 * i + 8 > len)
+			break;
+		see_word(&seen, words[i]);
+	}
+	if (len & 7)
+		see_bytes(&seen, first_bytes(words[i], len), len);
+	return check_seen(&seen);
+}
+
+/* A check of UTF-8, word by word; zeroed at the beginning. */
+struct utf8_check {
+	__u64 before; /* the last word */
+	__u64 bad;    /* not 0: broken */
+};
+
+/* The words and one of zeros, for a character that they leave open. */
+#define UTF8_STEPS(len) ((len) / 8 + 2)
+
+/* Step `index` of those that a topic of `len` <= MAX_TOPIC bytes takes. */
+static __always_inline void utf8_step(struct utf8_check *text, const __u64 *words,
+				      __u32 index, __u32 len)
+{
+	__u64 word = 0;
+
+	if (index < TOPIC_WORDS && 8 * index < len)
+		word = 8 * index + 8 <= len ? words[index]
+					    : first_bytes(words[index], len);
+	text->bad |= utf8_errors(text->before, word);
+	text->before = word;
+}
+
+/* ---- the hash of a topic ------------------------------------------------------ */
+
+struct topic_sum {
+	__u64 half[2];
+};
 
 static __always_inline void sum_begin(const struct topic_keys *keys,
 				      struct topic_sum *sum)
@@ -43,11 +183,11 @@ static __always_inline void sum_begin(const struct topic_keys *keys,
 	sum->half[1] = keys->start[1];
 }
 
-/* Adds the 8 bytes `word` (little-endian, zero-padded) at word `index`. */
-static __always_inline void sum_word(const struct topic_keys *keys, struct topic_sum *sum,
-				     __u32 index, __u64 word)
+/* Adds the 8 bytes `word` (the first the lowest, zero-padded) with the keys of
+ * their place.
+ */
+static __always_inline void sum_add(struct topic_sum *sum, const __u64 *key, __u64 word)
 {
-	const __u64 *key = keys->word[index];
 	__u64 low = (__u32)word, high = word >> 32;
 
 	sum->half[0] += (key[0] + low) * (key[1] + high);
@@ -65,9 +205,7 @@ static __always_inline __u64 sum_hash(const struct topic_keys *keys,
 	return hash ? hash : 1;
 }
 
-/* The hash of a topic of `len` <= MAX_TOPIC bytes. `words` must be readable up
- * to the end of the 8-byte word in which the topic ends.
- */
+/* The hash of a topic of `len` <= MAX_TOPIC bytes. */
 static __always_inline __u64 topic_hash(const struct topic_keys *keys, const __u64 *words,
 					__u32 len)
 {
@@ -78,17 +216,111 @@ static __always_inline __u64 topic_hash(const struct topic_keys *keys, const __u
 	for (i = 0; i < TOPIC_WORDS; i++) {
 		if (8 * i + 8 > len)
 			break;
-		sum_word(keys, &sum, i, words[i]);
+		sum_add(&sum, keys->word[i], words[i]);
 	}
 	if (len & 7)
-		sum_word(keys, &sum, i, first_bytes(words[i], len));
+		sum_add(&sum, keys->word[i], first_bytes(words[i], len));
 	return sum_hash(keys, &sum, len);
 }
 
-/* 0x80 in each byte that a topic name may not hold: a wildcard (MQTT 5.0
- * §3.3.2.1) or NUL (§1.5.4).
+/* The key in `routes` of a route with this hash. Two hashes differ by any given value
+ * with probability 2^-64 only: what is put on top keeps generations and shapes apart.
  */
-static __always_inline __u64 invalid_bytes(__u64 word)
+static __always_inline __u64 route_key(__u64 hash, __u32 generation, __u32 shape)
 {
-	return bytes_equal(word, '+') | bytes_equal(word, '#') | bytes_equal(word, 0);
+	return hash ^ ((__u64)generation << 32 | shape);
+}
+
+/* ---- topics through the shape of a filter ------------------------------------- */
+
+/* The levels of a topic or a filter, from the first on. Zeroed, then level_begin(). */
+struct topic_levels {
+	struct topic_sum sum; /* of the level at hand, so far */
+	__u32 at;	      /* byte that comes next */
+	__u32 begin;	      /* byte at which the level at hand begins */
+	__u32 count;	      /* levels that have ended, or one more than asked for */
+	__u32 pad;
+	__u64 hash[MAX_LEVELS];
+};
+
+static __always_inline void level_begin(const struct topic_keys *keys,
+					struct topic_levels *levels)
+{
+	levels->begin = levels->at;
+	sum_begin(keys, &levels->sum);
+}
+
+/* Takes the next bytes of a text of `len` bytes: of the 8 in `window`, read at
+ * `levels->at`, those up to the end of a level (what lies behind the text does not
+ * count). The first `reach` <= MAX_LEVELS levels get a hash. Returns whether that
+ * was all: then `count` is the number of levels, `reach` + 1 when there are more.
+ *
+ * A level's words beyond MAX_TOPIC are left out; that it is longer than any that a
+ * shape knows shows in its hash.
+ */
+static __always_inline int level_step(const struct topic_keys *keys,
+				      struct topic_levels *levels, __u64 window,
+				      __u32 len, __u32 reach)
+{
+	__u32 at = levels->at, begin = levels->begin, count = levels->count;
+	__u32 word = (at - begin) / 8, left = len - at;
+	__u32 take = bytes_before(bytes_equal(window, '/'));
+
+	if (take > left)
+		take = left;
+	if (take && word < TOPIC_WORDS)
+		sum_add(&levels->sum, keys->word[word],
+			take < 8 ? first_bytes(window, take) : window);
+	at += take;
+	levels->at = at;
+	if (take == 8 && at != len)
+		return 0; /* the level goes on */
+	if (count >= MAX_LEVELS)
+		return 1; /* never; for the verifier */
+	levels->hash[count] = sum_hash(keys, &levels->sum, at - begin);
+	levels->count = ++count;
+	if (at == len)
+		return 1;
+	levels->at = at + 1; /* over the slash */
+	if (count == reach) {
+		levels->count = count + 1;
+		return 1;
+	}
+	level_begin(keys, levels);
+	return 0;
+}
+
+/* Steps that the longest topic needs: each takes 8 bytes or ends a level. */
+#define LEVEL_STEPS (TOPIC_WORDS + MAX_LEVELS)
+
+/* Whether filters of this shape may match a topic of so many levels: MQTT 5.0
+ * §4.7.1. Those that begin with a wildcard do not match topics that begin with `$`
+ * (§4.7.2).
+ */
+static __always_inline int shape_fits(const struct topic_shape *shape, __u32 levels,
+				      int dollar)
+{
+	if (dollar && (shape->levels == 0 || (shape->plus & 1)))
+		return 0;
+	return shape->rest ? levels >= shape->levels : levels == shape->levels;
+}
+
+/* The hash of the literal levels of a shape: that of a filter, and of all topics
+ * that it matches.
+ */
+static __always_inline __u64 shape_hash(const struct topic_keys *keys,
+					const struct topic_shape *shape,
+					const struct topic_levels *levels)
+{
+	struct topic_sum sum;
+	__u32 i;
+
+	sum_begin(keys, &sum);
+	for (i = 0; i < MAX_LEVELS; i++) {
+		if (i >= shape->levels)
+			break;
+		if (!(shape->plus >> i & 1))
+			sum_add(&sum, keys->level[i], levels->hash[i]);
+	}
+	return sum_hash(keys, &sum, 0);
 }

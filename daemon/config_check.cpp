@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 
+#include "daemon/filter_shape.h"
 #include "daemon/maglev.h"
 #include "daemon/topic_filter.h"
 
@@ -85,15 +87,6 @@ std::optional<std::string> mac_problem(std::string_view text) {
 std::optional<std::string> route_filter_problem(std::string_view filter) {
   if (const auto problem = filter_problem(filter))
     return "is " + in_quotes(filter) + ", which is not a valid topic filter: " + *problem;
-  const FilterKind kind = kind_of(filter);
-  if (kind == FilterKind::kPattern)
-    return "is " + in_quotes(filter) +
-           ", but `+` is not yet available: write one route per topic, or a `prefix/#`";
-  const std::string_view literal = kind == FilterKind::kPrefix ? prefix_of(filter) : filter;
-  if (literal.size() > MAX_TOPIC)
-    return "is " + in_quotes(filter) + " of " + std::to_string(literal.size()) +
-           " bytes, but only topics of up to " + std::to_string(MAX_TOPIC) +
-           " bytes are judged: shorten it, as a `prefix/#` if need be";
   return std::nullopt;
 }
 
@@ -231,7 +224,8 @@ void ConfigCheck::check_sizes(const Config& config) {
   if (config.routes.size() > kMaxRoutes)
     problems_->add(
         config.routes[kMaxRoutes].line,
-        "there are more than " + std::to_string(kMaxRoutes) + " routes; join some as `prefix/#`");
+        "there are more than " + std::to_string(kMaxRoutes) + " routes; join some by a wildcard");
+  check_shapes(config);
   if (config.groups.size() > config.limits.groups)
     problems_->add(config.groups[config.limits.groups].line,
                    "there are " + std::to_string(config.groups.size()) +
@@ -252,6 +246,21 @@ void ConfigCheck::check_sizes(const Config& config) {
                    "the weights of this group are too far apart: the lightest real would get none "
                    "of the " +
                        std::to_string(RING_SIZE) + " slots; raise the lowest or lower the others");
+  }
+}
+
+void ConfigCheck::check_shapes(const Config& config) {
+  std::set<std::tuple<unsigned, unsigned, unsigned>> shapes;
+  for (const Route& route : config.routes) {
+    if (!has_wildcard(route.filter)) continue;
+    const auto shape = kernel_shape(route.filter);
+    if (!shape || !shapes.emplace(shape->levels, shape->plus, shape->rest).second) continue;
+    if (shapes.size() != MAX_SHAPES + 1) continue;
+    problems_->add(route.line,
+                   "there are more than " + std::to_string(MAX_SHAPES) +
+                       " shapes of filters with wildcards (a shape: how many levels, which of them "
+                       "are `+`, and whether `#` ends it; names do not count); put the wildcards "
+                       "of this one where another filter has them");
   }
 }
 

@@ -63,6 +63,7 @@ class ConfigCheck {
   void check_families(const Config& config);
   void check_references(const Config& config);
   void check_sizes(const Config& config);
+  void check_shapes(const Config& config);
   void warn_of_idle_groups(Config& config);
 
   Problems* problems_;

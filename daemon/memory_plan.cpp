@@ -43,7 +43,7 @@ std::vector<TableMemory> memory_plan(const Config& config) {
       hash_table<topic_key, topic_text>("topics", limits.topics),
       hash_table<early_key, early_segment>("early_segments", limits.early_segments),
       // Two generations: a changed set of routes is written beside the old one.
-      hash_table<route_key, route>("routes", 2 * kMaxRoutes),
+      hash_table<__u64, route>("routes", 2 * kMaxRoutes),
       {"ch_rings", std::uint64_t{limits.groups} * RING_SIZE, kArrayUnit},
       {"events", std::uint64_t{limits.events_kib} * 1024, 1},
   };

@@ -5,12 +5,12 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 #include <set>
 
 #include "bpf/parse.h"
 #include "daemon/maglev.h"
-#include "daemon/topic_filter.h"
 
 namespace remora {
 namespace {
@@ -58,7 +58,7 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
 
   auto matching = std::make_shared<TopicMatching>();
   matching->keys = keys_;
-  matching->routes = RouteTable(config.routes);
+  matching->routes = RouteTable(config.routes, keys_);
   for (const Group& group : config.groups) {
     matching->groups[group.name] = numbers_.of_group(group.name);
   }
@@ -77,9 +77,8 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   next.connections_per_client = config.limits.connections_per_client;
   next.outer_source4 = config.lb.outer_source4.value_or(Address()).abi();
   next.outer_source6 = config.lb.outer_source6.value_or(Address()).abi();
-  if (next.generation == 0) next.all_group = NO_GROUP;
   tables_.settings.put(kOnly, next);
-  write_routes(config);
+  write_routes();
   write_services(config);
 }
 
@@ -137,38 +136,27 @@ void Steering::write_services(const Config& config) {
   for (const service_key& key : gone) tables_.services.erase(key);
 }
 
-void Steering::write_routes(const Config& config) {
+void Steering::write_routes() {
   ::settings next = current_settings();
-  const std::uint32_t before = next.generation;
-  next.generation = before + 1 == 0 ? 1 : before + 1;
-  next.prefix_reach = 0;
-  next.all_group = NO_GROUP;
-
-  for (const Route& route : config.routes) {
-    const std::uint16_t group = matching_->groups.at(route.group);
-    const FilterKind kind = kind_of(route.filter);
-    if (kind == FilterKind::kAll) {
-      next.all_group = group;
-      continue;
-    }
-    const std::string_view text =
-        kind == FilterKind::kPrefix ? prefix_of(route.filter) : std::string_view(route.filter);
-    const __u32 route_kind = kind == FilterKind::kPrefix ? ROUTE_PREFIX : ROUTE_EXACT;
-    tables_.routes.put({matching_->hash(text), next.generation, route_kind}, {group, 0});
-    if (kind == FilterKind::kPrefix) {
-      next.prefix_reach = std::max(next.prefix_reach, static_cast<__u32>(text.size()) + 1);
-    }
+  // 0 is that of no routes. Beside the one in force: in the other half of `shape_sets`.
+  next.generation = next.generation == UINT32_MAX ? 2 : next.generation + 1;
+  const RouteTable& table = matching_->routes;
+  for (const RouteTable::KernelRoute& route : table.kernel_routes()) {
+    const std::uint16_t group = matching_->groups.at(std::string(route.group));
+    tables_.routes.put(route_key(route.hash, next.generation, route.shape),
+                       {next.generation, group, 0});
   }
+  tables_.shape_sets.put(next.generation % 2, table.shapes());
   tables_.settings.put(kOnly, next);
 
-  std::vector<route_key> old;
-  BatchReader<route_key, route> reader(tables_.routes, kBatch);
+  std::vector<__u64> old;
+  BatchReader<__u64, route> reader(tables_.routes, kBatch);
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
-    for (const route_key& key : keys) {
-      if (key.generation != next.generation) old.push_back(key);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (values[i].generation != next.generation) old.push_back(keys[i]);
     }
   }
-  for (const route_key& key : old) tables_.routes.erase(key);
+  for (const __u64 key : old) tables_.routes.erase(key);
 }
 
 void Steering::set_link_mtu(std::uint32_t mtu) {

@@ -47,7 +47,7 @@ class Steering {
 
   void write_groups(const Config& config);
   void write_services(const Config& config);
-  void write_routes(const Config& config);
+  void write_routes();
   ::settings current_settings() const;
 
   const Tables& tables_;

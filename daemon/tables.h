@@ -16,6 +16,7 @@ struct Tables {
       : services(programs.map_fd("services"), "services"),
         groups(programs.map_fd("groups"), "groups"),
         routes(programs.map_fd("routes"), "routes"),
+        shape_sets(programs.map_fd("shape_sets"), "shape_sets"),
         topic_keys(programs.map_fd("topic_keys"), "topic_keys"),
         settings(programs.map_fd("settings"), "settings"),
         predictions(programs.map_fd("predictions"), "predictions"),
@@ -35,7 +36,8 @@ struct Tables {
 
   BpfMap<service_key, service> services;
   BpfMap<__u32, group> groups;
-  BpfMap<route_key, route> routes;
+  BpfMap<__u64, route> routes;  // by route_key() of bpf/topic.h
+  BpfMap<__u32, ::shape_set> shape_sets;
   BpfMap<__u32, ::topic_keys> topic_keys;
   BpfMap<__u32, ::settings> settings;
   BpfMap<client_key, prediction> predictions;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/topic_filter.h"
 
-#include <algorithm>
+#include <cstddef>
 
 namespace remora {
 namespace {
@@ -21,8 +21,26 @@ struct Levels {
   }
 };
 
-// Well-formed UTF-8 as RFC 3629 §4 has it: shortest form, no surrogates, nothing
-// above U+10FFFF.
+// What holds for names and filters alike.
+std::optional<std::string> string_problem(std::string_view text) {
+  if (text.empty()) return "it is empty: it needs at least one character (MQTT 5.0 §4.7.3)";
+  if (text.size() > kMaxFilterBytes)
+    return "it has " + std::to_string(text.size()) +
+           " bytes: at most 65535 are possible (MQTT 5.0 §4.7.3)";
+  if (text.find('\0') != std::string_view::npos)
+    return "it contains the character U+0000, which is not allowed (MQTT 5.0 §4.7.3)";
+  if (!is_utf8(text)) return "it is not valid UTF-8 (MQTT 5.0 §1.5.4)";
+  return std::nullopt;
+}
+
+// A wildcard is a whole level.
+int rank_of(std::string_view level) {
+  if (level == "#") return 2;
+  return level == "+" ? 1 : 0;
+}
+
+}  // namespace
+
 bool is_utf8(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
@@ -55,20 +73,6 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-// What holds for names and filters alike.
-std::optional<std::string> string_problem(std::string_view text) {
-  if (text.empty()) return "it is empty: it needs at least one character (MQTT 5.0 §4.7.3)";
-  if (text.size() > kMaxFilterBytes)
-    return "it has " + std::to_string(text.size()) +
-           " bytes: at most 65535 are possible (MQTT 5.0 §4.7.3)";
-  if (text.find('\0') != std::string_view::npos)
-    return "it contains the character U+0000, which is not allowed (MQTT 5.0 §4.7.3)";
-  if (!is_utf8(text)) return "it is not valid UTF-8 (MQTT 5.0 §1.5.4)";
-  return std::nullopt;
-}
-
-}  // namespace
-
 std::optional<std::string> filter_problem(std::string_view filter) {
   if (auto problem = string_problem(filter)) return problem;
   Levels levels{filter};
@@ -91,18 +95,20 @@ std::optional<std::string> topic_problem(std::string_view topic) {
   return std::nullopt;
 }
 
-FilterKind kind_of(std::string_view filter) {
-  if (filter == "#") return FilterKind::kAll;
-  if (filter.find('+') != std::string_view::npos) return FilterKind::kPattern;
-  return filter.ends_with("/#") ? FilterKind::kPrefix : FilterKind::kExact;
+bool has_wildcard(std::string_view filter) {
+  return filter.find_first_of("+#") != std::string_view::npos;
 }
 
-std::string_view prefix_of(std::string_view filter) {
-  return filter.substr(0, filter.size() - std::string_view("/#").size());
-}
-
-std::size_t levels_of(std::string_view topic) {
-  return 1 + static_cast<std::size_t>(std::count(topic.begin(), topic.end(), '/'));
+bool is_more_specific(std::string_view left, std::string_view right) {
+  Levels left_levels{left};
+  Levels right_levels{right};
+  while (left_levels.more && right_levels.more) {
+    const int left_rank = rank_of(left_levels.next());
+    const int right_rank = rank_of(right_levels.next());
+    if (left_rank != right_rank) return left_rank < right_rank;
+  }
+  // `a` before `a/#`.
+  return !left_levels.more && right_levels.more;
 }
 
 bool filter_matches(std::string_view filter, std::string_view topic) {

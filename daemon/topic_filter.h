@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MQTT topic filters as text: what is a valid one, of which kind it is for the
-// kernel's tables, and a matcher that follows the standard word by word.
+// MQTT topic filters as text: what is a valid one, which of two is more specific,
+// and a matcher that follows the standard word by word.
 //
-// Pure. The matcher is deliberately plain: the kernel's fast match is checked
+// Pure. The matcher is deliberately plain: the fast match (bpf/topic.h) is checked
 // against it. Section numbers are those of MQTT 5.0; MQTT 3.1.1 says the same.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,21 +24,17 @@ std::optional<std::string> filter_problem(std::string_view filter);
 // The same for a topic name, which has no wildcards.
 std::optional<std::string> topic_problem(std::string_view topic);
 
-enum class FilterKind : std::uint8_t {
-  kExact,    // no wildcard
-  kPrefix,   // `prefix/#`: the parent level and everything below it (§4.7.1.2)
-  kAll,      // `#`: every topic that does not begin with `$` (§4.7.2)
-  kPattern,  // has a `+`
-};
+// Well-formed UTF-8 (RFC 3629 §4): shortest form, no surrogates, nothing above
+// U+10FFFF.
+bool is_utf8(std::string_view text);
 
-// Of a valid filter.
-FilterKind kind_of(std::string_view filter);
+// Whether a valid filter is more than one topic.
+bool has_wildcard(std::string_view filter);
 
-// What a kPrefix filter has in front of `/#`. That of `/#` is empty.
-std::string_view prefix_of(std::string_view filter);
-
-// Levels of a topic, or of a filter or a prefix: one more than its slashes.
-std::size_t levels_of(std::string_view topic);
+// Which of two valid filters goes first, where both match a topic: level by level
+// from the left, a name goes before `+`, and `+` before `#`. Of filters that match
+// one topic no two are equal in this order, and its own name is the first.
+bool is_more_specific(std::string_view left, std::string_view right);
 
 // Whether `topic`, a valid name, matches `filter`, a valid filter, `+`, `#` and
 // `$` topics included (§4.7).

@@ -31,9 +31,16 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
-	__type(key, struct route_key);
+	__type(key, __u64);
 	__type(value, struct route);
 } routes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct shape_set);
+} shape_sets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -146,13 +153,18 @@ struct walking {
 	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
 	__u8 apart;	/* the topic just judged does not lie in this segment */
 	__u8 in_early;	/* nor does the PUBLISH: it is in an early one */
+	__u8 check;	/* enum topic_check: what the topic's bytes say */
 };
 
-/* The walk over the level separators of one topic, from the last to the first. */
+/* The check of one topic, and its match against the shapes. */
 struct matching {
-	__u64 slashes; /* of the present word, not yet looked at */
-	__u32 word;    /* the present word; counts down */
-	__u32 group;   /* the result; NO_GROUP so far */
+	struct utf8_check utf8;
+	struct topic_levels levels;
+	__u64 route; /* key of the shape at hand */
+	__u32 generation;
+	__u32 len;   /* of the topic, bytes */
+	__u32 group; /* the result; NO_GROUP so far */
+	__u32 pad;
 };
 
 /* What is too large for the stack. The text lies right behind the record that
@@ -177,8 +189,6 @@ struct scratch {
 	struct early_key early_key;
 	struct client_key client_key;
 	struct prediction prediction;
-	__u64 running[TOPIC_ROOM][2]; /* the hash's sums in front of each word */
-	__u64 slashes[TOPIC_ROOM];    /* 0x80 where a word holds a separator */
 	struct walking walking;
 	struct matching matching;
 };

@@ -100,7 +100,7 @@ static __noinline __u8 decide(const struct steering *s, __u32 group, __u8 *flags
 /* Writes the prediction, so that the client's very next SYN is right. Returns
  * whether the client or its topic is new.
  */
-static __noinline int teach(const struct steering *s, __u64 hash, __u16 group)
+static __always_inline int teach(const struct steering *s, __u64 hash, __u16 group)
 {
 	struct scratch *scratch = s->scratch;
 	struct prediction *known;
@@ -140,7 +140,7 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 	if (topic_len > MAX_TOPIC)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
-	event->seen_at_ns = bpf_ktime_get_ns();
+	event->seen_at_ns = s->now_ns;
 	event->flow = *s->key;
 	event->seq = s->flow->stream.topic;
 	event->from_group = s->flow->group;
@@ -153,21 +153,26 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 		count(COUNT_EVENT_LOST);
 }
 
-/* A topic that is new to its flow, or routes that are; its text and hash are in the
- * scratch. Returns whether the walk is over.
+/* A topic that is new to its flow, or routes that are; its text, its hash and what its
+ * bytes say are in the scratch. Returns whether the walk is over.
  */
 static __noinline int judge(struct steering *s, __u32 topic_len)
 {
 	struct walking *at = &s->scratch->walking;
 	__u64 hash = at->hash;
 	struct flow *flow = s->flow;
-	__u32 group;
+	__u32 group, generation = s->set->generation;
 	__u8 action = ACTION_LEARNED, flags = 0;
 	int news;
 
-	group = prepare_topic(topic_len) ? match_topic(hash, topic_len) : INVALID_TOPIC;
-	if (group >= INVALID_TOPIC) {
+	if (!is_topic_name(at->check, topic_len)) {
 		count(COUNT_TOPIC_INVALID);
+		return 0;
+	}
+	group = match_topic(s->scratch, generation, hash, topic_len);
+	if (group == UNSURE_TOPIC) {
+		count(COUNT_TOPIC_LEFT);
+		report(s, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
 		return 0;
 	}
 	if (group == NO_GROUP)
@@ -176,7 +181,7 @@ static __noinline int judge(struct steering *s, __u32 topic_len)
 
 	news = teach(s, hash, group);
 	flow->topic_hash = hash;
-	flow->generation = s->set->generation;
+	flow->generation = generation;
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
 		action = decide(s, group, &flags);
@@ -414,6 +419,7 @@ static __always_inline __u32 recall_alias(struct steering *s, __u16 alias)
 	bpf_probe_read_kernel(s->scratch->topic, sizeof(s->scratch->topic), known->words);
 	s->scratch->walking.apart = 1;
 	s->scratch->walking.hash = known->hash;
+	s->scratch->walking.check = check_text(known->len);
 	return known->len;
 }
 
@@ -436,7 +442,8 @@ static __always_inline void forget_alias(const struct steering *s, __u16 alias)
 
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
  * spans segments, has an alias, is an alias, or lies in an early segment. Puts text and
- * hash into the scratch. Returns the topic's length, 0 when there is nothing to judge.
+ * hash into the scratch, and what its bytes say. Returns the topic's length, 0 when there
+ * is nothing to judge.
  */
 static __noinline __u32 gather_topic(struct steering *s,
 				     const struct early_segment *early, __u32 seq,
@@ -467,7 +474,10 @@ static __noinline __u32 gather_topic(struct steering *s,
 	at->apart = early || at->found.topic_offset < 0;
 	if (alias)
 		learn_alias(s, alias, at->hash, len);
-	return is_judged(s, at->hash) ? 0 : len;
+	if (is_judged(s, at->hash))
+		return 0;
+	at->check = check_text(len);
+	return len;
 }
 
 /* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
@@ -490,9 +500,10 @@ static __always_inline int look_at_topic(struct steering *s)
 			   ? 0
 			   : hash_in_place(s, at->found.topic_offset, len);
 	if (at->hash) {
-		if (is_judged(s, at->hash) ||
-		    load(s, 0, at->found.topic_offset, s->scratch->topic, len, MAX_TOPIC))
+		if (is_judged(s, at->hash))
 			return 0;
+		at->check = take_topic(s->ctx,
+				       at->payload_offset + at->found.topic_offset, len);
 		at->apart = 0;
 	} else {
 		len = gather_topic(s, 0, at->seq, at->payload_len);

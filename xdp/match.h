@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Topic to group: the exact route, else the longest `prefix/#`, else `#`, else
- * the service's default. Runs only when a client is new on its connection,
- * changes its topic, or the routes changed.
+ * Topic to group: the exact route, else the most specific filter with wildcards
+ * that matches, else the service's default. Runs only when a client is new on its
+ * connection, changes its topic, or the routes changed.
  *
  * The topic lies in the scratch. The functions that are not static are verified
  * on their own, once, whatever calls them; they return at least 0.
@@ -11,7 +11,9 @@
 
 #include "xdp/flow_maps.h"
 
-#define INVALID_TOPIC 0x10000 /* no group number */
+/* No group number: a filter that the kernel does not know may match the topic. */
+#define UNSURE_TOPIC 0x10000
+
 /* Keeps the compiler from folding a check of `x` into earlier ones, which the
  * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
  * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
@@ -21,12 +23,11 @@
 /* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
 
-static __always_inline __u32 route_group(__u64 hash, __u32 generation, __u32 kind)
+static __always_inline const struct shape_set *the_shapes(__u32 generation)
 {
-	struct route_key key = { hash, generation, kind };
-	struct route *route = bpf_map_lookup_elem(&routes, &key);
+	__u32 half = generation & 1;
 
-	return route ? route->group : NO_GROUP;
+	return bpf_map_lookup_elem(&shape_sets, &half);
 }
 
 /* The hash of the `len` bytes of topic at `offset` in the frame, word by word where
@@ -51,136 +52,174 @@ static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 
 			break;
 		if ((void *)(word + 1) > data_end)
 			return 0;
-		sum_word(keys, &sum, i, *word);
+		sum_add(&sum, keys->word[i], *word);
 	}
 	i = len / 8;
 	FORGET(i);
 	if (i >= TOPIC_ROOM)
 		return 0;
 	if (len & 7)
-		sum_word(keys, &sum, i, *last >> (8 * (8 - (len & 7))));
+		sum_add(&sum, keys->word[i], *last >> (8 * (8 - (len & 7))));
 	return sum_hash(keys, &sum, len);
 }
 
-/* One step of the walk over the separators, from the last to the first. */
-static long match_prefix(__u32 index, void *arg)
-{
-	struct scratch *scratch = own_scratch();
-	const struct topic_keys *keys = the_keys();
-	const struct settings *set = the_settings();
-	struct matching *match;
-	struct topic_sum sum;
-	__u32 word, length, in_word;
-	__u64 last;
-
-	if (!scratch || !keys || !set)
-		return 1;
-	match = &scratch->matching;
-	word = match->word;
-	if (!match->slashes) {
-		match->word = --word;
-		if (word >= TOPIC_WORDS)
-			return 1; /* below the first */
-		match->slashes = scratch->slashes[word];
-		return 0;
-	}
-
-	/* The highest 0x80 that is left, in two steps for want of an instruction. */
-	in_word = 0;
-	last = match->slashes;
-	if (last >> 32) {
-		last >>= 32;
-		in_word = 4;
-	}
-	if (last >> 16) {
-		last >>= 16;
-		in_word += 2;
-	}
-	if (last >> 8)
-		in_word += 1;
-	match->slashes = first_bytes(match->slashes, in_word);
-
-	if (word >= TOPIC_WORDS)
-		return 1; /* never; for the verifier */
-	length = 8 * word + in_word;
-	if (length >= set->prefix_reach)
-		return 0;
-	sum.half[0] = scratch->running[word][0];
-	sum.half[1] = scratch->running[word][1];
-	if (in_word)
-		sum_word(keys, &sum, word, first_bytes(scratch->topic[word], in_word));
-	match->group =
-		route_group(sum_hash(keys, &sum, length), set->generation, ROUTE_PREFIX);
-	return match->group != NO_GROUP;
-}
-
-/* Notes the sums in front of word `i` of the topic and its separators; `mask`
- * says which of its bytes belong to the topic. Returns the invalid ones.
+/* Copies the `len` bytes of topic at `offset` in the frame into the scratch, word by
+ * word, as hash_topic() reads them, and checks them on the way. Returns an enum
+ * topic_check.
  */
-static __always_inline __u64 prepare_word(struct scratch *scratch,
-					  const struct topic_keys *keys,
-					  struct topic_sum *sum, __u32 i, __u64 mask)
+__noinline int take_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
-	__u64 word = scratch->topic[i];
-
-	scratch->running[i][0] = sum->half[0];
-	scratch->running[i][1] = sum->half[1];
-	scratch->slashes[i] = bytes_equal(word, '/') & mask;
-	sum_word(keys, sum, i, word);
-	return invalid_bytes(word) & mask;
-}
-
-/* Prepares the topic in the scratch for match_prefix(). Returns whether it is a
- * valid topic name.
- */
-__noinline int prepare_topic(__u32 len)
-{
+	const void *data = (void *)(long)ctx->data;
+	const void *data_end = (void *)(long)ctx->data_end;
+	const __u64 *word = data + (offset & FRAME_MASK);
+	const __u64 *last = data + ((offset + len - sizeof(*last)) & FRAME_MASK);
 	struct scratch *scratch = own_scratch();
-	const struct topic_keys *keys = the_keys();
-	struct topic_sum sum;
-	__u64 bad = 0;
+	struct seen_bytes seen = { 0, 0 };
+	__u64 end;
 	__u32 i;
 
-	if (!scratch || !keys || len == 0 || len > MAX_TOPIC)
-		return 0;
-	sum_begin(keys, &sum);
-	for (i = 0; i < TOPIC_WORDS; i++) {
+	if (!scratch || len == 0 || len > MAX_TOPIC || (void *)(last + 1) > data_end)
+		return TOPIC_BAD;
+	for (i = 0; i < TOPIC_WORDS; i++, word++) {
 		if (8 * i + 8 > len)
 			break;
-		bad |= prepare_word(scratch, keys, &sum, i, ~0ull);
+		if ((void *)(word + 1) > data_end)
+			return TOPIC_BAD;
+		scratch->topic[i] = *word;
+		see_word(&seen, *word);
 	}
-	if (len & 7)
-		bad |= prepare_word(scratch, keys, &sum, i, first_bytes(~0ull, len));
-	return bad == 0;
+	i = len / 8;
+	FORGET(i);
+	if (i >= TOPIC_ROOM)
+		return TOPIC_BAD;
+	if (len & 7) {
+		end = *last >> (8 * (8 - (len & 7)));
+		scratch->topic[i] = end;
+		see_bytes(&seen, end, len);
+	}
+	return check_seen(&seen);
 }
 
-/* The group of the prepared topic of `len` bytes, whose hash is `hash`; NO_GROUP when
- * no route matches.
- */
-__noinline __u32 match_topic(__u64 hash, __u32 len)
+/* The same for a topic that lies in the scratch already. */
+__noinline int check_text(__u32 len)
 {
 	struct scratch *scratch = own_scratch();
-	const struct settings *set = the_settings();
-	__u32 group;
 
-	if (!scratch || !set || len > MAX_TOPIC)
-		return INVALID_TOPIC;
+	if (!scratch || len > MAX_TOPIC)
+		return TOPIC_BAD;
+	return check_topic(scratch->topic, len);
+}
 
-	group = route_group(hash, set->generation, ROUTE_EXACT);
-	if (group != NO_GROUP)
-		return group;
-	if (set->prefix_reach) {
-		/* `a/b/#` matches `a/b` too (MQTT 5.0 §4.7.1.2). */
-		group = route_group(hash, set->generation, ROUTE_PREFIX);
-		if (group != NO_GROUP)
-			return group;
-		scratch->matching.slashes = 0;
-		scratch->matching.word = (len + 7) / 8;
-		scratch->matching.group = NO_GROUP;
-		bpf_loop(TOPIC_WORDS + MAX_TOPIC, match_prefix, 0, 0);
-		if (scratch->matching.group != NO_GROUP)
-			return scratch->matching.group;
-	}
-	/* A leading wildcard does not match `$`-topics (MQTT 5.0 §4.7.2). */
-	return (__u8)scratch->topic[0] == '$' ? NO_GROUP : set->all_group;
+/* What the checks of one topic work on. Only pointers: all else lies in the scratch,
+ * where the verifier forgets it between two steps, and where it takes no stack.
+ */
+struct match {
+	struct scratch *scratch;
+	const struct topic_keys *keys;
+	const struct shape_set *set;
+};
+
+static long next_utf8(__u32 index, void *arg)
+{
+	struct scratch *scratch = ((const struct match *)arg)->scratch;
+
+	utf8_step(&scratch->matching.utf8, scratch->topic, index, scratch->matching.len);
+	return scratch->matching.utf8.bad != 0;
+}
+
+__noinline int is_utf8_in_scratch(__u32 len)
+{
+	struct match match = { own_scratch(), 0, 0 };
+	struct matching *matching;
+
+	if (!match.scratch || len > MAX_TOPIC)
+		return 0;
+	matching = &match.scratch->matching;
+	matching->len = len;
+	matching->utf8.before = 0;
+	matching->utf8.bad = 0;
+	bpf_loop(UTF8_STEPS(len), next_utf8, &match, 0);
+	return matching->utf8.bad == 0;
+}
+
+/* Whether the topic of `len` bytes in the scratch is a valid topic name, after what
+ * `check` says of it.
+ */
+static __always_inline int is_topic_name(int check, __u32 len)
+{
+	return check == TOPIC_NOT_ASCII ? is_utf8_in_scratch(len) : check == TOPIC_GOOD;
+}
+
+static long next_level(__u32 index, void *arg)
+{
+	const struct match *match = arg;
+	struct matching *matching = &match->scratch->matching;
+	__u32 at = matching->levels.at;
+
+	FORGET(at);
+	if (at > MAX_TOPIC)
+		return 1; /* never; for the verifier */
+	return level_step(match->keys, &matching->levels,
+			  *(__u64 *)((char *)match->scratch->topic + at), matching->len,
+			  match->set->reach);
+}
+
+static long try_shape(__u32 index, void *arg)
+{
+	const struct match *match = arg;
+	struct matching *matching = &match->scratch->matching;
+	const struct topic_shape *shape;
+	const struct route *route;
+
+	shape = &match->set->shapes[index % MAX_SHAPES]; /* for the verifier */
+	if (!shape_fits(shape, matching->levels.count,
+			(__u8)match->scratch->topic[0] == '$'))
+		return 0;
+	matching->route = route_key(shape_hash(match->keys, shape, &matching->levels),
+				    matching->generation, index + 1);
+	route = bpf_map_lookup_elem(&routes, &matching->route);
+	if (!route)
+		return 0;
+	matching->group = route->group;
+	return 1;
+}
+
+/* The group of the first shape through which the topic in the scratch is a filter. */
+__noinline __u32 match_shapes(__u32 generation, __u32 len)
+{
+	struct match match = { own_scratch(), the_keys(), the_shapes(generation) };
+	struct matching *matching;
+
+	if (!match.scratch || !match.keys || !match.set)
+		return NO_GROUP;
+	matching = &match.scratch->matching;
+	matching->generation = generation;
+	matching->len = len;
+	matching->group = NO_GROUP;
+	matching->levels.at = 0;
+	matching->levels.count = 0;
+	level_begin(match.keys, &matching->levels);
+	bpf_loop(LEVEL_STEPS, next_level, &match, 0);
+	if (match.set->deep && matching->levels.count > MAX_LEVELS)
+		return UNSURE_TOPIC;
+	bpf_loop(match.set->count, try_shape, &match, 0);
+	return matching->group;
+}
+
+/* The group of the valid topic of `len` bytes in the scratch, whose hash is `hash`, by
+ * the routes of one generation; NO_GROUP when no route matches, UNSURE_TOPIC when the
+ * daemon must judge.
+ */
+static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generation,
+					 __u64 hash, __u32 len)
+{
+	const struct shape_set *shapes;
+	const struct route *route;
+
+	scratch->matching.route = route_key(hash, generation, EXACT_ROUTE);
+	route = bpf_map_lookup_elem(&routes, &scratch->matching.route);
+	if (route)
+		return route->group;
+	shapes = the_shapes(generation);
+	return shapes && shapes->reach ? match_shapes(generation, len) : NO_GROUP;
 }

@@ -3,12 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "daemon/topic_filter.h"
+#include "tests/support/topics.h"
 
 namespace remora {
 namespace {
@@ -17,17 +21,7 @@ constexpr std::uint32_t kSeed = 11;
 
 class TopicHashTest : public testing::Test {
  protected:
-  TopicHashTest() : keys_(std::make_unique<topic_keys>()) { *keys_ = random_keys(kSeed); }
-
-  static topic_keys random_keys(std::uint32_t seed) {
-    std::mt19937_64 random(seed);
-    topic_keys keys;
-    for (auto& key : keys.start) key = random();
-    for (auto& key : keys.length) key = random();
-    for (auto& word : keys.word)
-      for (auto& key : word) key = random();
-    return keys;
-  }
+  TopicHashTest() : keys_(std::make_unique<topic_keys>()) { *keys_ = random_topic_keys(kSeed); }
 
   // `behind` fills the last word behind the topic, as an older topic would.
   static std::vector<__u64> words_of(std::string_view topic, std::uint8_t behind = 0) {
@@ -93,7 +87,7 @@ TEST_F(TopicHashTest, ManyTopicsNeverCollide) {
 }
 
 TEST_F(TopicHashTest, OtherKeysOtherHashes) {
-  const topic_keys other = random_keys(kSeed + 1);
+  const topic_keys other = random_topic_keys(kSeed + 1);
   EXPECT_NE(topic_hash(&other, words_of("a/b").data(), 3), hash("a/b"));
 }
 
@@ -110,25 +104,125 @@ TEST_F(TopicHashTest, TheLongestTopicHasAHash) {
   EXPECT_NE(hash(longest), hash(longest.substr(0, MAX_TOPIC - 1)));
 }
 
-// What the kernel does with the separators of a topic: the sum in front of a word,
-// and the part of the word in front of the separator.
-TEST_F(TopicHashTest, TheSumsOfAPrefixAreItsHash) {
-  std::mt19937 random(kSeed);
-  for (int round = 0; round < 300; round++) {
-    const std::string topic = random_topic(random, 1 + random() % 200);
-    const std::vector<__u64> words = words_of(topic);
-    topic_sum running;
-    sum_begin(keys_.get(), &running);
-    for (std::uint32_t length = 0; length <= topic.size(); length++) {
-      topic_sum sum = running;
-      if (length % 8 != 0)
-        sum_word(keys_.get(), &sum, length / 8, first_bytes(words[length / 8], length % 8));
-      ASSERT_EQ(sum_hash(keys_.get(), &sum, length), hash(topic.substr(0, length)))
-          << "seed " << kSeed << ", '" << topic << "' up to " << length;
-      if (length % 8 == 7) sum_word(keys_.get(), &running, length / 8, words[length / 8]);
+// ---- levels and shapes ----------------------------------------------------------
+
+class ShapeTest : public TopicHashTest {
+ protected:
+  // As the kernel splits a topic that lies in the scratch; `behind` as in words_of().
+  topic_levels split(std::string_view text, std::uint32_t reach, std::uint8_t behind = 0) const {
+    std::string bytes(text);
+    bytes.append(8, static_cast<char>(behind));
+    topic_levels levels{};
+    level_begin(keys_.get(), &levels);
+    std::uint32_t steps = 0;
+    const auto len = static_cast<std::uint32_t>(text.size());
+    for (bool over = false; !over; ++steps) {
+      __u64 window;
+      std::memcpy(&window, bytes.data() + levels.at, sizeof(window));
+      over = level_step(keys_.get(), &levels, window, len, reach) != 0;
     }
+    if (len <= MAX_TOPIC) {
+      EXPECT_LE(steps, static_cast<unsigned>(LEVEL_STEPS));
+    }
+    return levels;
+  }
+
+  std::uint64_t through(const topic_shape& shape, std::string_view topic) const {
+    const topic_levels levels = split(topic, MAX_LEVELS);
+    return shape_hash(keys_.get(), &shape, &levels);
+  }
+};
+
+std::vector<std::string> levels_of(std::string_view text) {
+  std::vector<std::string> levels(1);
+  for (const char c : text) {
+    if (c == '/')
+      levels.emplace_back();
+    else
+      levels.back() += c;
+  }
+  return levels;
+}
+
+TEST_F(ShapeTest, EachLevelIsHashedByItself) {
+  TopicMaker make(kSeed);
+  for (int round = 0; round < 3000; round++) {
+    const std::string topic = make.topic(40);
+    const std::vector<std::string> expected = levels_of(topic);
+    const std::uint32_t reach = 1 + make.number() % MAX_LEVELS;
+    const std::uint8_t behind = make.number() % 2 != 0 ? '/' : 0xff;
+    SCOPED_TRACE(testing::Message() << "seed " << kSeed << ", '" << topic << "' to " << reach);
+
+    const topic_levels levels = split(topic, reach, behind);
+
+    ASSERT_EQ(levels.count, std::min<std::size_t>(expected.size(), reach + 1));
+    for (std::size_t i = 0; i < std::min<std::size_t>(levels.count, reach); i++)
+      ASSERT_EQ(levels.hash[i], hash(expected[i])) << i;
   }
 }
+
+TEST_F(ShapeTest, TheLongestTopicsAreSplitInTime) {
+  EXPECT_EQ(split(std::string(MAX_TOPIC, 'x'), MAX_LEVELS).count, 1u);
+  EXPECT_EQ(split(std::string(MAX_TOPIC, '/'), MAX_LEVELS).count, MAX_LEVELS + 1u);
+  EXPECT_EQ(split(std::string(31, '/') + std::string(MAX_TOPIC - 31, 'x'), MAX_LEVELS).count, 32u);
+  std::string sevens;
+  while (sevens.size() < MAX_TOPIC) sevens += "seven77/";
+  EXPECT_EQ(split(sevens.substr(0, MAX_TOPIC), MAX_LEVELS).count, MAX_LEVELS + 1u);
+}
+
+// Only in user space: the words behind MAX_TOPIC have no keys, but the length counts.
+TEST_F(ShapeTest, ALevelThatIsTooLongIsLikeNoOther) {
+  const std::string longest(MAX_TOPIC, 'x');
+  EXPECT_NE(split(longest + "xxx/a", 2).hash[0], split(longest + "/a", 2).hash[0]);
+  EXPECT_EQ(split(longest + "xxx/a", 2).count, 2u);
+}
+
+TEST_F(ShapeTest, FitsByTheNumberOfLevels) {
+  const topic_shape two{.plus = 2, .levels = 2, .rest = 0, .pad = 0};       // a/+
+  const topic_shape two_rest{.plus = 2, .levels = 2, .rest = 1, .pad = 0};  // a/+/#
+  const struct {
+    std::uint32_t levels;
+    bool two, two_rest;
+  } cases[] = {{1, false, false}, {2, true, true}, {3, false, true}, {33, false, true}};
+  for (const auto& [levels, fits_two, fits_rest] : cases) {
+    EXPECT_EQ(shape_fits(&two, levels, 0) != 0, fits_two) << levels;
+    EXPECT_EQ(shape_fits(&two_rest, levels, 0) != 0, fits_rest) << levels;
+  }
+}
+
+TEST_F(ShapeTest, AWildcardInFrontDoesNotFitDollarTopics) {
+  const topic_shape all{.plus = 0, .levels = 0, .rest = 1, .pad = 0};         // #
+  const topic_shape plus_first{.plus = 1, .levels = 2, .rest = 0, .pad = 0};  // +/a
+  const topic_shape plus_later{.plus = 2, .levels = 2, .rest = 0, .pad = 0};  // a/+
+  EXPECT_TRUE(shape_fits(&all, 2, 0));
+  EXPECT_FALSE(shape_fits(&all, 2, 1));
+  EXPECT_TRUE(shape_fits(&plus_first, 2, 0));
+  EXPECT_FALSE(shape_fits(&plus_first, 2, 1));
+  EXPECT_TRUE(shape_fits(&plus_later, 2, 1));
+}
+
+TEST_F(ShapeTest, OnlyTheLiteralLevelsOfAShapeCount) {
+  const topic_shape shape{.plus = 0b010, .levels = 3, .rest = 1, .pad = 0};  // a/+/c/#
+  const std::uint64_t filter = through(shape, "a/+/c/#");
+
+  EXPECT_EQ(through(shape, "a/b/c"), filter);
+  EXPECT_EQ(through(shape, "a//c/d/e"), filter);
+  for (const auto* other : {"a/b/d", "b/b/c", "c/b/a", "a/b/", "/b/c", "ac/b/", "a/c/b"})
+    EXPECT_NE(through(shape, other), filter) << other;
+}
+
+TEST_F(ShapeTest, EveryLevelCountsInItsPlace) {
+  const topic_shape all{.plus = 0, .levels = MAX_LEVELS, .rest = 0, .pad = 0};
+  std::set<std::uint64_t> seen;
+  for (int place = 0; place < MAX_LEVELS; place++) {
+    std::string topic = "a";
+    for (int level = 1; level < MAX_LEVELS; level++) topic += level == place ? "/b" : "/a";
+    if (place == 0) topic[0] = 'b';
+    EXPECT_TRUE(seen.insert(through(all, topic)).second) << topic;
+  }
+}
+
+// ---- what a topic name may hold -----------------------------------------------------
 
 TEST(TopicBytesTest, EveryInvalidByteIsMarkedInItsPlace) {
   for (int place = 0; place < 8; place++) {
@@ -160,11 +254,109 @@ TEST(TopicBytesTest, BytesEqualIsExactForAnyNeighbours) {
   }
 }
 
+TEST(TopicBytesTest, BytesBeforeFindsTheFirst) {
+  EXPECT_EQ(bytes_before(0), 8u);
+  for (std::uint32_t place = 0; place < 8; place++) {
+    const std::uint64_t found = std::uint64_t{0x80} << 8 * place;
+    EXPECT_EQ(bytes_before(found), place);
+    EXPECT_EQ(bytes_before(found | std::uint64_t{0x80} << 56), place);
+  }
+}
+
 TEST(TopicBytesTest, FirstBytesKeepsThatMany) {
   const std::uint64_t word = 0x8877665544332211;
   EXPECT_EQ(first_bytes(word, 0), 0u);
   EXPECT_EQ(first_bytes(word, 1), 0x11u);
   EXPECT_EQ(first_bytes(word, 7), 0x77665544332211u);
+}
+
+// As the kernel finds out.
+bool is_valid(std::string_view topic, std::uint8_t behind = 0xff) {
+  std::vector<__u64> words(topic.size() / 8 + 1);
+  std::memset(words.data(), behind, words.size() * 8);
+  std::memcpy(words.data(), topic.data(), topic.size());
+  const auto len = static_cast<std::uint32_t>(topic.size());
+  const topic_check check = check_topic(words.data(), len);
+  if (check != TOPIC_NOT_ASCII) return check == TOPIC_GOOD;
+  utf8_check text{};
+  for (std::uint32_t i = 0; i < UTF8_STEPS(len); i++) utf8_step(&text, words.data(), i, len);
+  return text.bad == 0;
+}
+
+TEST(TopicNameTest, NoWildcardAndNoNulAnywhere) {
+  for (std::size_t length = 1; length <= 20; length++) {
+    const std::string topic(length, 'a');
+    EXPECT_TRUE(is_valid(topic, 0x00)) << length;
+    EXPECT_TRUE(is_valid(topic, '#')) << length;
+    for (std::size_t place = 0; place < length; place++) {
+      for (const char bad : {'+', '#', '\0'}) {
+        std::string other = topic;
+        other[place] = bad;
+        EXPECT_FALSE(is_valid(other)) << length << " " << place;
+        other.back() = '\xc3';  // nor where it is not ASCII either
+        other.push_back('\xa9');
+        if (place + 1 < length) {
+          EXPECT_FALSE(is_valid(other)) << length << " " << place;
+        }
+      }
+    }
+  }
+  EXPECT_FALSE(is_valid(""));
+  EXPECT_TRUE(is_valid(std::string(MAX_TOPIC, 'a')));
+  EXPECT_FALSE(is_valid(std::string(MAX_TOPIC - 1, 'a') + '#'));
+}
+
+// Every lead byte with every second byte and the edges of the ranges behind them, at
+// places of which one is across two words.
+TEST(TopicNameTest, Utf8IsThatOfTheDaemon) {
+  constexpr std::string_view kEdges = "a\x7f\x80\x8f\x90\x9f\xa0\xbf\xc2\xf0";
+  std::string text;
+  for (const std::size_t in_front : {0u, 6u, 1530u}) {
+    for (unsigned lead = 0x80; lead < 0x100; lead++) {
+      for (unsigned second = 1; second < 0x100; second++) {
+        for (const char third : kEdges) {
+          for (const char fourth : kEdges) {
+            text.assign(in_front, 'a');
+            text += static_cast<char>(lead);
+            text += static_cast<char>(second);
+            text += third;
+            text += fourth;
+            ASSERT_EQ(is_valid(text), !topic_problem(text)) << testing::PrintToString(text);
+            if (in_front == 1530) break;
+          }
+        }
+        text.resize(in_front + 2);
+        ASSERT_EQ(is_valid(text), !topic_problem(text)) << testing::PrintToString(text);
+      }
+      text.resize(in_front + 1);
+      ASSERT_EQ(is_valid(text), !topic_problem(text)) << testing::PrintToString(text);
+    }
+  }
+}
+
+TEST(TopicNameTest, RandomTextIsJudgedAsByTheDaemon) {
+  constexpr std::string_view kPieces[] = {"a",
+                                          "/",
+                                          "\xc3\xa9",
+                                          "\xe2\x82\xac",
+                                          "\xed\x9f\xbf",
+                                          "\xef\xbf\xbf",
+                                          "\xf4\x8f\xbf\xbf",
+                                          "\xf0\x90\x80\x80"};
+  std::mt19937 random(kSeed);
+  int valid = 0;
+  for (int round = 0; round < 200'000; round++) {
+    std::string text;
+    for (auto pieces = 1 + random() % 12; pieces > 0; pieces--)
+      text += kPieces[random() % std::size(kPieces)];
+    if (random() % 2 != 0) text[random() % text.size()] = static_cast<char>(random());
+    if (random() % 4 == 0) text.resize(1 + random() % text.size());
+    const bool expected = !topic_problem(text);
+    valid += expected;
+    ASSERT_EQ(is_valid(text), expected) << "seed " << kSeed << " " << testing::PrintToString(text);
+  }
+  EXPECT_GT(valid, 50'000);
+  EXPECT_LT(valid, 150'000);
 }
 
 }  // namespace

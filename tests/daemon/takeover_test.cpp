@@ -379,10 +379,10 @@ TEST_F(TakeoverTest, RoutesOfFormerGenerationsAreRemoved) {
 
   running->steering.apply(config_, 1500);
 
-  BatchReader<route_key, route> reader(running->tables.routes, 16);
+  BatchReader<__u64, route> reader(running->tables.routes, 16);
   const auto [keys, values] = reader.next();
   ASSERT_EQ(keys.size(), 1U);
-  EXPECT_EQ(keys[0].generation, before + 1);
+  EXPECT_EQ(values[0].generation, before + 1);
 }
 
 }  // namespace

@@ -72,19 +72,26 @@ TEST(TopicFilterTest, ATopicNameHasNoWildcards) {
     EXPECT_TRUE(topic_problem(topic)) << topic;
 }
 
-TEST(TopicFilterTest, KnowsItsKind) {
-  const std::pair<std::string_view, FilterKind> cases[] = {
-      {"#", FilterKind::kAll},       {"a", FilterKind::kExact},       {"/", FilterKind::kExact},
-      {"a/#", FilterKind::kPrefix},  {"/#", FilterKind::kPrefix},     {"+", FilterKind::kPattern},
-      {"+/#", FilterKind::kPattern}, {"a/+/b", FilterKind::kPattern},
-  };
-  for (const auto& [filter, kind] : cases) EXPECT_EQ(kind_of(filter), kind) << filter;
+TEST(TopicFilterTest, KnowsAWildcard) {
+  for (const std::string_view filter : {"#", "+", "a/#", "a/+/b", "+/a"})
+    EXPECT_TRUE(has_wildcard(filter)) << filter;
+  for (const std::string_view filter : {"a", "/", "a/b"})
+    EXPECT_FALSE(has_wildcard(filter)) << filter;
+}
 
-  EXPECT_EQ(prefix_of("a/b/#"), "a/b");
-  EXPECT_EQ(prefix_of("/#"), "");
-  EXPECT_EQ(levels_of("a"), 1u);
-  EXPECT_EQ(levels_of("a/b/"), 3u);
-  EXPECT_EQ(levels_of("/"), 2u);
+// Level by level from the left: a name, `+`, `#`.
+TEST(TopicFilterTest, OneOfTwoFiltersIsMoreSpecific) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"a", "+"},     {"+", "#"},          {"a", "#"},       {"a", "a/#"},
+      {"a/b", "a/+"}, {"a/+", "a/#"},      {"a/#", "+/b"},   {"a/+/+", "+/b/c"},
+      {"a/#", "#"},   {"a/b/#", "a/+/c"},  {"a/b/#", "a/#"}, {"+/+", "+/+/#"},
+      {"/#", "+/#"},  {"a/+/c/#", "a/+/#"}};
+  for (const auto& [first, second] : cases) {
+    EXPECT_TRUE(is_more_specific(first, second)) << first << " and " << second;
+    EXPECT_FALSE(is_more_specific(second, first)) << first << " and " << second;
+  }
+  EXPECT_FALSE(is_more_specific("a/+", "b/+"));
+  EXPECT_FALSE(is_more_specific("a", "a"));
 }
 
 // The examples of MQTT 5.0 §4.7, and what follows from them at the edges.

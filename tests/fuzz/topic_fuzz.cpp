@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A filter and a topic, one a line: what is valid, and what matches, against a
-// matcher that follows the definition by recursion. The bytes that the kernel
-// refuses in a topic are among those that the daemon refuses.
+// Filters and a topic, one a line: what is valid, and what matches, against a matcher
+// that follows the definition by recursion; which of the filters wins; and the
+// topic names that the kernel takes against those that the daemon takes.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bpf/topic.h"
+#include "daemon/filter_shape.h"
+#include "daemon/route_table.h"
 #include "daemon/topic_filter.h"
+#include "tests/support/topics.h"
 
 namespace remora {
 namespace {
@@ -47,35 +51,54 @@ bool plainly_matches(std::string_view filter, std::string_view topic) {
   return levels_match(split(filter), 0, split(topic), 0);
 }
 
-bool kernel_refuses(std::string_view topic) {
-  for (std::size_t at = 0; at < topic.size(); at += 8) {
-    __u64 word = ~0ull;  // no invalid byte behind the topic
-    const std::string_view bytes = topic.substr(at, 8);
-    std::memcpy(&word, bytes.data(), bytes.size());
-    if (invalid_bytes(word)) return true;
-  }
-  return false;
+bool kernel_takes(std::string_view topic) {
+  std::vector<__u64> words(topic.size() / 8 + 1, ~0ull);
+  std::memcpy(words.data(), topic.data(), topic.size());
+  const auto len = static_cast<__u32>(topic.size());
+  const topic_check check = check_topic(words.data(), len);
+  if (check != TOPIC_NOT_ASCII) return check == TOPIC_GOOD;
+  utf8_check text{};
+  for (__u32 i = 0; i < UTF8_STEPS(len); i++) utf8_step(&text, words.data(), i, len);
+  return text.bad == 0;
+}
+
+void check_filter(std::string_view filter, std::string_view topic) {
+  if (!has_wildcard(filter)) require(!topic_problem(filter), "an exact filter is a topic");
+  require(filter_matches(filter, topic) == plainly_matches(filter, topic), "the match");
+  if (filter_matches(filter, topic))
+    require(topic.size() >= shortest_topic(filter), "the shortest topic of a filter");
 }
 
 void check(std::string_view input) {
-  const std::size_t end = input.find('\n');
+  const std::size_t end = input.rfind('\n');
   if (end == input.npos) return;
-  const std::string_view filter = input.substr(0, end), topic = input.substr(end + 1);
-
+  const std::string_view topic = input.substr(end + 1);
   const bool topic_is_valid = !topic_problem(topic);
-  if (topic_is_valid) {
-    require(!kernel_refuses(topic), "the kernel refuses a valid topic");
-    require(!filter_problem(topic), "a topic is a filter for itself");
-    require(filter_matches(topic, topic), "a topic does not match itself");
-    require(levels_of(topic) == split(topic).size(), "levels");
+  if (topic.size() <= MAX_TOPIC)
+    require(kernel_takes(topic) == topic_is_valid, "the kernel's view of a topic name");
+  if (!topic_is_valid) return;
+  require(!filter_problem(topic), "a topic is a filter for itself");
+  require(filter_matches(topic, topic), "a topic does not match itself");
+
+  std::vector<Route> routes;
+  std::set<std::string> filters;
+  std::string_view lines = input.substr(0, end);
+  while (routes.size() < MAX_SHAPES) {
+    const std::string filter(lines.substr(0, lines.find('\n')));
+    if (!filter_problem(filter) && filters.insert(filter).second) {
+      check_filter(filter, topic);
+      routes.push_back({filter, filter, 0});
+    }
+    const std::size_t next = lines.find('\n');
+    if (next == lines.npos) break;
+    lines.remove_prefix(next + 1);
   }
-  if (filter_problem(filter)) return;
-  const FilterKind kind = kind_of(filter);
-  if (kind == FilterKind::kPrefix)
-    require(std::string(prefix_of(filter)) + "/#" == filter, "the prefix of a filter");
-  if (kind == FilterKind::kExact) require(!topic_problem(filter), "an exact filter is a topic");
-  if (topic_is_valid)
-    require(filter_matches(filter, topic) == plainly_matches(filter, topic), "the match");
+  static const topic_keys keys = random_topic_keys(1);
+  const Route* best = plain_choice(routes, topic);
+  const RouteTable table(routes, keys);
+  const auto found = table.match(topic);
+  require(found.has_value() == (best != nullptr), "whether a route matches");
+  if (best != nullptr) require(*found == best->group, "which route wins");
 }
 
 }  // namespace

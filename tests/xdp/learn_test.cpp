@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a PUBLISH teaches, and which group its topic belongs to.
-#include <map>
 #include <random>
+#include <set>
+#include <string>
+#include <vector>
 
-#include "daemon/topic_filter.h"
+#include "daemon/filter_shape.h"
+#include "tests/support/topics.h"
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -184,43 +187,122 @@ TEST_F(LearnTest, ALongTopicOfNothingButSeparatorsFindsItsPrefix) {
   EXPECT_EQ(group_of(std::string(1400, '/')), kTemperature);
 }
 
-// The plain matcher of the daemon decides what is right: exact first, then the
-// longest prefix, then `#`.
-TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
-  const std::uint32_t seed = 7;
-  std::mt19937 random(seed);
-  const auto random_topic = [&] {
-    constexpr std::string_view kLevels[] = {"a", "b", "long-level-name", "", "$x", "seven77"};
-    std::string topic(kLevels[random() % 6]);
-    for (auto more = random() % 5; more > 0; more--)
-      topic += '/' + std::string(kLevels[random() % 6]);
+TEST_F(LearnTest, APlusStandsForOneLevel) {
+  route("sport/+/player1", kTemperature);
+  route("+/+", kHumidity);
+
+  EXPECT_EQ(group_of("sport/tennis/player1"), kTemperature);
+  EXPECT_EQ(group_of("sport//player1"), kTemperature);
+  EXPECT_EQ(group_of("sport/tennis/player11"), kDefault);
+  EXPECT_EQ(group_of("sport/tennis/player1/x"), kDefault);
+  EXPECT_EQ(group_of("sport/player1"), kHumidity);
+  EXPECT_EQ(group_of("/finance"), kHumidity);
+  EXPECT_EQ(group_of("finance/"), kHumidity);
+  EXPECT_EQ(group_of("finance"), kDefault);
+  EXPECT_EQ(group_of("$SYS/monitor"), kDefault);
+}
+
+// Level by level from the left: a name, `+`, `#`.
+TEST_F(LearnTest, TheFilterThatIsMoreSpecificFromTheLeftWins) {
+  route("a/#", kTemperature);
+  route("+/b/c", kHumidity);
+  route("a/+/c/#", kHumidity);
+
+  EXPECT_EQ(group_of("a/b"), kTemperature);
+  EXPECT_EQ(group_of("x/b/c"), kHumidity);
+  EXPECT_EQ(group_of("a/b/c"), kHumidity);
+  EXPECT_EQ(group_of("a/b/d"), kTemperature);
+}
+
+TEST_F(LearnTest, TheShapesOfTheNextRoutesAreNotYetInForce) {
+  route("a/+", kTemperature);
+  chain_->map<std::uint32_t, shape_set>("shape_sets").put((settings_.generation + 1) % 2, {});
+
+  EXPECT_EQ(group_of("a/b"), kTemperature);
+  forget_routes();
+  EXPECT_EQ(group_of("a/c"), kDefault);
+}
+
+// A filter of more levels than the kernel splits may match it, or may not.
+TEST_F(LearnTest, ATopicThatADeepFilterMayMatchIsLeftToTheDaemon) {
+  const auto deep = [](std::size_t levels) {
+    std::string topic = "x";
+    while (--levels > 0) topic += "/x";
     return topic;
   };
-  std::map<std::string, std::uint16_t> routes{{"#", kHumidity}};
-  for (int i = 0; i < 60; i++) {
-    const std::string filter = random_topic() + (random() % 2 ? "/#" : "");
-    if (!filter.empty()) routes[filter] = static_cast<std::uint16_t>(random() % 3);
+  route(deep(40) + "/+", kTemperature);
+  route("x/#", kHumidity);
+  route(deep(35), kTemperature);
+  group(kHumidity, 1, POLICY_KEEP);
+  group(kTemperature, 1, POLICY_KEEP);
+
+  EXPECT_EQ(group_of(deep(MAX_LEVELS)), kHumidity);
+  EXPECT_EQ(group_of(deep(35)), kTemperature) << "an exact route is sure";
+  Client client = connect();
+  EXPECT_TRUE(publish(client, deep(MAX_LEVELS + 1)).forwarded());
+  EXPECT_TRUE(publish(client, deep(41)).forwarded());
+
+  EXPECT_EQ(counter(COUNT_TOPIC_LEFT), 2u);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
+TEST_F(LearnTest, BrokenUtf8IsNoLesson) {
+  Client client = connect();
+  std::uint64_t invalid = 0;
+  for (const std::string_view topic :
+       {"\xff", "a/\xc3", "a-long-topic-of-24-bytes\xc3", "a-topic-of-22-bytes-a-\xe2\x82(",
+        "\xc0\x80", "\xed\xa0\x80/surrogate", "\xf4\x90\x80\x80"}) {
+    EXPECT_TRUE(publish(client, topic).forwarded()) << topic;
+    EXPECT_EQ(counter(COUNT_TOPIC_INVALID), ++invalid) << topic;
   }
-  for (const auto& [filter, group] : routes) route(filter, group);
+  EXPECT_FALSE(prediction_of(kClient));
+  EXPECT_EQ(counter(COUNT_JUDGED), 0u);
+
+  route("caf\xc3\xa9/+", kTemperature);
+  EXPECT_EQ(group_of("caf\xc3\xa9/\xf0\x9f\xa6\x88"), kTemperature);
+  EXPECT_EQ(group_of("a-long-topic-of-24-byte\xc3\xa9"), kDefault);
+}
+
+// The plain matcher of the daemon decides what is right; the compiled one of the daemon
+// must say the same.
+TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
+  const auto seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  TopicMaker make(seed);
   settings_.resets_per_client = 0;
   write(settings_);
-  Client client = connect();
+  std::size_t matched = 0;
 
-  for (int round = 0; round < 2000; round++) {
-    const std::string topic = random_topic();
-    if (topic.empty()) continue;
-    std::string best;
-    for (const auto& [filter, group] : routes) {
-      if (!filter_matches(filter, topic)) continue;
-      if (filter == topic || (best != topic && filter.size() > best.size())) best = filter;
+  for (int round = 0; round < 20; round++) {
+    forget_routes();
+    const std::size_t most = round % 2 == 0 ? 5 : 40;
+    std::vector<Route> routes;
+    std::set<std::string> filters;
+    for (int i = 0; i < 40; i++) {
+      const std::string filter = make.number() % 4 == 0 ? make.topic(most) : make.filter(most);
+      // No deep ones, of which the kernel would not be sure.
+      if (has_wildcard(filter) && !kernel_shape(filter)) continue;
+      if (!filters.insert(filter).second) continue;
+      const auto group = static_cast<std::uint16_t>(make.number() % 3);
+      route(filter, group);
+      routes.push_back({filter, std::to_string(group), 0});
     }
-    const std::uint16_t expected = best.empty() ? kDefault : routes[best];
+    const RouteTable compiled(routes, random_topic_keys(seed));
+    Client client = connect({kClient.address, static_cast<std::uint16_t>(50'000 + round)});
+    for (int i = 0; i < 200; i++) {
+      const std::string topic = make.topic(most);
+      const Route* best = plain_choice(routes, topic);
+      const std::string expected = best == nullptr ? std::to_string(kDefault) : best->group;
+      matched += best != nullptr;
+      ASSERT_EQ(compiled.match(topic).value_or(std::to_string(kDefault)), expected) << topic;
 
-    publish(client, topic, "");
+      publish(client, topic, "");
 
-    ASSERT_EQ(prediction_of(kClient)->group, expected)
-        << "seed " << seed << ": '" << topic << "' by '" << best << "'";
+      ASSERT_EQ(std::to_string(prediction_of(kClient)->group), expected)
+          << "'" << topic << "' by '" << (best == nullptr ? "" : best->filter) << "'";
+    }
   }
+  EXPECT_GT(matched, 1000u);
 }
 
 TEST_F(LearnTest, ARouteToAGroupThatIsGoneLeavesTheConnectionWhereItIs) {

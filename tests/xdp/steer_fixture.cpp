@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/xdp/steer_fixture.h"
 
-#include <algorithm>
 #include <cstring>
-#include <random>
 #include <stdexcept>
 
 #include "bpf/topic.h"
+#include "tests/support/topics.h"
 
 namespace remora {
 namespace {
@@ -34,11 +33,7 @@ void SteerTest::SetUp() {
   if (!may_load_bpf()) GTEST_SKIP() << "loads BPF programs: needs root";
   chain_ = std::make_unique<Chain>(limits_);
 
-  std::mt19937_64 random(1);
-  for (auto& key : keys_.start) key = random();
-  for (auto& key : keys_.length) key = random();
-  for (auto& word : keys_.word)
-    for (auto& key : word) key = random();
+  keys_ = random_topic_keys(1);
   chain_->map<std::uint32_t, topic_keys>("topic_keys").put(0, keys_);
   chain_->map<std::uint32_t, gateway>("ctl_array")
       .put(0, {{kRouterMac[0], kRouterMac[1], kRouterMac[2], kRouterMac[3], kRouterMac[4],
@@ -51,7 +46,6 @@ void SteerTest::SetUp() {
   settings.resets_per_client = 3;
   settings.connections_per_client = 1024;
   settings.link_mtu = kLinkMtu;
-  settings.all_group = NO_GROUP;
   write(settings);
 
   service(kService, kServiceNumber, kDefault);
@@ -118,26 +112,25 @@ void SteerTest::ring(std::uint16_t group, const std::vector<std::uint32_t>& real
 }
 
 void SteerTest::route(std::string_view filter, std::uint16_t group) {
-  if (filter == "#") {
-    settings_.all_group = group;
-    write(settings_);
-    return;
+  const auto map = chain_->map<std::uint64_t, struct route>("routes");
+  routes_.push_back({std::string(filter), std::to_string(group), 0});
+  for (const std::uint64_t key : written_) map.remove(key);
+  written_.clear();
+  const RouteTable table(routes_, keys_);
+  for (const RouteTable::KernelRoute& route : table.kernel_routes()) {
+    const std::uint64_t key = route_key(route.hash, settings_.generation, route.shape);
+    const auto number = static_cast<__u16>(std::stoul(std::string(route.group)));
+    map.put(key, {settings_.generation, number, 0});
+    written_.push_back(key);
   }
-  route_key key{hash(filter), settings_.generation, ROUTE_EXACT};
-  if (filter.ends_with("/#")) {
-    const std::string_view prefix = filter.substr(0, filter.size() - 2);
-    key = {hash(prefix), settings_.generation, ROUTE_PREFIX};
-    settings_.prefix_reach =
-        std::max(settings_.prefix_reach, static_cast<std::uint32_t>(prefix.size() + 1));
-    write(settings_);
-  }
-  chain_->map<route_key, struct route>("routes").put(key, {group, 0});
+  chain_->map<std::uint32_t, shape_set>("shape_sets").put(settings_.generation % 2, table.shapes());
 }
 
 void SteerTest::forget_routes() {
+  routes_.clear();
+  written_.clear();
   settings_.generation++;
-  settings_.prefix_reach = 0;
-  settings_.all_group = NO_GROUP;
+  chain_->map<std::uint32_t, shape_set>("shape_sets").put(settings_.generation % 2, {});
   write(settings_);
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
+#include "daemon/route_table.h"
 #include "tests/support/chain.h"
 #include "tests/support/client.h"
 #include "tests/support/mqtt_packets.h"
@@ -74,7 +75,7 @@ class SteerTest : public testing::Test {
   void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
   // Index into `reals` of a group's real, from 1.
   static std::uint32_t real_index(std::uint16_t group, std::uint32_t real);
-  // A route of the present generation, in MQTT's filter syntax without `+`.
+  // One more route of the present generation.
   void route(std::string_view filter, std::uint16_t group);
   // Begins a new set of routes, with none in it.
   void forget_routes();
@@ -115,6 +116,8 @@ class SteerTest : public testing::Test {
   void rebuild_groups();
 
   bool ipv6_reals_ = false;
+  std::vector<Route> routes_;  // of the present generation, groups by number
+  std::vector<std::uint64_t> written_;  // their keys
 };
 
 }  // namespace remora
