@@ -172,6 +172,9 @@ static __noinline int judge(struct steering *s, __u32 topic_len)
 	group = match_topic(s->scratch, generation, hash, topic_len);
 	if (group == UNSURE_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
+		/* The daemon learns it once. */
+		flow->topic_hash = hash;
+		flow->generation = generation;
 		report(s, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
 		return 0;
 	}

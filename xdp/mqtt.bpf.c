@@ -8,6 +8,7 @@
  * PUBLISHes of tracked connections are judged against that group (inspect.h).
  */
 #include "xdp/chain.h"
+#include "xdp/cut.h"
 #include "xdp/icmp.h"
 #include "xdp/inspect.h"
 #include "xdp/katran_maps.h"
@@ -80,8 +81,6 @@ static __noinline void keep_half_open(const struct steering *s)
 	fresh.prior_group = NO_GROUP;
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
-	/* Data in the SYN (TCP Fast Open, RFC 7413) is not judged. */
-	fresh.stream.blind = s->pkt->payload_len > 0;
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
 }
 
@@ -107,6 +106,11 @@ static __noinline int open_flow(struct steering *s)
 	const struct group *target;
 
 	count(COUNT_SYN);
+	if (s->pkt->payload_len) {
+		if (cut_payload(s->ctx))
+			return drop(COUNT_TRUNCATED);
+		count(COUNT_SYN_DATA);
+	}
 	if (known) {
 		s->group = known->group;
 		s->real = known->real;
@@ -398,8 +402,8 @@ static __always_inline int take_recent(struct steering *s, struct recent *recent
 	return FORWARD;
 }
 
-/* Anything but a usual packet. Returns FORWARD when it is one to a service, PASS_ON when
- * it is for none, or an XDP action.
+/* Anything but a usual packet. Returns FORWARD, with the packet in `s`, when it is one
+ * to a service, PASS_ON when it is for none, or an XDP action.
  */
 static __noinline int take_unusual(struct steering *s)
 {
@@ -449,10 +453,12 @@ int xdp_mqtt(struct xdp_md *ctx)
 	int verdict;
 
 	s.ctx = ctx;
+	s.pkt = 0;
 	verdict = take(&s);
 	if (verdict == PASS_ON)
 		return pass_on(ctx);
-	if (verdict != FORWARD)
+	/* Not FORWARD; Linux 6.1 would not know what that says of the packet. */
+	if (!s.pkt)
 		return verdict;
 	s.set = the_settings();
 	if (!s.set)

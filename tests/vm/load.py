@@ -57,6 +57,10 @@ def main(path):
             microseconds = re.search(r"verification time (\d+) usec", text)
             print(name, instructions[1], int(microseconds[1]) / 1e6)
         return 0
+    # Why comes at once, the way there takes an emulator minutes.
+    for name, log in totals.logs.items():
+        lines = log.value.decode(errors="replace").splitlines()
+        print(f"the verifier on {name}:", *lines[-6:], sep="\n", file=sys.stderr, flush=True)
     steps = _Object(path, _STEPS, _STEPS_SIZE)
     steps.load()
     for name, log in steps.logs.items():

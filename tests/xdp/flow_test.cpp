@@ -192,22 +192,6 @@ TEST_F(FlowTest, ARstDoesNotReplaceTheConnect) {
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
 }
 
-// Whether the broker took the data in the SYN is not seen: the client goes on behind
-// it, or says it again (RFC 7413 §4.1.3).
-TEST_F(FlowTest, AStreamThatBeganInTheSynIsNotJudged) {
-  const Bytes opening = connect_packet() + publish_packet(kTemperatureTopic);
-  Client taken(kClient, kService), refused({kClient.address, 40'001}, kService);
-  send(taken.syn().payload(opening));
-  send(refused.syn().payload(opening));
-
-  taken.skip(static_cast<std::uint32_t>(opening.size()));
-  EXPECT_EQ(publish(taken, kTemperatureTopic).group(), kDefault);
-  EXPECT_EQ(send(refused.send(opening)).group(), kDefault);
-  EXPECT_EQ(publish(refused, kTemperatureTopic).group(), kDefault);
-
-  EXPECT_FALSE(prediction_of(kClient));
-}
-
 TEST_F(FlowTest, WithoutAFlowThePredictionDecidesAndNothingIsJudged) {
   Client client(kClient, kService);
   EXPECT_EQ(send(client.send(publish_packet(kHumidityTopic))).group(), kDefault);

@@ -30,6 +30,11 @@ class EveryWayTest : public SteerTest, public testing::WithParamInterface<Way> {
   Endpoint service() const { return client().address.is_ipv6() ? kService6 : kService; }
   Outcome send_tagged(Segment segment) { return send(segment.tagged(GetParam().tags)); }
 
+  // What the forwarder leaves as it is.
+  static Bytes behind_macs(const Bytes& frame) {
+    return {frame.begin() + 2 * ETH_ALEN, frame.end()};
+  }
+
   Client connected(std::uint16_t port = kClient.port) {
     Client opened({client().address, port}, service());
     send_tagged(opened.syn());
@@ -136,6 +141,28 @@ TEST_P(EveryWayTest, TheVictimsRstUndoesTheLesson) {
   send_tagged(rst().from(client()).to(service()).seq(forged.isn() + 1));
 
   EXPECT_EQ(prediction_of(client())->group, NO_GROUP);
+}
+
+// TCP Fast Open: the server acknowledges the SYN alone, and the client sends its data
+// again (RFC 7413 §4.2.2).
+TEST_P(EveryWayTest, DataInASynAreCutOffAndJudgedBehindTheHandshake) {
+  const Bytes opening = connect_packet() + publish_packet(kTemperatureTopic);
+  const Bytes cookie{34, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+  Client opened(client(), service());
+
+  for (const Bytes& data : {opening, Bytes{0x10}, Bytes(1200, 'x')}) {
+    const Outcome out = send_tagged(opened.syn().payload(data).options(cookie));
+    ASSERT_TRUE(out.forwarded());
+    EXPECT_EQ(behind_macs(out.packet.inner().bytes()),
+              behind_macs(opened.syn().options(cookie).tagged(GetParam().tags).frame()));
+    EXPECT_TRUE(out.packet.checksums_are_valid());
+  }
+  EXPECT_EQ(counter(COUNT_SYN_DATA), 3u);
+  EXPECT_FALSE(prediction_of(client()));
+
+  send_tagged(opened.ack());
+  send_tagged(opened.send(opening));
+  EXPECT_EQ(prediction_of(client())->group, kTemperature);
 }
 
 INSTANTIATE_TEST_SUITE_P(
