@@ -61,8 +61,13 @@ class Journey(unittest.TestCase):
         routes = dict(self.settings.routes)
         self.brokers_of = lambda topic: self.group_brokers[routes.get(topic, "default")]
 
+    def _has_failed(self):
+        # Not _outcome.success, which is the cleanup's own by now.
+        told = self._outcome.result.errors + self._outcome.result.failures
+        return any(self in (test, getattr(test, "test_case", None)) for test, _ in told)
+
     def _take_down(self):
-        if self._outcome and not self._outcome.success:
+        if self._has_failed():
             print(f"remorad: {self.daemon.last_words(30)}", file=sys.stderr)
             with contextlib.suppress(Exception):
                 seen = {n: v for n, v in self.daemon.counters().items() if v}
