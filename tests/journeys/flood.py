@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Full segments: with the outer header they exceed the MTU, of which the prototype lost 97 %."""
+"""A thousand messages a second, in segments that are often full: the prototype lost 97 %."""
 
 import threading
 import time
@@ -53,16 +53,6 @@ class Flood(Journey):
         starts = []
         self.flood(690, meanwhile=kill_or_start)
         self.assertEqual(len(starts), 3)
-
-    def test_ten_thousand_messages_in_one_go(self):
-        messages = 10_000
-        self.teach("client0", TOPIC)
-        with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
-            for number in range(1, messages + 1):
-                publisher.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
-            publisher.close()
-        self.expect_delivered("client0", range(1, messages + 1), patience_s=30)
-        self.assertGreater(self.counters()["TOO_BIG"], 0)
 
 
 if __name__ == "__main__":

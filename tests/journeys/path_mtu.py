@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Full segments: with the outer header they exceed the MTU. Nothing may be lost for that.
+
+1500 everywhere, and nobody advertises a smaller MSS: the client has to be told.
+"""
+
+import json
+import threading
+
+from support import Journey, MosquittoPub, Session, main, mqtt, namespaces, network, topology
+
+TOPIC = "measurements/temperature"
+SIZE = 1000
+MESSAGES = 10_000
+MTU = 1500
+OUTER_HEADER = {4: 20, 6: 40}  # RFC 791, RFC 8200
+
+
+class PathMtu(Journey):
+    def setUp(self):
+        super().setUp()
+        self.teach("client0", TOPIC)
+        self.outer_header = OUTER_HEADER[self.addressing.reals.version]
+
+    def path_mtu(self):
+        """What the client's kernel knows of the way to the service."""
+        shown = namespaces.run(
+            self.lab.namespace("client0"),
+            ["ip", "-json", "route", "get", self.lab.layout.service_address],
+            capture_output=True, check=True,
+        )
+        metrics = json.loads(shown.stdout)[0].get("metrics", [{}])
+        return metrics[0].get("mtu", MTU)
+
+    def expect_all(self):
+        self.expect_delivered("client0", range(1, MESSAGES + 1), patience_s=30)
+        self.assertGreater(self.counters()["TOO_BIG"], 0)
+        self.assertEqual(self.path_mtu(), MTU - self.outer_header)
+
+    def test_ten_thousand_messages_without_a_pause(self):
+        """mosquitto_pub leaves it to Nagle how the stream is cut (RFC 896)."""
+        with self.expect_all_judged(MESSAGES, MISPREDICT=0):
+            with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
+                for number in range(1, MESSAGES + 1):
+                    publisher.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
+                publisher.close(patience_s=30)
+            self.expect_all()
+
+    def test_nor_without_nagle(self):
+        with self.expect_all_judged(MESSAGES, MISPREDICT=0):
+            with Session(self.lab, "client0") as session:
+                for number in range(1, MESSAGES + 1):
+                    session.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
+                session.disconnect()
+            self.expect_all()
+
+
+class ChangingMtu(PathMtu):
+    """The MTU of the load balancer's interface changes under way, and remorad follows."""
+
+    test_ten_thousand_messages_without_a_pause = None
+    test_nor_without_nagle = None
+
+    def set_mtu(self, mtu):
+        """Of the whole link: veth takes no frame that is too long for its own end."""
+        ends = [(topology.GATEWAY, "lb0"), (topology.LB, "eth0")]
+        for node, device in ends if mtu < MTU else reversed(ends):
+            network.ip_batch([f"link set {device} mtu {mtu}"], self.lab.namespace(node))
+
+    def publish_until(self, is_enough, phase):
+        """Publishes without a pause until then; returns how many messages."""
+        count = 0
+        with Session(self.lab, "client0") as session:
+            while not is_enough():
+                session.send(*(
+                    mqtt.publish(TOPIC, mqtt.message("client0", phase, count + n, SIZE))
+                    for n in range(1, 51)
+                ))
+                count += 50
+            session.disconnect()
+        return count
+
+    def expect_path_mtu(self, expected, phase):
+        """Publishes until the client's kernel has heard of it; nothing may be lost."""
+        patience = threading.Event()
+        timer = threading.Timer(10, patience.set)
+        timer.start()
+        self.addCleanup(timer.cancel)
+        count = self.publish_until(
+            lambda: patience.is_set() or self.path_mtu() == expected, phase
+        )
+        self.assertEqual(self.path_mtu(), expected)
+        self.expect_delivered("client0", range(1, count + 1), phase)
+
+    def test_it_is_lowered_and_raised_again(self):
+        self.expect_path_mtu(MTU - self.outer_header, "before")
+        self.set_mtu(1400)
+        self.expect_path_mtu(1400 - self.outer_header, "lowered")
+        self.set_mtu(MTU)
+        # The client's kernel would try larger ones in ten minutes (RFC 1191 §6.3).
+        namespaces.run(self.lab.namespace("client0"), ["ip", "route", "flush", "cache"], check=True)
+        namespaces.run(
+            self.lab.namespace("client0"), ["ip", "-6", "route", "flush", "cache"], check=True
+        )
+        self.expect_path_mtu(MTU - self.outer_header, "raised")
+
+
+if __name__ == "__main__":
+    main()
