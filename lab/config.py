@@ -18,6 +18,7 @@ class Settings:
     """What differs from one lab to the next. The defaults are the demo's."""
 
     xdp_mode: str = "native"
+    outer_source: str = "katran"  # or "lb": the load balancer's own address
     policy: str = "reset"
     group_policies: dict = dataclasses.field(default_factory=dict)  # {group: policy}
     resets_per_second: int = 1000
@@ -33,6 +34,9 @@ class Settings:
 def render(layout, settings, history):
     """The file's text for the topology `layout`."""
     groups = settings.groups or layout.group_brokers()
+    outer_source = settings.outer_source
+    if outer_source == "lb":
+        outer_source = layout.addressing.reals.lb
     parts = [
         "# SPDX-License-Identifier: Apache-2.0",
         "# Written by the lab.",
@@ -41,6 +45,7 @@ def render(layout, settings, history):
         'interface = "eth0"',
         'gateway_mac = "auto"',
         f'xdp_mode = "{settings.xdp_mode}"',
+        f'outer_source = "{outer_source}"',
         'forwarder = "embedded"',
         "",
         "[[service]]",

@@ -4,7 +4,9 @@
 import os
 import subprocess
 
-from lab import bad_link, brokers, config, namespaces, network, processes, topology
+from lab import (
+    bad_link, brokers, config, namespaces, network, processes, tagged_link, topology,
+)
 from lab.daemon import Daemon
 from lab.state import State, only_one
 
@@ -261,6 +263,12 @@ class Lab:
         return bad_link.BadLink(
             self.layout, build_folder(), os.path.join(self._link_pins, "bad_link"),
             lose=lose, delay=delay, seed=seed,
+        )
+
+    def tag_link(self):
+        """From here on frames between the gateway and the load balancer carry a VLAN tag."""
+        tagged_link.tag(
+            self.layout, build_folder(), os.path.join(self._link_pins, "tagged_link")
         )
 
     def environment(self):

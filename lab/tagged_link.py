@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a VLAN tag on the frames of the load balancer's link; lab/tagged_link.bpf.c says how."""
+
+import json
+import os
+
+from lab import namespaces, network, topology
+
+
+def tag(layout, build, pins):
+    """`pins` is a folder of the bpffs that goes with the lab.
+
+    The load balancer's own stack has no VLAN interface and no longer hears the gateway's answers,
+    so the two must know each other's Ethernet addresses.
+    """
+    ends = {
+        (topology.GATEWAY, "lb0"): [plan.lb for plan in layout.addressing.plans],
+        (topology.LB, "eth0"): [plan.lb_link_gateway for plan in layout.addressing.plans],
+    }
+    macs = {node: _mac(layout.namespace(node), device) for node, device in ends}
+    for (node, device), neighbours in ends.items():
+        other = macs[topology.LB if node == topology.GATEWAY else topology.GATEWAY]
+        network.ip_batch(
+            [f"neighbour replace {address} lladdr {other} dev {device} nud permanent"
+             for address in neighbours],
+            layout.namespace(node),
+        )
+    # In the frame itself: not beside it, where XDP does not look.
+    network.run(layout.namespace(topology.GATEWAY), "ethtool", "-K", "lb0", "txvlan", "off")
+    network.attach_tc(
+        layout, os.path.join(build, "bpf", "tagged_link.bpf.o"), pins,
+        egress="add_tag", ingress="remove_tag",
+    )
+
+
+def _mac(namespace, device):
+    shown = namespaces.run(
+        namespace, ["ip", "-json", "link", "show", "dev", device], capture_output=True, check=True
+    )
+    return json.loads(shown.stdout)[0]["address"]

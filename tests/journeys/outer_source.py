@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A link behind the load balancer takes less than its own: the gateway complains to the outer
+source, and the client must hear of it."""
+
+from support import Addressing, Journey, Session, Settings, main, mqtt, network, topology
+
+TOPIC = "measurements/temperature"
+SIZE = 1000
+MESSAGES = 10_000
+NARROW = 1400
+
+
+class NarrowLink(Journey):
+    def setUp(self):
+        super().setUp()
+        self.teach("client0", TOPIC)
+        for broker in self.group_brokers["temperature"]:
+            number = topology.number_of(broker)
+            network.ip_batch(
+                [f"link set b{number} mtu {NARROW}"], self.lab.namespace(topology.GATEWAY)
+            )
+
+
+class LbAddress(NarrowLink):
+    settings = Settings(outer_source="lb")
+
+    def test_everything_arrives(self):
+        with self.expect_all_judged(MESSAGES, MISPREDICT=0):
+            with Session(self.lab, "client0", patience_s=30) as session:
+                for number in range(1, MESSAGES + 1):
+                    session.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
+                session.disconnect()
+            self.expect_delivered("client0", range(1, MESSAGES + 1), patience_s=30)
+        counters = self.counters()
+        self.assertGreater(counters["ICMP_TRANSLATED"], 0)
+        self.assertEqual(counters["ICMP_UNTRANSLATED"], 0)
+
+
+class LbAddressIpv6(LbAddress):
+    addressing = Addressing.IPV6
+
+
+class LbAddressIpv4OverIpv6(LbAddress):
+    addressing = Addressing.IPV4_OVER_IPV6
+
+
+class KatransAddress(NarrowLink):
+    """The control: Katran's outer source leads nowhere, and full segments do not get through.
+
+    Over IPv6 no router fragments (RFC 8200 §5). Over IPv4 the gateway does, and whether the pieces
+    are of use depends on what strips the outer header: XDP cannot put them together.
+    """
+
+    addressing = Addressing.IPV6
+
+    def test_full_segments_do_not_arrive(self):
+        with Session(self.lab, "client0", patience_s=2) as session:
+            session.publish(TOPIC, mqtt.message("client0", "1", 1))
+            self.expect_delivered("client0", [1])
+            session.send(*(
+                mqtt.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
+                for number in range(2, 12)
+            ))
+            # As long as a segment is repeated several times.
+            self.deliveries.wait_for(lambda _: len(self.numbers("client0")) > 1, 3)
+        self.assertEqual(self.numbers("client0"), [1])
+        self.assertEqual(self.counters()["ICMP_TRANSLATED"], 0)
+
+
+if __name__ == "__main__":
+    main()
