@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The seed's Tests 4 and 5: one client, three topics, one connection a message."""
 
-from support import Journey, Settings, main
+from support import Addressing, Journey, Settings, main
 
 
 class ChangingTopics(Journey):
@@ -29,6 +29,10 @@ class ChangingTopics(Journey):
             ],
             "two changes in the history",
         )
+
+
+class ChangingTopicsIpv6(ChangingTopics):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Whatever group its connection is on, its queue of unacknowledged messages holds 
 without a limit it is reset for ever and never gets everything acknowledged.
 """
 
-from support import Journey, Paho, Settings, main
+from support import Addressing, Journey, Paho, Settings, main
 
 TOPICS = ("measurements/temperature", "measurements/humidity")
 MESSAGES = 20
@@ -26,6 +26,10 @@ class Livelock(Journey):
         counters = self.counters()
         self.assertLessEqual(counters["RESET"], self.settings.resets_per_client)
         self.assertGreater(counters["KEPT_CLIENT"], 0)
+
+
+class LivelockIpv6(Livelock):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

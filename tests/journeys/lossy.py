@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import threading
 
-from support import Journey, Session, Settings, main, mqtt, namespaces
+from support import Addressing, Journey, Session, Settings, main, mqtt, namespaces
 
 SEED = int(os.environ.get("REMORA_SEED", random.SystemRandom().randrange(1 << 32)))
 SHARE = 0.01
@@ -92,6 +92,10 @@ class Lossy(BadLinkJourney):
         self.assertGreaterEqual(judged, JUDGED * sent)
         self.assertLessEqual(judged, sent)
         self.expect_a_bad_link(5_000)
+
+
+class LossyIpv6(Lossy):
+    addressing = Addressing.IPV6
 
 
 class Throughput(BadLinkJourney):

@@ -4,7 +4,7 @@
 
 import threading
 
-from support import Journey, MosquittoPub, Paho, main
+from support import Addressing, Journey, MosquittoPub, Paho, main
 
 TEMPERATURE, HUMIDITY, OTHER = (f"measurements/{name}" for name in
                                 ("temperature", "humidity", "other"))
@@ -53,6 +53,10 @@ class ManyClients(Journey):
             brokers = {d.broker for d in self.deliveries.all()
                        if (d.client, d.phase) == (client, "known")}
             self.assertEqual(len(brokers), 1, f"{client} is on one connection, so on one broker")
+
+
+class ManyClientsIpv6(ManyClients):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 import time
 
-from support import Journey, MosquittoPub, Paho, main
+from support import Addressing, Journey, MosquittoPub, Paho, main
 
 TOPIC = "measurements/temperature"
 HEARTBEAT_STALE_S = 3  # bpf/abi.h
@@ -58,6 +58,12 @@ class NoDaemon(Journey):
         self.daemon.start()
         counters = self.counters()
         self.assertEqual((counters["RESET"], counters["PROBE_RST"]), (1, 1))
+
+
+class NoDaemonIpv6(NoDaemon):
+    addressing = Addressing.IPV6
+
+    test_after_a_clean_stop_the_kernel_answers_at_once = None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 import dataclasses
 
-from support import Journey, Settings, main
+from support import Addressing, Journey, Settings, main
 from clients import Npm, install_npm_client
 
 GROUPS = {"home": [1, 2], "other": [3], "default": [4]}
@@ -66,6 +66,10 @@ class NpmMqtt(Journey):
         self.assertEqual([d.number for d in arrived if d.topic == HOME[0]], [1, 2, 3])
         self.assertEqual({d.broker for d in arrived if d.topic == HOME[1]}, {"broker3"})
         self.assertEqual(arrived[-1].number, 23)
+
+
+class NpmMqttIpv6(NpmMqtt):
+    addressing = Addressing.IPV6
 
 
 class Kept(Journey):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The seed's Test 1: one client, one route, every other topic to another broker; it moves."""
 
-from support import Journey, Settings, main
+from support import Addressing, Journey, Settings, main
 
 
 class OneClient(Journey):
@@ -32,7 +32,7 @@ class OneClient(Journey):
 
         self.wait_until(
             lambda: self.history(
-                "SELECT client, topic, group_name FROM v_clients ORDER BY first_seen, client"
+                "SELECT client, topic, group_name FROM v_clients ORDER BY client"
             )
             == sorted([
                 (first_address, "sensors/", "sensors"),
@@ -45,6 +45,14 @@ class OneClient(Journey):
         with self.expect_counted(MISPREDICT=0, RESET=0, LEARNED=1):
             self.publish("anything", 1, 2, 3)
             self.expect_delivered("client0", [1, 2, 3])
+
+
+class OneClientIpv6(OneClient):
+    addressing = Addressing.IPV6
+
+
+class OneClientIpv4OverIpv6(OneClient):
+    addressing = Addressing.IPV4_OVER_IPV6
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import threading
 
 from scapy import all as scapy
 
-from support import Journey, MosquittoPub, main, namespaces, network, topology
+from support import Addressing, Journey, MosquittoPub, main, namespaces, network, topology
 
 MEGABYTES = 4
 
@@ -100,13 +100,24 @@ class OtherTraffic(Journey):
         ip = {"src": self.lab.client_address("client0"), "dst": self.service}
         syn = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="S", seq=1)
         data = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="PA", seq=1) / (b"x" * 64)
+        if self.addressing is Addressing.IPV4:
+            return [
+                ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_NOP()] * 4, **ip) / syn),
+                ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_RR()], **ip) / data),
+                ("FRAGMENT", scapy.IP(flags="MF", id=7, **ip) / syn),
+                ("FRAGMENT", scapy.IP(flags="MF", id=8, **ip) / data),
+                # No ports in it, so that nobody knows that it is for the service.
+                ("OTHER_TRAFFIC", scapy.IP(frag=5, id=8, proto=6, **ip) / (b"y" * 64)),
+            ]
         return [
-            ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_NOP()] * 4, **ip) / syn),
-            ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_RR()], **ip) / data),
-            ("FRAGMENT", scapy.IP(flags="MF", id=7, **ip) / syn),
-            ("FRAGMENT", scapy.IP(flags="MF", id=8, **ip) / data),
-            # No ports in it, so that nobody knows that it is for the service.
-            ("OTHER_TRAFFIC", scapy.IP(frag=5, id=8, proto=6, **ip) / (b"y" * 64)),
+            ("IPV6_EXTENSION", scapy.IPv6(**ip) / scapy.IPv6ExtHdrHopByHop() / syn),
+            ("IPV6_EXTENSION", scapy.IPv6(**ip) / scapy.IPv6ExtHdrDestOpt() / data),
+            ("IPV6_EXTENSION",
+             scapy.IPv6(**ip) / scapy.IPv6ExtHdrHopByHop() / scapy.IPv6ExtHdrDestOpt() / data),
+            ("FRAGMENT", scapy.IPv6(**ip) / scapy.IPv6ExtHdrFragment(m=1, id=7) / syn),
+            ("FRAGMENT", scapy.IPv6(**ip) / scapy.IPv6ExtHdrFragment(m=1, id=8) / data),
+            ("OTHER_TRAFFIC",
+             scapy.IPv6(**ip) / scapy.IPv6ExtHdrFragment(offset=8, id=8, nh=6) / (b"y" * 64)),
         ]
 
     def test_odd_packets_to_the_service_are_counted_and_disturb_nobody(self):
@@ -130,6 +141,10 @@ class OtherTraffic(Journey):
         quiet = {"OTHER_TRAFFIC", "SYN", "SYN_PREDICTED", "ESTABLISHED", "CLOSED", "PUBLISH",
                  "JUDGED", *(counter for counter, _ in packets)}
         self.assertEqual({name for name in grown if grown[name]} - quiet, set())
+
+
+class OtherTrafficIpv6(OtherTraffic):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

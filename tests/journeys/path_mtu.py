@@ -8,7 +8,9 @@
 import json
 import threading
 
-from support import Journey, MosquittoPub, Session, main, mqtt, namespaces, network, topology
+from support import (
+    Addressing, Journey, MosquittoPub, Session, main, mqtt, namespaces, network, topology,
+)
 
 TOPIC = "measurements/temperature"
 SIZE = 1000
@@ -54,6 +56,14 @@ class PathMtu(Journey):
                     session.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
                 session.disconnect()
             self.expect_all()
+
+
+class PathMtuIpv6(PathMtu):
+    addressing = Addressing.IPV6
+
+
+class PathMtuIpv4OverIpv6(PathMtu):
+    addressing = Addressing.IPV4_OVER_IPV6
 
 
 class ChangingMtu(PathMtu):
@@ -104,6 +114,10 @@ class ChangingMtu(PathMtu):
             self.lab.namespace("client0"), ["ip", "-6", "route", "flush", "cache"], check=True
         )
         self.expect_path_mtu(MTU - self.outer_header, "raised")
+
+
+class ChangingMtuIpv6(ChangingMtu):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ repeated, a few times at most; all of them are printed.
 import os
 import time
 
-from support import Journey, Session, Settings, main, mqtt, verdict
+from support import Addressing, Journey, Session, Settings, main, mqtt, verdict
 
 TOPICS = ("measurements/temperature", "measurements/humidity")
 SAMPLES = 120
@@ -81,6 +81,10 @@ class ResetTime(Journey):
             if fastest_reset < RESET_P99_MS and fastest_recovery < RECOVERY_P99_MS:
                 return
         self.fail(f"p99 at best {fastest_reset} ms to the reset, {fastest_recovery} ms to recover")
+
+
+class ResetTimeIpv6(ResetTime):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

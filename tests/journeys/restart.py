@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 
-from support import Journey, Paho, main
+from support import Addressing, Journey, Paho, main
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 
@@ -117,6 +117,15 @@ class Restart(Journey):
             publisher.close()
         self.expect_all_delivered()
         self.assertEqual(self.counters()["RESET"], 0)
+
+
+class RestartIpv6(Restart):
+    """Where addresses are written and read again."""
+
+    addressing = Addressing.IPV6
+
+    test_a_clean_stop_leaves_forwarding_on = None
+    test_a_living_connection_outlives_the_loss_of_all_state = None
 
 
 if __name__ == "__main__":

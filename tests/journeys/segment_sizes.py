@@ -8,7 +8,7 @@ import socket
 import termios
 import time
 
-from support import Journey, MosquittoPub, Paho, Session, main, mqtt, namespaces
+from support import Addressing, Journey, MosquittoPub, Paho, Session, main, mqtt, namespaces
 from clients import Npm, PahoCpp, install_npm_client
 
 TOPIC = "measurements/temperature"
@@ -100,6 +100,10 @@ class SegmentSizes(Journey):
                 with self.assertRaises((ConnectionResetError, BrokenPipeError)):
                     self.send_in_single_bytes(session, wrong)
         self.expect_delivered("client0", [1])
+
+
+class SegmentSizesIpv6(SegmentSizes):
+    addressing = Addressing.IPV6
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hundred mispredicted clients with a Will: nobody's is published, and nothing good is lost."""
 
-from support import Journey, Session, Settings, main, mqtt, network, topology
+from support import Addressing, Journey, Session, Settings, main, mqtt, network, topology
 
 CLIENTS = 100
 GOOD, WRONG = "measurements/other", "measurements/temperature"
@@ -67,6 +67,14 @@ class NoCleanEnd(WillJourney):
         self.mispredict_everyone()
         self.deliveries.wait_for(lambda all_: len(self.wills(all_)) == CLIENTS, 2 * PATIENCE_S)
         self.assertEqual(len(self.wills(self.deliveries.all())), CLIENTS)
+
+
+class CleanEndIpv6(CleanEnd):
+    addressing = Addressing.IPV6
+
+
+class CleanEndIpv4OverIpv6(CleanEnd):
+    addressing = Addressing.IPV4_OVER_IPV6
 
 
 if __name__ == "__main__":
