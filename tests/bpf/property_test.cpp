@@ -39,7 +39,7 @@ void expect_as_read(const Bytes& stream, const Walker& walker) {
 }
 
 TEST(WalkerPropertyTest, InOrderEverythingIsFound) {
-  const auto [first, rounds] = seeds(300);
+  const auto [first, rounds] = seeds(150);
   for (std::uint32_t seed = first; seed < first + rounds; seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
@@ -57,7 +57,7 @@ TEST(WalkerPropertyTest, InOrderEverythingIsFound) {
 
 // The walker itself keeps nothing: what comes too early comes again.
 TEST(WalkerPropertyTest, WhatIsLostAndOvertakenIsFoundWhenItIsThere) {
-  const auto [first, rounds] = seeds(300);
+  const auto [first, rounds] = seeds(150);
   for (std::uint32_t seed = first; seed < first + rounds; seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);

@@ -6,7 +6,6 @@
 // Groups have the policy `keep`, so each change of a flow's topic is reported through
 // the ring, with the group it was judged to belong to.
 #include <algorithm>
-#include <map>
 #include <random>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include "tests/support/seeds.h"
 #include "tests/support/session.h"
 #include "tests/support/tcp_path.h"
+#include "tests/support/topics.h"
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -73,8 +73,11 @@ class PropertyTest : public SteerTest {
   void SetUp() override {
     SteerTest::SetUp();
     if (IsSkipped()) return;
+    ipv6_reals();  // clients of both families
     set_policy(POLICY_KEEP);
-    for (const auto& [filter, number] : routes()) route(filter, number);
+    forget_routes();
+    for (const Route& one : routes())
+      route(one.filter, static_cast<std::uint16_t>(std::stoul(one.group)));
   }
 
   void set_policy(policy policy) {
@@ -82,36 +85,41 @@ class PropertyTest : public SteerTest {
       group(number, 1, policy);
   }
 
-  // Exact ones and prefixes; those of SteerTest among them.
-  static const std::map<std::string, std::uint16_t>& routes() {
-    static const std::map<std::string, std::uint16_t> routes = {
-        {std::string(kTemperatureTopic), kTemperature},
-        {std::string(kHumidityTopic), kHumidity},
-        {"sensors/#", kSensors},
-        {"sensors/a", kTemperature},
-        {"sensors/a/#", kHumidity},
-        {"$SYS/#", kTemperature},
-        {"room//#", kHumidity},
-        {"\xc3\xa9/\xe2\x82\xac/\xf0\x9f\x90\x9f", kSensors},
-    };
+  // Those of SteerTest, and some that meet on topics of random sessions.
+  static const std::vector<Route>& routes() {
+    static const std::vector<Route> routes = [] {
+      const std::pair<std::string_view, std::uint16_t> filters[] = {
+          {kTemperatureTopic, kTemperature},
+          {kHumidityTopic, kHumidity},
+          {"sensors/#", kSensors},
+          {"sensors/a", kTemperature},
+          {"sensors/a/#", kHumidity},
+          {"sensors/+/x1", kDefault},
+          {"$SYS/#", kTemperature},
+          {"+/room/+", kHumidity},
+          {"room//#", kHumidity},
+          {"room/+/#", kSensors},
+          {"\xc3\xa9/\xe2\x82\xac/\xf0\x9f\x90\x9f", kSensors},
+      };
+      std::vector<Route> all;
+      for (const auto& [filter, number] : filters)
+        all.push_back({std::string(filter), std::to_string(number)});
+      return all;
+    }();
     return routes;
   }
 
   static std::vector<std::string> often() {
-    std::vector<std::string> topics = {"sensors/a/x1", "sensors", "sensors/", "room//a", "other"};
-    for (const auto& [filter, number] : routes())
-      if (!filter.ends_with("#")) topics.push_back(filter);
+    std::vector<std::string> topics = {"sensors/a/x1", "sensors/b/x1", "sensors", "sensors/",
+                                       "room//a",      "/room/a",      "other"};
+    for (const Route& route : routes())
+      if (is_topic_name(route.filter)) topics.push_back(route.filter);
     return topics;
   }
 
-  // The exact route, else the longest prefix.
   static std::uint16_t group_of(const std::string& topic) {
-    if (const auto exact = routes().find(topic); exact != routes().end()) return exact->second;
-    for (std::string prefix = topic;; prefix.resize(prefix.rfind('/'))) {
-      const auto found = routes().find(prefix + "/#");
-      if (found != routes().end()) return found->second;
-      if (prefix.find('/') == std::string::npos) return kDefault;
-    }
+    const Route* chosen = plain_choice(routes(), topic);
+    return chosen == nullptr ? kDefault : static_cast<std::uint16_t>(std::stoul(chosen->group));
   }
 
   // Whether the kernel is to judge the PUBLISH in a stream without gaps.
@@ -151,11 +159,13 @@ class PropertyTest : public SteerTest {
     }
   }
 
-  // The handshake of a client that nobody knows yet. Its stream begins at isn() + 1.
+  // The handshake of a client that nobody knows yet, over IPv4 and IPv6 in turn. Its
+  // stream begins at isn() + 1.
   Client open(std::mt19937& random) {
     clients_++;
+    const Endpoint& first = clients_ % 2 == 0 ? kClient : kClient6;
     const auto port = static_cast<std::uint16_t>(1024 + random() % 60'000);
-    Client client({ipv4("10.1.0.0") + clients_, port}, kService,
+    Client client({first.address + clients_, port}, clients_ % 2 == 0 ? kService : kService6,
                   static_cast<std::uint32_t>(random()));
     send(client.syn());
     send(client.ack());
@@ -236,11 +246,11 @@ class PropertyTest : public SteerTest {
 };
 
 TEST_F(PropertyTest, InOrderAllIsJudgedAsRead) {
-  const auto [first, rounds] = seeds(100);
+  const auto [first, rounds] = seeds(60);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session = random_session({.topics = often(), .mistakes = 0.00}, random);
+    const Session session = random_session({.topics = often(), .mistakes = 0.05}, random);
     const auto read = read_session(session.stream).publishes;
     const Client client = open(random);
     const std::uint64_t seen = counter(COUNT_PUBLISH), well = judged_publishes();
@@ -296,11 +306,12 @@ TEST_F(PropertyTest, NothingBehindMalformedBytesIsJudged) {
       {0x36, 0x0a, 0x00, 0x06, 'd', 'e', 'c', 'o', 'y', '/', 0x00, 0x01},
       connect_packet(MqttVersion::k5),
   };
-  const auto [first, rounds] = seeds(100);
+  const auto [first, rounds] = seeds(60);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session = random_session({.longest_message = 3000, .topics = often()}, random);
+    const Session session =
+        random_session({.longest_message = 3000, .topics = often(), .mistakes = 0.05}, random);
     if (session.publishes.empty()) continue;
     const std::size_t end = session.publishes[random() % session.publishes.size()].offset;
     Bytes stream = session.stream;
@@ -323,13 +334,13 @@ TEST_F(PropertyTest, NothingBehindMalformedBytesIsJudged) {
 
 // The figure of merit: what TCP repairs is judged, as if nothing had happened.
 TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
-  const auto [first, rounds] = seeds(150);
+  const auto [first, rounds] = seeds(40);
   std::size_t all = 0, well = 0;
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session =
-        random_session({.packets = 100, .longest_topic = MAX_TOPIC, .topics = often()}, random);
+    const Session session = random_session(
+        {.packets = 100, .longest_topic = MAX_TOPIC, .topics = often(), .mistakes = 0.05}, random);
     const auto read = read_session(session.stream).publishes;
     const Client client = open(random);
     const PathOptions options{.mss = 500 + random() % (kMss - 500),
@@ -354,11 +365,11 @@ TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
 // Whatever TCP does, and whoever's TCP it is: senders that keep no boundaries repeat as
 // much as fits.
 TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
-  const auto [first, rounds] = seeds(100);
+  const auto [first, rounds] = seeds(40);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session = random_session({.topics = often()}, random);
+    const Session session = random_session({.topics = often(), .mistakes = 0.05}, random);
     const auto read = read_session(session.stream).publishes;
     const Client client = open(random);
     const PathOptions options{.mss = 100 + random() % (kMss - 100),
@@ -383,12 +394,16 @@ TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
 // The stream goes on though the LB never gets to see some of it. Small windows of early
 // segments, so that streams are blind soon, and find their way back.
 TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
-  const auto [first, rounds] = seeds(100);
+  const auto [first, rounds] = seeds(30);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session =
-        random_session({.packets = 200, .longest_message = 3000, .topics = often()}, random);
+    const Session session = random_session({.packets = 300,
+                                            .longest_message = 1000,
+                                            .longest_topic = 40,
+                                            .topics = often(),
+                                            .mistakes = 0.02},
+                                           random);
     const auto read = read_session(session.stream).publishes;
     const Client client = open(random);
     PathOptions options{.mss = 50 + random() % 400,
@@ -410,7 +425,7 @@ TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
     expect_some_of(judged(), read);
     forget(client);
   }
-  EXPECT_GT(counter(COUNT_RESYNCED), 0u);
+  EXPECT_TRUE(rounds < 30 || counter(COUNT_RESYNCED) > 0);
 }
 
 // With the policy `reset` the broker of a wrong group never has all that decides about a
@@ -419,12 +434,15 @@ TEST_F(PropertyTest, NoBrokerOfAWrongGroupCanReadAPublish) {
   set_policy(POLICY_RESET);
   settings_.resets_per_second = ~0u;
   write(settings_);
-  const auto [first, rounds] = seeds(200);
+  const auto [first, rounds] = seeds(150);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
     SCOPED_TRACE(again(seed));
     std::mt19937 random(seed);
-    const Session session = random_session(
-        {.longest_message = 20'000, .longest_topic = MAX_TOPIC, .topics = often()}, random);
+    const Session session = random_session({.longest_message = 20'000,
+                                            .longest_topic = MAX_TOPIC,
+                                            .topics = often(),
+                                            .mistakes = 0.05},
+                                           random);
     const auto read = read_session(session.stream).publishes;
     const auto wrong = std::find_if(read.begin(), read.end(), [](const ReadPublish& publish) {
       return is_for_the_kernel(publish) && group_of(publish.topic) != kDefault;
