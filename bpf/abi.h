@@ -340,6 +340,16 @@ struct name_key {
 };
 static_assert(sizeof(struct name_key) == 64, "ABI");
 
+/* ---- map `drains`: reals that take no new connections --------------------- */
+
+/* A key that is there says so; its value is 1. */
+struct drain_key {
+	struct address real;
+	__u16 group;
+	__u16 pad;
+};
+static_assert(sizeof(struct drain_key) == 20, "ABI");
+
 /* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
 
 struct heartbeat {

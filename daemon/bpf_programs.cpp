@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLinkPin = "xdp_link";
 constexpr std::uint32_t kNames = 4096;
+constexpr std::uint32_t kDrains = 8192;
 // Where our classifier sits among others: one handle, one priority.
 constexpr std::uint32_t kProbeHandle = 1;
 constexpr std::uint32_t kProbePriority = 0x7265;
@@ -285,24 +286,8 @@ void BpfPrograms::claim_pins(const Config& config) {
          std::to_string(available >> 20) + " MiB of memory are available; lower clients or flows");
   }
 
-  // Made here, because no program names it.
-  const fs::path pin = folder_ / "names";
-  Fd names(bpf_obj_get(pin.c_str()));
-  if (names && !same_abi) {
-    ::unlink(pin.c_str());
-    displaced_.emplace("names", std::move(names));
-  }
-  if (!names) {
-    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
-    names = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, "names", sizeof(name_key), sizeof(__u32), kNames,
-                              &options));
-    if (!names) fail("cannot make the map names: " + because(errno) + remedy_for_load(errno));
-    if (bpf_obj_pin(names.get(), pin.c_str()) != 0) {
-      fail("cannot pin " + pin.string() + ": " + because(errno));
-    }
-    fresh_.emplace_back("names");
-  }
-  own_maps_.emplace("names", std::move(names));
+  claim_own_map("names", {sizeof(name_key), sizeof(__u32), kNames}, same_abi);
+  claim_own_map("drains", {sizeof(drain_key), sizeof(__u32), kDrains}, same_abi);
 
   for (const std::string& name : resized) {
     const Fd& old = displaced_.at(name);
@@ -319,6 +304,27 @@ void BpfPrograms::claim_pins(const Config& config) {
       break;
     }
   }
+}
+
+// Of a table that is made here, because no program names it.
+void BpfPrograms::claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi) {
+  const fs::path pin = folder_ / name;
+  Fd map(bpf_obj_get(pin.c_str()));
+  if (map && !same_abi) {
+    ::unlink(pin.c_str());
+    displaced_.emplace(name, std::move(map));
+  }
+  if (!map) {
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+    map = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, name.c_str(), layout.key_size, layout.value_size,
+                            layout.entries, &options));
+    if (!map) fail("cannot make the map " + name + ": " + because(errno) + remedy_for_load(errno));
+    if (bpf_obj_pin(map.get(), pin.c_str()) != 0) {
+      fail("cannot pin " + pin.string() + ": " + because(errno));
+    }
+    fresh_.push_back(name);
+  }
+  own_maps_.emplace(name, std::move(map));
 }
 
 void BpfPrograms::load() {

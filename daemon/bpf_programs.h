@@ -57,8 +57,15 @@ class BpfPrograms {
     bpf_program* program;
   };
 
+  struct OwnMap {
+    std::uint32_t key_size;
+    std::uint32_t value_size;
+    std::uint32_t entries;
+  };
+
   void open(const Config& config);
   void claim_pins(const Config& config);
+  void claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi);
   void load();
   void restore_pins() noexcept;
   void attach_probe();

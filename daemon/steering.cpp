@@ -33,12 +33,6 @@ constexpr std::size_t kBatch = 4096;
   return keys;
 }
 
-bool same_reals(const std::vector<Real>& left, const std::vector<Real>& right) {
-  return std::ranges::equal(left, right, [](const Real& a, const Real& b) {
-    return a.address == b.address && a.weight == b.weight;
-  });
-}
-
 }  // namespace
 
 Steering::Steering(const Tables& tables, Numbers& numbers)
@@ -82,38 +76,90 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   write_services(config);
 }
 
+// Drains outlive the daemon in a table of their own: read at the start, and freed of
+// what the configuration no longer has.
+void Steering::remember_drains(const Config& config) {
+  const bool first = rings_.empty();
+  reals_.configure(config.groups);
+  std::vector<drain_key> gone;
+  BatchReader<drain_key, __u32> reader(tables_.drains, kBatch);
+  for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
+    for (const drain_key& key : keys) {
+      const std::string group = numbers_.group_name(key.group).value_or("");
+      if (!reals_.find(group, Address(key.real))) {
+        gone.push_back(key);
+      } else if (first) {
+        reals_.drain(group, Address(key.real));
+      }
+    }
+  }
+  for (const drain_key& key : gone) tables_.drains.erase(key);
+}
+
+std::vector<std::string> Steering::drain(const Address& real,
+                                         const std::optional<std::string>& group) {
+  std::vector<std::string> groups = reals_.groups_of(real, group);
+  for (const std::string& name : groups) {
+    tables_.drains.put({real.abi(), numbers_.of_group(name), 0}, 1);
+    reals_.drain(name, real);
+    write_ring(name);
+  }
+  return groups;
+}
+
+std::vector<std::string> Steering::enable(const Address& real,
+                                          const std::optional<std::string>& group) {
+  std::vector<std::string> groups = reals_.groups_of(real, group);
+  for (const std::string& name : groups) {
+    tables_.drains.erase({real.abi(), numbers_.of_group(name), 0});
+    reals_.enable(name, real);
+    write_ring(name);
+  }
+  return groups;
+}
+
+// Nothing is written where the ring is what it was.
+void Steering::write_ring(const std::string& group) {
+  Ring next;
+  std::vector<RingReal> members;
+  for (const Member& member : reals_.members(group)) {
+    next[member.address] = member.effective_weight();
+    members.push_back(
+        {member.address, member.effective_weight(), numbers_.of_real(member.address)});
+  }
+  if (const auto before = rings_.find(group); before != rings_.end() && before->second == next) {
+    return;
+  }
+  const std::vector<std::uint32_t> ring = build_ring(members, RingVariant::kMaglevV2);
+  std::vector<std::uint32_t> slots(ring.size());
+  std::iota(slots.begin(), slots.end(), std::uint32_t{numbers_.of_group(group)} * RING_SIZE);
+  tables_.rings.put_all(slots, ring);
+  rings_[group] = std::move(next);
+}
+
 void Steering::write_groups(const Config& config) {
-  std::map<std::string, GroupInForce> next;
+  remember_drains(config);
+  std::set<std::string> configured;
   for (const Group& group : config.groups) {
     const std::uint16_t number = numbers_.of_group(group.name);
-    const auto before = groups_.find(group.name);
-    if (before == groups_.end() || !same_reals(before->second.reals, group.reals)) {
-      std::vector<RingReal> members;
-      for (const Real& real : group.reals) {
-        members.push_back({real.address, real.weight, numbers_.of_real(real.address)});
-      }
-      const std::vector<std::uint32_t> ring = build_ring(members, RingVariant::kMaglevV2);
-      std::vector<std::uint32_t> slots(ring.size());
-      std::iota(slots.begin(), slots.end(), std::uint32_t{number} * RING_SIZE);
-      tables_.rings.put_all(slots, ring);
-    }
+    write_ring(group.name);
     const ::group entry{.vip = group.vip.abi(),
                         .vip_num = number,
                         .policy = static_cast<__u8>(policy_of(config, group)),
                         .in_use = 1,
                         .pad = 0};
     tables_.groups.put(number, entry);
-    next[group.name] = {number, group.reals};
+    configured.insert(group.name);
   }
   // A group that is gone keeps its number and its flows; it takes no new ones.
   for (std::uint16_t number = 0; number < config.limits.groups; ++number) {
     const std::optional<std::string> name = numbers_.group_name(number);
-    if (!name || next.contains(*name)) continue;
+    if (!name || configured.contains(*name)) continue;
     ::group entry = tables_.groups.find(number).value_or(::group{});
     entry.in_use = 0;
     tables_.groups.put(number, entry);
   }
-  groups_ = std::move(next);
+  std::erase_if(rings_, [&](const auto& ring) { return !configured.contains(ring.first); });
 }
 
 void Steering::write_services(const Config& config) {

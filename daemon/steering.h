@@ -10,11 +10,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/config.h"
 #include "daemon/numbers.h"
+#include "daemon/reals.h"
 #include "daemon/segment.h"
 #include "daemon/tables.h"
 #include "daemon/topic_matching.h"
@@ -33,6 +35,14 @@ class Steering {
   // Of the configuration in force.
   const std::shared_ptr<const TopicMatching>& matching() const { return matching_; }
 
+  const Reals& reals() const { return reals_; }
+
+  // A real takes no new connections, or takes them again: in one group or, without
+  // `group`, in all of its groups, which are returned. Outlives the daemon, as its
+  // tables do. Throws std::runtime_error, saying what there is, for an unknown one.
+  std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
+  std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
+
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
 
@@ -40,12 +50,12 @@ class Steering {
   std::optional<Endpoint> endpoint_of(std::uint16_t service) const;
 
  private:
-  struct GroupInForce {
-    std::uint16_t number;
-    std::vector<Real> reals;
-  };
+  // In a group's ring: who, and with which weight.
+  using Ring = std::map<Address, std::uint32_t>;
 
+  void remember_drains(const Config& config);
   void write_groups(const Config& config);
+  void write_ring(const std::string& group);
   void write_services(const Config& config);
   void write_routes();
   ::settings current_settings() const;
@@ -53,7 +63,8 @@ class Steering {
   const Tables& tables_;
   Numbers& numbers_;
   const ::topic_keys keys_;
-  std::map<std::string, GroupInForce> groups_;  // by name
+  Reals reals_;
+  std::map<std::string, Ring> rings_;  // as the kernel has them, by group
   std::shared_ptr<const TopicMatching> matching_;
   std::map<std::uint16_t, Endpoint> endpoints_;
 };

@@ -26,6 +26,7 @@ struct Tables {
         topics(programs.map_fd("topics"), "topics"),
         early_segments(programs.map_fd("early_segments"), "early_segments"),
         names(programs.map_fd("names"), "names"),
+        drains(programs.map_fd("drains"), "drains"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
@@ -47,6 +48,7 @@ struct Tables {
   BpfMap<topic_key, topic_text> topics;
   BpfMap<early_key, early_segment> early_segments;
   BpfMap<name_key, __u32> names;
+  BpfMap<drain_key, __u32> drains;
   BpfMap<__u32, ::heartbeat> heartbeat;
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;

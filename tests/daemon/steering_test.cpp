@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rings in the kernel's maps, as reals are drained and weighed. In a namespace of
+// the test's own; needs root.
+#include "daemon/steering.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "daemon/bpf_programs.h"
+#include "tests/daemon/lb_network.h"
+
+namespace remora {
+namespace {
+
+const Address kA = Address::parse("10.1.3.101").value();
+const Address kB = Address::parse("10.1.3.102").value();
+constexpr std::uint32_t kMtu = 1500;
+
+Config config_with(const std::string& reals) {
+  return parse_config(R"(
+[lb]
+interface = "lb"
+gateway_mac = "02:00:00:00:00:01"
+[[service]]
+name = "mqtt"
+address = "10.1.50.200"
+port = 1883
+default_group = "rest"
+[[group]]
+name = "rest"
+vip = "10.1.50.203"
+reals = [ )" + reals + R"( ]
+[limits]
+clients = 1000
+flows = 1000
+half_open = 1024
+events_kib = 64
+)",
+                      "test.toml");
+}
+
+const std::string kBoth = R"({ address = "10.1.3.101" }, { address = "10.1.3.102" })";
+
+class SteeringTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    network_.emplace();
+    config_ = config_with(kBoth);
+    programs_ = std::make_unique<BpfPrograms>(
+        config_, pin_folder("/sys/fs/bpf", "test-steering-" + std::to_string(getpid())),
+        network_->lb_index());
+    tables_ = std::make_unique<Tables>(*programs_);
+    start_daemon();
+  }
+
+  // Another daemon on the same tables.
+  void start_daemon() {
+    numbers_ = std::make_unique<Numbers>(*tables_, 64);
+    steering_ = std::make_unique<Steering>(*tables_, *numbers_);
+    steering_->apply(config_, kMtu);
+  }
+
+  void reload(const std::string& reals) {
+    config_ = config_with(reals);
+    steering_->apply(config_, kMtu);
+  }
+
+  std::uint32_t slot(std::uint32_t number) const {
+    return numbers_->of_group("rest") * RING_SIZE + number;
+  }
+
+  std::set<Address> in_ring() const {
+    std::set<Address> found;
+    for (std::uint32_t i = 0; i < RING_SIZE; i += 97) {
+      found.insert(numbers_->real_address(tables_->rings.find(slot(i)).value()).value());
+    }
+    return found;
+  }
+
+  std::optional<LbNetwork> network_;
+  Config config_;
+  std::unique_ptr<BpfPrograms> programs_;
+  std::unique_ptr<Tables> tables_;
+  std::unique_ptr<Numbers> numbers_;
+  std::unique_ptr<Steering> steering_;
+};
+
+using Some = std::set<Address>;
+
+TEST_F(SteeringTest, ADrainedRealHasNoSlotUntilItIsEnabled) {
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+
+  EXPECT_EQ(steering_->drain(kA, std::nullopt), std::vector<std::string>{"rest"});
+  EXPECT_EQ(in_ring(), Some{kB});
+
+  steering_->enable(kA, "rest");
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
+TEST_F(SteeringTest, ADrainOutlivesTheDaemon) {
+  steering_->drain(kA, std::nullopt);
+
+  start_daemon();
+
+  EXPECT_EQ(in_ring(), Some{kB});
+  EXPECT_EQ(steering_->reals().find("rest", kA)->state(), RealState::kDraining);
+  steering_->enable(kA, std::nullopt);
+  start_daemon();
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
+TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
+  steering_->drain(kA, std::nullopt);
+
+  reload(R"({ address = "10.1.3.101", weight = 3 }, { address = "10.1.3.102" })");
+  EXPECT_EQ(in_ring(), Some{kB});
+
+  reload(R"({ address = "10.1.3.102" })");
+  reload(kBoth);
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+  start_daemon();
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
+TEST_F(SteeringTest, ARingThatDoesNotChangeIsNotWritten) {
+  constexpr std::uint32_t kMark = 4000;
+  tables_->rings.put(slot(5), kMark);
+
+  reload(kBoth);
+  steering_->enable(kA, std::nullopt);
+  EXPECT_EQ(tables_->rings.find(slot(5)), kMark);
+
+  reload(R"({ address = "10.1.3.101", weight = 2 }, { address = "10.1.3.102" })");
+  EXPECT_NE(tables_->rings.find(slot(5)), kMark);
+}
+
+TEST_F(SteeringTest, AnUnknownRealIsRefusedAndChangesNothing) {
+  EXPECT_THROW(steering_->drain(Address::parse("10.1.3.9").value(), std::nullopt),
+               std::runtime_error);
+  EXPECT_THROW(steering_->drain(kA, "nobody"), std::runtime_error);
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
+}  // namespace
+}  // namespace remora
