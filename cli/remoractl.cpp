@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/client.h"
+#include "cli/reals.h"
 #include "cli/status.h"
 
 namespace {
@@ -28,20 +29,60 @@ fs::path socket_of(const fs::path& runtime_dir, const std::string& instance) {
   throw std::runtime_error("several remorads run here; choose one with --instance");
 }
 
+// What the command line asks for.
+struct Question {
+  nlohmann::ordered_json request;
+  bool as_json = false;
+  std::string real;
+  std::string group;
+};
+
+void add_question(CLI::App& app, const char* name, const char* what, Question& question,
+                  const char* request) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_flag("--json", question.as_json, "as JSON");
+  command->callback([&question, request] { question.request = {{"request", request}}; });
+}
+
+void add_change(CLI::App& app, const char* name, const char* what, Question& question) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_option("address", question.real, "of the real")->required();
+  command->add_option("--group", question.group, "in this group only; by default in all");
+  command->add_flag("--json", question.as_json, "as JSON");
+  command->callback([&question, name] {
+    question.request = {{"request", name}, {"real", question.real}};
+    if (!question.group.empty()) question.request["group"] = question.group;
+  });
+}
+
+void print(const Question& question, const nlohmann::ordered_json& answer) {
+  if (question.as_json) {
+    std::cout << answer.dump(2) << '\n';
+  } else if (question.request.at("request") == "status") {
+    remora::print_status(std::cout, answer);
+  } else {
+    remora::print_reals(std::cout, answer.at("reals"));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   fs::path runtime_dir = "/run/remora";
   std::string instance;
-  bool as_json = false;
+  Question question;
   CLI::App app("Asks a running remorad");
   app.set_version_flag("--version", REMORA_VERSION);
   app.add_option("--runtime-dir", runtime_dir, "where the control sockets are")
       ->capture_default_str();
   app.add_option("--instance", instance, "which remorad; by default the only one");
   app.require_subcommand(1);
-  CLI::App* status = app.add_subcommand("status", "programs, tables and counters");
-  status->add_flag("--json", as_json, "as JSON");
+  add_question(app, "status", "programs, tables, reals and counters", question, "status");
+  CLI::App* reals = app.add_subcommand("reals", "the brokers: who takes new connections");
+  reals->require_subcommand(1);
+  add_question(*reals, "list", "all of them, with state, weight and flows", question, "reals");
+  add_change(*reals, "drain", "no new connections; those that exist live", question);
+  add_change(*reals, "enable", "new connections again", question);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -49,13 +90,7 @@ int main(int argc, char** argv) {
   }
 
   try {
-    const nlohmann::ordered_json answer =
-        remora::ask(socket_of(runtime_dir, instance), {{"request", "status"}});
-    if (as_json) {
-      std::cout << answer.dump(2) << '\n';
-    } else {
-      remora::print_status(std::cout, answer);
-    }
+    print(question, remora::ask(socket_of(runtime_dir, instance), question.request));
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';

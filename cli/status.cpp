@@ -3,8 +3,10 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
 #include <string>
+
+#include "cli/columns.h"
+#include "cli/reals.h"
 
 namespace remora {
 namespace {
@@ -16,16 +18,6 @@ std::string duration(std::uint64_t seconds) {
   if (seconds >= 3600) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
   if (seconds >= 60) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
   return fmt::format("{} s", seconds);
-}
-
-// Of a column that shows `key` of each row: as wide as it must be.
-std::size_t width_of(const json& rows, const char* key) {
-  constexpr std::size_t kUsual = 16, kGap = 2;
-  std::size_t width = kUsual;
-  for (const json& row : rows) {
-    width = std::max(width, row.at(key).get<std::string>().size() + kGap);
-  }
-  return width;
 }
 
 }  // namespace
@@ -66,6 +58,8 @@ void print_status(std::ostream& out, const json& status) {
                        group.at("bytes").get<std::uint64_t>(),
                        group.at("configured").get<bool>() ? "" : "  no longer configured");
   }
+  out << '\n';
+  print_reals(out, status.at("reals"));
   out << fmt::format("\n{:<20}{:>14}  {}\n", "counter", "value", "meaning");
   for (const auto& [name, counter] : status.at("counters").items()) {
     out << fmt::format("{:<20}{:>14}  {}\n", name, counter.at("value").get<std::uint64_t>(),

@@ -5,6 +5,9 @@
 // Answers keep the order in which they are made: counters stand as in bpf/abi.h.
 //
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
+//   {"request":"reals"}
+//   {"request":"drain","real":"10.1.3.101","group":"temperature"}  (group: optional)
+//   {"request":"enable",…}  likewise
 #pragma once
 
 #include <filesystem>

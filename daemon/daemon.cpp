@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
@@ -170,19 +171,50 @@ void Daemon::reload() {
 
 nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
   const std::string name = request.at("request").get<std::string>();
-  if (name != "status") throw std::runtime_error("unknown request \"" + name + "\"; known: status");
-  return status_of({.config = config_,
-                    .programs = programs_,
-                    .tables = tables_,
-                    .numbers = numbers_,
-                    .mender = mender_,
-                    .recorder = recorder_,
-                    .events = events_,
-                    .sweeper = sweeper_,
-                    .fill = fill_,
-                    .history = history_,
-                    .started_at_ns = started_at_ns_,
-                    .gateway = follower_.gateway()});
+  if (name == "status") return status_of(sources());
+  if (name == "reals") return {{"reals", reals_of(sources())}};
+  if (name == "drain" || name == "enable") return change_real(request);
+  throw std::runtime_error("unknown request \"" + name + "\"; known: status, reals, drain, enable");
+}
+
+// Answers with the real as it is now, in each group that was changed.
+nlohmann::ordered_json Daemon::change_real(const nlohmann::ordered_json& request) {
+  const std::string text = request.at("real").get<std::string>();
+  const auto real = Address::parse(text);
+  if (!real) throw std::runtime_error("\"" + text + "\" is no IPv4 or IPv6 address");
+  std::optional<std::string> group;
+  if (request.contains("group")) group = request.at("group").get<std::string>();
+
+  const bool is_drain = request.at("request") == "drain";
+  const std::vector<std::string> groups =
+      is_drain ? steering_.drain(*real, group) : steering_.enable(*real, group);
+  nlohmann::ordered_json changed = nlohmann::ordered_json::array();
+  for (const auto& row : reals_of(sources())) {
+    const bool is_meant =
+        std::ranges::find(groups, row.at("group").get<std::string>()) != groups.end() &&
+        row.at("real") == to_string(*real);
+    if (!is_meant) continue;
+    changed.push_back(row);
+    spdlog::info("real {} of group {} is {}", to_string(*real), row.at("group").get<std::string>(),
+                 row.at("state").get<std::string>());
+  }
+  return {{"reals", changed}};
+}
+
+StatusSources Daemon::sources() const {
+  return {.config = config_,
+          .programs = programs_,
+          .tables = tables_,
+          .numbers = numbers_,
+          .steering = steering_,
+          .mender = mender_,
+          .recorder = recorder_,
+          .events = events_,
+          .sweeper = sweeper_,
+          .fill = fill_,
+          .history = history_,
+          .started_at_ns = started_at_ns_,
+          .gateway = follower_.gateway()};
 }
 
 bool detach(const Places& places, const Config& config) {

@@ -49,6 +49,8 @@ class Daemon {
   void wait_for_gateway();
   void reload();
   nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
+  nlohmann::ordered_json change_real(const nlohmann::ordered_json& request);
+  StatusSources sources() const;
 
   const Places places_;
   Config config_;

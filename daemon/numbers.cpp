@@ -109,4 +109,9 @@ std::optional<Address> Numbers::real_address(std::uint32_t index) const {
   return index == 0 || !found ? std::nullopt : address_of(*found);
 }
 
+std::optional<std::uint32_t> Numbers::index_of(const Address& real) const {
+  const auto found = reals_.find(real);
+  return found == reals_.end() ? std::nullopt : std::optional(found->second);
+}
+
 }  // namespace remora

@@ -31,6 +31,7 @@ class Numbers {
   std::optional<std::string> group_name(std::uint16_t number) const;
   std::optional<std::string> service_name(std::uint16_t number) const;
   std::optional<Address> real_address(std::uint32_t index) const;
+  std::optional<std::uint32_t> index_of(const Address& real) const;
 
  private:
   std::uint16_t number_of(name_kind kind, const std::string& name, std::uint32_t limit);

@@ -53,6 +53,23 @@ json groups_of(const StatusSources& s) {
 
 }  // namespace
 
+json reals_of(const StatusSources& s) {
+  json all = json::array();
+  for (const Group& group : s.config.groups) {
+    const std::uint16_t number = s.steering.matching()->groups.at(group.name);
+    for (const Member& member : s.steering.reals().members(group.name)) {
+      const auto index = s.numbers.index_of(member.address);
+      all.push_back({{"group", group.name},
+                     {"real", to_string(member.address)},
+                     {"state", to_string(member.state())},
+                     {"weight", member.weight},
+                     {"effective_weight", member.effective_weight()},
+                     {"flows", index ? s.sweeper.flows_of(number, *index) : 0}});
+    }
+  }
+  return all;
+}
+
 json status_of(const StatusSources& s) {
   const HistoryStatus history = s.history.status();
   const MenderCounts& mended = s.mender.counts();
@@ -70,6 +87,7 @@ json status_of(const StatusSources& s) {
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
       {"programs", programs},
       {"groups", groups_of(s)},
+      {"reals", reals_of(s)},
       {"tables",
        {{"flows", table_of(s.fill.flows)},
         {"half_open", table_of(s.fill.half_open)},

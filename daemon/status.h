@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `remoractl status` shows, as JSON: one object with everything in it.
+// What `remoractl status` and `remoractl reals` show, as JSON.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "daemon/fill_gauge.h"
 #include "daemon/mender.h"
 #include "daemon/recorder.h"
+#include "daemon/steering.h"
 #include "daemon/sweeper.h"
 #include "daemon/tables.h"
 #include "store/history.h"
@@ -55,6 +56,7 @@ struct StatusSources {
   const BpfPrograms& programs;
   const Tables& tables;
   const Numbers& numbers;
+  const Steering& steering;
   const Mender& mender;
   const Recorder& recorder;
   const EventReader& events;
@@ -65,6 +67,10 @@ struct StatusSources {
   std::optional<MacAddress> gateway;
 };
 
+// One object with everything in it.
 nlohmann::ordered_json status_of(const StatusSources& sources);
+
+// An array: every real of every configured group, in the order of the file.
+nlohmann::ordered_json reals_of(const StatusSources& sources);
 
 }  // namespace remora

@@ -50,12 +50,18 @@ void Sweeper::note(const flow_key& key, const flow& entry) {
       {*service, to_string(Address(key.client)), Clocks().to_unix_ms(entry.seen_at_ns)});
 }
 
+std::uint64_t Sweeper::flows_of(std::uint16_t group, std::uint32_t real) const {
+  const auto found = counts_.find({group, real});
+  return found == counts_.end() ? 0 : found->second;
+}
+
 void Sweeper::step() {
   const std::uint64_t now = monotonic_ns();
   if (!in_pass_) {
     if (pass_began_ns_ != 0 && now - pass_began_ns_ < kPassEvery) return;
     last_pass_began_ns_ = std::exchange(pass_began_ns_, now);
     flows_in_pass_ = 0;
+    counts_in_pass_.clear();
     in_pass_ = true;
   }
   const auto [keys, values] = reader_.next();
@@ -65,11 +71,15 @@ void Sweeper::step() {
       remove(keys[i], now);
     } else {
       ++flows_in_pass_;
+      if (values[i].state == FLOW_ESTABLISHED) {
+        ++counts_in_pass_[{values[i].group, values[i].real}];
+      }
     }
   }
   if (!seen_.empty()) history_.touch(std::exchange(seen_, {}));
   if (keys.empty()) {
     flows_ = flows_in_pass_;
+    counts_.swap(counts_in_pass_);
     in_pass_ = false;
   }
 }

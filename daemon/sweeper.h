@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goes through the flow table, a batch at a time: removes what is over, and tells
-// the history when each client was last seen.
+// Goes through the flow table, a batch at a time: removes what is over, counts what
+// each real has, and tells the history when each client was last seen.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "daemon/numbers.h"
@@ -28,6 +30,8 @@ class Sweeper {
   std::uint64_t expired() const { return expired_; }
   // Flows at the end of the last whole pass.
   std::uint64_t flows() const { return flows_; }
+  // Of these, the established ones of a group's real, by its index in `reals`.
+  std::uint64_t flows_of(std::uint16_t group, std::uint32_t real) const;
 
  private:
   bool is_over(const flow& entry, std::uint64_t now_ns) const;
@@ -43,6 +47,9 @@ class Sweeper {
   std::uint64_t last_pass_began_ns_ = 0;
   std::uint64_t flows_in_pass_ = 0;
   std::uint64_t flows_ = 0;
+  // By group and real.
+  std::map<std::pair<std::uint16_t, std::uint32_t>, std::uint64_t> counts_in_pass_;
+  std::map<std::pair<std::uint16_t, std::uint32_t>, std::uint64_t> counts_;
   std::uint64_t expired_ = 0;
   std::vector<LastSeen> seen_;
   bool in_pass_ = false;

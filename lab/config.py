@@ -26,6 +26,7 @@ class Settings:
     session_end: str = "disconnect"
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
+    weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
     clients: int = 100_000
     flows: int = 100_000
     extra: str = ""  # more TOML, at the end
@@ -56,7 +57,10 @@ def render(layout, settings, history):
         'unknown_clients = "default"',
     ]
     for index, (name, brokers) in enumerate(groups.items()):
-        reals = ", ".join(f'{{ address = "{layout.broker_address(n)}" }}' for n in brokers)
+        reals = ", ".join(
+            f'{{ address = "{layout.broker_address(n)}", weight = {settings.weights.get(n, 1)} }}'
+            for n in brokers
+        )
         parts += [
             "",
             "[[group]]",

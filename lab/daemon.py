@@ -87,16 +87,26 @@ class Daemon:
             raise RuntimeError(f"remorad --detach: {' '.join(result.stdout.split())}")
         network.remove_pins(self.pins)
 
+    def ask(self, *command):
+        """`remoractl COMMAND --json`; throws with its words when it is refused."""
+        result = self._remoractl(*command)
+        if result.returncode != 0:
+            raise RuntimeError(result.stderr.strip())
+        return json.loads(result.stdout)
+
     def status(self):
         """`remoractl status --json`, or None while no daemon answers."""
+        result = self._remoractl("status")
+        return json.loads(result.stdout) if result.returncode == 0 else None
+
+    def _remoractl(self, *command):
         argv = [
             os.path.join(self._build, "remoractl"),
             "--runtime-dir", self.runtime_dir,
             "--instance", self.config.instance,
-            "status", "--json",
+            *command, "--json",
         ]
-        result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-        return json.loads(result.stdout) if result.returncode == 0 else None
+        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
 
     def counters(self):
         """{counter: value}. Throws when no daemon answers."""

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <string>
 
+#include "cli/reals.h"
 #include "cli/status.h"
 
 namespace remora {
@@ -22,6 +23,7 @@ json status_with(const json& groups) {
           {"gateway_mac", nullptr},
           {"programs", json::object()},
           {"groups", groups},
+          {"reals", json::array()},
           {"tables", json::object()},
           {"counters", json::object()},
           {"daemon", json::object()},
@@ -55,6 +57,22 @@ TEST(StatusTextTest, ColumnsAreAsWideAsTheirWidestEntry) {
             "group              VIP                           packets           bytes\n"
             "temperature-north  2001:db8:1:2:3:4:5:6789            15             890\n"
             "rest               10.1.50.3                          15             890");
+}
+
+TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
+  const auto real = [](const char* address, const char* state, int in_ring) -> json {
+    return {{"group", "temperature"},      {"real", address}, {"state", state}, {"weight", 2},
+            {"effective_weight", in_ring}, {"flows", 812}};
+  };
+  std::ostringstream out;
+  print_reals(out, {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),
+                    real("10.1.3.103", "dead", 2)});
+  EXPECT_EQ(out.str(),
+            "group           real            state       weight  in ring       flows\n"
+            "temperature     10.1.3.101      draining         2        0         812\n"
+            "temperature     10.1.3.102      enabled          2        2         812\n"
+            "temperature     10.1.3.103      dead             2        2         812"
+            "  takes new connections: the group has no other\n");
 }
 
 }  // namespace

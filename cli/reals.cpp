@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/reals.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdint>
+#include <string>
+
+#include "cli/columns.h"
+
+namespace remora {
+
+void print_reals(std::ostream& out, const nlohmann::ordered_json& reals) {
+  const std::size_t group_width = width_of(reals, "group"), real_width = width_of(reals, "real");
+  out << fmt::format("{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}\n", "group", group_width, "real",
+                     real_width, "state", "weight", "in ring", "flows");
+  for (const auto& row : reals) {
+    const std::string state = row.at("state").get<std::string>();
+    const auto in_ring = row.at("effective_weight").get<std::uint64_t>();
+    out << fmt::format(
+        "{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}{}\n", row.at("group").get<std::string>(), group_width,
+        row.at("real").get<std::string>(), real_width, state, row.at("weight").get<std::uint64_t>(),
+        in_ring, row.at("flows").get<std::uint64_t>(),
+        state != "enabled" && in_ring > 0 ? "  takes new connections: the group has no other" : "");
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reals for people: `remoractl reals`, and part of `remoractl status`.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace remora {
+
+// A table of the rows that the daemon answers with.
+void print_reals(std::ostream& out, const nlohmann::ordered_json& reals);
+
+}  // namespace remora

@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker is drained: those on it stay, nobody new comes, also after a restart of remorad."""
+
+import dataclasses
+
+from support import Journey, Paho, Settings, main
+
+TOPIC = "measurements/temperature"
+
+
+class Drain(Journey):
+    clients = 2
+    settings = Settings(groups={"temperature": [1, 2], "humidity": [3, 4], "default": [5, 6]})
+
+    def setUp(self):
+        super().setUp()
+        self.teach("client0", TOPIC)
+        self.witness = self.watch()
+        self.living = Paho(self.lab, "client0")
+        self.addCleanup(self.living.kill)
+        self.feed(self.living, TOPIC, 5)
+        self.home = next(c.broker for c in self.witness.all() if c.node == "client0")
+        self.others = self.group_brokers["temperature"] - {self.home}
+
+    def address(self, broker):
+        return self.lab.layout.broker_address(int(broker.removeprefix("broker")))
+
+    def row(self, broker):
+        rows = self.daemon.ask("reals", "list")["reals"]
+        return next(row for row in rows if row["real"] == self.address(broker))
+
+    def connect_often(self, phase, times=6):
+        """New connections, each with a port of its own; the brokers that got them."""
+        self.teach("client1", TOPIC)
+        for number in range(times):
+            self.mosquitto_pub("client1", TOPIC, number, phase=phase, qos=1)
+        self.expect_delivered("client1", range(times), phase)
+        return {d.broker for d in self.deliveries.all()
+                if (d.client, d.phase) == ("client1", phase)}
+
+    def expect_the_living_one_at_home(self, phase):
+        self.feed(self.living, TOPIC, 5, phase=phase)
+        self.expect_delivered("client0", range(1, 6), phase)
+        self.assertEqual(
+            {d.broker for d in self.deliveries.all() if (d.client, d.phase) == ("client0", phase)},
+            {self.home},
+        )
+
+    def test_a_drained_broker_keeps_its_connections_and_gets_no_new_ones(self):
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            changed = self.daemon.ask("reals", "drain", self.address(self.home))["reals"]
+            self.assertEqual([(row["group"], row["state"]) for row in changed],
+                             [("temperature", "draining")])
+            self.expect_the_living_one_at_home("drained")
+        self.assertEqual(self.connect_often("drained"), self.others)
+        self.wait_until(lambda: self.row(self.home)["flows"] == 1, "the count of its flows", 30)
+
+        self.daemon.stop()
+        self.daemon.start()
+        self.assertEqual(self.row(self.home)["state"], "draining")
+        self.expect_the_living_one_at_home("restarted")
+        self.assertEqual(self.connect_often("restarted"), self.others)
+
+        self.daemon.ask("reals", "enable", self.address(self.home))
+        self.assertEqual(self.connect_often("enabled", 20), self.group_brokers["temperature"])
+        self.expect_the_living_one_at_home("enabled")
+
+    def test_a_reload_of_weights_moves_no_connection_and_keeps_the_drain(self):
+        self.daemon.ask("reals", "drain", self.address(self.home), "--group", "temperature")
+        weights = {int(self.home.removeprefix("broker")): 5}
+        self.configure(dataclasses.replace(self.settings, weights=weights))
+        with self.expect_counted(MISPREDICT=0, RESET=0):
+            self.reload("configuration reloaded")
+            self.expect_the_living_one_at_home("heavier")
+        row = self.row(self.home)
+        self.assertEqual((row["state"], row["weight"], row["effective_weight"]),
+                         ("draining", 5, 0))
+        self.assertEqual(self.connect_often("heavier"), self.others)
+
+    def test_what_is_unknown_is_refused_with_what_is_missing(self):
+        for argument, why in (
+            (["10.9.9.9"], "no group has a real 10.9.9.9"),
+            (["nonsense"], '"nonsense" is no IPv4 or IPv6 address'),
+            ([self.address(self.home), "--group", "default"], 'group "default" has no real'),
+            ([self.address(self.home), "--group", "none"], 'there is no group "none"'),
+        ):
+            with self.assertRaisesRegex(RuntimeError, why):
+                self.daemon.ask("reals", "drain", *argument)
+
+
+if __name__ == "__main__":
+    main()
