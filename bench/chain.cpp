@@ -165,6 +165,7 @@ Chain::Chain() : objects_(std::make_unique<Objects>()) {
   limit(maps.guards, kClients);
   limit(maps.flows, kFlowLimit);
   limit(maps.half_open, kHalfOpen);
+  limit(maps.openings, kHalfOpen);
   limit(maps.routes, kRoutes);
   limit(maps.events, kEventBytes);
   limit(maps.ch_rings, kGroups * RING_SIZE);

@@ -47,6 +47,13 @@
  * blind: what a window of 1.4 MB has in flight.
  */
 #define MAX_EARLY 1000
+/* How long a gap may last, about two seconds, before the stream is given up as
+ * blind: its segment went another way.
+ */
+#define GAP_SHIFT    20
+#define GAP_PATIENCE 1907
+/* Data that may come in front of a CONNECT which is lost or late, bytes. */
+#define EAGER_REACH (1 << 20)
 /* The highest MQTT 5 topic alias that is remembered. */
 #define MAX_ALIAS 255
 
@@ -267,8 +274,10 @@ struct flow {
 	/* Of the segments that wait in `early_segments`; with FLOW_EARLY only. */
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
+	__u32 gap_began;   /* when the stream last went on; unit: 1 << GAP_SHIFT ns */
+	__u32 pad;
 };
-static_assert(sizeof(struct flow) == 80, "ABI");
+static_assert(sizeof(struct flow) == 88, "ABI");
 
 /* ---- map `topics`: texts that outlast their segment ----------------------- */
 

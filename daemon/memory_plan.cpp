@@ -40,6 +40,7 @@ std::vector<TableMemory> memory_plan(const Config& config) {
       hash_table<client_key, prediction>("predictions", limits.clients),
       hash_table<address, guard>("guards", limits.clients),
       hash_table<half_open_key, flow>("half_open", limits.half_open),
+      hash_table<flow_key, __u32>("openings", limits.half_open),
       hash_table<topic_key, topic_text>("topics", limits.topics),
       hash_table<early_key, early_segment>("early_segments", limits.early_segments),
       // Two generations: a changed set of routes is written beside the old one.

@@ -109,6 +109,16 @@ struct {
 	__type(value, struct flow);
 } half_open SEC(".maps");
 
+/* Size: that of `half_open`. The initial sequence number of the SYN that came last on a
+ * port, for segments that come in front of their CONNECT.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct flow_key);
+	__type(value, __u32);
+} openings SEC(".maps");
+
 /* struct reset_budget of bpf/abi.h, with the kernel's name for its lock. */
 struct locked_budget {
 	struct bpf_spin_lock lock;

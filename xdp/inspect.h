@@ -164,9 +164,12 @@ static __noinline void keep_early(struct steering *s)
 {
 	const struct walking *at = &s->scratch->walking;
 	struct early_segment *copy = (void *)s->scratch->topic;
+	__u32 now = s->now_ns >> GAP_SHIFT;
 	int chained;
 
-	if (s->flow->early >= MAX_EARLY ||
+	if (!(s->flow->flags & FLOW_EARLY))
+		s->flow->gap_began = now;
+	if (s->flow->early >= MAX_EARLY || now - s->flow->gap_began > GAP_PATIENCE ||
 	    load(s, 0, 0, s->scratch->topic, at->payload_len, EARLY_BYTES)) {
 		lose_boundaries(s->flow);
 		return;
@@ -191,6 +194,31 @@ static __noinline void replay(struct steering *s)
 	bpf_loop(MOST_REPLAYED, replay_next, s, 0);
 }
 
+/* What a look at the payload begins with. Returns 0 on success. */
+static __always_inline int begin_inspection(struct steering *s)
+{
+	struct walking *at;
+
+	s->scratch = own_scratch();
+	if (!s->scratch)
+		return -1;
+	at = &s->scratch->walking;
+	at->seq = s->pkt->seq;
+	at->payload_offset = s->pkt->payload_offset;
+	at->payload_len = s->pkt->payload_len;
+	at->default_group = s->service->default_group;
+	at->action = 0;
+	at->in_early = 0;
+	return 0;
+}
+
+/* A segment in front of its connection's CONNECT. */
+static __noinline void keep_eager(struct steering *s)
+{
+	if (!begin_inspection(s))
+		keep_early(s);
+}
+
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
  * segment ends here, else FORWARD.
  */
@@ -202,23 +230,18 @@ static __always_inline int inspect(struct steering *s)
 	__u32 offset = 0;
 	int verdict;
 
-	s->scratch = own_scratch();
-	if (!s->scratch)
+	if (begin_inspection(s))
 		return XDP_ABORTED;
 	at = &s->scratch->walking;
-	at->seq = s->pkt->seq;
-	at->payload_offset = s->pkt->payload_offset;
-	at->payload_len = s->pkt->payload_len;
-	at->default_group = s->service->default_group;
-	at->action = 0;
-	at->in_early = 0;
 
 	if (flow->stream.blind && !back_in_step(s))
 		return FORWARD;
 	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
 	if (place == WALK_HOLE) {
 		keep_early(s);
-		return FORWARD;
+		if (!flow->stream.blind || !back_in_step(s))
+			return FORWARD;
+		place = WALK_HERE;
 	}
 	if (place == WALK_HERE) {
 		/* Most segments hold one packet: no loop for them. */
@@ -229,8 +252,10 @@ static __always_inline int inspect(struct steering *s)
 		if (!flow->stream.blind)
 			flow->early = 0;
 	}
-	if (flow->flags & FLOW_EARLY && !at->action)
+	if (flow->flags & FLOW_EARLY && !at->action) {
+		flow->gap_began = s->now_ns >> GAP_SHIFT;
 		replay(s);
+	}
 	if (!at->action)
 		return FORWARD;
 	leave_established(s->key, flow,

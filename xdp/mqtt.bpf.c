@@ -82,6 +82,7 @@ static __noinline void keep_half_open(const struct steering *s)
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&openings, s->key, &key.isn, BPF_ANY);
 }
 
 /* The connection of which a SYN is a copy: half-open, or, when the copy comes late,
@@ -138,6 +139,18 @@ static __always_inline int follow_prediction(struct steering *s)
 		s->group = s->service->default_group;
 	s->real = 0;
 	return FORWARD;
+}
+
+/* The half-open flow of a segment that comes in front of its CONNECT, when that is
+ * lost, late, or longer than a segment.
+ */
+static __noinline struct flow *find_opening(const struct steering *s)
+{
+	const __u32 *isn = bpf_map_lookup_elem(&openings, s->key);
+
+	if (!isn || s->pkt->seq - *isn > EAGER_REACH)
+		return 0;
+	return find_half_open(s, *isn);
 }
 
 /* The flow of a segment: the established one, unless the segment follows a newer
@@ -337,13 +350,19 @@ static __always_inline int steer(struct steering *s)
 		return open_flow(s);
 
 	s->flow = find_flow(s);
+	if (!s->flow && s->pkt->payload_len)
+		s->flow = find_opening(s);
 	if (s->pkt->ip_len + sizeof(struct ipv6_header) > s->set->link_mtu) {
 		verdict = check_length(s);
 		if (verdict != FORWARD)
 			return verdict;
 	}
-	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt->payload_len)
-		s->flow = establish(s, s->flow);
+	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt->payload_len) {
+		if (s->pkt->seq == s->flow->isn + 1)
+			s->flow = establish(s, s->flow);
+		else
+			keep_eager(s);
+	}
 	return s->flow ? follow_flow(s) : follow_prediction(s);
 }
 

@@ -61,6 +61,7 @@ Chain::Chain(const ChainLimits& limits)
   const std::pair<const char*, std::uint32_t> sizes[] = {
       {"flows", limits.flows},
       {"half_open", limits.half_open},
+      {"openings", limits.half_open},
       {"predictions", limits.predictions},
       {"guards", limits.guards},
       {"topics", limits.topics},

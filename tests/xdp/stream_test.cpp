@@ -381,6 +381,67 @@ TEST_F(StreamTest, AGapThatIsNeverFilledEndsTheJudging) {
   EXPECT_EQ(prediction_of(kClient)->group, kDefault);
 }
 
+// The missing segment went another way: whoever waited longer than a sender waits with
+// its repeat goes on where a known topic shows the way.
+TEST_F(StreamTest, AGapThatLastsTooLongIsGivenUp) {
+  Client client = connect();
+  publish(client, "known/topic");
+  client.skip(100);
+  EXPECT_TRUE(publish(client, "known/topic").forwarded());
+  flow waiting = *flow_of(client);
+  ASSERT_NE(waiting.flags & FLOW_EARLY, 0);
+  waiting.gap_began -= GAP_PATIENCE + 1;
+  chain_->map<flow_key, flow>("flows").put(key_of(client), waiting);
+
+  EXPECT_TRUE(publish(client, "known/topic").forwarded());
+
+  EXPECT_EQ(counter(COUNT_RESYNCED), 1u);
+  EXPECT_EQ(flow_of(client)->flags & FLOW_EARLY, 0);
+  publish(client, kTemperatureTopic);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
+// A client need not wait for the CONNACK (MQTT 3.1.1 §3.1.4), nor does a CONNECT have
+// to fit into a segment.
+TEST_F(StreamTest, WhatOvertakesTheConnectIsJudgedBehindIt) {
+  const Bytes opening = connect_packet(MqttVersion::k311, std::string(40, 'c'));
+  std::uint16_t port = 40'000;
+  for (std::size_t at = 1; at <= opening.size(); at++) {
+    SCOPED_TRACE(at);
+    Client client({kClient.address, port++}, kService);
+    send(client.syn());
+    send(client.ack());
+    std::vector<Segment> segments;
+    for (const Piece& piece : cut(opening, 0, {at})) segments.push_back(client.send(piece.bytes));
+    segments.push_back(client.send(publish_packet("a")));
+    segments.push_back(client.send(publish_packet("b")));
+    const std::uint64_t seen = counter(COUNT_PUBLISH);
+
+    for (std::size_t i = 1; i < segments.size(); i++) EXPECT_TRUE(send(segments[i]).forwarded());
+    EXPECT_EQ(counter(COUNT_PUBLISH), seen);
+    EXPECT_TRUE(send(segments[0]).forwarded());
+
+    EXPECT_EQ(counter(COUNT_PUBLISH), seen + 2);
+    EXPECT_EQ(flow_of(client)->topic_hash, hash("b"));
+    EXPECT_EQ(flow_of(client)->flags & FLOW_EARLY, 0);
+  }
+  EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
+}
+
+// Behind a SYN alone nothing teaches: whoever sent it may be at another address.
+TEST_F(StreamTest, WhatComesWithoutAConnectTeachesNothing) {
+  Client client(kClient, kService);
+  send(client.syn());
+  client.skip(20);
+
+  EXPECT_EQ(publish(client, kTemperatureTopic).group(), kDefault);
+  EXPECT_EQ(send(client.at(1u << 21, publish_packet(kTemperatureTopic))).group(), kDefault);
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
+  EXPECT_FALSE(flow_of(client));
+  EXPECT_FALSE(prediction_of(kClient));
+}
+
 class BlindStreamTest : public StreamTest {
  protected:
   // A flow whose last topic is known/topic, and whose boundaries are lost.
