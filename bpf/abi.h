@@ -444,7 +444,7 @@ enum event_flags {
 
 /* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
  * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
- * payload (sent by the probe).
+ * payload (sent by the probe). What the record has behind them means nothing.
  *
  * ACTION_UNJUDGED: the data is the piece of a topic that lies in one segment.
  * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,

@@ -14,6 +14,8 @@
 #include "xdp/steering.h"
 
 #define NS_PER_S 1000000000ull
+/* What a record has room for that is written in the ring, bytes. */
+#define SHORT_TOPIC 64
 
 static __always_inline struct client_key client_of(const struct flow_key *flow)
 {
@@ -130,15 +132,10 @@ static __always_inline int teach(const struct steering *s, __u64 hash, __u16 gro
 	return 1;
 }
 
-/* Sends the text in the scratch to the daemon. */
-static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
-			      __u16 group, __u32 topic_len)
+static __always_inline void fill_event(struct event *event, const struct steering *s,
+				       __u8 action, __u8 flags, __u16 group,
+				       __u32 topic_len)
 {
-	struct event *event = &s->scratch->event;
-
-	FORGET(topic_len);
-	if (topic_len > MAX_TOPIC)
-		return;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = s->now_ns;
 	event->flow = *s->key;
@@ -149,6 +146,31 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 	event->data_len = topic_len;
 	event->action = action;
 	event->flags = flags;
+}
+
+/* Sends the text in the scratch to the daemon. */
+static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
+			      __u16 group, __u32 topic_len)
+{
+	struct event *event;
+
+	/* Most topics are written where they are read: that saves a copy. */
+	if (topic_len <= SHORT_TOPIC) {
+		event = bpf_ringbuf_reserve(&events, sizeof(*event) + SHORT_TOPIC, 0);
+		if (!event) {
+			count(COUNT_EVENT_LOST);
+			return;
+		}
+		fill_event(event, s, action, flags, group, topic_len);
+		__builtin_memcpy(event + 1, s->scratch->topic, SHORT_TOPIC);
+		bpf_ringbuf_submit(event, 0);
+		return;
+	}
+	FORGET(topic_len);
+	if (topic_len > MAX_TOPIC)
+		return;
+	event = &s->scratch->event;
+	fill_event(event, s, action, flags, group, topic_len);
 	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, 0))
 		count(COUNT_EVENT_LOST);
 }
