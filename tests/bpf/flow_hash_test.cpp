@@ -123,5 +123,28 @@ TEST(FlowHashTest, IsKatransForBothFamilies) {
   EXPECT_EQ(flow_hash(&client6, ports), plain_hash(words(source, ports), 512 * 65537));
 }
 
+// Worked out apart from both of the above, so that a slip in the two of them shows.
+TEST(FlowHashTest, GoldenSlots) {
+  const struct {
+    IpAddress client;
+    std::uint16_t client_port, service_port;
+    std::uint32_t hash, slot;
+  } cases[] = {
+      {ipv4("10.1.1.7"), 40'000, 1883, 0x626119b8, 46936},
+      {ipv4("10.1.1.7"), 40'001, 1883, 0xa24fa892, 1603},
+      {ipv4("192.0.2.255"), 1, 8883, 0x17eb06bd, 61139},
+      {ipv6("2001:db8:1::7"), 40'000, 1883, 0xb9aabb93, 489},
+      {ipv6("2001:db8:1::7"), 40'001, 1883, 0x9a21f722, 23809},
+      {ipv6("fc00:1::ffff"), 65'535, 1883, 0xeb9a307f, 17638},
+  };
+  for (const auto& [ip, client_port, service_port, hash, slot] : cases) {
+    const address client = abi(ip);
+    const std::uint32_t ports =
+        htobe16(client_port) | static_cast<std::uint32_t>(htobe16(service_port)) << 16;
+    EXPECT_EQ(flow_hash(&client, ports), hash) << ip << ' ' << client_port;
+    EXPECT_EQ(flow_hash(&client, ports) % RING_SIZE, slot) << ip << ' ' << client_port;
+  }
+}
+
 }  // namespace
 }  // namespace remora

@@ -38,6 +38,54 @@ TEST_F(ForwardTest, ThePacketIsWrappedAsItIs) {
       << "the inner packet is the client's, to the service";
 }
 
+Bytes from_hex(std::string_view text) {
+  Bytes bytes;
+  for (std::size_t at = 0; at < text.size(); at += 3)
+    bytes.push_back(
+        static_cast<std::uint8_t>(std::stoul(std::string(text.substr(at, 2)), nullptr, 16)));
+  return bytes;
+}
+
+// Whole frames, written down by hand: nothing here builds or reads headers. kClient and
+// kClient6 send "hello" to their service.
+constexpr std::string_view kIpv4Packet =
+    "45 00 00 2d 00 00 40 00 40 06 f2 fa 0a 01 01 07 0a 01 32 c8 "
+    "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 85 8f 00 00 68 65 6c 6c 6f";
+constexpr std::string_view kIpv6Packet =
+    "60 00 00 00 00 19 06 40 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 07 "
+    "20 01 0d b8 00 50 00 00 00 00 00 00 00 00 02 00 "
+    "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 6f 96 00 00 68 65 6c 6c 6f";
+
+TEST_F(ForwardTest, GoldenPackets) {
+  const std::string from_gateway = "02 00 00 00 00 02 02 00 00 00 00 01 ";
+  const std::string to_gateway = "02 42 0a 01 00 01 02 00 00 00 00 02 ";
+  const struct {
+    bool ipv6_real;
+    std::string_view type, packet;
+    std::string_view outer_type, outer;
+  } cases[] = {
+      {false, "08 00 ", kIpv4Packet, "08 00 ",
+       "45 00 00 41 00 00 00 00 40 04 83 0b ac 10 41 9b 0a 02 00 01 "},
+      {true, "08 00 ", kIpv4Packet, "86 dd ",
+       "60 00 00 00 00 2d 04 40 01 00 00 00 00 00 00 00 00 00 00 00 96 41 01 07 "
+       "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
+      {true, "86 dd ", kIpv6Packet, "86 dd ",
+       "60 00 00 00 00 41 29 40 01 00 00 00 00 00 00 00 00 00 00 00 9c 40 00 07 "
+       "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
+  };
+  for (const auto& [ipv6_real, type, packet, outer_type, outer] : cases) {
+    ipv6_real ? ipv6_reals() : ipv4_reals();
+    const auto frame = [&](auto... parts) {
+      return from_hex((std::string() + ... + std::string(parts)));
+    };
+
+    const Outcome out = send_frame(frame(from_gateway, type, packet));
+
+    EXPECT_EQ(out.verdict, XDP_TX);
+    EXPECT_EQ(out.packet.bytes(), frame(to_gateway, outer_type, outer, packet)) << outer;
+  }
+}
+
 // Katran's outer source: 172.16/16, the rest varies with the flow.
 TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
   const auto outer_source = [&](Endpoint client) {
