@@ -393,7 +393,7 @@ Config parse_config(std::string_view text, std::string_view name) {
   return config;
 }
 
-Config load_config(const std::filesystem::path& path) {
+std::string read_config_file(const std::filesystem::path& path) {
   const auto refuse = [&](int cause) {
     throw ConfigError(path.native(),
                       {{0, "the file cannot be read: " + std::generic_category().message(cause)}});
@@ -406,7 +406,11 @@ Config load_config(const std::filesystem::path& path) {
   } catch (const std::ios_base::failure&) {  // a directory, for one
     refuse(errno);
   }
-  return parse_config(text, path.native());
+  return text;
+}
+
+Config load_config(const std::filesystem::path& path) {
+  return parse_config(read_config_file(path), path.native());
 }
 
 Policy policy_of(const Config& config, const Group& group) {

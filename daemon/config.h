@@ -147,6 +147,9 @@ class ConfigError : public std::runtime_error {
 // "remora.toml:12: what is wrong", the form of every message about a file.
 std::string describe(std::string_view file, const Problem& problem);
 
+// The text of a configuration file. Throws ConfigError when it cannot be read.
+std::string read_config_file(const std::filesystem::path& path);
+
 // Reads and checks the file. Throws ConfigError, also when it cannot be read.
 Config load_config(const std::filesystem::path& path);
 

@@ -3,14 +3,36 @@
  * For a broker host whose kernel has no ipip device: strips the outer header of
  * IPv4 in IPv4 (RFC 2003) and of IPv4 and IPv6 in IPv6 (RFC 2473), and passes the inner
  * packet up. All other traffic passes untouched.
+ *
+ * Behind Katran the inner packet is addressed to the VIP of a group. Where `vips` knows
+ * that one, it is addressed to the service again, for which its TCP checksum is right.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/parse.h"
+#include "bpf/readdress.h"
 
 /* Ethernet's header with all the tags that it may have. */
 #define LONGEST_LINK (ETH_HLEN + VLAN_TAGS * VLAN_TAG_LEN)
+
+/* What of a TCP segment stands in front of its ports' end. */
+struct packet4 {
+	struct iphdr ip;
+	__be16 source_port, port;
+};
+
+struct packet6 {
+	struct ipv6_header ip;
+	__be16 source_port, port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_DECAP_VIPS);
+	__type(key, struct service_key);
+	__type(value, struct address);
+} vips SEC(".maps");
 
 /* The bytes of an outer header at `ip`, 0 when it is none. `type` becomes that of the
  * inner packet.
@@ -48,6 +70,52 @@ static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
 	return inner - (__u8 *)ip;
 }
 
+static __always_inline const struct address *find_service(const struct address *vip,
+							  __be16 port)
+{
+	struct service_key key = { *vip, port, 0 };
+	const struct address *service = bpf_map_lookup_elem(&vips, &key);
+
+	if (service)
+		return service;
+	key.port = 0;
+	return bpf_map_lookup_elem(&vips, &key);
+}
+
+/* Addresses the IP packet at `at` to the service whose VIP it has. */
+static __noinline void restore_service4(struct xdp_md *ctx, __u32 at)
+{
+	const struct address *service;
+	struct packet4 packet;
+	struct address vip;
+
+	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)) ||
+	    *(__u8 *)&packet.ip != IP_PLAIN || packet.ip.protocol != IPPROTO_TCP ||
+	    (packet.ip.frag_off & host_to_net16(IP_FRAGMENT_MASK)))
+		return;
+	vip = mapped_address(packet.ip.daddr);
+	service = find_service(&vip, packet.port);
+	if (!service)
+		return;
+	readdress_ipv4(&packet.ip, service->word[3]);
+	bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
+}
+
+static __noinline void restore_service6(struct xdp_md *ctx, __u32 at)
+{
+	const struct address *service;
+	struct packet6 packet;
+
+	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)) ||
+	    packet.ip.next_header != IPPROTO_TCP)
+		return;
+	service = find_service(&packet.ip.destination, packet.port);
+	if (!service)
+		return;
+	packet.ip.destination = *service;
+	bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
+}
+
 /* Takes `outer_len` bytes out behind a link header of `link_len`, a constant. */
 static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer_len,
 				 __be16 type)
@@ -60,6 +128,10 @@ static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer
 	if (bpf_xdp_adjust_head(ctx, (int)outer_len) ||
 	    bpf_xdp_store_bytes(ctx, 0, link, link_len))
 		return XDP_DROP;
+	if (type == host_to_net16(ETH_P_IP))
+		restore_service4(ctx, link_len);
+	else
+		restore_service6(ctx, link_len);
 	return XDP_PASS;
 }
 

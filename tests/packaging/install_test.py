@@ -16,12 +16,13 @@ import unittest
 CMAKE, BUILD = sys.argv[1:3]
 
 CONFIG = "etc/remora/remora.toml"
-UNIT = "lib/systemd/system/remora.service"
+CONFIGS = (CONFIG, "etc/remora/decap.toml")
+UNITS = {"remora.service": "remorad", "remora-decap@.service": "remora-decap %I"}
 PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
 DOCUMENTS = (
     "README.md", "architecture.md", "config.md", "history.md", "journey.md", "operations.md", "performance.md",
-    "examples/remora.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
+    "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
 )
 
 
@@ -55,7 +56,8 @@ class Install(unittest.TestCase):
         }
 
     def test_everything_is_in_its_place_and_nothing_else(self):
-        expected = {CONFIG, UNIT}
+        expected = set(CONFIGS)
+        expected |= {f"lib/systemd/system/{name}" for name in UNITS}
         expected |= {f"usr/sbin/{name}" for name in PROGRAMS}
         expected |= {f"usr/share/man/{name}" for name in MAN_PAGES}
         expected |= {f"usr/share/doc/remora/{name}" for name in DOCUMENTS}
@@ -69,33 +71,38 @@ class Install(unittest.TestCase):
             result = run(str(self.root / "usr/sbin" / name), "--help")
             self.assertEqual(result.returncode, 0, result.stdout)
 
-    def test_the_configuration_is_accepted(self):
-        result = run(str(self.root / "usr/sbin/remorad"), "--check", str(self.root / CONFIG))
-        self.assertEqual(result.returncode, 0, result.stdout)
+    def test_the_configurations_are_accepted(self):
+        for program, config in zip(("remorad", "remora-decap"), CONFIGS):
+            checked = run(str(self.root / "usr/sbin" / program), "--check", str(self.root / config))
+            self.assertEqual(checked.returncode, 0, checked.stdout)
 
-    def test_an_edited_configuration_stays(self):
-        config = self.root / CONFIG
-        ours = config.read_text(encoding="utf-8")
-        self.install()
-        self.assertFalse(config.with_suffix(".toml.dist").exists(), "there was nothing to keep")
+    def test_edited_configurations_stay(self):
+        for name in CONFIGS:
+            config = self.root / name
+            ours = config.read_text(encoding="utf-8")
+            self.install()
+            self.assertFalse(config.with_suffix(".toml.dist").exists(), "there was nothing to keep")
 
-        config.write_text("# edited\n", encoding="utf-8")
-        said = self.install()
-        self.assertEqual(config.read_text(encoding="utf-8"), "# edited\n")
-        self.assertEqual(config.with_suffix(".toml.dist").read_text(encoding="utf-8"), ours)
-        self.assertIn("remora.toml.dist", said)
+            config.write_text("# edited\n", encoding="utf-8")
+            said = self.install()
+            self.assertEqual(config.read_text(encoding="utf-8"), "# edited\n")
+            self.assertEqual(config.with_suffix(".toml.dist").read_text(encoding="utf-8"), ours)
+            self.assertIn(f"{config.name}.dist", said)
 
-    def test_the_unit_is_clean(self):
-        # systemd looks for the program where it will be, not below our root.
-        unit = self.root / "remora.service"
-        text = (self.root / UNIT).read_text(encoding="utf-8")
-        self.assertNotIn("@", text.replace("@system-service", ""), "all is filled in")
-        self.assertIn("ExecStart=/usr/sbin/remorad\n", text)
-        unit.write_text(text.replace("=/usr/sbin/", f"={self.root}/usr/sbin/"), encoding="utf-8")
-        manuals = f"{self.root}/usr/share/man:"
-        result = run("systemd-analyze", "verify", str(unit), MANPATH=manuals)
-        ours = [line for line in result.stdout.splitlines() if "remora" in line]
-        self.assertEqual((result.returncode, ours), (0, []), result.stdout)
+    def test_the_units_are_clean(self):
+        for name, command in UNITS.items():
+            # systemd looks for the program where it will be, not below our root.
+            unit = self.root / name.replace("@", "@eth0")
+            text = (self.root / "lib/systemd/system" / name).read_text(encoding="utf-8")
+            self.assertNotIn("@", text.replace("@system-service", ""), "all is filled in")
+            self.assertIn(f"ExecStart=/usr/sbin/{command}\n", text)
+            program = f"{self.root}/usr/sbin/"
+            text = text.replace("=/usr/sbin/", f"={program}").replace("=-/usr/sbin/", f"=-{program}")
+            unit.write_text(text, encoding="utf-8")
+            manuals = f"{self.root}/usr/share/man:"
+            result = run("systemd-analyze", "verify", str(unit), MANPATH=manuals)
+            ours = [line for line in result.stdout.splitlines() if "remora" in line]
+            self.assertEqual((result.returncode, ours), (0, []), result.stdout)
 
     def test_man_pages_render_without_warnings(self):
         for name in MAN_PAGES:

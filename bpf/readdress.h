@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Another destination for an IPv4 packet, with its header's checksum mended. That of TCP
+ * is not: it stays right for the service, whatever VIP the packet goes by. Pure.
+ */
+#pragma once
+
+#include "bpf/parse.h"
+
+/* RFC 1624 §3, eqn. 3: HC' = ~(~HC + ~m + m'), in 16-bit words of any byte order. */
+static __always_inline void readdress_ipv4(struct iphdr *ip, __be32 destination)
+{
+	__u64 sum = (__u16)~ip->check;
+
+	sum += (__u32)~ip->daddr;
+	sum += destination;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = (__be16)~sum;
+	ip->daddr = destination;
+}

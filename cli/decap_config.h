@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// /etc/remora/decap.toml: which VIPs a broker turns back into which services.
+//
+// Pure, as daemon/config.h is, and in the same terms: a file is taken as a whole or
+// not at all, and everything that is wrong with it is said at once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/address.h"
+#include "daemon/config.h"
+
+namespace remora {
+
+struct DecapVip {
+  Address vip;
+  Address service;         // of the same family
+  std::uint16_t port = 0;  // the service's, host order; 0: any
+};
+
+struct DecapConfig {
+  std::string interface;  // empty: the command line says it
+  XdpMode xdp_mode = XdpMode::kNative;
+  std::vector<DecapVip> vips;
+};
+
+// Throws ConfigError, also when the file cannot be read.
+DecapConfig load_decap_config(const std::filesystem::path& path);
+
+// The same for a text; `name` stands for the file in messages.
+DecapConfig parse_decap_config(std::string_view text, std::string_view name);
+
+}  // namespace remora
