@@ -212,6 +212,7 @@ enum flow_state {
 	FLOW_CLOSING = 3,   /* FIN or RST seen: last ACKs still find their real */
 	FLOW_CONDEMNED = 4, /* being reset: each packet is answered with a RST */
 	FLOW_DROPPED = 5,   /* policy `drop`: each packet is discarded */
+	FLOW_LEAVING = 6,   /* evacuated: goes on until it can end well */
 };
 
 enum flow_flags {
@@ -447,6 +448,8 @@ enum event_flags {
 	EVENT_TRUNCATED = 8,	 /* the payload was longer than MAX_SEGMENT */
 	EVENT_OVER_LIMIT = 16,	 /* kept because of a limit, not by policy */
 	EVENT_TOPIC_APART = 32,	 /* the topic has a record of its own, in front of this */
+	EVENT_EVACUATED = 64,	 /* no mispredict: the client is to come back elsewhere */
+	EVENT_TELL = 128, /* MQTT 5 and quiet: a DISCONNECT may say so to the client */
 };
 
 /* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
@@ -489,6 +492,7 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(SYN_DATA, "of these, whose data was cut off (TCP Fast Open)")                  \
 	X(ESTABLISHED, "connections whose handshake and CONNECT were seen")              \
 	X(CLOSED, "connections closed by the client's FIN or in-sequence RST")           \
+	X(EVACUATED, "connections of an evacuated real that were ended")                 \
 	X(NO_FLOW, "packets of connections that are not tracked")                        \
 	X(FLOW_TABLE_FULL, "connections not tracked: the flow table is full")            \
 	X(CLIENT_CONNECTIONS, "connections not tracked: too many of one client")         \

@@ -14,8 +14,10 @@
 /* Steps over early segments at once: all of them, full of packets of two bytes. */
 #define MOST_REPLAYED (MAX_EARLY * (EARLY_BYTES / 2 + LATE_FIELDS))
 
-/* A mispredicted segment goes up to the TC probe, marked. */
-static __noinline int pass_up(const struct steering *s)
+/* A mispredicted segment goes up to the TC probe, marked. `flags`: more of enum
+ * event_flags.
+ */
+static __noinline int pass_up(const struct steering *s, __u32 flags)
 {
 	const struct walking *at = &s->scratch->walking;
 	struct xdp_md *ctx = s->ctx;
@@ -34,7 +36,7 @@ static __noinline int pass_up(const struct steering *s)
 	mark->to_group = at->to_group;
 	mark->service = s->key->service;
 	mark->action = at->action;
-	mark->flags = EVENT_SEGMENT;
+	mark->flags = EVENT_SEGMENT | flags;
 	if (at->apart) {
 		mark->flags |= EVENT_TOPIC_APART;
 	} else {
@@ -260,6 +262,6 @@ static __always_inline int inspect(struct steering *s)
 		return FORWARD;
 	leave_established(s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
-	verdict = pass_up(s);
+	verdict = pass_up(s, 0);
 	return verdict >= 0 ? verdict : mend_without_probe(s);
 }

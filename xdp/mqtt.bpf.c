@@ -271,6 +271,53 @@ static __noinline int refuse(struct steering *s, const struct flow *flow)
 	return answer_with_rst(s->ctx);
 }
 
+/* No byte of the broker's can be under way any more: it would have been acknowledged
+ * within that time (RFC 9293 §3.8.6.3 wants it within half of it).
+ */
+#define QUIET_NS NS_PER_S
+
+/* Whether all that the client has sent is whole MQTT packets. */
+static __always_inline int is_between_packets(const struct flow *flow)
+{
+	const struct stream *stream = &flow->stream;
+
+	return !stream->blind && stream->phase == STREAM_HEADER && !stream->kept_len &&
+	       stream->next == flow->end_seq;
+}
+
+/* An evacuated connection ends at a bare ACK, for which the daemon asks, when
+ * everything in front of it has gone to the broker: nothing is lost, and both
+ * sides can be told in words. Until then it goes on. Returns FORWARD or an XDP action.
+ */
+static __noinline int let_go(struct steering *s)
+{
+	struct flow *flow = s->flow;
+	struct walking *at;
+	__u32 flags = EVENT_EVACUATED;
+	int verdict;
+
+	s->scratch = own_scratch();
+	if (!s->scratch || s->pkt->flags != SEGMENT_ACK || s->pkt->payload_len ||
+	    s->pkt->seq != flow->end_seq)
+		return FORWARD;
+	if (!flow->stream.blind && !is_between_packets(flow))
+		return FORWARD;
+	at = &s->scratch->walking;
+	at->seq = s->pkt->seq;
+	at->action = ACTION_RESET;
+	at->to_group = flow->group;
+	at->apart = 1;
+	at->in_early = flow->stream.blind;
+	at->found.packet_offset = 0;
+	if (flow->stream.flags & STREAM_MQTT5 &&
+	    is_over(flow->seen_at_ns, s->now_ns, QUIET_NS))
+		flags |= EVENT_TELL;
+	count(COUNT_EVACUATED);
+	flow->state = FLOW_CONDEMNED;
+	verdict = pass_up(s, flags);
+	return verdict >= 0 ? verdict : mend_without_probe(s);
+}
+
 /* A segment of a tracked connection. Returns FORWARD or an XDP action. */
 static __always_inline int follow_flow(struct steering *s)
 {
@@ -282,8 +329,13 @@ static __always_inline int follow_flow(struct steering *s)
 	s->real = flow->real;
 	if (s->pkt->flags & SEGMENT_RST)
 		take_rst(s, flow);
-	if (flow->state >= FLOW_CONDEMNED)
-		return refuse(s, flow);
+	if (flow->state >= FLOW_CONDEMNED) {
+		if (flow->state != FLOW_LEAVING)
+			return refuse(s, flow);
+		verdict = let_go(s);
+		if (verdict != FORWARD)
+			return verdict;
+	}
 
 	/* Nothing within a client's reach: not for the flow's books. */
 	if (s->pkt->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
