@@ -15,7 +15,8 @@ void print_reals(std::ostream& out, const nlohmann::ordered_json& reals) {
   out << fmt::format("{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}\n", "group", group_width, "real",
                      real_width, "state", "weight", "in ring", "flows");
   for (const auto& row : reals) {
-    const std::string state = row.at("state").get<std::string>();
+    const std::string state =
+        row.at("evacuated").get<bool>() ? "evacuated" : row.at("state").get<std::string>();
     const auto in_ring = row.at("effective_weight").get<std::uint64_t>();
     out << fmt::format(
         "{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}{}\n", row.at("group").get<std::string>(), group_width,

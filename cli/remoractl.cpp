@@ -35,6 +35,7 @@ struct Question {
   bool as_json = false;
   std::string real;
   std::string group;
+  std::uint32_t per_second = 0;
 };
 
 void add_question(CLI::App& app, const char* name, const char* what, Question& question,
@@ -44,7 +45,7 @@ void add_question(CLI::App& app, const char* name, const char* what, Question& q
   command->callback([&question, request] { question.request = {{"request", request}}; });
 }
 
-void add_change(CLI::App& app, const char* name, const char* what, Question& question) {
+CLI::App* add_change(CLI::App& app, const char* name, const char* what, Question& question) {
   CLI::App* command = app.add_subcommand(name, what);
   command->add_option("address", question.real, "of the real")->required();
   command->add_option("--group", question.group, "in this group only; by default in all");
@@ -52,7 +53,9 @@ void add_change(CLI::App& app, const char* name, const char* what, Question& que
   command->callback([&question, name] {
     question.request = {{"request", name}, {"real", question.real}};
     if (!question.group.empty()) question.request["group"] = question.group;
+    if (question.per_second != 0) question.request["per_second"] = question.per_second;
   });
+  return command;
 }
 
 void print(const Question& question, const nlohmann::ordered_json& answer) {
@@ -82,6 +85,11 @@ int main(int argc, char** argv) {
   reals->require_subcommand(1);
   add_question(*reals, "list", "all of them, with state, weight and flows", question, "reals");
   add_change(*reals, "drain", "no new connections; those that exist live", question);
+  add_change(*reals, "evacuate", "drain; those that exist are asked to come back elsewhere",
+             question)
+      ->add_option("--per-second", question.per_second, "connections")
+      ->required()
+      ->check(CLI::Range(1, 1'000'000));
   add_change(*reals, "enable", "new connections again", question);
   try {
     app.parse(argc, argv);

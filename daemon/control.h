@@ -8,6 +8,7 @@
 //   {"request":"reals"}
 //   {"request":"drain","real":"10.1.3.101","group":"temperature"}  (group: optional)
 //   {"request":"enable",…}  likewise
+//   {"request":"evacuate","per_second":50,…}  likewise
 #pragma once
 
 #include <filesystem>

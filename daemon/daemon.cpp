@@ -46,6 +46,16 @@ std::uint64_t idle_ns(const Config& config) {
   return config.limits.idle_hours * 3'600ULL * 1'000'000'000ULL;
 }
 
+std::uint32_t per_second_of(const nlohmann::ordered_json& request) {
+  constexpr std::int64_t kMost = 1'000'000;
+  const auto per_second = request.at("per_second").get<std::int64_t>();
+  if (per_second < 1 || per_second > kMost) {
+    throw std::runtime_error("the connections per second must be from 1 to " +
+                             std::to_string(kMost));
+  }
+  return static_cast<std::uint32_t>(per_second);
+}
+
 // What a running instance cannot change.
 void require_same(const Config& now, const Config& next) {
   const auto refuse = [&](std::string_view what) {
@@ -81,6 +91,7 @@ Daemon::Daemon(Places places, Config config)
       predictions_(tables_, history_, config_.limits.clients),
       mender_(config_),
       recorder_(tables_, numbers_, steering_, mender_, history_),
+      evacuation_(tables_, steering_, mender_),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
       fill_(tables_, config_.limits),
@@ -124,6 +135,7 @@ void Daemon::start_timers() {
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
     sweeper_.step();
+    evacuation_.step(monotonic_ns());
     fill_.step();
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
@@ -173,8 +185,26 @@ nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
   const std::string name = request.at("request").get<std::string>();
   if (name == "status") return status_of(sources());
   if (name == "reals") return {{"reals", reals_of(sources())}};
-  if (name == "drain" || name == "enable") return change_real(request);
-  throw std::runtime_error("unknown request \"" + name + "\"; known: status, reals, drain, enable");
+  if (name == "drain" || name == "enable" || name == "evacuate") return change_real(request);
+  throw std::runtime_error("unknown request \"" + name +
+                           "\"; known: status, reals, drain, enable, evacuate");
+}
+
+// Drains it first, else those that leave would come back to it.
+void Daemon::evacuate(const Address& real, const std::vector<std::string>& groups,
+                      std::uint32_t per_second) {
+  Reals after = steering_.reals();
+  std::set<std::uint16_t> numbers;
+  for (const std::string& group : groups) {
+    after.drain(group, real);
+    if (after.find(group, real)->in_ring) {
+      throw std::runtime_error(to_string(real) + " cannot be evacuated: group \"" + group +
+                               "\" has no other real that takes connections");
+    }
+    numbers.insert(numbers_.of_group(group));
+  }
+  for (const std::string& group : groups) steering_.drain(real, group);
+  evacuation_.start(numbers_.of_real(real), std::move(numbers), per_second);
 }
 
 // Answers with the real as it is now, in each group that was changed.
@@ -185,9 +215,16 @@ nlohmann::ordered_json Daemon::change_real(const nlohmann::ordered_json& request
   std::optional<std::string> group;
   if (request.contains("group")) group = request.at("group").get<std::string>();
 
-  const bool is_drain = request.at("request") == "drain";
-  const std::vector<std::string> groups =
-      is_drain ? steering_.drain(*real, group) : steering_.enable(*real, group);
+  const std::string name = request.at("request").get<std::string>();
+  std::vector<std::string> groups = steering_.reals().groups_of(*real, group);
+  if (name == "evacuate") {
+    evacuate(*real, groups, per_second_of(request));
+  } else if (name == "drain") {
+    steering_.drain(*real, group);
+  } else {
+    steering_.enable(*real, group);
+    evacuation_.stop(numbers_.of_real(*real));
+  }
   nlohmann::ordered_json changed = nlohmann::ordered_json::array();
   for (const auto& row : reals_of(sources())) {
     const bool is_meant =
@@ -211,6 +248,7 @@ StatusSources Daemon::sources() const {
           .recorder = recorder_,
           .events = events_,
           .sweeper = sweeper_,
+          .evacuation = evacuation_,
           .fill = fill_,
           .history = history_,
           .started_at_ns = started_at_ns_,

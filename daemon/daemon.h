@@ -11,6 +11,7 @@
 #include "daemon/bpf_programs.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
+#include "daemon/evacuation.h"
 #include "daemon/event_loop.h"
 #include "daemon/event_reader.h"
 #include "daemon/instance.h"
@@ -49,6 +50,8 @@ class Daemon {
   void wait_for_gateway();
   void reload();
   nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
+  void evacuate(const Address& real, const std::vector<std::string>& groups,
+                std::uint32_t per_second);
   nlohmann::ordered_json change_real(const nlohmann::ordered_json& request);
   StatusSources sources() const;
 
@@ -66,6 +69,7 @@ class Daemon {
   Predictions predictions_;
   Mender mender_;
   Recorder recorder_;
+  Evacuation evacuation_;
   EventReader events_;
   Sweeper sweeper_;
   Fill fill_;

@@ -56,6 +56,14 @@ void Mender::reset_client(const Record& record, const Endpoint& service) {
   if (send(reset_of_client(record, service))) ++counts_.resets_sent;
 }
 
+void Mender::send_client_elsewhere(const Record& record, const Endpoint& service) {
+  if (send(farewell_to_client(record, service))) ++counts_.farewells;
+}
+
+void Mender::ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next) {
+  for (const Bytes& packet : questions_to_client(flow, service, next)) send(packet);
+}
+
 void Mender::end_session(const Record& record, const Endpoint& service, const Address& real) {
   const SessionEnd end =
       session_end_ == SessionEnd::kDisconnect ? possible_end(record) : SessionEnd::kReset;

@@ -18,6 +18,7 @@ namespace remora {
 
 struct MenderCounts {
   std::uint64_t resets_sent = 0;    // RSTs to clients
+  std::uint64_t farewells = 0;      // DISCONNECTs to clients of an evacuated real
   std::uint64_t clean_ends = 0;     // sessions ended with DISCONNECT, then RST
   std::uint64_t reset_ends = 0;     // sessions ended with a RST alone: the Will is published
   std::uint64_t good_bytes = 0;     // delivered in front of mispredicted PUBLISHes
@@ -33,6 +34,10 @@ class Mender {
   void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
+  // Tells an MQTT 5 client to come back elsewhere. The kernel resets what it answers.
+  void send_client_elsewhere(const Record& record, const Endpoint& service);
+  // Makes a client send an ACK. `next`: the sequence number that it sends next.
+  void ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next);
   void end_session(const Record& record, const Endpoint& service, const Address& real);
 
   const MenderCounts& counts() const { return counts_; }

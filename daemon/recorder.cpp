@@ -55,7 +55,13 @@ void Recorder::mend(const Record& record) {
   const auto service = steering_.endpoint_of(head.flow.service);
   if ((head.flags & EVENT_SEGMENT) == 0 || !service) return;
   const bool is_stale = monotonic_ns() - head.seen_at_ns > kStaleNs;
-  if ((head.flags & EVENT_RESET_SENT) == 0 && !is_stale) mender_.reset_client(record, *service);
+  if ((head.flags & EVENT_RESET_SENT) == 0 && !is_stale) {
+    if ((head.flags & EVENT_TELL) != 0) {
+      mender_.send_client_elsewhere(record, *service);
+    } else {
+      mender_.reset_client(record, *service);
+    }
+  }
   // The session at the broker waits for as long as it takes: nothing reaches it
   // any more but this.
   if (const auto real = numbers_.real_address(head.real)) {

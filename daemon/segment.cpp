@@ -15,6 +15,9 @@ namespace {
 // reason code may be omitted and then is 0.
 constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
 
+// With its reason code and no properties (MQTT 5.0 §3.14.2).
+constexpr std::array<std::uint8_t, 3> kUseAnotherServer{0xe0, 0x01, 0x9c};
+
 constexpr std::uint8_t kOptionEnd = 0;
 constexpr std::uint8_t kOptionNop = 1;
 constexpr std::uint8_t kOptionTimestamps = 8;  // RFC 7323 §3.2
@@ -73,17 +76,26 @@ struct Flags {
   bool rst = false;
 };
 
-// A segment of the client to the service.
-Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
-                     std::span<const std::uint8_t> payload) {
-  const Bytes options = timestamps_of(head);
+// What a segment of ours says.
+struct Segment {
+  Endpoint from;
+  Endpoint to;
+  std::uint32_t seq;
+  std::uint32_t ack;
+  Flags flags;
+  Bytes options;
+  std::span<const std::uint8_t> payload;
+};
+
+Bytes packet_of(const Segment& segment) {
+  const auto& [from, to, seq, ack, flags, options, payload] = segment;
   const auto tcp_bytes =
       static_cast<std::uint32_t>(sizeof(tcphdr) + options.size() + payload.size());
   tcphdr tcp{};
-  tcp.source = head.flow.port;
-  tcp.dest = service.port;
+  tcp.source = from.port;
+  tcp.dest = to.port;
   tcp.seq = host_to_net32(seq);
-  tcp.ack_seq = host_to_net32(head.ack);
+  tcp.ack_seq = host_to_net32(ack);
   tcp.doff = static_cast<std::uint16_t>((sizeof(tcphdr) + options.size()) / 4) & 0xf;
   tcp.ack = 1;
   tcp.psh = flags.psh;
@@ -101,17 +113,38 @@ Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t s
     packet.insert(packet.begin(), sizeof(ip), 0);
     put(packet, 0, ip);
   };
-  if (service.address.is_ipv4()) {
+  if (to.address.is_ipv4()) {
     iphdr ip;
-    write_ipv4(&ip, IPPROTO_TCP, tcp_bytes, Address(head.flow.client).ipv4(),
-               service.address.ipv4());
+    write_ipv4(&ip, IPPROTO_TCP, tcp_bytes, from.address.ipv4(), to.address.ipv4());
     finish(ip, pseudo_sum4(&ip, IPPROTO_TCP, tcp_bytes));
   } else {
     ipv6_header ip;
-    write_ipv6(&ip, IPPROTO_TCP, tcp_bytes, &head.flow.client, &service.address.abi());
+    write_ipv6(&ip, IPPROTO_TCP, tcp_bytes, &from.address.abi(), &to.address.abi());
     finish(ip, pseudo_sum6(&ip, IPPROTO_TCP, tcp_bytes));
   }
   return packet;
+}
+
+Endpoint client_of(const flow_key& flow) {
+  return {Address(flow.client), flow.port};
+}
+
+// A segment of the client to the service.
+Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
+                     std::span<const std::uint8_t> payload) {
+  return packet_of(
+      {client_of(head.flow), service, seq, head.ack, flags, timestamps_of(head), payload});
+}
+
+// The timestamps of an answer: the client's value is echoed, and what it has echoed
+// is the newest of the broker's that it knows (RFC 7323 §3.2).
+Bytes answered_timestamps(const event& head) {
+  constexpr std::size_t kValue = 4, kEcho = 8, kEnd = 12;  // behind two NOPs, kind and length
+  Bytes options = timestamps_of(head);
+  if (options.size() == kEnd) {
+    std::swap_ranges(options.begin() + kValue, options.begin() + kEcho, options.begin() + kEcho);
+  }
+  return options;
 }
 
 template <class Headers>
@@ -134,6 +167,27 @@ Bytes reset_of_client(const Record& record, const Endpoint& service) {
   ipv6_tcp headers;
   write_rst6(&headers, &reset);
   return bytes_of(headers);
+}
+
+Bytes farewell_to_client(const Record& record, const Endpoint& service) {
+  const event& head = record.head;
+  return packet_of({service,
+                    client_of(head.flow),
+                    head.ack,
+                    head.seq,
+                    {.psh = true},
+                    answered_timestamps(head),
+                    kUseAnotherServer});
+}
+
+std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
+                                       std::uint32_t next) {
+  constexpr std::uint32_t kHalf = 0x80000000;
+  std::vector<Bytes> packets;
+  for (const std::uint32_t seq : {next, next + kHalf}) {
+    packets.push_back(packet_of({service, client_of(flow), seq, next, {}, {}, {}}));
+  }
+  return packets;
 }
 
 SessionEnd possible_end(const Record& record) {

@@ -28,6 +28,17 @@ struct Endpoint {
 // acknowledged (RFC 5961 §3.2).
 Bytes reset_of_client(const Record& record, const Endpoint& service);
 
+// As the service, to an MQTT 5 client: DISCONNECT with the reason "use another
+// server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to
+// which no bytes of the broker are under way, with which it would clash.
+Bytes farewell_to_client(const Record& record, const Endpoint& service);
+
+// As the service: ACKs whose sequence numbers mean nothing. A client answers one
+// outside of its window with an ACK of its own (RFC 9293 §3.10.7.4); of two that are
+// half of the numbers apart one is. `next`: what the client sends next.
+std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
+                                       std::uint32_t next);
+
 // How the session at the wrong broker can be ended: with DISCONNECT only when
 // the mispredicted PUBLISH begins in the record's segment and what stands in
 // front of it is there, because its bytes must be the next that the broker

@@ -62,6 +62,7 @@ json reals_of(const StatusSources& s) {
       all.push_back({{"group", group.name},
                      {"real", to_string(member.address)},
                      {"state", to_string(member.state())},
+                     {"evacuated", index && s.evacuation.is_evacuated(number, *index)},
                      {"weight", member.weight},
                      {"effective_weight", member.effective_weight()},
                      {"flows", index ? s.sweeper.flows_of(number, *index) : 0}});
@@ -103,6 +104,9 @@ json status_of(const StatusSources& s) {
         {"unjudged_incomplete", s.recorder.pieces().given_up()},
         {"unjudged_unrecorded", unjudged.unrecorded},
         {"resets_sent", mended.resets_sent},
+        {"farewells", mended.farewells},
+        {"evacuation_asked", s.evacuation.counts().asked},
+        {"evacuation_forced", s.evacuation.counts().forced},
         {"clean_ends", mended.clean_ends},
         {"reset_ends", mended.reset_ends},
         {"good_bytes", mended.good_bytes},

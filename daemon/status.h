@@ -8,6 +8,7 @@
 
 #include "daemon/bpf_programs.h"
 #include "daemon/config.h"
+#include "daemon/evacuation.h"
 #include "daemon/event_reader.h"
 #include "daemon/fill_gauge.h"
 #include "daemon/mender.h"
@@ -61,6 +62,7 @@ struct StatusSources {
   const Recorder& recorder;
   const EventReader& events;
   const Sweeper& sweeper;
+  const Evacuation& evacuation;
   const Fill& fill;
   const History& history;
   std::uint64_t started_at_ns;

@@ -43,6 +43,10 @@ class Steering {
   std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
   std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
 
+  std::optional<Address> real_address(std::uint32_t index) const {
+    return numbers_.real_address(index);
+  }
+
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
 

@@ -33,11 +33,7 @@ void Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = tables_.flows.find(key);
   if (!entry || !is_over(*entry, now_ns) || !tables_.flows.erase(key)) return;
   ++expired_;
-  if (entry->state != FLOW_ESTABLISHED) return;
-  if (auto counted = tables_.guards.find(key.client); counted && counted->connections > 0) {
-    --counted->connections;
-    tables_.guards.put(key.client, *counted);
-  }
+  if (entry->state == FLOW_ESTABLISHED) release_connection(tables_, key.client);
 }
 
 void Sweeper::note(const flow_key& key, const flow& entry) {
@@ -71,7 +67,7 @@ void Sweeper::step() {
       remove(keys[i], now);
     } else {
       ++flows_in_pass_;
-      if (values[i].state == FLOW_ESTABLISHED) {
+      if (values[i].state == FLOW_ESTABLISHED || values[i].state == FLOW_LEAVING) {
         ++counts_in_pass_[{values[i].group, values[i].real}];
       }
     }

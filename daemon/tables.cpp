@@ -44,4 +44,11 @@ vip_stats read_vip_stats(const Tables& tables, std::uint32_t vip_num) {
   return sum;
 }
 
+void release_connection(const Tables& tables, const address& client) {
+  if (auto counted = tables.guards.find(client); counted && counted->connections > 0) {
+    --counted->connections;
+    tables.guards.put(client, *counted);
+  }
+}
+
 }  // namespace remora

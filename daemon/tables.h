@@ -64,4 +64,7 @@ std::array<std::uint64_t, COUNTERS> read_counters(const Tables& tables);
 // The same for one VIP's packets and bytes.
 vip_stats read_vip_stats(const Tables& tables, std::uint32_t vip_num);
 
+// Counts a client's established connections down, as the packet path does.
+void release_connection(const Tables& tables, const address& client);
+
 }  // namespace remora

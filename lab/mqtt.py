@@ -22,20 +22,23 @@ def _string(text):
     return struct.pack("!H", len(data)) + data
 
 
-def connect(client_id, *, keepalive_s=60, clean=True, will=None):
-    """A CONNECT; `will` is (topic, payload), sent at QoS 0."""
+def connect(client_id, *, keepalive_s=60, clean=True, will=None, version=4):
+    """A CONNECT; `will` is (topic, payload), sent at QoS 0. `version`: 4 or 5, as on the wire."""
+    properties = b"\0" if version == 5 else b""
     flags = (0x02 if clean else 0) | (0x04 if will else 0)
-    body = _string("MQTT") + bytes([4, flags]) + struct.pack("!H", keepalive_s)
-    body += _string(client_id)
+    body = _string("MQTT") + bytes([version, flags]) + struct.pack("!H", keepalive_s)
+    body += properties + _string(client_id)
     if will:
-        body += _string(will[0]) + _string(will[1])
+        body += properties + _string(will[0]) + _string(will[1])
     return bytes([CONNECT << 4]) + _remaining_length(len(body)) + body
 
 
-def publish(topic, payload, *, qos=0, packet_id=0, dup=False):
+def publish(topic, payload, *, qos=0, packet_id=0, dup=False, version=4):
     body = _string(topic)
     if qos:
         body += struct.pack("!H", packet_id)
+    if version == 5:
+        body += b"\0"  # no properties
     body += payload.encode() if isinstance(payload, str) else payload
     first = PUBLISH << 4 | (0x08 if dup else 0) | qos << 1
     return bytes([first]) + _remaining_length(len(body)) + body

@@ -141,6 +141,44 @@ TEST_P(SegmentTest, TheClientIsResetAsTheServiceAtWhatItAcknowledged) {
   EXPECT_TRUE(rst.checksums_are_valid);
 }
 
+TEST_P(SegmentTest, AnMqtt5ClientIsToldToUseAnotherServer) {
+  Record record = record_behind("");
+  const Bytes timestamps{1, 1, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9};
+  std::copy(timestamps.begin(), timestamps.end(), record.head.options);
+  record.head.options_len = static_cast<__u8>(timestamps.size());
+
+  const Parsed farewell = parse(farewell_to_client(record, service()));
+
+  EXPECT_EQ(farewell.ip.source, service().address);
+  EXPECT_EQ(farewell.ip.destination, client());
+  EXPECT_EQ(farewell.tcp.source, service().port);
+  EXPECT_EQ(farewell.tcp.dest, host_to_net16(40000));
+  EXPECT_EQ(net_to_host32(farewell.tcp.seq), kAck);
+  EXPECT_EQ(net_to_host32(farewell.tcp.ack_seq), kSeq);
+  EXPECT_EQ(farewell.payload, "\xe0\x01\x9c");
+  EXPECT_EQ(farewell.options, (Bytes{1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 7}));
+  EXPECT_TRUE(farewell.checksums_are_valid);
+}
+
+TEST_P(SegmentTest, OneOfTwoQuestionsIsOutsideOfAnyWindow) {
+  const flow_key flow{client().abi(), host_to_net16(40000), 0};
+
+  const auto packets = questions_to_client(flow, service(), kSeq);
+
+  ASSERT_EQ(packets.size(), 2U);
+  const Parsed first = parse(packets[0]), second = parse(packets[1]);
+  EXPECT_EQ(net_to_host32(second.tcp.seq) - net_to_host32(first.tcp.seq), 0x80000000);
+  for (const Parsed& question : {first, second}) {
+    EXPECT_EQ(question.ip.source, service().address);
+    EXPECT_EQ(question.ip.destination, client());
+    EXPECT_TRUE(question.tcp.ack);
+    EXPECT_FALSE(question.tcp.rst);
+    EXPECT_EQ(net_to_host32(question.tcp.ack_seq), kSeq);
+    EXPECT_TRUE(question.payload.empty());
+    EXPECT_TRUE(question.checksums_are_valid);
+  }
+}
+
 TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   const std::string good("\x30\x03\x00\x01g", 5);
 

@@ -61,8 +61,13 @@ TEST(StatusTextTest, ColumnsAreAsWideAsTheirWidestEntry) {
 
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
   const auto real = [](const char* address, const char* state, int in_ring) -> json {
-    return {{"group", "temperature"},      {"real", address}, {"state", state}, {"weight", 2},
-            {"effective_weight", in_ring}, {"flows", 812}};
+    return {{"group", "temperature"},
+            {"real", address},
+            {"state", state},
+            {"evacuated", false},
+            {"weight", 2},
+            {"effective_weight", in_ring},
+            {"flows", 812}};
   };
   std::ostringstream out;
   print_reals(out, {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker is evacuated at 50 connections a second: its clients are told, or reset, and come back
+elsewhere; nobody's Will is published, nothing is lost, and those on the other broker stay."""
+
+import time
+
+from support import Journey, Session, Settings, main, mqtt, network, topology
+
+CLIENTS = 120
+PER_SECOND = 50
+TOPIC = "anything"
+USE_ANOTHER_SERVER = b"\x9c"
+
+
+class Evacuate(Journey):
+    brokers = 2
+    settings = Settings(groups={"default": [1, 2]}, routes=())
+
+    def setUp(self):
+        super().setUp()
+        plan = self.addressing.service
+        addresses = [plan.address(60, number) for number in range(1, CLIENTS + 1)]
+        network.ip_batch(
+            [plan.add(address, "eth0") for address in addresses], self.lab.namespace("client0")
+        )
+        network.ip_batch(
+            [f"route add {plan.subnet(60)} dev c0"], self.lab.namespace(topology.GATEWAY)
+        )
+        self.sessions = {}
+        for number, address in enumerate(addresses):
+            self.open(f"c{number}", address, 4 + number % 2, "before")
+        self.homes = self.brokers_by_client("before")
+        self.assertEqual(set(self.homes.values()), {"broker1", "broker2"})
+
+    def open(self, name, address, version, phase):
+        session = Session(self.lab, "client0", name, source=address, version=version,
+                          will=(f"wills/{name}", "gone"))
+        self.addCleanup(session.close)
+        session.version = version
+        session.address = address
+        self.sessions[name] = session
+        self.publish(name, phase)
+
+    def publish(self, name, phase):
+        session = self.sessions[name]
+        session.send(mqtt.publish(TOPIC, mqtt.message(name, phase, 1), qos=1, packet_id=1,
+                                  version=session.version))
+        session.read(mqtt.PUBACK)
+
+    def brokers_by_client(self, phase):
+        return {d.client: d.broker for d in self.deliveries.all() if d.phase == phase}
+
+    def wait_until_quiet(self, row):
+        """The daemon has counted them all: more than a second after their last packet."""
+        self.wait_until(
+            lambda: row()["flows"] == sum(home == "broker1" for home in self.homes.values()),
+            "the count of flows", 40)
+
+    def ending(self, session):
+        """How a session ends: `told` (DISCONNECT with its reason) or `reset`."""
+        told = False
+        try:
+            body = session.read(mqtt.DISCONNECT)
+            self.assertEqual(body, USE_ANOTHER_SERVER)
+            told = True
+            return "told and reset" if session.wait_for_reset() else "told, no end"
+        except ConnectionResetError:
+            return "told and reset" if told else "reset"
+
+    def test_all_come_back_elsewhere_at_that_rate(self):
+        address = self.lab.layout.broker_address(1)
+        row = lambda: next(
+            r for r in self.daemon.ask("reals", "list")["reals"] if r["real"] == address)
+        self.wait_until_quiet(row)
+        leaving = sorted(name for name, home in self.homes.items() if home == "broker1")
+
+        began = time.monotonic()
+        changed = self.daemon.ask("reals", "evacuate", address, "--per-second", str(PER_SECOND))
+        self.assertEqual([r["state"] for r in changed["reals"]], ["draining"])
+        endings = {name: self.ending(self.sessions[name]) for name in leaving}
+        took_s = time.monotonic() - began
+
+        # Not faster than told: a fifth of a second may be made up for.
+        self.assertGreaterEqual(took_s, len(leaving) / PER_SECOND - 0.5)
+        for name, ending in endings.items():
+            version = self.sessions[name].version
+            self.assertEqual(ending, "told and reset" if version == 5 else "reset", name)
+        self.wait_until(lambda: not row()["evacuated"], "the end of the evacuation")
+        daemon = self.daemon.status()["daemon"]
+        self.assertEqual(daemon["evacuation_asked"], len(leaving))
+        self.assertEqual(daemon["evacuation_forced"], 0)
+        self.assertEqual(daemon["clean_ends"], len(leaving))
+        self.assertEqual(self.counters()["EVACUATED"], len(leaving))
+        self.assertEqual(self.counters()["MISPREDICT"], 0)
+
+        for name in leaving:
+            old = self.sessions[name]
+            self.open(name, old.address, old.version, "after")
+        for name in self.homes.keys() - leaving:
+            self.publish(name, "after")
+        self.deliveries.wait_until_quiet()
+        self.assertEqual(self.brokers_by_client("after"), dict.fromkeys(self.homes, "broker2"))
+        self.assertEqual(
+            [d.topic for d in self.deliveries.all() if d.topic.startswith("wills/")], [])
+
+    def test_the_last_real_cannot_be_evacuated(self):
+        first, second = (self.lab.layout.broker_address(n) for n in (1, 2))
+        self.daemon.ask("reals", "drain", first)
+        with self.assertRaisesRegex(RuntimeError, 'group "default" has no other real'):
+            self.daemon.ask("reals", "evacuate", second, "--per-second", "1")
+        states = {r["real"]: r["state"] for r in self.daemon.ask("reals", "list")["reals"]}
+        self.assertEqual(states, {first: "draining", second: "enabled"})
+
+
+if __name__ == "__main__":
+    main()
