@@ -30,8 +30,8 @@ static __always_inline void count(__u32 counter)
 		*value += 1;
 }
 
-/* Keeps the compiler from folding a check of `x` into earlier ones. Checked is
- * the index of the last byte, because Linux 6.1 draws no lower bound from a
- * comparison of the length with 0.
+/* Keeps the compiler from folding a check of `x` into earlier ones, which the
+ * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
+ * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
  */
 #define FORGET(x) asm volatile("" : "+r"(x))

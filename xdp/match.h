@@ -14,12 +14,6 @@
 /* No group number: a filter that the kernel does not know may match the topic. */
 #define UNSURE_TOPIC 0x10000
 
-/* Keeps the compiler from folding a check of `x` into earlier ones, which the
- * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
- * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
- */
-#define FORGET(x) asm volatile("" : "+r"(x))
-
 /* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
 

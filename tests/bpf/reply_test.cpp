@@ -22,9 +22,10 @@ Packet framed(const Headers& headers) {
 }
 
 struct rst rst_of(const Packet& segment) {
-  Bytes frame = segment.bytes();
+  Bytes memory(2);  // so that the IP header is aligned (NET_IP_ALIGN)
+  memory.insert(memory.end(), segment.bytes().begin(), segment.bytes().end());
   packet parsed{};
-  EXPECT_EQ(parse_tcp(frame.data(), frame.data() + frame.size(), &parsed), PARSE_TCP);
+  EXPECT_EQ(parse_tcp(memory.data() + 2, memory.data() + memory.size(), &parsed), PARSE_TCP);
   return rst_for(&parsed);
 }
 
