@@ -29,8 +29,7 @@ struct TopicMatching {
   std::map<std::string, std::uint16_t> groups;
   std::map<std::string, Service> services;
 
-  // The kernel's hash of a topic, or of the prefix of a route; 0 when it is
-  // longer than the kernel reads.
+  // The kernel's hash of a topic; 0 when it is longer than the kernel reads.
   std::uint64_t hash(std::string_view text) const;
 
   // The group to which `topic` belongs on a service.

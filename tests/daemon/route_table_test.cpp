@@ -136,8 +136,11 @@ TEST(RouteTableTest, FiltersThatDifferInNamesShareAShape) {
 
 TEST(RouteTableTest, MoreShapesThanTheKernelTakesAreRefused) {
   std::vector<Route> routes;
-  for (std::size_t i = 1; i <= MAX_SHAPES; ++i)
-    routes.push_back(route(levels(1 + i / 2, "a") + (i % 2 != 0 ? "/+" : "/#"), "g"));
+  for (std::size_t i = 0; i < MAX_SHAPES; ++i)
+    routes.push_back(route(levels(1 + i / 3, "a") + (i % 3 == 0   ? "/+"
+                                                     : i % 3 == 1 ? "/#"
+                                                                  : "/+/#"),
+                           "g"));
   EXPECT_EQ(table_of(routes).shapes().count, static_cast<unsigned>(MAX_SHAPES));
   routes.push_back(route("#", "g"));
   EXPECT_THROW(table_of(routes), std::length_error);
