@@ -136,7 +136,8 @@ static __always_inline void fill_event(struct event *event, const struct steerin
 				       __u8 action, __u8 flags, __u16 group,
 				       __u32 topic_len)
 {
-	__builtin_memset(event, 0, sizeof(*event));
+	/* The options mean nothing where there are none. */
+	__builtin_memset(event, 0, __builtin_offsetof(struct event, options));
 	event->seen_at_ns = s->now_ns;
 	event->flow = *s->key;
 	event->seq = s->flow->stream.topic;
