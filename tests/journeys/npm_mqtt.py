@@ -20,11 +20,11 @@ class NpmMqtt(Journey):
     def test_it_comes_back_by_itself(self):
         witness = self.watch()
         with Npm(self.lab, "client0") as publisher:
-            self.feed(publisher, HOME[0], 20, every_s=0.1, phase="unknown")
+            last = self.feed_until_back(publisher, HOME[0], "unknown")
             publisher.close()
         mispredicts = self.expect_losses_only_in_gaps(witness, "unknown")
         self.assertEqual(len(mispredicts), 1)
-        self.assertIn(20, self.numbers("client0", "unknown"))
+        self.assertIn(last, self.numbers("client0", "unknown"))
 
         with self.expect_counted(MISPREDICT=0), Npm(self.lab, "client0") as publisher:
             self.feed(publisher, HOME[0], 20, every_s=0.01, phase="known")
@@ -40,12 +40,14 @@ class NpmMqtt(Journey):
 
     def test_aliases_and_properties(self):
         self.teach("client0", HOME[0])
-        for qos in (0, 1, 2):
-            for options in ((), ("--aliases",), ("--properties",), ("--aliases", "--properties")):
-                phase = f"{qos}{''.join(options)}"
-                with self.subTest(phase), self.expect_all_judged(40, MISPREDICT=0):
-                    self.publish_in_turn(HOME, 10, phase, f"--qos={qos}", *options)
-                    self.expect_all_delivered(phase)
+        for options in (
+            ("--qos=0",), ("--qos=0", "--aliases"), ("--qos=0", "--properties"),
+            *((f"--qos={qos}", "--aliases", "--properties") for qos in (0, 1, 2)),
+        ):
+            phase = "".join(options)
+            with self.subTest(phase), self.expect_all_judged(40, MISPREDICT=0):
+                self.publish_in_turn(HOME, 10, phase, *options)
+                self.expect_all_delivered(phase)
 
     def test_a_known_alias_counts_as_its_topic(self):
         """The topic of an alias moves to another group: the next message does without its name."""
@@ -59,13 +61,13 @@ class NpmMqtt(Journey):
             self.reload("reloaded")
             with self.expect_counted(MISPREDICT=1, RESET=1, KEPT_POLICY=0):
                 self.feed(publisher, HOME[0], 3, phase="moved")
-                self.feed(publisher, HOME[1], 20, every_s=0.1, phase="moved")
+                self.expect_delivered("client0", [1, 2, 3], "moved")
+                last = self.feed_until_back(publisher, HOME[1], "elsewhere")
                 publisher.close()
                 self.deliveries.wait_until_quiet()
-        arrived = [d for d in self.deliveries.all() if d.phase == "moved"]
-        self.assertEqual([d.number for d in arrived if d.topic == HOME[0]], [1, 2, 3])
-        self.assertEqual({d.broker for d in arrived if d.topic == HOME[1]}, {"broker3"})
-        self.assertEqual(arrived[-1].number, 23)
+        arrived = [d for d in self.deliveries.all() if d.phase == "elsewhere"]
+        self.assertEqual({d.broker for d in arrived}, {"broker3"})
+        self.assertEqual(arrived[-1].number, last)
 
 
 class NpmMqttIpv6(NpmMqtt):

@@ -11,7 +11,6 @@ lab runs ahead of whatever else the machine has to do, and a measurement that mi
 repeated, a few times at most; all of them are printed.
 """
 
-import os
 import time
 
 from support import Addressing, Journey, Session, Settings, main, mqtt, verdict
@@ -28,10 +27,7 @@ class ResetTime(Journey):
     settings = Settings(resets_per_client=1000)
 
     def setUp(self):
-        # Inherited by everything that the lab starts.
-        before = os.sched_getscheduler(0), os.sched_getparam(0)
-        self.addCleanup(os.sched_setscheduler, 0, *before)
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        self.run_ahead_of_the_machine()
         super().setUp()
 
     def publish_and_be_reset(self, name, right, wrong):

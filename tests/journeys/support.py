@@ -42,6 +42,12 @@ class Journey(unittest.TestCase):
     settings = Settings()
     addressing = Addressing.IPV4
 
+    def run_ahead_of_the_machine(self):
+        """Before setUp: all that the lab starts inherits it. For measurements."""
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        self.addCleanup(os.sched_setscheduler, 0, *before)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
     def setUp(self):
         story = pathlib.Path(sys.argv[0]).stem.replace("_", "-")
         self.lab = Lab(f"j-{story}"[:20])
@@ -114,6 +120,19 @@ class Journey(unittest.TestCase):
             self.sent.append(Sent(node, phase, number, topic, time.time()))
             publisher.publish(topic, mqtt.message(node, phase, number, size))
             time.sleep(every_s)
+
+    def feed_until_back(self, publisher, topic, phase, patience_s=30.0):
+        """Feeds a client that will be reset until it has come back; returns the last number.
+
+        However long its start and its return take: it ends only when its messages arrive.
+        """
+        deadline = time.monotonic() + patience_s
+        while not self.numbers(publisher.node, phase):
+            if time.monotonic() > deadline:
+                self.fail(f"{publisher.node} does not come back")
+            self.feed(publisher, topic, 1, every_s=0.1, phase=phase)
+        self.feed(publisher, topic, 5, phase=phase)
+        return self.sent[-1].number
 
     # ---- what is expected ----------------------------------------------------------
 

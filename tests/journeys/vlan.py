@@ -15,12 +15,12 @@ class Vlan(Journey):
     def test_a_client_is_reset_comes_back_and_loses_nothing_more(self):
         witness = self.watch()
         with Paho(self.lab, "client0") as paho:
-            self.feed(paho, TOPIC, 20, every_s=0.1, phase="unknown")
+            last = self.feed_until_back(paho, TOPIC, "unknown")
             paho.close()
         mispredicts = self.expect_losses_only_in_gaps(witness, "unknown")
         self.assertEqual(len(mispredicts), 1)
         self.assertEqual(mispredicts[0].connection.ended_by, "disconnect")
-        self.assertIn(20, self.numbers("client0", "unknown"))
+        self.assertIn(last, self.numbers("client0", "unknown"))
 
         with self.expect_all_judged(20, MISPREDICT=0, NO_METADATA=0):
             with Paho(self.lab, "client0") as paho:
