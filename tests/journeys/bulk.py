@@ -13,6 +13,7 @@ with a CONNECT, and forwards it on its flow all the same.
 """
 
 import json
+import os
 import pathlib
 import random
 import selectors
@@ -92,7 +93,14 @@ def send(host, port, count, megabytes, kind, seed):
     print(json.dumps({"seconds": seconds, "bytes": sum(confirmed), "publishes": publishes}))
 
 
+def run_on(index):
+    """Sender and sink keep off each other, and one measurement is like the next."""
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[index % len(processors)]})
+
+
 if __name__ == "__main__":
+    run_on(0 if sys.argv[1] == "send" else 1)
     if sys.argv[1] == "sink":
         sink(int(sys.argv[2]))
     else:
