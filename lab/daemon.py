@@ -96,6 +96,9 @@ class Daemon:
 
     def status(self):
         """`remoractl status --json`, or None while no daemon answers."""
+        # While a daemon starts this is asked often, and its programs need the CPU to be verified.
+        if not os.path.exists(os.path.join(self.runtime_dir, f"{self.config.instance}.sock")):
+            return None
         result = self._remoractl("status")
         return json.loads(result.stdout) if result.returncode == 0 else None
 

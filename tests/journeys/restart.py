@@ -52,6 +52,7 @@ class Restart(Journey):
             tables = self.pinned_tables()
             publishers = self.connect()
             self.publish(publishers, 10)
+            self.expect_all_delivered()
             self.daemon.kill()
             self.publish(publishers, 10)
             more = [Paho(self.lab, node, client_id=f"{node}-again") for node in TOPICS]
@@ -69,6 +70,7 @@ class Restart(Journey):
     def test_a_clean_stop_leaves_forwarding_on(self):
         publishers = self.connect()
         self.publish(publishers, 5)
+        self.expect_all_delivered()
         self.daemon.stop()
         self.publish(publishers, 5)
         for publisher in publishers:
@@ -79,6 +81,7 @@ class Restart(Journey):
     def test_tables_of_another_size_take_their_entries_along(self):
         publishers = self.connect()
         self.publish(publishers, 5)
+        self.expect_all_delivered()
         self.daemon.stop()
         self.configure(dataclasses.replace(self.settings, clients=50_000, flows=200_000))
         self.daemon.start()
@@ -110,6 +113,7 @@ class Restart(Journey):
         self.wait_for_the_history()
         publishers = self.connect()
         self.publish(publishers, 10)
+        self.expect_all_delivered()
         self.daemon.throw_away()
         self.daemon.start()
         self.publish(publishers, 20)

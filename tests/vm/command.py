@@ -2,11 +2,12 @@
 """The command line of scripts/test-vm: which checks, on which kernels, and what came of them."""
 
 import argparse
-import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from lab.lab import LabError, build, build_folder, require_root
 from tests.vm import kernels
@@ -14,9 +15,22 @@ from tests.vm.machine import Machine, Silence
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = PROJECT / "build" / "vm"
+JOURNEYS = PROJECT / "tests" / "journeys"
 
-# Nothing takes that long which is not going to take for ever.
-_LOAD_PATIENCE_S = 60.0
+# Tests that run the BPF programs: minutes each, for they load them anew every time.
+BPF_TESTS = ("xdp_test", "probe_test")
+CORE_JOURNEYS = (
+    "one_client", "long_lived_connection", "changing_topics", "many_clients", "versions",
+    "wildcards", "shared_group", "restart", "no_daemon", "will", "policies", "path_mtu",
+    "outer_source", "vlan",
+)
+
+# What the lab takes for the brokers where the kernel has it.
+STOCK_DEVICES = ("ipip", "ip6_tunnel")
+
+# In seconds of the guest's: nothing takes that long which is not going to take for ever.
+LOAD_PATIENCE_S = 60
+TEST_PATIENCE_S = 300
 
 
 def main(description, argv):
@@ -39,17 +53,18 @@ def parser(description):
     )
     top.add_argument("--kernel", choices=[*kernels.SERIES, "all"], default="all")
     top.add_argument("--load-only", action="store_true")
+    top.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help=f"a journey: a file of tests/journeys, without .py; or {' or '.join(BPF_TESTS)}",
+    )
     return top
 
 
 def run(arguments):
-    if "REMORA_BUILD" not in os.environ:
-        print("building", flush=True)
-        build()
-    checks = load_checks()
-    wanted = kernels.SERIES if arguments.kernel == "all" else [arguments.kernel]
+    checks = wanted_checks(arguments)
+    series_wanted = kernels.SERIES if arguments.kernel == "all" else [arguments.kernel]
     passed = failed = 0
-    for series in wanted:
+    for series in series_wanted:
         for ok in run_on(series, checks):
             passed += ok
             failed += not ok
@@ -57,54 +72,113 @@ def run(arguments):
     return 1 if failed else 0
 
 
+# ---- the checks, as tests/vm/inside.py takes them ------------------------------------
+
+
+def wanted_checks(arguments):
+    for name in arguments.names:
+        if name not in BPF_TESTS and not (JOURNEYS / f"{name}.py").exists():
+            raise LabError(f"there is no journey {name} in {JOURNEYS}")
+    if "REMORA_BUILD" not in os.environ:
+        print("building", flush=True)
+        build()
+    if arguments.load_only:
+        return load_checks()
+    first = [device_check()] if arguments.names else [*load_checks(), device_check()]
+    needs = [check["name"] for check in first]
+    return first + [named_check(name, needs) for name in arguments.names or CORE_JOURNEYS]
+
+
 def load_checks():
-    objects = sorted(pathlib.Path(build_folder()).resolve().glob("bpf/*.bpf.o"))
+    objects = sorted(built("bpf").glob("*.bpf.o"))
     if not objects:
-        raise LabError(f"{build_folder()} has no BPF objects: build the project first")
+        raise LabError(f"{built('bpf')} has no BPF objects: build the project first")
+    program = str(PROJECT / "tests" / "vm" / "load.py")
     return [
-        {
-            "name": f"load {path.name}",
-            "argv": ["/usr/bin/python3", "-B", str(PROJECT / "tests" / "vm" / "load.py"), str(path)],
-            "patience_s": _LOAD_PATIENCE_S,
-            "environment": {},
-        }
-        for path in objects
+        check(f"load {path.name}", python(program, str(path)), LOAD_PATIENCE_S) for path in objects
     ]
+
+
+def device_check():
+    return check(f"devices {', '.join(STOCK_DEVICES)}", ["modprobe", "-a", *STOCK_DEVICES], 60)
+
+
+def named_check(name, needs):
+    if name in BPF_TESTS:
+        return check(name, [str(built(name)), "--gtest_brief=1"], 10 * TEST_PATIENCE_S, needs)
+    return check(f"journey {name}", python(str(JOURNEYS / f"{name}.py")), TEST_PATIENCE_S, needs)
+
+
+def check(name, argv, patience_s, needs=()):
+    return {
+        "name": name, "argv": argv, "patience_s": patience_s, "needs": list(needs),
+        "environment": {"REMORA_BUILD": str(built())},
+    }
+
+
+def python(*argv):
+    return ["/usr/bin/python3", "-B", *argv]
+
+
+def built(*parts):
+    path = pathlib.Path(build_folder()).resolve().joinpath(*parts)
+    if not path.exists():
+        raise LabError(f"{path} is missing: build the project first")
+    return path
+
+
+# ---- doing them --------------------------------------------------------------------
 
 
 def run_on(series, checks):
     """Does `checks` on the newest kernel of `series`; yields for each whether it passed."""
     kernel = kernels.fetch(series, CACHE / "kernels")
-    folder = CACHE / "runs" / series
-    machine = Machine(kernel, folder, {"modules": str(kernel.modules), "checks": checks})
+    logs = CACHE / "runs" / series
+    logs.mkdir(parents=True, exist_ok=True)
     missing = [check["name"] for check in checks]
-    what_happened = "the machine ended before it"
-    try:
-        for event in machine.events():
-            if "booted" in event:
-                print(f"{series}  Linux {event['booted']}", flush=True)
-            if "ended" in event:
-                missing.remove(event["ended"])
-                yield report(series, folder, event)
-    except Silence as silence:
-        what_happened = str(silence)
-    if missing:
-        print(machine.last_words())
+    finished = False
+    why_missing = "the machine ended before it"
+    # Two may run at the same time.
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        machine = Machine(
+            kernel, pathlib.Path(folder), {"modules": str(kernel.modules), "checks": checks}
+        )
+        try:
+            for event in machine.events():
+                if "booted" in event:
+                    print(f"{series}  Linux {event['booted']}", flush=True)
+                elif "ended" in event:
+                    missing.remove(event["ended"])
+                    yield report(series, logs, event)
+                elif "finished" in event:
+                    finished = True
+                    why_missing = "not tried, as one before it failed"
+        except Silence as silence:
+            why_missing = str(silence)
+        shutil.copy(machine.console, logs)
+    if not finished:
+        print(last_lines(logs / machine.console.name))
     for name in missing:
-        print(f"{series}  FAILED  {name}: {what_happened}", flush=True)
+        print(f"{series}  FAILED  {name}: {why_missing}", flush=True)
         yield False
 
 
-def report(series, folder, event):
+def last_lines(path, count=30):
+    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
+
+
+def report(series, logs, event):
     name, output = event["ended"], event["output"].rstrip()
-    (folder / (name.replace(" ", "-") + ".log")).write_text(output + "\n")
+    (logs / (name.replace(" ", "-") + ".log")).write_text(output + "\n")
     ok = event["code"] == 0
     outcome = "ok    " if ok else "FAILED"
     detail = ""
     if ok and name.startswith("load "):
         programs = [line.split() for line in output.splitlines()]
-        detail = ": " + ", ".join(f"{p} {int(n):,} instructions, {float(s):.2f} s"
-                                  for p, n, s in programs)
+        detail = ": " + ", ".join(
+            f"{program} {int(count):,} instructions, {float(seconds):.2f} s"
+            for program, count, seconds in programs
+        )
     print(f"{series}  {outcome}  {name}{detail}  ({event['seconds']} s)", flush=True)
     if not ok:
         print(output if event["code"] is not None else output + "\nended: it took too long")

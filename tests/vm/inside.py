@@ -1,40 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's first process: does the checks of a job and tells of them on the second serial line.
 
-A job is a JSON file: {"modules": folder, "checks": [{"name", "argv", "patience_s", "environment"}]}.
-An event is a line of JSON. It says what has begun or ended, and how long the next event may take.
+A job is a JSON file: {"modules": folder, "checks": [{"name", "argv", "patience_s", "environment",
+"needs"}]}. A check is left out if one of those that it needs, given by name, has failed.
+
+An event is a line of JSON: {"booted": release}, {"begun": name}, {"ended": name, "code", "seconds",
+"output"}, {"finished": true}, and in between {"alive": true}. Seconds are the guest's own. A check that took too long
+has no code.
 """
 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 import tty
 
 _MOST_OUTPUT = 200_000
-_SLACK_S = 60.0
+_SIGN_OF_LIFE_S = 2.0
+
+
+class Line:
+    """The serial line to the machine outside."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/ttyS1", os.O_WRONLY | os.O_NOCTTY)
+        self._lock = threading.Lock()
+        tty.setraw(self._fd, termios.TCSANOW)
+
+    def tell(self, **event):
+        data = json.dumps(event).encode() + b"\n"
+        with self._lock:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            termios.tcdrain(self._fd)
 
 
 def main(job_file):
-    events = os.open("/dev/ttyS1", os.O_WRONLY | os.O_NOCTTY)
-    tty.setraw(events, termios.TCSANOW)
     job = json.loads(pathlib.Path(job_file).read_text(encoding="utf-8"))
-
-    def tell(patience_s, **event):
-        data = json.dumps(event | {"patience_s": patience_s}).encode() + b"\n"
-        while data:
-            data = data[os.write(events, data) :]
-        termios.tcdrain(events)
-
+    line = Line()
     set_up(job)
-    tell(_SLACK_S, booted=os.uname().release)
+    line.tell(booted=os.uname().release)
+    failed = set()
     for check in job["checks"]:
-        tell(check["patience_s"] + _SLACK_S, begun=check["name"])
-        tell(_SLACK_S, ended=check["name"], **run(check))
-    tell(_SLACK_S, done=True)
+        if failed.intersection(check["needs"]):
+            continue
+        line.tell(begun=check["name"])
+        over = threading.Event()
+        signs_of_life = threading.Thread(target=give_signs_of_life, args=(line, over))
+        signs_of_life.start()
+        result = run(check)
+        over.set()
+        signs_of_life.join()
+        if result["code"] != 0:
+            failed.add(check["name"])
+        line.tell(ended=check["name"], **result)
+    line.tell(finished=True)
+
+
+def give_signs_of_life(line, over):
+    while not over.wait(_SIGN_OF_LIFE_S):
+        line.tell(alive=True)
 
 
 def set_up(job):
@@ -48,7 +78,7 @@ def set_up(job):
 
 
 def run(check):
-    """Exit code, seconds and output of a check; what it leaves behind is not waited for."""
+    """What the event says of a check that has ended."""
     output = pathlib.Path("/run/output")
     began = time.monotonic()
     with output.open("wb") as file:
@@ -59,9 +89,10 @@ def run(check):
         try:
             code = process.wait(check["patience_s"])
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
             code = None
+            # And all that it has started: nothing else runs here but this and the first process.
+            os.kill(-1, signal.SIGKILL)
+            process.wait()
     text = output.read_bytes()[-_MOST_OUTPUT:].decode(errors="replace")
     return {"code": code, "seconds": round(time.monotonic() - began, 1), "output": text}
 
