@@ -163,7 +163,6 @@ struct walking {
 	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
 	__u8 apart;	/* the topic just judged does not lie in this segment */
 	__u8 in_early;	/* nor does the PUBLISH: it is in an early one */
-	__u8 check;	/* enum topic_check: what the topic's bytes say */
 };
 
 /* The check of one topic, and its match against the shapes. */

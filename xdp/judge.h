@@ -176,8 +176,8 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 		count(COUNT_EVENT_LOST);
 }
 
-/* A topic that is new to its flow, or routes that are; its text, its hash and what its
- * bytes say are in the scratch. Returns whether the walk is over.
+/* A topic that is new to its flow, or routes that are; its text and its hash are in the
+ * scratch. Returns whether the walk is over.
  */
 static __noinline int judge(struct steering *s, __u32 topic_len)
 {
@@ -188,11 +188,11 @@ static __noinline int judge(struct steering *s, __u32 topic_len)
 	__u8 action = ACTION_LEARNED, flags = 0;
 	int news;
 
-	if (!is_topic_name(at->check, topic_len)) {
+	group = match_topic(s->scratch, generation, hash, topic_len);
+	if (group == INVALID_TOPIC) {
 		count(COUNT_TOPIC_INVALID);
 		return 0;
 	}
-	group = match_topic(s->scratch, generation, hash, topic_len);
 	if (group == UNSURE_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
 		/* The daemon learns it once. */
@@ -445,7 +445,6 @@ static __always_inline __u32 recall_alias(struct steering *s, __u16 alias)
 	bpf_probe_read_kernel(s->scratch->topic, sizeof(s->scratch->topic), known->words);
 	s->scratch->walking.apart = 1;
 	s->scratch->walking.hash = known->hash;
-	s->scratch->walking.check = check_text(known->len);
 	return known->len;
 }
 
@@ -468,8 +467,7 @@ static __always_inline void forget_alias(const struct steering *s, __u16 alias)
 
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
  * spans segments, has an alias, is an alias, or lies in an early segment. Puts text and
- * hash into the scratch, and what its bytes say. Returns the topic's length, 0 when there
- * is nothing to judge.
+ * hash into the scratch. Returns the topic's length, 0 when there is nothing to judge.
  */
 static __noinline __u32 gather_topic(struct steering *s,
 				     const struct early_segment *early, __u32 seq,
@@ -500,10 +498,7 @@ static __noinline __u32 gather_topic(struct steering *s,
 	at->apart = early || at->found.topic_offset < 0;
 	if (alias)
 		learn_alias(s, alias, at->hash, len);
-	if (is_judged(s, at->hash))
-		return 0;
-	at->check = check_text(len);
-	return len;
+	return is_judged(s, at->hash) ? 0 : len;
 }
 
 /* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
@@ -526,10 +521,9 @@ static __always_inline int look_at_topic(struct steering *s)
 			   ? 0
 			   : hash_in_place(s, at->found.topic_offset, len);
 	if (at->hash) {
-		if (is_judged(s, at->hash))
+		if (is_judged(s, at->hash) ||
+		    take_topic(s->ctx, at->payload_offset + at->found.topic_offset, len))
 			return 0;
-		at->check = take_topic(s->ctx,
-				       at->payload_offset + at->found.topic_offset, len);
 		at->apart = 0;
 	} else {
 		len = gather_topic(s, 0, at->seq, at->payload_len);

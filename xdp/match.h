@@ -13,6 +13,8 @@
 
 /* No group number: a filter that the kernel does not know may match the topic. */
 #define UNSURE_TOPIC 0x10000
+/* Nor this. */
+#define INVALID_TOPIC 0x10001
 
 /* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
@@ -58,8 +60,7 @@ static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 
 }
 
 /* Copies the `len` bytes of topic at `offset` in the frame into the scratch, word by
- * word, as hash_topic() reads them, and checks them on the way. Returns an enum
- * topic_check.
+ * word, as hash_topic() reads them. Returns 0 on success.
  */
 __noinline int take_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
@@ -68,33 +69,27 @@ __noinline int take_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
 	const __u64 *word = data + (offset & FRAME_MASK);
 	const __u64 *last = data + ((offset + len - sizeof(*last)) & FRAME_MASK);
 	struct scratch *scratch = own_scratch();
-	struct seen_bytes seen = { 0, 0 };
-	__u64 end;
 	__u32 i;
 
 	if (!scratch || len == 0 || len > MAX_TOPIC || (void *)(last + 1) > data_end)
-		return TOPIC_BAD;
+		return -1;
 	for (i = 0; i < TOPIC_WORDS; i++, word++) {
 		if (8 * i + 8 > len)
 			break;
 		if ((void *)(word + 1) > data_end)
-			return TOPIC_BAD;
+			return -1;
 		scratch->topic[i] = *word;
-		see_word(&seen, *word);
 	}
 	i = len / 8;
 	FORGET(i);
 	if (i >= TOPIC_ROOM)
-		return TOPIC_BAD;
-	if (len & 7) {
-		end = *last >> (8 * (8 - (len & 7)));
-		scratch->topic[i] = end;
-		see_bytes(&seen, end, len);
-	}
-	return check_seen(&seen);
+		return -1;
+	if (len & 7)
+		scratch->topic[i] = *last >> (8 * (8 - (len & 7)));
+	return 0;
 }
 
-/* The same for a topic that lies in the scratch already. */
+/* What the bytes of the topic in the scratch say: enum topic_check. */
 __noinline int check_text(__u32 len)
 {
 	struct scratch *scratch = own_scratch();
@@ -136,11 +131,11 @@ __noinline int is_utf8_in_scratch(__u32 len)
 	return matching->utf8.bad == 0;
 }
 
-/* Whether the topic of `len` bytes in the scratch is a valid topic name, after what
- * `check` says of it.
- */
-static __always_inline int is_topic_name(int check, __u32 len)
+/* Whether the topic of `len` bytes in the scratch is a valid topic name. */
+static __always_inline int is_topic_name(__u32 len)
 {
+	int check = check_text(len);
+
 	return check == TOPIC_NOT_ASCII ? is_utf8_in_scratch(len) : check == TOPIC_GOOD;
 }
 
@@ -200,9 +195,10 @@ __noinline __u32 match_shapes(__u32 generation, __u32 len)
 	return matching->group;
 }
 
-/* The group of the valid topic of `len` bytes in the scratch, whose hash is `hash`, by
- * the routes of one generation; NO_GROUP when no route matches, UNSURE_TOPIC when the
- * daemon must judge.
+/* The group of the topic of `len` bytes in the scratch, whose hash is `hash`, by the
+ * routes of one generation; NO_GROUP when no route matches, UNSURE_TOPIC when the daemon
+ * must judge, INVALID_TOPIC when it is no topic name: one that has a route of its own
+ * needs no check, for routes have been checked.
  */
 static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generation,
 					 __u64 hash, __u32 len)
@@ -214,6 +210,8 @@ static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generati
 	route = bpf_map_lookup_elem(&routes, &scratch->matching.route);
 	if (route)
 		return route->group;
+	if (!is_topic_name(len))
+		return INVALID_TOPIC;
 	shapes = the_shapes(generation);
 	return shapes && shapes->reach ? match_shapes(generation, len) : NO_GROUP;
 }

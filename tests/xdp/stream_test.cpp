@@ -355,6 +355,18 @@ TEST_F(StreamTest, AFinAheadOfAMissingSegmentIsForwarded) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
+// RFC 6093 §3: what is urgent lies in the stream like everything else.
+TEST_F(StreamTest, UrgentDataAreReadWhereTheyLie) {
+  constexpr unsigned kUrgent = 32;
+  Client client = connect();
+
+  EXPECT_TRUE(send(client.send(publish_packet("a")).flags(Segment::kAck | kUrgent)).forwarded());
+  publish(client, kTemperatureTopic);
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
+  EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
+}
+
 TEST_F(StreamTest, AFinMayCarryAPublish) {
   Client client = connect();
 
