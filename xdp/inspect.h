@@ -6,8 +6,7 @@
 #pragma once
 
 #include "xdp/answer.h"
-#include "xdp/judge.h"
-#include "xdp/steering.h"
+#include "xdp/walk.h"
 
 /* Fields of a segment that take no byte of their own: one in a row. */
 #define LATE_FIELDS 4

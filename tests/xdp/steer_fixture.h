@@ -116,7 +116,7 @@ class SteerTest : public testing::Test {
   void rebuild_groups();
 
   bool ipv6_reals_ = false;
-  std::vector<Route> routes_;  // of the present generation, groups by number
+  std::vector<Route> routes_;           // of the present generation, groups by number
   std::vector<std::uint64_t> written_;  // their keys
 };
 
