@@ -27,8 +27,8 @@ JUDGED = 0.99
 BULK = str(pathlib.Path(__file__).with_name("bulk.py"))
 BULK_PORT = 1884
 MQTT, UNJUDGED = "mqtt", "unjudged"
-BULK_CONNECTIONS, BULK_MEGABYTES = 4, 12
-ROUNDS = 9
+BULK_CONNECTIONS, BULK_MEGABYTES = 4, 8
+ROUNDS = 7
 MEASUREMENTS = 3
 RATIO = 0.8
 
