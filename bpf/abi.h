@@ -44,9 +44,9 @@
 /* The longest segment that is kept while one in front of it is missing, bytes. */
 #define EARLY_BYTES 1536
 /* Segments of one flow that are kept in a row before the stream is given up as
- * blind: what a window of 1.4 MB has in flight.
+ * blind: what a window of 5.6 MB has in flight.
  */
-#define MAX_EARLY 1000
+#define MAX_EARLY 4000
 /* How long a gap may last, about two seconds, before the stream is given up as
  * blind: its segment went another way.
  */

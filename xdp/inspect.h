@@ -10,8 +10,10 @@
 
 /* Fields of a segment that take no byte of their own: one in a row. */
 #define LATE_FIELDS 4
-/* Steps over early segments at once: all of them, full of packets of two bytes. */
-#define MOST_REPLAYED (MAX_EARLY * (EARLY_BYTES / 2 + LATE_FIELDS))
+/* Steps over early segments at once: all of them with a hundred messages each.
+ * Whoever makes more of tiny ones would keep the CPU for too long.
+ */
+#define MOST_REPLAYED (1 << 20)
 
 /* A mispredicted segment goes up to the TC probe, marked. `flags`: more of enum
  * event_flags.
@@ -192,7 +194,8 @@ static __noinline void keep_early(struct steering *s)
 /* What came early and is no longer ahead. */
 static __noinline void replay(struct steering *s)
 {
-	bpf_loop(MOST_REPLAYED, replay_next, s, 0);
+	if (bpf_loop(MOST_REPLAYED, replay_next, s, 0) == MOST_REPLAYED)
+		lose_boundaries(s->flow);
 }
 
 /* What a look at the payload begins with. Returns 0 on success. */

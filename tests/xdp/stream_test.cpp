@@ -14,6 +14,8 @@ namespace {
 
 class StreamTest : public SteerTest {
  protected:
+  StreamTest() : SteerTest({.early_segments = 8192}) {}
+
   // Mispredicts are counted and recorded, nobody is reset.
   void SetUp() override {
     SteerTest::SetUp();
@@ -378,7 +380,7 @@ TEST_F(StreamTest, AFinMayCarryAPublish) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-// A thousand segments behind one that never comes.
+// As many segments as wait at most, behind one that never comes.
 TEST_F(StreamTest, AGapThatIsNeverFilledEndsTheJudging) {
   Client client = connect();
   publish(client, "known/topic");
@@ -452,6 +454,22 @@ TEST_F(StreamTest, WhatComesWithoutAConnectTeachesNothing) {
   EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
   EXPECT_FALSE(flow_of(client));
   EXPECT_FALSE(prediction_of(kClient));
+}
+
+// A million packets in one go would keep the CPU for too long.
+TEST_F(StreamTest, TooMuchAheadOfAGapIsNotWalked) {
+  Client client = connect();
+  publish(client, "known/topic");
+  Bytes tiny;
+  for (int i = 0; i < 700; i++) tiny = tiny + pingreq_packet();
+  const Segment late = client.send(pingreq_packet());
+  for (int i = 0; i < 1600; i++) ASSERT_TRUE(send(client.send(tiny)).forwarded());
+
+  EXPECT_TRUE(send(late).forwarded());
+
+  EXPECT_TRUE(flow_of(client)->stream.blind);
+  publish(client, "known/topic");
+  EXPECT_EQ(counter(COUNT_RESYNCED), 1u);
 }
 
 class BlindStreamTest : public StreamTest {
