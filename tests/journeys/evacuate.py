@@ -30,6 +30,10 @@ class Evacuate(Journey):
         self.sessions = {}
         for number, address in enumerate(addresses):
             self.open(f"c{number}", address, 4 + number % 2, "before")
+        # A PUBACK may be here before the message is at whoever counts it.
+        self.wait_until(
+            lambda: len(self.brokers_by_client("before")) == len(addresses), "all first messages"
+        )
         self.homes = self.brokers_by_client("before")
         self.assertEqual(set(self.homes.values()), {"broker1", "broker2"})
 
@@ -100,6 +104,9 @@ class Evacuate(Journey):
         for name in self.homes.keys() - leaving:
             self.publish(name, "after")
         self.deliveries.wait_until_quiet()
+        self.wait_until(
+            lambda: len(self.brokers_by_client("after")) == len(self.homes), "all messages after it"
+        )
         self.assertEqual(self.brokers_by_client("after"), dict.fromkeys(self.homes, "broker2"))
         self.assertEqual(
             [d.topic for d in self.deliveries.all() if d.topic.startswith("wills/")], [])
