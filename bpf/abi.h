@@ -109,7 +109,7 @@ struct group {
 	__u32 vip_num; /* which ring of `ch_rings` */
 	__u8 policy;   /* enum policy, of PUBLISHes that belong to this group */
 	__u8 in_use;
-	__u16 pad;
+	__u16 outer_len; /* bytes of its outer header; 0: as its reals' family has it */
 };
 static_assert(sizeof(struct group) == 24, "ABI");
 
@@ -524,6 +524,7 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(IP_OPTIONS, "packets to a service dropped: IPv4 options")                      \
 	X(IPV6_EXTENSION, "packets to a service dropped: IPv6 extension headers")        \
 	X(FRAGMENT, "packets to a service dropped: fragments")                           \
+	X(VLAN, "packets to a service dropped: VLAN tags, which Katran does not take")   \
 	X(TRUNCATED, "packets dropped: headers cut short or inconsistent")               \
 	X(NO_REAL, "packets dropped: the group has no real")                             \
 	X(NO_FORWARDER, "packets dropped: the forwarder's slot is empty")                \

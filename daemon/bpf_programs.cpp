@@ -176,6 +176,12 @@ BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interfa
     open(config);
     claim_pins(config);
     load();
+    if (config.lb.forwarder == Forwarder::kKatranObject) {
+      katran_.emplace(config.lb.katran_object, folder_,
+                      KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
+                                         .reals = map_fd("reals"),
+                                         .ctl_array = map_fd("ctl_array")});
+    }
   } catch (...) {
     restore_pins();
     throw;
@@ -213,6 +219,13 @@ void BpfPrograms::open(const Config& config) {
   add("forward", bytes, size, BPF_PROG_TYPE_XDP);
   bytes = remora_probe__elf_bytes(&size);
   add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+
+  remora_mqtt::remora_mqtt__rodata constants{};
+  constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
+  bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
+  if (const int error = bpf_map__set_initial_value(stage, &constants, sizeof(constants));
+      error != 0)
+    fail("cannot set the constants of the mqtt stage: " + because(error));
 
   std::map<std::string_view, std::uint64_t> entries;
   const std::vector<TableMemory> plan = memory_plan(config);
@@ -347,6 +360,10 @@ int BpfPrograms::map_fd(std::string_view name) const {
   throw std::logic_error("no such map: " + text);
 }
 
+int BpfPrograms::stats_fd() const {
+  return katran_ && katran_->stats_fd() >= 0 ? katran_->stats_fd() : map_fd("stats");
+}
+
 bool BpfPrograms::is_fresh(std::string_view name) const {
   return std::ranges::find(fresh_, name) != fresh_.end();
 }
@@ -365,17 +382,18 @@ std::vector<BpfPrograms::Loaded> BpfPrograms::loaded() const {
 void BpfPrograms::attach() {
   // From the end of a packet's way to its beginning: the root comes last.
   const int slots = map_fd("root_array");
-  const auto put = [&](__u32 slot, const Program& program) {
-    const int fd = bpf_program__fd(program.program);
+  const auto put = [&](__u32 slot, const std::string& name, int fd) {
     if (bpf_map_update_elem(slots, &slot, &fd, BPF_ANY) != 0) {
-      fail("cannot put " + program.name + " into slot " + std::to_string(slot) +
+      fail("cannot put " + name + " into slot " + std::to_string(slot) +
            " of the root array: " + because(errno));
     }
   };
-  put(SLOT_FORWARDER, programs_[2]);
-  put(SLOT_MQTT, programs_[1]);
+  put(SLOT_FORWARDER, katran_ ? "Katran" : programs_[2].name,
+      katran_ ? katran_->program_fd() : bpf_program__fd(programs_[2].program));
+  put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
   attach_probe();
   attach_root();
+  if (!katran_) KatranObject::remove_pins(folder_);
   attached_ = true;
   displaced_.clear();
 }

@@ -11,12 +11,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "daemon/config.h"
 #include "daemon/handles.h"
+#include "daemon/katran_object.h"
 
 namespace remora {
 
@@ -36,6 +38,10 @@ class BpfPrograms {
   void attach();
 
   int map_fd(std::string_view name) const;
+  // Of packets and bytes by VIP: the forwarder's.
+  int stats_fd() const;
+  // The operator's Katran; nullptr: the forwarder is the embedded one.
+  const KatranObject* katran() const { return katran_ ? &*katran_ : nullptr; }
   // Whether the map was made anew, empty, by this process.
   bool is_fresh(std::string_view name) const;
 
@@ -74,7 +80,8 @@ class BpfPrograms {
   const std::filesystem::path folder_;
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
-  std::vector<Program> programs_;        // root, mqtt, forward, probe
+  std::vector<Program> programs_;  // root, mqtt, forward, probe
+  std::optional<KatranObject> katran_;
   std::map<std::string, Fd> own_maps_;   // made by the daemon, no program names them
   std::vector<std::string> fresh_;       // names of maps made by this process
   std::map<std::string, Fd> displaced_;  // pinned maps that gave way to these

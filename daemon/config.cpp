@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <system_error>
 #include <utility>
 
@@ -23,6 +24,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"lb", "outer_source", "[ \"10.1.2.2\", \"fc00:2::2\" ]"},
     KnownKey{"lb", "xdp_mode", "\"native\""},
     KnownKey{"lb", "forwarder", "\"embedded\""},
+    KnownKey{"lb", "katran_object", "\"/usr/lib/katran/balancer.bpf.o\""},
     KnownKey{"service", "name", "\"mqtt\""},
     KnownKey{"service", "address", "\"10.1.50.200\""},
     KnownKey{"service", "port", "1883"},
@@ -74,6 +76,9 @@ constexpr Word<Policy> kPolicies[] = {{"reset", Policy::kReset},
                                       {"keep", Policy::kKeep},
                                       {"drop", Policy::kDrop},
                                       {"takeover", std::nullopt}};
+constexpr Word<Forwarder> kForwarders[] = {{"embedded", Forwarder::kEmbedded},
+                                           {"katran-object", Forwarder::kKatranObject},
+                                           {"katran-shared", std::nullopt}};
 constexpr Word<SessionEnd> kSessionEnds[] = {{"disconnect", SessionEnd::kDisconnect},
                                              {"reset", SessionEnd::kReset}};
 
@@ -105,6 +110,7 @@ class Reader {
       problems_.add(0, "there is no [[service]]; add one with name, address, port, default_group");
     if (!root_.contains("group"))
       problems_.add(0, "there is no [[group]]; add one with name, vip and reals");
+    check_for_katran();
     check_.finish(config_);
     return std::move(config_);
   }
@@ -217,11 +223,46 @@ class Reader {
     if (const auto mode = section->word<XdpMode>(
             "xdp_mode", {{"native", XdpMode::kNative}, {"generic", XdpMode::kGeneric}}))
       lb.xdp_mode = *mode;
-    if (const auto forwarder =
-            section->word<Forwarder>("forwarder", {{"embedded", Forwarder::kEmbedded},
-                                                   {"katran-object", std::nullopt},
-                                                   {"katran-shared", std::nullopt}}))
-      lb.forwarder = *forwarder;
+    if (const auto forwarder = section->word("forwarder", kForwarders)) lb.forwarder = *forwarder;
+    read_katran_object(*section);
+  }
+
+  void read_katran_object(const Section& section) {
+    const auto path = optional(section, "katran_object", path_problem);
+    if (path) config_.lb.katran_object = path->value;
+    const bool wanted = config_.lb.forwarder == Forwarder::kKatranObject;
+    if (wanted && !section.has("katran_object"))
+      section.report("katran_object", section.line(), "is needed by forwarder = \"katran-object\"");
+    if (wanted && section.has("outer_source"))
+      section.report("outer_source", section.texts("outer_source").front().line,
+                     "is for the embedded forwarder only: Katran has its own");
+  }
+
+  // What Katran needs, which finds a group by the VIP in the packet alone.
+  void check_for_katran() {
+    if (config_.lb.forwarder == Forwarder::kEmbedded) return;
+    std::map<std::uint16_t, std::uint32_t> ports;
+    for (const Service& service : config_.services) {
+      const auto [earlier, is_new] = ports.try_emplace(service.port, service.line);
+      if (!is_new)
+        problems_.add(service.line,
+                      "behind Katran every service needs a port of its own, by which "
+                      "brokers know it, but that in line " +
+                          std::to_string(earlier->second) + " has the same");
+    }
+    if (config_.services.empty()) return;
+    const bool is_ipv4 = config_.services.front().address.is_ipv4();
+    const std::string family = is_ipv4 ? "IPv4" : "IPv6";
+    for (const Service& service : config_.services)
+      if (service.address.is_ipv4() != is_ipv4)
+        problems_.add(service.line,
+                      "behind Katran all services must be of one family, that of "
+                      "the VIPs; the first is " +
+                          family);
+    for (const Group& group : config_.groups)
+      if (group.vip.is_ipv4() != is_ipv4)
+        problems_.add(group.line,
+                      "behind Katran a VIP must be of the services' family, which is " + family);
   }
 
   // "katran", or an address, or one of each family.
@@ -415,6 +456,12 @@ Config load_config(const std::filesystem::path& path) {
 
 Policy policy_of(const Config& config, const Group& group) {
   return group.policy.value_or(config.mispredict.policy);
+}
+
+std::string_view to_string(Forwarder forwarder) {
+  for (const Word<Forwarder>& candidate : kForwarders)
+    if (candidate.value == forwarder) return candidate.word;
+  return "unknown";
 }
 
 std::string_view to_string(Policy policy) {

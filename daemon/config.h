@@ -58,6 +58,7 @@ struct Lb {
   std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
   Forwarder forwarder = Forwarder::kEmbedded;
+  std::filesystem::path katran_object;  // the operator's balancer.bpf.o; with kKatranObject only
   std::uint32_t interface_line = 0;
 };
 
@@ -158,6 +159,8 @@ Config parse_config(std::string_view text, std::string_view name);
 
 // The policy for PUBLISHes that belong to `group`.
 Policy policy_of(const Config& config, const Group& group);
+
+std::string_view to_string(Forwarder forwarder);
 
 // The word for it in the file, which the history and the status use as well.
 std::string_view to_string(Policy policy);

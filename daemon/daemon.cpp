@@ -65,6 +65,8 @@ void require_same(const Config& now, const Config& next) {
   if (next.lb.interface != now.lb.interface) refuse("[lb] interface");
   if (next.lb.instance != now.lb.instance) refuse("[lb] instance");
   if (next.lb.xdp_mode != now.lb.xdp_mode) refuse("[lb] xdp_mode");
+  if (next.lb.forwarder != now.lb.forwarder) refuse("[lb] forwarder");
+  if (next.lb.katran_object != now.lb.katran_object) refuse("[lb] katran_object");
   if (next.store.path != now.store.path) refuse("[store] path");
   if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
   if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
@@ -87,7 +89,7 @@ Daemon::Daemon(Places places, Config config)
       tables_(programs_),
       numbers_(tables_, config_.limits.groups),
       history_(history_options(config_)),
-      steering_(tables_, numbers_),
+      steering_(tables_, numbers_, programs_.katran()),
       predictions_(tables_, history_, config_.limits.clients),
       mender_(config_),
       recorder_(tables_, numbers_, steering_, mender_, history_),

@@ -115,8 +115,8 @@ void Evacuation::end_by_force(const flow_key& key, flow entry) {
   record.head.seq = entry.end_seq;
   record.head.flags = EVENT_SEGMENT | EVENT_BEGAN_EARLIER;
   const auto service = steering_.endpoint_of(key.service);
-  const auto real = steering_.real_address(entry.real);
-  if (service && real) mender_.end_session(record, *service, *real);
+  const auto way = steering_.way_to(entry.group, entry.real);
+  if (service && way) mender_.end_session(record, *service, *way);
 }
 
 }  // namespace remora

@@ -64,14 +64,16 @@ void Mender::ask_client(const flow_key& flow, const Endpoint& service, std::uint
   for (const Bytes& packet : questions_to_client(flow, service, next)) send(packet);
 }
 
-void Mender::end_session(const Record& record, const Endpoint& service, const Address& real) {
+void Mender::end_session(const Record& record, const Endpoint& service, const BrokerWay& way) {
   const SessionEnd end =
       session_end_ == SessionEnd::kDisconnect ? possible_end(record) : SessionEnd::kReset;
+  const Address& real = way.real;
   const Address source = real.is_ipv4() ? outer_source4_.value_or(Address())
                                         : outer_source6_.value_or(katran_source6(record.head.flow));
   bool sent = true;
   for (const Bytes& packet : end_of_session(record, service, end)) {
-    sent = send(encapsulated(packet, source, real)) && sent;
+    const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
+    sent = send(encapsulated(inner, source, real)) && sent;
   }
   if (!sent) return;
   if (end == SessionEnd::kReset) {

@@ -38,7 +38,7 @@ class Mender {
   void send_client_elsewhere(const Record& record, const Endpoint& service);
   // Makes a client send an ACK. `next`: the sequence number that it sends next.
   void ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next);
-  void end_session(const Record& record, const Endpoint& service, const Address& real);
+  void end_session(const Record& record, const Endpoint& service, const BrokerWay& way);
 
   const MenderCounts& counts() const { return counts_; }
 

@@ -64,8 +64,8 @@ void Recorder::mend(const Record& record) {
   }
   // The session at the broker waits for as long as it takes: nothing reaches it
   // any more but this.
-  if (const auto real = numbers_.real_address(head.real)) {
-    mender_.end_session(record, *service, *real);
+  if (const auto way = steering_.way_to(head.from_group, head.real)) {
+    mender_.end_session(record, *service, *way);
   }
 }
 

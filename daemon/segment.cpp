@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "bpf/readdress.h"
 #include "bpf/reply.h"
 
 namespace remora {
@@ -234,6 +235,19 @@ Bytes encapsulated(const Bytes& inner, const Address& source, const Address& rea
     packet = bytes_of(outer);
   }
   packet.insert(packet.end(), inner.begin(), inner.end());
+  return packet;
+}
+
+Bytes readdressed(Bytes packet, const Address& vip) {
+  if (is_ipv6(packet)) {
+    auto ip = header_of<ipv6_header>(packet);
+    ip.destination = vip.abi();
+    put(packet, 0, ip);
+  } else {
+    auto ip = header_of<iphdr>(packet);
+    readdress_ipv4(&ip, vip.ipv4());
+    put(packet, 0, ip);
+  }
   return packet;
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "bpf/abi.h"
@@ -22,6 +23,14 @@ using Bytes = std::vector<std::uint8_t>;
 struct Endpoint {
   Address address;
   __be16 port;
+};
+
+// How packets of the daemon's own get to the broker of a connection.
+struct BrokerWay {
+  Address real;
+  // Behind Katran, whose brokers expect it in the inner packet: their decap turns it
+  // back into the service.
+  std::optional<Address> vip;
 };
 
 // The RST to the client, as the service: its sequence number is what the client
@@ -58,6 +67,9 @@ Address katran_source6(const flow_key& flow);
 // the inner one is (RFC 2003, RFC 2473). `source` is of that family; `::`, for
 // an IPv4 real only: the kernel puts its own in (raw(7)).
 Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real);
+
+// The packet, addressed to a VIP of its family. TCP's checksum stays that of the service.
+Bytes readdressed(Bytes packet, const Address& vip);
 
 // Where a packet goes: the destination in its first header.
 Address destination_of(const Bytes& packet);

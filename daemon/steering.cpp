@@ -35,8 +35,8 @@ constexpr std::size_t kBatch = 4096;
 
 }  // namespace
 
-Steering::Steering(const Tables& tables, Numbers& numbers)
-    : tables_(tables), numbers_(numbers), keys_(keys_in_force(tables)) {}
+Steering::Steering(const Tables& tables, Numbers& numbers, const KatranObject* katran)
+    : tables_(tables), numbers_(numbers), katran_(katran), keys_(keys_in_force(tables)) {}
 
 ::settings Steering::current_settings() const {
   return tables_.settings.find(kOnly).value_or(::settings{});
@@ -140,6 +140,7 @@ void Steering::write_ring(const std::string& group) {
 void Steering::write_groups(const Config& config) {
   remember_drains(config);
   std::set<std::string> configured;
+  std::map<Address, std::uint32_t> vips;
   for (const Group& group : config.groups) {
     const std::uint16_t number = numbers_.of_group(group.name);
     write_ring(group.name);
@@ -147,10 +148,12 @@ void Steering::write_groups(const Config& config) {
                         .vip_num = number,
                         .policy = static_cast<__u8>(policy_of(config, group)),
                         .in_use = 1,
-                        .pad = 0};
+                        .outer_len = 0};
     tables_.groups.put(number, entry);
     configured.insert(group.name);
+    vips[group.vip] = number;
   }
+  if (katran_) katran_->set_vips(vips);
   // A group that is gone keeps its number and its flows; it takes no new ones.
   for (std::uint16_t number = 0; number < config.limits.groups; ++number) {
     const std::optional<std::string> name = numbers_.group_name(number);
@@ -217,6 +220,17 @@ void Steering::set_gateway(const MacAddress& mac) {
   gateway entry{};
   std::ranges::copy(mac.bytes(), entry.mac);
   tables_.gateways.put(kOnly, entry);
+}
+
+std::optional<BrokerWay> Steering::way_to(std::uint16_t group, std::uint32_t real) const {
+  const auto address = numbers_.real_address(real);
+  if (!address) return std::nullopt;
+  BrokerWay way{.real = *address, .vip = std::nullopt};
+  if (!katran_) return way;
+  const auto entry = tables_.groups.find(group);
+  if (!entry) return std::nullopt;
+  way.vip = Address(entry->vip);
+  return way;
 }
 
 std::optional<Endpoint> Steering::endpoint_of(std::uint16_t service) const {

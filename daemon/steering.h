@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/config.h"
+#include "daemon/katran_object.h"
 #include "daemon/numbers.h"
 #include "daemon/reals.h"
 #include "daemon/segment.h"
@@ -25,8 +26,8 @@ namespace remora {
 
 class Steering {
  public:
-  // `tables` and `numbers` must outlive it.
-  Steering(const Tables& tables, Numbers& numbers);
+  // All must outlive it. `katran`: of the operator's, else nullptr.
+  Steering(const Tables& tables, Numbers& numbers, const KatranObject* katran = nullptr);
 
   // Applies the difference to what is in force. Throws, with the remedy, before
   // anything is changed when numbers run out.
@@ -43,9 +44,9 @@ class Steering {
   std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
   std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
 
-  std::optional<Address> real_address(std::uint32_t index) const {
-    return numbers_.real_address(index);
-  }
+  // How packets of the daemon's own get to the broker of a connection; nothing when its
+  // real is not known. `real`: its index.
+  std::optional<BrokerWay> way_to(std::uint16_t group, std::uint32_t real) const;
 
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
@@ -66,6 +67,7 @@ class Steering {
 
   const Tables& tables_;
   Numbers& numbers_;
+  const KatranObject* katran_;
   const ::topic_keys keys_;
   Reals reals_;
   std::map<std::string, Ring> rings_;  // as the kernel has them, by group

@@ -32,7 +32,7 @@ struct Tables {
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
         counters_fd(programs.map_fd("counters")),
-        stats_fd(programs.map_fd("stats")),
+        stats_fd(programs.stats_fd()),
         events_fd(programs.map_fd("events")) {}
 
   BpfMap<service_key, service> services;

@@ -11,6 +11,7 @@
 #include "xdp/cut.h"
 #include "xdp/icmp.h"
 #include "xdp/inspect.h"
+#include "xdp/katran.h"
 #include "xdp/katran_maps.h"
 
 static __always_inline int pass_on(struct xdp_md *ctx)
@@ -27,14 +28,22 @@ static __always_inline __u32 tcp_ports(const struct segment *pkt)
 }
 
 /* To the real of the connection; one whose real is known goes there even when its
- * group is no longer configured.
+ * group is no longer configured. Katran finds it itself, by the group's VIP.
  */
 static __always_inline int forward(struct steering *s)
 {
 	__u32 number = s->group, real = s->real;
-	const struct group *group = bpf_map_lookup_elem(&groups, &number);
-	struct handoff *handoff = own_handoff();
+	const struct group *group;
+	struct handoff *handoff;
 
+	if (behind_katran) {
+		if (address_to_group(s->ctx, number))
+			return XDP_DROP;
+		bpf_tail_call(s->ctx, &root_array, SLOT_FORWARDER);
+		return drop(COUNT_NO_FORWARDER);
+	}
+	group = bpf_map_lookup_elem(&groups, &number);
+	handoff = own_handoff();
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
 	if (!real && group->in_use)

@@ -450,9 +450,6 @@ TEST(ConfigTest, RefusesWhatIsNotYetAvailable) {
        15,
        {"\"takeover\" is not yet available", "available: reset, keep, drop"}},
       {with_line(12, "vip = \"10.1.50.203\"\npolicy = \"takeover\""), 13, {"not yet available"}},
-      {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-object\""),
-       3,
-       {"not yet available", "embedded"}},
       {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-shared\""),
        3,
        {"not yet available", "embedded"}},
@@ -464,8 +461,38 @@ TEST(ConfigTest, RefusesUnknownWords) {
       {and_then("[mispredict]\npolicy = \"rest\""), 15, {"did you mean \"reset\"?"}},
       {and_then("[mispredict]\npolicy = \"explode\""), 15, {"available: reset, keep, drop"}},
       {with_line(2, "interface = \"eth0\"\nxdp_mode = \"skb\""), 3, {"native, generic"}},
-      {with_line(2, "interface = \"eth0\"\nforwarder = \"\""), 3, {"available: embedded"}},
+      {with_line(2, "interface = \"eth0\"\nforwarder = \"\""),
+       3,
+       {"available: embedded, katran-object"}},
       {with_line(8, "default_group = \"default\"\nunknown_clients = \"x\""), 9, {"default"}},
+  });
+}
+
+TEST(ConfigTest, TakesAKatranObject) {
+  const Config config =
+      parse_config(with_line(2,
+                             "interface = \"eth0\"\nforwarder = \"katran-object\"\n"
+                             "katran_object = \"/k/balancer.bpf.o\""),
+                   "remora.toml");
+  EXPECT_EQ(config.lb.forwarder, Forwarder::kKatranObject);
+  EXPECT_EQ(config.lb.katran_object, "/k/balancer.bpf.o");
+}
+
+TEST(ConfigTest, RefusesWhatKatranCannotDo) {
+  const std::string katran =
+      "interface = \"eth0\"\nforwarder = \"katran-object\"\nkatran_object = \"/k.o\"";
+  const std::string second =
+      "[[service]]\nname = \"second\"\naddress = \"10.1.50.210\"\nport = 1883\n"
+      "default_group = \"default\"\n";
+  const std::string ipv6 =
+      "[[group]]\nname = \"six\"\nvip = \"fc00:50::203\"\nreals = [ { address = \"fc00::1\" } ]\n";
+  expect_refused({
+      {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-object\""),
+       1,
+       {"\"katran_object\"", "is needed"}},
+      {with_line(2, katran + "\nouter_source = \"10.1.2.2\""), 5, {"embedded forwarder only"}},
+      {with_line(2, katran) + second, 16, {"a port of its own"}},
+      {with_line(2, katran) + ipv6, 16, {"a VIP must be of the services' family, which is IPv4"}},
   });
 }
 

@@ -94,7 +94,7 @@ TEST_P(MenderTest, TheSessionEndReachesTheBroker) {
   Mender mender(config_);
   const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
 
-  mender.end_session(record_, service_, address(GetParam().real));
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
 
   ASSERT_EQ(inner.size(), 2U);
   for (const Bytes& expected : inner) {
@@ -110,16 +110,34 @@ TEST_P(MenderTest, TheSessionEndReachesTheBroker) {
   EXPECT_EQ(mender.counts().send_failures, 0U);
 }
 
+// Brokers behind Katran expect the VIP of their group; the TCP segment is the service's.
+TEST_P(MenderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
+  Mender mender(config_);
+  const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
+  const Address vip = address(service_.address.is_ipv4() ? "10.1.50.201" : "fc00:50::201");
+
+  mender.end_session(record_, service_, {address(GetParam().real), vip});
+
+  for (const Bytes& expected : inner) {
+    const auto packet = network_->next_packet();
+    ASSERT_TRUE(packet) << "too little was sent";
+    EXPECT_EQ(destination_of(*packet), address(GetParam().real));
+    EXPECT_EQ(
+        Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
+        readdressed(expected, vip));
+  }
+}
+
 TEST_P(MenderTest, TheOuterSourceIsThatOfTheConfiguration) {
   Mender mender(config_);
-  mender.end_session(record_, service_, address(GetParam().real));
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
   const Address by_default = source_of_next_outer_header();
   network_->next_packet();  // the RST
 
   config_.lb.outer_source4 = address("10.1.2.99");
   config_.lb.outer_source6 = address("fc00:2::99");
   mender.use(config_);
-  mender.end_session(record_, service_, address(GetParam().real));
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
 
   const bool is_ipv4 = address(GetParam().real).is_ipv4();
   EXPECT_EQ(by_default, is_ipv4 ? address("10.1.2.2") : katran_source6(record_.head.flow));

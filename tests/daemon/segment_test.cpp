@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -300,6 +301,19 @@ TEST_P(SegmentTest, KatransOuterSourceVariesWithTheFlow) {
   EXPECT_TRUE(to_string(katran_source6(flow)).starts_with("100::"))
       << to_string(katran_source6(flow));
   EXPECT_NE(katran_source6(flow), katran_source6(other_port));
+}
+
+TEST_P(SegmentTest, APacketForAVipKeepsItsSegment) {
+  const Bytes before = reset_of_client(record_behind(""), service());
+  const Address vip = *Address::parse(service().address.is_ipv4() ? "10.1.50.201" : "fc00:50::201");
+
+  const Bytes after = readdressed(before, vip);
+
+  const Ip ip = parse_ip(after), was = parse_ip(before);
+  EXPECT_EQ(ip.destination, vip);
+  EXPECT_EQ(ip.source, was.source);
+  EXPECT_TRUE(ip.is_sound);
+  EXPECT_TRUE(std::ranges::equal(ip.payload, was.payload));
 }
 
 }  // namespace

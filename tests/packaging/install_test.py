@@ -22,7 +22,7 @@ PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
 DOCUMENTS = (
     "README.md", "architecture.md", "config.md", "history.md", "journey.md", "operations.md", "performance.md",
-    "testing.md",
+    "testing.md", "katran.md",
     "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
 )
 

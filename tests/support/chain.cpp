@@ -74,13 +74,18 @@ Chain::Chain(const ChainLimits& limits)
     if (map == nullptr) fail(ENOENT, std::string("find map ") + name);
     require(bpf_map__set_max_entries(map, entries), std::string("size ") + name);
   }
+  remora_mqtt::remora_mqtt__rodata constants{};
+  constants.behind_katran = limits.behind_katran;
+  require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
+                                     &constants, sizeof(constants)),
+          "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
   for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
   put_in_slot(SLOT_MQTT, program_fd(mqtt_.get(), "xdp_mqtt"));
-  put_in_slot(SLOT_FORWARDER, forwarder_fd());
+  if (!limits.behind_katran) put_in_slot(SLOT_FORWARDER, forwarder_fd());
 
   const auto keep = [](void* chain, void* record, std::size_t size) {
     Event event;

@@ -32,6 +32,7 @@ struct ChainLimits {
   std::uint32_t early_segments = 1024;
   std::uint32_t rings = 4;
   std::uint32_t event_bytes = 1 << 16;
+  bool behind_katran = false;  // the forwarder's slot is for Katran: left empty
 };
 
 // A map by its descriptor, which it does not own.

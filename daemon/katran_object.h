@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operator's own Katran in the forwarder's slot: its object file, unmodified.
+//
+// Rings, reals and the gateway are in maps of the same layout as the embedded
+// forwarder's, so Katran is given those. Its tables of connections, one for each CPU,
+// stay pinned, and with them its connections, when remorad is restarted.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/address.h"
+#include "daemon/bpf_map.h"
+#include "daemon/handles.h"
+
+namespace remora {
+
+// Of `vip_map`.
+struct KatranVipKey {
+  __u8 address[16];  // IPv4 in the first 4, the rest 0
+  __be16 port;       // 0: any
+  __u8 protocol;
+  __u8 pad;
+};
+static_assert(sizeof(KatranVipKey) == 20);
+struct KatranVip {
+  __u32 flags;
+  __u32 vip_num;
+};
+static_assert(sizeof(KatranVip) == 8);
+
+// Of a table of connections. Addresses as in `vip_map`.
+struct KatranConnectionKey {
+  __u8 client[16];
+  __u8 vip[16];
+  __be16 client_port;
+  __be16 port;
+  __u8 protocol;
+  __u8 pad[3];
+};
+static_assert(sizeof(KatranConnectionKey) == 40);
+struct KatranConnection {
+  __u32 real;  // index into `reals`
+  __u32 pad;
+  __u64 used_at_ns;
+};
+static_assert(sizeof(KatranConnection) == 16);
+
+using KatranConnections = BpfMap<KatranConnectionKey, KatranConnection>;
+
+class KatranObject {
+ public:
+  // Descriptors of maps that Katran takes for its own; the kernel keeps what it needs.
+  struct Maps {
+    int ch_rings = -1;
+    int reals = -1;
+    int ctl_array = -1;
+  };
+
+  // Loads the object at `path`, with pins in `folder`. Throws std::runtime_error that
+  // names the map and what is wrong with it, or what the kernel refuses; the pins are
+  // then as they were.
+  KatranObject(const std::filesystem::path& path, const std::filesystem::path& folder,
+               const Maps& maps);
+
+  // For the forwarder's slot.
+  int program_fd() const;
+
+  // TCP to any port of these VIPs goes by the rings of these numbers; to others by none.
+  void set_vips(const std::map<Address, std::uint32_t>& vips) const;
+
+  // Packets and bytes by VIP, in the layout of ours; -1: the object has none.
+  int stats_fd() const;
+
+  // Of each CPU.
+  std::vector<KatranConnections> connections() const;
+
+  // The pins in `folder` that a forwarder of another kind has no use for.
+  static void remove_pins(const std::filesystem::path& folder);
+
+ private:
+  void take_flow_tables(const std::filesystem::path& folder);
+
+  BpfObjectHandle object_;
+  bpf_program* program_ = nullptr;
+  bpf_map* vip_map_ = nullptr;
+  bpf_map* lru_mapping_ = nullptr;
+  bpf_map* stats_ = nullptr;
+  std::vector<Fd> flow_tables_;  // by CPU
+};
+
+}  // namespace remora

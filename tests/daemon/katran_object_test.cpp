@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loading an operator's Katran: the stand-in of tests/katran, and a real one where
+// REMORA_KATRAN_OBJ names its balancer.bpf.o.
+#include "daemon/katran_object.h"
+
+#include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+
+#include "tests/support/chain.h"
+#include "tests/support/packet.h"
+
+namespace remora {
+namespace {
+
+constexpr const char* kStandIn = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
+constexpr Endpoint kVip{ipv4("10.1.50.201"), 1883}, kClient{ipv4("10.1.1.7"), 40'000};
+constexpr std::uint32_t kVipNum = 1;
+
+class KatranObjectTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    struct statfs status {};
+    if (!may_load_bpf()) GTEST_SKIP() << "needs root";
+    if (statfs("/sys/fs/bpf", &status) != 0 || status.f_type != BPF_FS_MAGIC)
+      GTEST_SKIP() << "needs a BPF file system";
+    folder_ = "/sys/fs/bpf/remora_katran_test_" + std::to_string(getpid());
+    std::filesystem::create_directory(folder_);
+    rings_ = array("ch_rings", 4, 4 * RING_SIZE);
+    reals_ = array("reals", sizeof(real), 4096);
+    gateways_ = array("ctl_array", sizeof(gateway), 16);
+    const gateway mac{{2, 0x42, 0x0a, 1, 0, 1}, {}};
+    const std::uint32_t zero = 0;
+    bpf_map_update_elem(gateways_.get(), &zero, &mac, BPF_ANY);
+    ring_of(7);
+  }
+
+  void TearDown() override {
+    if (folder_.empty()) return;
+    for (const auto& pin : std::filesystem::directory_iterator(folder_))
+      ::unlink(pin.path().c_str());
+    std::filesystem::remove(folder_);
+  }
+
+  static Fd array(const char* name, std::uint32_t value_size, std::uint32_t entries) {
+    return Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, value_size, entries, nullptr));
+  }
+
+  // All slots of the VIP are one real's.
+  void ring_of(std::uint32_t index) {
+    for (std::uint32_t slot = 0; slot < RING_SIZE; slot++) {
+      const std::uint32_t key = kVipNum * RING_SIZE + slot;
+      bpf_map_update_elem(rings_.get(), &key, &index, BPF_ANY);
+    }
+  }
+
+  KatranObject load(const std::filesystem::path& path) {
+    return {path, folder_, {rings_.get(), reals_.get(), gateways_.get()}};
+  }
+
+  std::string refusal_of(const std::filesystem::path& path) {
+    try {
+      load(path);
+      return "none";
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+  }
+
+  static std::vector<std::uint32_t> tables_of(const KatranObject& katran) {
+    std::vector<std::uint32_t> ids;
+    for (const KatranConnections& table : katran.connections()) {
+      bpf_map_info info{};
+      std::uint32_t size = sizeof(info);
+      EXPECT_EQ(bpf_obj_get_info_by_fd(table.fd(), &info, &size), 0);
+      ids.push_back(info.id);
+    }
+    return ids;
+  }
+
+  std::size_t pins() const {
+    const auto all = std::filesystem::directory_iterator(folder_);
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+
+  std::filesystem::path folder_;
+  Fd rings_, reals_, gateways_;
+};
+
+Bytes to_vip(const Segment& segment) {
+  return Segment(segment).from(kClient).to(kVip).frame();
+}
+
+TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
+  const KatranObject katran = load(kStandIn);
+  EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS) << "no such VIP yet";
+
+  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  const RunResult out = run_xdp(katran.program_fd(), to_vip(syn()));
+
+  EXPECT_EQ(out.verdict, XDP_TX);
+  EXPECT_EQ(Packet(out.frame).destination_mac(), (Mac{2, 0x42, 0x0a, 1, 0, 1}));
+  EXPECT_EQ(Packet(out.frame).source_mac()[5], 7) << "the real of the ring";
+}
+
+TEST_F(KatranObjectTest, AnIpv6VipIsOneToo) {
+  const KatranObject katran = load(kStandIn);
+  katran.set_vips({{*Address::parse("2001:db8:50::201"), kVipNum}});
+
+  const Bytes frame =
+      syn().from({ipv6("2001:db8:1::7"), 40'000}).to({ipv6("2001:db8:50::201"), 1883}).frame();
+
+  EXPECT_EQ(run_xdp(katran.program_fd(), frame).verdict, XDP_TX);
+}
+
+TEST_F(KatranObjectTest, AVipThatIsNoLongerConfiguredIsGone) {
+  const KatranObject katran = load(kStandIn);
+  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  katran.set_vips({{*Address::parse("10.1.50.202"), kVipNum}});
+
+  EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS);
+}
+
+TEST_F(KatranObjectTest, EveryCpuHasATableOfConnections) {
+  const KatranObject katran = load(kStandIn);
+  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  run_xdp(katran.program_fd(), to_vip(syn()));
+
+  EXPECT_EQ(katran.connections().size(), static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  std::size_t found = 0;
+  for (const KatranConnections& table : katran.connections()) {
+    BatchReader<KatranConnectionKey, KatranConnection> reader(table, 16);
+    const auto [keys, values] = reader.next();
+    found += keys.size();
+    for (const KatranConnection& connection : values) EXPECT_EQ(connection.real, 7u);
+  }
+  EXPECT_EQ(found, 1u);
+}
+
+TEST_F(KatranObjectTest, ConnectionsOutliveTheLoader) {
+  std::optional<KatranObject> katran(load(kStandIn));
+  const std::vector<std::uint32_t> tables = tables_of(*katran);
+  katran.reset();
+
+  katran.emplace(load(kStandIn));
+
+  EXPECT_EQ(tables_of(*katran), tables);
+  katran.reset();
+  KatranObject::remove_pins(folder_);
+  EXPECT_EQ(pins(), 0u);
+}
+
+TEST_F(KatranObjectTest, APinOfAnotherLayoutGivesWay) {
+  const Fd other = array("other", 4, 1);
+  ASSERT_EQ(bpf_obj_pin(other.get(), (folder_ / "katran_lru_0").c_str()), 0);
+
+  EXPECT_EQ(load(kStandIn).connections().size(),
+            static_cast<std::size_t>(libbpf_num_possible_cpus()));
+}
+
+TEST_F(KatranObjectTest, OneThatIsRefusedLeavesNoPins) {
+  refusal_of(REMORA_BPF_DIR "/katran_other_layout.bpf.o");
+  EXPECT_EQ(pins(), 0u);
+}
+
+TEST_F(KatranObjectTest, AFileThatIsNotThereIsRefused) {
+  const std::string refusal = refusal_of("/nonexistent/balancer.bpf.o");
+  EXPECT_NE(refusal.find("cannot be opened: No such file"), std::string::npos) << refusal;
+}
+
+TEST_F(KatranObjectTest, AnObjectWithoutAMapIsRefusedByName) {
+  const std::string refusal = refusal_of(REMORA_BPF_DIR "/decap.bpf.o");
+  EXPECT_NE(refusal.find("has no map vip_map"), std::string::npos) << refusal;
+}
+
+TEST_F(KatranObjectTest, AMapOfAnotherLayoutIsRefusedWithWhatDiffers) {
+  const std::string refusal = refusal_of(REMORA_BPF_DIR "/katran_other_layout.bpf.o");
+  EXPECT_NE(refusal.find("the map vip_map has another layout: its value size is 12, not 8"),
+            std::string::npos)
+      << refusal;
+}
+
+TEST_F(KatranObjectTest, TakesARealKatran) {
+  const char* path = std::getenv("REMORA_KATRAN_OBJ");
+  if (path == nullptr) GTEST_SKIP() << "set REMORA_KATRAN_OBJ to a balancer.bpf.o";
+  const KatranObject katran = load(path);
+  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  const real broker{{htobe32(ipv4("10.2.0.7")), 0, 0, 0}, 0, {}};
+  const std::uint32_t index = 7;
+  bpf_map_update_elem(reals_.get(), &index, &broker, BPF_ANY);
+
+  const RunResult out = run_xdp(katran.program_fd(), to_vip(syn()));
+
+  ASSERT_EQ(out.verdict, XDP_TX);
+  EXPECT_EQ(Packet(out.frame).destination(), ipv4("10.2.0.7"));
+}
+
+}  // namespace
+}  // namespace remora
