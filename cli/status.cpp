@@ -20,6 +20,23 @@ std::string duration(std::uint64_t seconds) {
   return fmt::format("{} s", seconds);
 }
 
+std::string traffic_columns(const json& group) {
+  return fmt::format("{:>12}{:>16}", group.at("packets").get<std::uint64_t>(),
+                     group.at("bytes").get<std::uint64_t>());
+}
+
+// What a Katran server does with the VIP.
+std::string katran_column(const json& group) {
+  const json& state = group.at("katran");
+  return fmt::format("{:>12}", state.is_null() ? "?" : state.get<std::string>());
+}
+
+std::string gateway_of(const json& status) {
+  if (status.at("forwarder") == "katran-shared") return "the Katran server's";
+  const json& mac = status.at("gateway_mac");
+  return mac.is_null() ? "not found yet: packets for brokers are dropped" : mac.get<std::string>();
+}
+
 }  // namespace
 
 void print_status(std::ostream& out, const json& status) {
@@ -29,10 +46,7 @@ void print_status(std::ostream& out, const json& status) {
       status.at("interface").get<std::string>(), status.at("mode").get<std::string>(),
       status.at("forwarder").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
-  out << "gateway  "
-      << (status.at("gateway_mac").is_null() ? "not found yet: packets for brokers are dropped"
-                                             : status.at("gateway_mac").get<std::string>())
-      << "\nprograms ";
+  out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {
     out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());
   }
@@ -49,17 +63,21 @@ void print_status(std::ostream& out, const json& status) {
   }
   const json& groups = status.at("groups");
   const std::size_t name_width = width_of(groups, "name"), vip_width = width_of(groups, "vip");
+  const bool is_shared = status.at("forwarder") == "katran-shared";
   out << fmt::format("\n{:<{}}{:<{}}{:>12}{:>16}\n", "group", name_width, "VIP", vip_width,
-                     "packets", "bytes");
+                     is_shared ? "Katran" : "packets", is_shared ? "" : "bytes");
   for (const json& group : groups) {
-    out << fmt::format("{:<{}}{:<{}}{:>12}{:>16}{}\n", group.at("name").get<std::string>(),
-                       name_width, group.at("vip").get<std::string>(), vip_width,
-                       group.at("packets").get<std::uint64_t>(),
-                       group.at("bytes").get<std::uint64_t>(),
+    out << fmt::format("{:<{}}{:<{}}{}{}\n", group.at("name").get<std::string>(), name_width,
+                       group.at("vip").get<std::string>(), vip_width,
+                       is_shared ? katran_column(group) : traffic_columns(group),
                        group.at("configured").get<bool>() ? "" : "  no longer configured");
   }
   out << '\n';
-  print_reals(out, status.at("reals"));
+  if (is_shared) {
+    out << "reals: those of the Katran server\n";
+  } else {
+    print_reals(out, status.at("reals"));
+  }
   out << fmt::format("\n{:<20}{:>14}  {}\n", "counter", "value", "meaning");
   for (const auto& [name, counter] : status.at("counters").items()) {
     out << fmt::format("{:<20}{:>14}  {}\n", name, counter.at("value").get<std::uint64_t>(),

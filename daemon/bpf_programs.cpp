@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 
+#include "ask.skel.h"
 #include "daemon/link.h"
 #include "daemon/memory_plan.h"
 #include "forward.skel.h"
@@ -27,6 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLinkPin = "xdp_link";
+constexpr const char* kRootArray = "root_array";
 constexpr std::uint32_t kNames = 4096;
 constexpr std::uint32_t kDrains = 8192;
 // Where our classifier sits among others: one handle, one priority.
@@ -115,6 +118,22 @@ std::string remedy_for_load(int error) {
   }
 }
 
+// Whether the kernel lets an XDP program of this attach type call into the prog array.
+bool may_call_into(int array, bpf_attach_type type) {
+  // The context stays in r1.
+  const bpf_insn program[] = {
+      {BPF_LD | BPF_DW | BPF_IMM, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, array},
+      {0, 0, 0, 0, 0},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, SLOT_FORWARDER},
+      {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, XDP_PASS},
+      {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+  };
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
+  return static_cast<bool>(Fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
+                                            std::size(program), &options)));
+}
+
 std::string name_of(unsigned interface_index) {
   char name[IF_NAMESIZE] = "IFACE";
   if_indextoname(interface_index, name);
@@ -170,10 +189,16 @@ fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
 }
 
 BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interface_index)
-    : folder_(std::move(folder)), interface_index_(interface_index), xdp_mode_(config.lb.xdp_mode) {
+    : folder_(std::move(folder)),
+      interface_index_(interface_index),
+      xdp_mode_(config.lb.xdp_mode),
+      forwarder_(config.lb.forwarder),
+      shared_root_array_(forwarder_ == Forwarder::kKatranShared ? config.lb.katran_root_array
+                                                                : fs::path()) {
   libbpf_set_print(log_libbpf);
   try {
     open(config);
+    if (!shared_root_array_.empty()) share_root_array();
     claim_pins(config);
     load();
     if (config.lb.forwarder == Forwarder::kKatranObject) {
@@ -195,7 +220,7 @@ BpfPrograms::~BpfPrograms() {
 
 // What is in the kernel goes on with the maps that it has: they keep their pins.
 void BpfPrograms::restore_pins() noexcept {
-  for (const std::string& name : fresh_) ::unlink((folder_ / name).c_str());
+  for (const std::string& name : fresh_) ::unlink(pin_of(name).c_str());
   for (const auto& [name, map] : displaced_) bpf_obj_pin(map.get(), (folder_ / name).c_str());
   std::error_code not_empty;
   fs::remove(folder_, not_empty);
@@ -219,6 +244,8 @@ void BpfPrograms::open(const Config& config) {
   add("forward", bytes, size, BPF_PROG_TYPE_XDP);
   bytes = remora_probe__elf_bytes(&size);
   add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+  bytes = remora_ask__elf_bytes(&size);
+  add("ask", bytes, size, BPF_PROG_TYPE_XDP);
 
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
@@ -238,9 +265,41 @@ void BpfPrograms::open(const Config& config) {
       if (const auto found = entries.find(bpf_map__name(map)); found != entries.end()) {
         bpf_map__set_max_entries(map, static_cast<__u32>(found->second));
       }
-      bpf_map__set_pin_path(map, (folder_ / bpf_map__name(map)).c_str());
+      bpf_map__set_pin_path(map, pin_of(bpf_map__name(map)).c_str());
     }
   }
+}
+
+fs::path BpfPrograms::pin_of(const std::string& map) const {
+  return map == kRootArray && !shared_root_array_.empty() ? shared_root_array_ : folder_ / map;
+}
+
+// A prog array takes programs of one expected attach type only, that of the first; so a
+// program that calls into it is loaded as such a one, too.
+void BpfPrograms::share_root_array() {
+  const std::string where = "katran_root_array " + shared_root_array_.string() + ": ";
+  Fd array(bpf_obj_get(shared_root_array_.c_str()));
+  if (!array && errno != ENOENT) fail(where + because(errno));
+  if (!array) return;  // made by the load
+
+  const bpf_map_info info = info_of(array.get());
+  if (info.type != BPF_MAP_TYPE_PROG_ARRAY || info.key_size != sizeof(__u32) ||
+      info.value_size != sizeof(__u32) || info.max_entries <= SLOT_FORWARDER) {
+    fail(where + "is no prog array with slot " + std::to_string(SLOT_FORWARDER));
+  }
+  std::optional<bpf_attach_type> type;
+  for (const bpf_attach_type candidate : {BPF_XDP, bpf_attach_type{}}) {
+    if (!type && may_call_into(array.get(), candidate)) type = candidate;
+  }
+  if (!type) fail(where + "holds programs of another kind than XDP's without fragments");
+  for (const Program& program : programs_) {
+    bpf_map* root = bpf_object__find_map_by_name(program.object.get(), kRootArray);
+    if (!root) continue;
+    bpf_map__set_max_entries(root, info.max_entries);
+    bpf_program__set_expected_attach_type(program.program, *type);
+  }
+  // libbpf calls a map that is taken over what its maker called it.
+  own_maps_.emplace(kRootArray, std::move(array));
 }
 
 // Decides for every pinned map whether it can be taken over; one that cannot
@@ -263,9 +322,10 @@ void BpfPrograms::claim_pins(const Config& config) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, program.object.get()) {
       const std::string name = bpf_map__name(map);
-      const fs::path pin = folder_ / name;
+      const fs::path pin = pin_of(name);
       if (is_internal(map) || std::ranges::find(fresh_, name) != fresh_.end()) continue;
       Fd pinned(bpf_obj_get(pin.c_str()));
+      if (pinned && pin == shared_root_array_) continue;  // as share_root_array() has seen
       if (pinned) {
         const bpf_map_info info = info_of(pinned.get());
         const bool same_layout = same_abi && info.type == bpf_map__type(map) &&
@@ -360,6 +420,13 @@ int BpfPrograms::map_fd(std::string_view name) const {
   throw std::logic_error("no such map: " + text);
 }
 
+int BpfPrograms::program_fd(std::string_view name) const {
+  for (const Program& program : programs_) {
+    if (program.name == name) return bpf_program__fd(program.program);
+  }
+  throw std::logic_error("no such program: " + std::string(name));
+}
+
 int BpfPrograms::stats_fd() const {
   return katran_ && katran_->stats_fd() >= 0 ? katran_->stats_fd() : map_fd("stats");
 }
@@ -381,19 +448,24 @@ std::vector<BpfPrograms::Loaded> BpfPrograms::loaded() const {
 
 void BpfPrograms::attach() {
   // From the end of a packet's way to its beginning: the root comes last.
-  const int slots = map_fd("root_array");
+  const int slots = map_fd(kRootArray);
   const auto put = [&](__u32 slot, const std::string& name, int fd) {
     if (bpf_map_update_elem(slots, &slot, &fd, BPF_ANY) != 0) {
       fail("cannot put " + name + " into slot " + std::to_string(slot) +
            " of the root array: " + because(errno));
     }
   };
-  put(SLOT_FORWARDER, katran_ ? "Katran" : programs_[2].name,
-      katran_ ? katran_->program_fd() : bpf_program__fd(programs_[2].program));
+  if (katran_) {
+    put(SLOT_FORWARDER, "Katran", katran_->program_fd());
+  } else if (forwarder_ == Forwarder::kEmbedded) {
+    put(SLOT_FORWARDER, programs_[2].name, bpf_program__fd(programs_[2].program));
+  }
   put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
   attach_probe();
   attach_root();
   if (!katran_) KatranObject::remove_pins(folder_);
+  // What another kind of forwarder has left.
+  if (!shared_root_array_.empty()) ::unlink((folder_ / kRootArray).c_str());
   attached_ = true;
   displaced_.clear();
 }

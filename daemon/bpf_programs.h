@@ -40,7 +40,9 @@ class BpfPrograms {
   int map_fd(std::string_view name) const;
   // Of packets and bytes by VIP: the forwarder's.
   int stats_fd() const;
-  // The operator's Katran; nullptr: the forwarder is the embedded one.
+  // Of a program that is on no interface. Throws std::logic_error for an unknown one.
+  int program_fd(std::string_view name) const;
+  // The operator's Katran, loaded by this process; else nullptr.
   const KatranObject* katran() const { return katran_ ? &*katran_ : nullptr; }
   // Whether the map was made anew, empty, by this process.
   bool is_fresh(std::string_view name) const;
@@ -70,6 +72,8 @@ class BpfPrograms {
   };
 
   void open(const Config& config);
+  void share_root_array();
+  std::filesystem::path pin_of(const std::string& map) const;
   void claim_pins(const Config& config);
   void claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi);
   void load();
@@ -80,9 +84,11 @@ class BpfPrograms {
   const std::filesystem::path folder_;
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
-  std::vector<Program> programs_;  // root, mqtt, forward, probe
+  const Forwarder forwarder_;
+  const std::filesystem::path shared_root_array_;  // empty: it is ours alone
+  std::vector<Program> programs_;                  // root, mqtt, forward, probe, ask
   std::optional<KatranObject> katran_;
-  std::map<std::string, Fd> own_maps_;   // made by the daemon, no program names them
+  std::map<std::string, Fd> own_maps_;   // that no program has by these names
   std::vector<std::string> fresh_;       // names of maps made by this process
   std::map<std::string, Fd> displaced_;  // pinned maps that gave way to these
   bool attached_ = false;

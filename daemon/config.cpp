@@ -25,6 +25,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"lb", "xdp_mode", "\"native\""},
     KnownKey{"lb", "forwarder", "\"embedded\""},
     KnownKey{"lb", "katran_object", "\"/usr/lib/katran/balancer.bpf.o\""},
+    KnownKey{"lb", "katran_root_array", "\"/sys/fs/bpf/jmp_eth0\""},
     KnownKey{"service", "name", "\"mqtt\""},
     KnownKey{"service", "address", "\"10.1.50.200\""},
     KnownKey{"service", "port", "1883"},
@@ -78,7 +79,7 @@ constexpr Word<Policy> kPolicies[] = {{"reset", Policy::kReset},
                                       {"takeover", std::nullopt}};
 constexpr Word<Forwarder> kForwarders[] = {{"embedded", Forwarder::kEmbedded},
                                            {"katran-object", Forwarder::kKatranObject},
-                                           {"katran-shared", std::nullopt}};
+                                           {"katran-shared", Forwarder::kKatranShared}};
 constexpr Word<SessionEnd> kSessionEnds[] = {{"disconnect", SessionEnd::kDisconnect},
                                              {"reset", SessionEnd::kReset}};
 
@@ -224,16 +225,20 @@ class Reader {
             "xdp_mode", {{"native", XdpMode::kNative}, {"generic", XdpMode::kGeneric}}))
       lb.xdp_mode = *mode;
     if (const auto forwarder = section->word("forwarder", kForwarders)) lb.forwarder = *forwarder;
-    read_katran_object(*section);
+    read_katran(*section);
   }
 
-  void read_katran_object(const Section& section) {
-    const auto path = optional(section, "katran_object", path_problem);
-    if (path) config_.lb.katran_object = path->value;
-    const bool wanted = config_.lb.forwarder == Forwarder::kKatranObject;
-    if (wanted && !section.has("katran_object"))
-      section.report("katran_object", section.line(), "is needed by forwarder = \"katran-object\"");
-    if (wanted && section.has("outer_source"))
+  void read_katran(const Section& section) {
+    const auto read = [&](std::string_view key, Forwarder user, std::filesystem::path& path) {
+      if (const auto found = optional(section, key, path_problem)) path = found->value;
+      if (config_.lb.forwarder == user && !section.has(key))
+        section.report(
+            key, section.line(),
+            "is needed by forwarder = " + in_quotes(std::string(to_string(config_.lb.forwarder))));
+    };
+    read("katran_object", Forwarder::kKatranObject, config_.lb.katran_object);
+    read("katran_root_array", Forwarder::kKatranShared, config_.lb.katran_root_array);
+    if (config_.lb.forwarder != Forwarder::kEmbedded && section.has("outer_source"))
       section.report("outer_source", section.texts("outer_source").front().line,
                      "is for the embedded forwarder only: Katran has its own");
   }
@@ -320,6 +325,14 @@ class Reader {
     }
     group.policy = section.word("policy", kPolicies);
     check_.begin_group();
+    if (config_.lb.forwarder == Forwarder::kKatranShared) {
+      if (section.has("reals"))
+        problems_.add(section.line(),
+                      "the reals of a [[group]] are those that the Katran server has for its VIP; "
+                      "leave \"reals\" out, or choose another forwarder");
+      config_.groups.push_back(std::move(group));
+      return;
+    }
     for (const Section& entry : section.tables("reals", "group.reals"))
       if (const auto real = read_real(entry)) group.reals.push_back(*real);
     config_.groups.push_back(std::move(group));

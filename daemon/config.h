@@ -58,7 +58,8 @@ struct Lb {
   std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
   Forwarder forwarder = Forwarder::kEmbedded;
-  std::filesystem::path katran_object;  // the operator's balancer.bpf.o; with kKatranObject only
+  std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
+  std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
   std::uint32_t interface_line = 0;
 };
 

@@ -16,11 +16,16 @@
 namespace remora {
 namespace {
 
+constexpr const char* kKatransReals =
+    "with forwarder = \"katran-shared\" the reals, their weights and their health belong to the "
+    "Katran server: use its own tools";
+
 using namespace std::chrono_literals;
 
 constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kSweepEvery = 50ms;
+constexpr auto kLookAtKatranEvery = 2s;
 // At the start only, before the loop runs.
 constexpr auto kWaitForGateway = 2000ms;
 constexpr auto kAskGatewayEvery = 10ms;
@@ -40,6 +45,14 @@ HistoryOptions history_options(const Config& config) {
   options.path = config.store.path;
   options.retention_days = static_cast<int>(config.store.retention_days);
   return options;
+}
+
+std::optional<ForwarderSlot> slot_of(const Config& config, const BpfPrograms& programs,
+                                     unsigned interface_index) {
+  std::optional<ForwarderSlot> slot;
+  if (config.lb.forwarder == Forwarder::kKatranShared)
+    slot.emplace(programs.program_fd("ask"), interface_index);
+  return slot;
 }
 
 std::uint64_t idle_ns(const Config& config) {
@@ -67,6 +80,7 @@ void require_same(const Config& now, const Config& next) {
   if (next.lb.xdp_mode != now.lb.xdp_mode) refuse("[lb] xdp_mode");
   if (next.lb.forwarder != now.lb.forwarder) refuse("[lb] forwarder");
   if (next.lb.katran_object != now.lb.katran_object) refuse("[lb] katran_object");
+  if (next.lb.katran_root_array != now.lb.katran_root_array) refuse("[lb] katran_root_array");
   if (next.store.path != now.store.path) refuse("[store] path");
   if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
   if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
@@ -91,7 +105,8 @@ Daemon::Daemon(Places places, Config config)
       history_(history_options(config_)),
       steering_(tables_, numbers_, programs_.katran()),
       predictions_(tables_, history_, config_.limits.clients),
-      mender_(config_),
+      slot_(slot_of(config_, programs_, link_.index)),
+      mender_(config_, slot_ ? &*slot_ : nullptr),
       recorder_(tables_, numbers_, steering_, mender_, history_),
       evacuation_(tables_, steering_, mender_),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
@@ -114,7 +129,11 @@ Daemon::Daemon(Places places, Config config)
                config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   follower_.set_gateway(config_.lb.gateway_mac);
-  wait_for_gateway();
+  if (slot_) {
+    watch_.emplace(*slot_, steering_).use(config_);
+  } else {
+    wait_for_gateway();
+  }
   beat();
   // Generic XDP runs behind GRO, whose merged segments fit no outer header.
   if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
@@ -141,6 +160,7 @@ void Daemon::start_timers() {
     fill_.step();
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
+  if (watch_) loop_.every(kLookAtKatranEvery, "look at Katran", [this] { watch_->look(); });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
@@ -176,6 +196,7 @@ void Daemon::reload() {
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     follower_.set_gateway(config_.lb.gateway_mac);
+    if (watch_) watch_->use(config_);
     spdlog::info("configuration reloaded");
   } catch (const std::exception& error) {
     spdlog::error("the configuration stays as it was: {}", error.what());
@@ -186,6 +207,9 @@ void Daemon::reload() {
 nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
   const std::string name = request.at("request").get<std::string>();
   if (name == "status") return status_of(sources());
+  if (slot_ && (name == "reals" || name == "drain" || name == "enable" || name == "evacuate")) {
+    throw std::runtime_error(kKatransReals);
+  }
   if (name == "reals") return {{"reals", reals_of(sources())}};
   if (name == "drain" || name == "enable" || name == "evacuate") return change_real(request);
   throw std::runtime_error("unknown request \"" + name +
@@ -251,6 +275,7 @@ StatusSources Daemon::sources() const {
           .events = events_,
           .sweeper = sweeper_,
           .evacuation = evacuation_,
+          .katran = watch_ ? &*watch_ : nullptr,
           .fill = fill_,
           .history = history_,
           .started_at_ns = started_at_ns_,

@@ -14,7 +14,9 @@
 #include "daemon/evacuation.h"
 #include "daemon/event_loop.h"
 #include "daemon/event_reader.h"
+#include "daemon/forwarder_slot.h"
 #include "daemon/instance.h"
+#include "daemon/katran_watch.h"
 #include "daemon/link.h"
 #include "daemon/link_follower.h"
 #include "daemon/mender.h"
@@ -67,6 +69,7 @@ class Daemon {
   History history_;
   Steering steering_;
   Predictions predictions_;
+  std::optional<ForwarderSlot> slot_;  // of a Katran server, else none
   Mender mender_;
   Recorder recorder_;
   Evacuation evacuation_;
@@ -74,6 +77,7 @@ class Daemon {
   Sweeper sweeper_;
   Fill fill_;
   LinkFollower follower_;
+  std::optional<KatranWatch> watch_;  // where there is a slot_
   Control control_;
 };
 

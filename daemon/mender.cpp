@@ -25,8 +25,8 @@ Fd raw_socket(int family) {
 
 }  // namespace
 
-Mender::Mender(const Config& config)
-    : socket4_(raw_socket(AF_INET)), socket6_(raw_socket(AF_INET6)) {
+Mender::Mender(const Config& config, const ForwarderSlot* slot)
+    : slot_(slot), socket4_(raw_socket(AF_INET)), socket6_(raw_socket(AF_INET6)) {
   use(config);
 }
 
@@ -36,20 +36,33 @@ void Mender::use(const Config& config) {
   outer_source6_ = config.lb.outer_source6;
 }
 
+bool Mender::count_sent(bool is_sent, const Address& to) {
+  if (!is_sent && ++counts_.send_failures == 1) {
+    spdlog::warn("cannot send to {}: {} (further failures are only counted)", to_string(to),
+                 std::strerror(errno));
+  }
+  return is_sent;
+}
+
 bool Mender::send(const Bytes& packet) {
   const Address to = destination_of(packet);
   const SocketAddress receiver(to);
   const Fd& socket = to.is_ipv4() ? socket4_ : socket6_;
   errno = EAFNOSUPPORT;  // of a socket that is not there
-  if (socket &&
-      sendto(socket.get(), packet.data(), packet.size(), 0, receiver.get(), receiver.size()) >= 0) {
-    return true;
+  const bool is_sent = socket && sendto(socket.get(), packet.data(), packet.size(), 0,
+                                        receiver.get(), receiver.size()) >= 0;
+  return count_sent(is_sent, to);
+}
+
+bool Mender::send_to_broker(const Bytes& packet, const flow_key& flow, const BrokerWay& way) {
+  const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
+  if (!way.real) {
+    errno = ENETUNREACH;
+    return count_sent(slot_ && slot_->send(inner), destination_of(inner));
   }
-  if (++counts_.send_failures == 1) {
-    spdlog::warn("cannot send to {}: {} (further failures are only counted)", to_string(to),
-                 std::strerror(errno));
-  }
-  return false;
+  const Address source = way.real->is_ipv4() ? outer_source4_.value_or(Address())
+                                             : outer_source6_.value_or(katran_source6(flow));
+  return send(encapsulated(inner, source, *way.real));
 }
 
 void Mender::reset_client(const Record& record, const Endpoint& service) {
@@ -67,13 +80,9 @@ void Mender::ask_client(const flow_key& flow, const Endpoint& service, std::uint
 void Mender::end_session(const Record& record, const Endpoint& service, const BrokerWay& way) {
   const SessionEnd end =
       session_end_ == SessionEnd::kDisconnect ? possible_end(record) : SessionEnd::kReset;
-  const Address& real = way.real;
-  const Address source = real.is_ipv4() ? outer_source4_.value_or(Address())
-                                        : outer_source6_.value_or(katran_source6(record.head.flow));
   bool sent = true;
   for (const Bytes& packet : end_of_session(record, service, end)) {
-    const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
-    sent = send(encapsulated(inner, source, real)) && sent;
+    sent = send_to_broker(packet, record.head.flow, way) && sent;
   }
   if (!sent) return;
   if (end == SessionEnd::kReset) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "daemon/forwarder_slot.h"
 #include "daemon/handles.h"
 #include "daemon/segment.h"
 
@@ -27,8 +28,10 @@ struct MenderCounts {
 
 class Mender {
  public:
-  // Throws std::system_error with the remedy when raw sockets are refused.
-  explicit Mender(const Config& config);
+  // `slot`, which must outlive it, takes what is for brokers whose real only the forwarder
+  // knows; nullptr: there are none. Throws std::system_error with the remedy when raw
+  // sockets are refused.
+  explicit Mender(const Config& config, const ForwarderSlot* slot = nullptr);
 
   // How sessions end, and the source of outer headers.
   void use(const Config& config);
@@ -44,6 +47,10 @@ class Mender {
 
  private:
   bool send(const Bytes& packet);
+  bool send_to_broker(const Bytes& packet, const flow_key& flow, const BrokerWay& way);
+  bool count_sent(bool is_sent, const Address& to);
+
+  const ForwarderSlot* slot_;
 
   Fd socket4_;
   Fd socket6_;  // none on a host without IPv6

@@ -238,6 +238,10 @@ Bytes encapsulated(const Bytes& inner, const Address& source, const Address& rea
   return packet;
 }
 
+Bytes reset_of(const Endpoint& from, const Endpoint& to) {
+  return packet_of({from, to, 0, 0, {.rst = true}, {}, {}});
+}
+
 Bytes readdressed(Bytes packet, const Address& vip) {
   if (is_ipv6(packet)) {
     auto ip = header_of<ipv6_header>(packet);

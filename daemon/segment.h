@@ -27,7 +27,7 @@ struct Endpoint {
 
 // How packets of the daemon's own get to the broker of a connection.
 struct BrokerWay {
-  Address real;
+  std::optional<Address> real;  // nothing: known to the forwarder only
   // Behind Katran, whose brokers expect it in the inner packet: their decap turns it
   // back into the service.
   std::optional<Address> vip;
@@ -36,6 +36,9 @@ struct BrokerWay {
 // The RST to the client, as the service: its sequence number is what the client
 // acknowledged (RFC 5961 §3.2).
 Bytes reset_of_client(const Record& record, const Endpoint& service);
+
+// Of no connection in particular: sequence number 0.
+Bytes reset_of(const Endpoint& from, const Endpoint& to);
 
 // As the service, to an MQTT 5 client: DISCONNECT with the reason "use another
 // server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to

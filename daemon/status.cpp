@@ -40,13 +40,19 @@ json groups_of(const StatusSources& s) {
     const auto name = s.numbers.group_name(number);
     const auto entry = s.tables.groups.find(number);
     if (!name || !entry) continue;
-    const vip_stats traffic = read_vip_stats(s.tables, entry->vip_num);
-    all.push_back({{"name", *name},
-                   {"number", number},
-                   {"vip", to_string(Address(entry->vip))},
-                   {"configured", entry->in_use != 0},
-                   {"packets", traffic.packets},
-                   {"bytes", traffic.bytes}});
+    json row = {{"name", *name},
+                {"number", number},
+                {"vip", to_string(Address(entry->vip))},
+                {"configured", entry->in_use != 0}};
+    if (s.katran) {  // which counts on its own
+      const auto state = s.katran->state_of(*name);
+      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
+    } else {
+      const vip_stats traffic = read_vip_stats(s.tables, entry->vip_num);
+      row["packets"] = traffic.packets;
+      row["bytes"] = traffic.bytes;
+    }
+    all.push_back(std::move(row));
   }
   return all;
 }

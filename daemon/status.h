@@ -11,6 +11,7 @@
 #include "daemon/evacuation.h"
 #include "daemon/event_reader.h"
 #include "daemon/fill_gauge.h"
+#include "daemon/katran_watch.h"
 #include "daemon/mender.h"
 #include "daemon/recorder.h"
 #include "daemon/steering.h"
@@ -63,6 +64,7 @@ struct StatusSources {
   const EventReader& events;
   const Sweeper& sweeper;
   const Evacuation& evacuation;
+  const KatranWatch* katran;  // nullptr: there is no Katran server
   const Fill& fill;
   const History& history;
   std::uint64_t started_at_ns;

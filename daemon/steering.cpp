@@ -43,6 +43,7 @@ Steering::Steering(const Tables& tables, Numbers& numbers, const KatranObject* k
 }
 
 void Steering::apply(const Config& config, std::uint32_t link_mtu) {
+  forwarder_ = config.lb.forwarder;
   // What can fail for want of room comes first.
   for (const Group& group : config.groups) {
     numbers_.of_group(group.name);
@@ -148,7 +149,7 @@ void Steering::write_groups(const Config& config) {
                         .vip_num = number,
                         .policy = static_cast<__u8>(policy_of(config, group)),
                         .in_use = 1,
-                        .outer_len = 0};
+                        .outer_len = outer_length_of(number)};
     tables_.groups.put(number, entry);
     configured.insert(group.name);
     vips[group.vip] = number;
@@ -208,6 +209,24 @@ void Steering::write_routes() {
   for (const __u64 key : old) tables_.routes.erase(key);
 }
 
+// 0: that of the real's family. Of a Katran server's reals the longer one until they are
+// known.
+std::uint16_t Steering::outer_length_of(std::uint16_t group) const {
+  if (forwarder_ != Forwarder::kKatranShared) return 0;
+  const auto entry = tables_.groups.find(group);
+  return entry && entry->outer_len != 0 ? entry->outer_len : sizeof(ipv6_header);
+}
+
+void Steering::set_outer_family(const std::string& group, Family family) {
+  const std::uint16_t number = numbers_.of_group(group);
+  auto entry = tables_.groups.find(number);
+  if (!entry) return;
+  const auto length = family == Family::kIpv6 ? sizeof(ipv6_header) : sizeof(iphdr);
+  if (entry->outer_len == length) return;
+  entry->outer_len = static_cast<std::uint16_t>(length);
+  tables_.groups.put(number, *entry);
+}
+
 void Steering::set_link_mtu(std::uint32_t mtu) {
   ::settings next = current_settings();
   if (next.link_mtu == mtu) return;
@@ -223,13 +242,12 @@ void Steering::set_gateway(const MacAddress& mac) {
 }
 
 std::optional<BrokerWay> Steering::way_to(std::uint16_t group, std::uint32_t real) const {
-  const auto address = numbers_.real_address(real);
-  if (!address) return std::nullopt;
-  BrokerWay way{.real = *address, .vip = std::nullopt};
-  if (!katran_) return way;
+  BrokerWay way{.real = numbers_.real_address(real), .vip = std::nullopt};
+  const bool is_known = way.real || forwarder_ == Forwarder::kKatranShared;
   const auto entry = tables_.groups.find(group);
-  if (!entry) return std::nullopt;
-  way.vip = Address(entry->vip);
+  if (!is_known || !entry) return std::nullopt;
+  if (forwarder_ == Forwarder::kKatranShared) way.real.reset();
+  if (forwarder_ != Forwarder::kEmbedded) way.vip = Address(entry->vip);
   return way;
 }
 

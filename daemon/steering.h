@@ -24,6 +24,8 @@
 
 namespace remora {
 
+enum class Family : std::uint8_t { kIpv4, kIpv6 };
+
 class Steering {
  public:
   // All must outlive it. `katran`: of the operator's, else nullptr.
@@ -44,9 +46,12 @@ class Steering {
   std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
   std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
 
-  // How packets of the daemon's own get to the broker of a connection; nothing when its
-  // real is not known. `real`: its index.
+  // How packets of the daemon's own get to the broker of a connection; nothing when it is
+  // no longer known. `real`: its index.
   std::optional<BrokerWay> way_to(std::uint16_t group, std::uint32_t real) const;
+
+  // Of the outer headers for a group whose reals only a Katran server knows.
+  void set_outer_family(const std::string& group, Family family);
 
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
@@ -60,6 +65,7 @@ class Steering {
 
   void remember_drains(const Config& config);
   void write_groups(const Config& config);
+  std::uint16_t outer_length_of(std::uint16_t group) const;
   void write_ring(const std::string& group);
   void write_services(const Config& config);
   void write_routes();
@@ -68,6 +74,7 @@ class Steering {
   const Tables& tables_;
   Numbers& numbers_;
   const KatranObject* katran_;
+  Forwarder forwarder_ = Forwarder::kEmbedded;
   const ::topic_keys keys_;
   Reals reals_;
   std::map<std::string, Ring> rings_;  // as the kernel has them, by group

@@ -383,6 +383,8 @@ static __always_inline __u32 room_for_packet(const struct steering *s)
 	group = find_group(number);
 	if (!index && group)
 		index = pick_real(group->vip_num, &s->key->client, tcp_ports(s->pkt));
+	if (group && group->outer_len)
+		return s->set->link_mtu - group->outer_len;
 	real = bpf_map_lookup_elem(&reals, &index);
 	return s->set->link_mtu - (real && real->flags & REAL_IPV6
 					   ? sizeof(struct ipv6_header)

@@ -450,9 +450,6 @@ TEST(ConfigTest, RefusesWhatIsNotYetAvailable) {
        15,
        {"\"takeover\" is not yet available", "available: reset, keep, drop"}},
       {with_line(12, "vip = \"10.1.50.203\"\npolicy = \"takeover\""), 13, {"not yet available"}},
-      {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-shared\""),
-       3,
-       {"not yet available", "embedded"}},
   });
 }
 
@@ -463,7 +460,7 @@ TEST(ConfigTest, RefusesUnknownWords) {
       {with_line(2, "interface = \"eth0\"\nxdp_mode = \"skb\""), 3, {"native, generic"}},
       {with_line(2, "interface = \"eth0\"\nforwarder = \"\""),
        3,
-       {"available: embedded, katran-object"}},
+       {"available: embedded, katran-object, katran-shared"}},
       {with_line(8, "default_group = \"default\"\nunknown_clients = \"x\""), 9, {"default"}},
   });
 }
@@ -478,6 +475,26 @@ TEST(ConfigTest, TakesAKatranObject) {
   EXPECT_EQ(config.lb.katran_object, "/k/balancer.bpf.o");
 }
 
+// Its reals are in the server's own configuration.
+TEST(ConfigTest, TakesAKatranServer) {
+  std::string text =
+      with_line(2,
+                "interface = \"eth0\"\nforwarder = \"katran-shared\"\n"
+                "katran_root_array = \"/sys/fs/bpf/jmp_eth0\"");
+  const std::size_t reals = text.find("reals = ");
+  const std::string with_reals = text;
+  text.erase(reals, text.find('\n', reals) - reals);
+
+  const Config config = parse_config(text, "remora.toml");
+
+  EXPECT_EQ(config.lb.forwarder, Forwarder::kKatranShared);
+  EXPECT_EQ(config.lb.katran_root_array, "/sys/fs/bpf/jmp_eth0");
+  EXPECT_TRUE(config.groups.at(0).reals.empty());
+  expect_refused({
+      {with_reals, 12, {"leave \"reals\" out"}},
+  });
+}
+
 TEST(ConfigTest, RefusesWhatKatranCannotDo) {
   const std::string katran =
       "interface = \"eth0\"\nforwarder = \"katran-object\"\nkatran_object = \"/k.o\"";
@@ -490,6 +507,9 @@ TEST(ConfigTest, RefusesWhatKatranCannotDo) {
       {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-object\""),
        1,
        {"\"katran_object\"", "is needed"}},
+      {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-shared\""),
+       1,
+       {"\"katran_root_array\"", "is needed"}},
       {with_line(2, katran + "\nouter_source = \"10.1.2.2\""), 5, {"embedded forwarder only"}},
       {with_line(2, katran) + second, 16, {"a port of its own"}},
       {with_line(2, katran) + ipv6, 16, {"a VIP must be of the services' family, which is IPv4"}},
