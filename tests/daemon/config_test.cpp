@@ -477,10 +477,9 @@ TEST(ConfigTest, TakesAKatranObject) {
 
 // Its reals are in the server's own configuration.
 TEST(ConfigTest, TakesAKatranServer) {
-  std::string text =
-      with_line(2,
-                "interface = \"eth0\"\nforwarder = \"katran-shared\"\n"
-                "katran_root_array = \"/sys/fs/bpf/jmp_eth0\"");
+  std::string text = with_line(2,
+                               "interface = \"eth0\"\nforwarder = \"katran-shared\"\n"
+                               "katran_root_array = \"/sys/fs/bpf/jmp_eth0\"");
   const std::size_t reals = text.find("reals = ");
   const std::string with_reals = text;
   text.erase(reals, text.find('\n', reals) - reals);
