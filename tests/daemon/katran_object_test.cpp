@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "daemon/katran_purge.h"
 #include "tests/support/chain.h"
 #include "tests/support/packet.h"
 
@@ -153,6 +154,32 @@ TEST_F(KatranObjectTest, ConnectionsOutliveTheLoader) {
   katran.reset();
   KatranObject::remove_pins(folder_);
   EXPECT_EQ(pins(), 0u);
+}
+
+TEST_F(KatranObjectTest, OnlyTheConnectionsOfTheDeadRealArePurged) {
+  constexpr std::uint16_t kMany = 10'000;
+  constexpr std::uint32_t kDead = 7, kOther = 8;
+  const KatranObject katran = load(kStandIn);
+  const auto tables = katran.connections();
+  for (std::uint16_t port = 0; port < kMany; ++port) {
+    KatranConnectionKey key{};
+    key.client_port = port;
+    tables[port % tables.size()].put(key, {port % 3 == 0 ? kDead : kOther, 0, 0});
+  }
+  KatranPurge purge(tables);
+  purge.step();
+  EXPECT_EQ(purge.purged(), 0u) << "nobody asked";
+
+  purge.start(kDead);
+  for (int step = 0; step < 100; ++step) purge.step();
+
+  EXPECT_EQ(purge.purged(), (kMany + 2u) / 3);
+  for (std::uint16_t port = 0; port < kMany; ++port) {
+    KatranConnectionKey key{};
+    key.client_port = port;
+    const auto found = tables[port % tables.size()].find(key);
+    ASSERT_EQ(found.has_value(), port % 3 != 0) << port;
+  }
 }
 
 TEST_F(KatranObjectTest, APinOfAnotherLayoutGivesWay) {
