@@ -29,6 +29,7 @@ struct parcel {
 	__be32 client; /* its address, of IPv6 the last word */
 	__be16 port;   /* its */
 	__u16 len;     /* bytes, IP header included */
+	__u8 tos;      /* or IPv6's traffic class; the outer header's, too */
 	__u32 vip_num;
 };
 
@@ -47,9 +48,10 @@ static __always_inline __be32 varying_source(__be32 client, __be16 port)
  */
 static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 {
-	__u64 sum = (__u64)host_to_net16(IP_PLAIN << 8) + outer->tot_len +
-		    outer->frag_off + host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) +
-		    outer->saddr + outer->daddr;
+	const __be16 *begin = (const void *)outer;
+	__u64 sum = (__u64)*begin + outer->tot_len + outer->frag_off +
+		    host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) + outer->saddr +
+		    outer->daddr;
 
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -101,6 +103,7 @@ static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
 	parcel->client = inner->saddr;
 	parcel->port = *(const __be16 *)(inner + 1);
 	parcel->len = net_to_host16(inner->tot_len);
+	parcel->tos = inner->tos;
 	return 0;
 }
 
@@ -114,6 +117,7 @@ static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
 	parcel->client = inner->source.word[3];
 	parcel->port = *(const __be16 *)(inner + 1);
 	parcel->len = net_to_host16(inner->payload_len) + sizeof(*inner);
+	parcel->tos = net_to_host32(inner->version) >> 20;
 	return 0;
 }
 
@@ -155,8 +159,7 @@ static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
 
 	if (!outer)
 		return XDP_DROP;
-	*(__u8 *)outer = IP_PLAIN;
-	outer->tos = 0;
+	*(__be16 *)outer = host_to_net16(IP_PLAIN << 8 | parcel->tos); /* one store */
 	outer->tot_len = host_to_net16(parcel->len + sizeof(*outer));
 	outer->id = 0;
 	/* Errors come back only to an address of our own. */
@@ -182,7 +185,7 @@ static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 pro
 
 	if (!outer)
 		return XDP_DROP;
-	outer->version = IPV6_VERSION;
+	outer->version = IPV6_VERSION | host_to_net32((__u32)parcel->tos << 20);
 	outer->payload_len = host_to_net16(parcel->len);
 	outer->next_header = protocol;
 	outer->hop_limit = OUTER_TTL;

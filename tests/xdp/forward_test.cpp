@@ -56,6 +56,15 @@ constexpr std::string_view kIpv6Packet =
     "20 01 0d b8 00 50 00 00 00 00 00 00 00 00 02 00 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 6f 96 00 00 68 65 6c 6c 6f";
 
+// The same with TOS b9, which is a DSCP and "ECN capable"; the IPv6 one has a flow label, too.
+constexpr std::string_view kIpv4PacketOfClass =
+    "45 b9 00 2d 00 00 40 00 40 06 f2 41 0a 01 01 07 0a 01 32 c8 "
+    "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 85 8f 00 00 68 65 6c 6c 6f";
+constexpr std::string_view kIpv6PacketOfClass =
+    "6b 91 23 45 00 19 06 40 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 07 "
+    "20 01 0d b8 00 50 00 00 00 00 00 00 00 00 02 00 "
+    "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 6f 96 00 00 68 65 6c 6c 6f";
+
 TEST_F(ForwardTest, GoldenPackets) {
   const std::string from_gateway = "02 00 00 00 00 02 02 00 00 00 00 01 ";
   const std::string to_gateway = "02 42 0a 01 00 01 02 00 00 00 00 02 ";
@@ -71,6 +80,15 @@ TEST_F(ForwardTest, GoldenPackets) {
        "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
       {true, "86 dd ", kIpv6Packet, "86 dd ",
        "60 00 00 00 00 41 29 40 01 00 00 00 00 00 00 00 00 00 00 00 9c 40 00 07 "
+       "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
+      // As Katran does, the outer header takes over the class of the inner one.
+      {false, "08 00 ", kIpv4PacketOfClass, "08 00 ",
+       "45 b9 00 41 00 00 00 00 40 04 82 52 ac 10 41 9b 0a 02 00 01 "},
+      {true, "08 00 ", kIpv4PacketOfClass, "86 dd ",
+       "6b 90 00 00 00 2d 04 40 01 00 00 00 00 00 00 00 00 00 00 00 96 41 01 07 "
+       "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
+      {true, "86 dd ", kIpv6PacketOfClass, "86 dd ",
+       "6b 90 00 00 00 41 29 40 01 00 00 00 00 00 00 00 00 00 00 00 9c 40 00 07 "
        "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
   };
   for (const auto& [ipv6_real, type, packet, outer_type, outer] : cases) {
@@ -108,11 +126,15 @@ IpAddress katrans_source6(const IpAddress& client, std::uint16_t port) {
   return IpAddress(raw);
 }
 
+std::uint32_t traffic_class(const Packet& packet) {
+  return packet.is_ipv6() ? be32toh(packet.ipv6().version) >> 20 & 0xff : packet.ip().tos;
+}
+
 void expect_wrapped_in_ipv6(const Outcome& out, const Packet& before, Endpoint client) {
   ASSERT_TRUE(out.forwarded());
   ASSERT_TRUE(out.packet.is_ipv6());
   const Ipv6Header outer = out.packet.ipv6();
-  EXPECT_EQ(outer.version, htobe32(0x60000000)) << "no traffic class, no flow label";
+  EXPECT_EQ(be32toh(outer.version), 0x60000000 | traffic_class(before) << 20) << "no flow label";
   EXPECT_EQ(outer.hop_limit, 64);
   EXPECT_EQ(be16toh(outer.payload_length), before.ip_packet().size());
   EXPECT_EQ(out.packet.protocol(), before.is_ipv6() ? IPPROTO_IPV6 : IPPROTO_IPIP);
