@@ -41,6 +41,9 @@ constexpr const char* kFlowTablePin = "katran_lru_";  // and the CPU's number
 constexpr const char* kServerIds = "server_id_map";
 constexpr __u32 kFewServerIds = 16;
 
+// A group has a VIP for each port of a service: more than Katran's own 512.
+constexpr __u32 kMostVips = 16'384;
+
 constexpr const char* kProgram = "balancer_ingress";
 
 static_assert(sizeof(KatranVipKey) == kVipMap.key_size);
@@ -119,8 +122,9 @@ bool is_flow_table(int fd) {
          info.map_flags == 0;
 }
 
-KatranVipKey key_of(const Address& vip) {
+KatranVipKey key_of(const Address& vip, __be16 port) {
   KatranVipKey key{};
+  key.port = port;
   const auto bytes = vip.bytes();
   std::copy(bytes.begin() + (vip.is_ipv4() ? 12 : 0), bytes.end(), key.address);
   key.protocol = kTcp;
@@ -138,6 +142,7 @@ KatranObject::KatranObject(const std::filesystem::path& path, const std::filesys
 
   vip_map_ = loader.require(kVipMap);
   lru_mapping_ = loader.require(kLruMapping);
+  bpf_map__set_max_entries(vip_map_, std::max(kMostVips, bpf_map__max_entries(vip_map_)));
   stats_ = loader.find(kStats);
   loader.give(kChRings, maps.ch_rings);
   loader.give(kReals, maps.reals);
@@ -220,16 +225,17 @@ std::vector<KatranConnections> KatranObject::connections() const {
   return all;
 }
 
-void KatranObject::set_vips(const std::map<Address, std::uint32_t>& vips) const {
+void KatranObject::set_vips(const KatranVips& vips) const {
   constexpr std::size_t kBatch = 512;
   const BpfMap<KatranVipKey, KatranVip> map(bpf_map__fd(vip_map_), "vip_map of Katran");
-  for (const auto& [vip, number] : vips) map.put(key_of(vip), {.flags = 0, .vip_num = number});
+  for (const auto& [vip, number] : vips)
+    map.put(key_of(vip.first, vip.second), {.flags = 0, .vip_num = number});
   std::vector<KatranVipKey> gone;
   BatchReader<KatranVipKey, KatranVip> reader(map, kBatch);
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
     for (const KatranVipKey& key : keys) {
       const bool wanted = std::ranges::any_of(vips, [&](const auto& entry) {
-        const KatranVipKey own = key_of(entry.first);
+        const KatranVipKey own = key_of(entry.first.first, entry.first.second);
         return std::memcmp(&own, &key, sizeof(key)) == 0;
       });
       if (!wanted) gone.push_back(key);

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/address.h"
@@ -34,6 +35,9 @@ struct KatranVip {
   __u32 vip_num;
 };
 static_assert(sizeof(KatranVip) == 8);
+
+// Address and port in network order; the ring's number.
+using KatranVips = std::map<std::pair<Address, __be16>, std::uint32_t>;
 
 // Of a table of connections. Addresses as in `vip_map`.
 struct KatranConnectionKey {
@@ -72,8 +76,10 @@ class KatranObject {
   // For the forwarder's slot.
   int program_fd() const;
 
-  // TCP to any port of these VIPs goes by the rings of these numbers; to others by none.
-  void set_vips(const std::map<Address, std::uint32_t>& vips) const;
+  // TCP to these VIPs goes by the rings of these numbers; to others by none. A VIP must name
+  // its port: Katran's hash leaves it out when any will do, and would choose other reals
+  // than the embedded forwarder.
+  void set_vips(const KatranVips& vips) const;
 
   // Packets and bytes by VIP, in the layout of ours; -1: the object has none.
   int stats_fd() const;

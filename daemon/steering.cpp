@@ -141,7 +141,7 @@ void Steering::write_ring(const std::string& group) {
 void Steering::write_groups(const Config& config) {
   remember_drains(config);
   std::set<std::string> configured;
-  std::map<Address, std::uint32_t> vips;
+  KatranVips vips;
   for (const Group& group : config.groups) {
     const std::uint16_t number = numbers_.of_group(group.name);
     write_ring(group.name);
@@ -152,7 +152,8 @@ void Steering::write_groups(const Config& config) {
                         .outer_len = outer_length_of(number)};
     tables_.groups.put(number, entry);
     configured.insert(group.name);
-    vips[group.vip] = number;
+    for (const Service& service : config.services)
+      vips[{group.vip, host_to_net16(service.port)}] = number;
   }
   if (katran_) katran_->set_vips(vips);
   // A group that is gone keeps its number and its flows; it takes no new ones.

@@ -93,6 +93,10 @@ class KatranObjectTest : public testing::Test {
   Fd rings_, reals_, gateways_;
 };
 
+KatranVips vip(std::string_view address, std::uint16_t port = kVip.port) {
+  return {{{*Address::parse(address), htobe16(port)}, kVipNum}};
+}
+
 Bytes to_vip(const Segment& segment) {
   return Segment(segment).from(kClient).to(kVip).frame();
 }
@@ -101,7 +105,7 @@ TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
   const KatranObject katran = load(kStandIn);
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS) << "no such VIP yet";
 
-  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  katran.set_vips(vip("10.1.50.201"));
   const RunResult out = run_xdp(katran.program_fd(), to_vip(syn()));
 
   EXPECT_EQ(out.verdict, XDP_TX);
@@ -111,7 +115,7 @@ TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
 
 TEST_F(KatranObjectTest, AnIpv6VipIsOneToo) {
   const KatranObject katran = load(kStandIn);
-  katran.set_vips({{*Address::parse("2001:db8:50::201"), kVipNum}});
+  katran.set_vips(vip("2001:db8:50::201"));
 
   const Bytes frame =
       syn().from({ipv6("2001:db8:1::7"), 40'000}).to({ipv6("2001:db8:50::201"), 1883}).frame();
@@ -121,15 +125,23 @@ TEST_F(KatranObjectTest, AnIpv6VipIsOneToo) {
 
 TEST_F(KatranObjectTest, AVipThatIsNoLongerConfiguredIsGone) {
   const KatranObject katran = load(kStandIn);
-  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
-  katran.set_vips({{*Address::parse("10.1.50.202"), kVipNum}});
+  katran.set_vips(vip("10.1.50.201"));
+  katran.set_vips(vip("10.1.50.202"));
+
+  EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS);
+}
+
+// With a VIP for all ports Katran's hash has none, and its choice is not ours.
+TEST_F(KatranObjectTest, AVipIsOneForItsPortOnly) {
+  const KatranObject katran = load(kStandIn);
+  katran.set_vips(vip("10.1.50.201", 8883));
 
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS);
 }
 
 TEST_F(KatranObjectTest, EveryCpuHasATableOfConnections) {
   const KatranObject katran = load(kStandIn);
-  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  katran.set_vips(vip("10.1.50.201"));
   run_xdp(katran.program_fd(), to_vip(syn()));
 
   EXPECT_EQ(katran.connections().size(), static_cast<std::size_t>(libbpf_num_possible_cpus()));
@@ -216,7 +228,7 @@ TEST_F(KatranObjectTest, TakesARealKatran) {
   const char* path = std::getenv("REMORA_KATRAN_OBJ");
   if (path == nullptr) GTEST_SKIP() << "set REMORA_KATRAN_OBJ to a balancer.bpf.o";
   const KatranObject katran = load(path);
-  katran.set_vips({{*Address::parse("10.1.50.201"), kVipNum}});
+  katran.set_vips(vip("10.1.50.201"));
   const real broker{{htobe32(ipv4("10.2.0.7")), 0, 0, 0}, 0, {}};
   const std::uint32_t index = 7;
   bpf_map_update_elem(reals_.get(), &index, &broker, BPF_ANY);
