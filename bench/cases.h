@@ -22,6 +22,12 @@ enum class Start : std::uint8_t {
   kEstablished,  // every flow has sent its CONNECT
 };
 
+// Times Katran alone, with the same packets addressed to the group's VIP.
+struct KatranGoals {
+  std::optional<double> chain;         // with the embedded forwarder
+  std::optional<double> behind_stage;  // the stage, and Katran behind it
+};
+
 struct Case {
   std::string name;
   std::uint32_t group = 0;
@@ -32,8 +38,9 @@ struct Case {
   // Packets of a flow that make one unit: 2 where a SYN goes in front of what is
   // measured, whose own cost is subtracted.
   std::uint32_t unit = 1;
-  std::vector<enum counter> counted;  // once per unit; every other counter stays
-  std::optional<double> goal;         // times the floor
+  std::vector<enum counter> counted;          // once per unit; every other counter stays
+  std::optional<double> goal;                 // times the floor
+  std::optional<KatranGoals> against_katran;  // where the comparison has a meaning
 
   std::uint64_t flows() const { return std::uint64_t{1} << packets.flow_bits; }
 };
@@ -43,6 +50,9 @@ std::vector<Case> make_cases(std::uint32_t flow_bits);
 
 // SYN and CONNECT of every flow of a case: the packets before it.
 Case opening(const Case& of);
+
+// The packets of a case as a stage in front of Katran would hand them on.
+Case to_vip(const Case& of);
 
 // The floor's packets: ACKs.
 Case make_floor(std::uint32_t flow_bits);

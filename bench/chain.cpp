@@ -11,8 +11,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "bench/katran.h"
 #include "bpf/parse.h"
-#include "daemon/maglev.h"
 #include "daemon/route_table.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
@@ -159,7 +159,19 @@ std::vector<std::uint64_t> sums(const bpf_map* map, std::uint32_t index) {
 
 }  // namespace
 
-Chain::Chain() : objects_(std::make_unique<Objects>()) {
+std::vector<RingReal> reals_of(std::uint32_t group) {
+  std::vector<RingReal> reals;
+  for (std::uint32_t i = 0; i < kRealsPerGroup; ++i)
+    reals.push_back({Address::from_ipv4(real_address(group, i)), 1, real_index(group, i)});
+  return reals;
+}
+
+Address vip_of(std::uint32_t group) {
+  return Address::from_ipv4(host_to_net32(0x0a013300u + group));
+}
+
+Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<Objects>()) {
+  objects_->mqtt->rodata->behind_katran = katran_ != nullptr;
   auto& maps = objects_->mqtt->maps;
   limit(maps.predictions, kClients);
   limit(maps.guards, kClients);
@@ -192,7 +204,7 @@ int Chain::entry_fd() const {
 
 void Chain::insert_forwarder() {
   set(objects_->mqtt->maps.root_array, std::uint32_t{SLOT_FORWARDER},
-      bpf_program__fd(objects_->forward->progs.xdp_forward));
+      katran_ ? katran_->entry_fd() : bpf_program__fd(objects_->forward->progs.xdp_forward));
 }
 
 void Chain::remove_forwarder() {
@@ -221,25 +233,22 @@ void Chain::fill_tables() {
 
   for (std::uint32_t number = 0; number < kGroups; ++number) {
     group entry{};
-    entry.vip = Address::from_ipv4(host_to_net32(0x0a013200u + number)).abi();
+    entry.vip = vip_of(number).abi();
     entry.vip_num = number;
     entry.policy = POLICY_RESET;
     entry.in_use = 1;
     set(maps.groups, number, entry);
 
-    std::vector<RingReal> reals;
-    for (std::uint32_t i = 0; i < kRealsPerGroup; ++i) {
-      const std::uint32_t address = real_address(number, i);
+    for (const RingReal& one : reals_of(number)) {
       real entry_of_real{};
-      entry_of_real.address[0] = address;
-      set(objects_->forward->maps.reals, real_index(number, i), entry_of_real);
-      reals.push_back({Address::from_ipv4(address), 1, real_index(number, i)});
+      entry_of_real.address[0] = one.address.ipv4();
+      set(objects_->forward->maps.reals, one.index, entry_of_real);
     }
-    const auto ring = build_ring(reals, RingVariant::kMaglevV2);
+    const auto ring = build_ring(reals_of(number), RingVariant::kMaglevV2);
     for (std::uint32_t slot = 0; slot < RING_SIZE; ++slot)
       set(maps.ch_rings, number * RING_SIZE + slot, ring[slot]);
   }
-  set(objects_->forward->maps.ctl_array, zero, gateway{{2, 0, 0, 0, 0, 2}, {}});
+  set(objects_->forward->maps.ctl_array, zero, kGateway);
 }
 
 void Chain::fill_routes() {
@@ -320,7 +329,8 @@ Counts Chain::counts() const {
   for (std::uint32_t i = 0; i < COUNTERS; ++i)
     now.counters[i] = sums(objects_->mqtt->maps.counters, i).front();
   for (std::uint32_t i = 0; i < kGroups; ++i)
-    now.forwarded[i] = sums(objects_->forward->maps.stats, i).front();
+    now.forwarded[i] =
+        katran_ ? katran_->packets_of(i) : sums(objects_->forward->maps.stats, i).front();
   return now;
 }
 

@@ -13,11 +13,20 @@
 
 #include "bench/frames.h"
 #include "bpf/abi.h"
+#include "daemon/maglev.h"
 
 namespace remora::bench {
 
 inline constexpr std::uint32_t kGroups = 10;
 inline constexpr std::uint32_t kFlowLimit = 1'000'000;  // remorad's default
+
+inline constexpr gateway kGateway{{2, 0, 0, 0, 0, 2}, {}};
+
+// The brokers of a group, and the address of its VIP.
+std::vector<RingReal> reals_of(std::uint32_t group);
+Address vip_of(std::uint32_t group);
+
+class Katran;
 
 // What the verifier said of a program.
 struct VerifierCost {
@@ -37,8 +46,11 @@ Counts operator-(const Counts& later, const Counts& earlier);
 
 class Chain {
  public:
-  // Needs CAP_BPF and CAP_NET_ADMIN. Throws when something cannot be loaded.
-  Chain();
+  // With the embedded forwarder. Needs CAP_BPF and CAP_NET_ADMIN. Throws when something
+  // cannot be loaded.
+  Chain() : Chain(nullptr) {}
+  // With Katran in the forwarder's slot, which must outlive the chain.
+  explicit Chain(const Katran& katran) : Chain(&katran) {}
   ~Chain();
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
@@ -72,9 +84,11 @@ class Chain {
  private:
   struct Objects;
 
+  explicit Chain(const Katran* katran);
   void fill_tables();
   void fill_routes();
 
+  const Katran* katran_;
   std::unique_ptr<Objects> objects_;
   std::vector<VerifierCost> verifier_costs_;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Nanoseconds per packet of the whole packet path, and how many times a floor
-// they are. docs/performance.md says what is measured and how.
+// they are; with an object of upstream's Katran, how many times that, too.
+// docs/performance.md says what is measured and how.
 //
 // Every run is checked: had a packet taken another way than its case intends,
 // the counters would say so, and the benchmark ends with an error.
@@ -15,12 +16,14 @@
 #include <cerrno>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
 #include "bench/cases.h"
 #include "bench/chain.h"
 #include "bench/floor.h"
+#include "bench/katran.h"
 #include "bench/report.h"
 #include "bench/runner.h"
 #include "bpf/parse.h"
@@ -71,41 +74,68 @@ class Targets {
 };
 
 struct Samples {
-  std::vector<double> ns, floor, ratio;
+  // `baseline`: of the same round.
+  void add(double per_packet, double baseline_ns) {
+    ns.push_back(per_packet);
+    baseline.push_back(baseline_ns);
+    ratio.push_back(per_packet / baseline_ns);
+  }
+  Row row(std::string name, std::optional<double> goal) const {
+    return {std::move(name), figure_of(ns), figure_of(baseline), figure_of(ratio), goal};
+  }
+
+  std::vector<double> ns, baseline, ratio;
+};
+
+// What the chain is compared with, where there is an object of Katran: it alone, and the
+// stage in front of it.
+struct Rivals {
+  explicit Rivals(const std::string& object) : katran(object), behind_stage(katran) {}
+
+  Katran katran;
+  Chain behind_stage;
+};
+
+// A case of the comparison. Katran alone and behind the stage gets the same connections.
+struct Contest {
+  Case behind_stage, alone;
+  Samples chain, stage;
 };
 
 class Bench {
  public:
   // Of the cases only those with `part` in their names, and the SYN where its cost
   // is to be subtracted.
-  Bench(unsigned flow_bits, const std::string& part)
-      : floor_(make_floor(flow_bits)), targets_(floor_), cases_(make_cases(flow_bits)) {
+  // `rivals`: nullptr, or outlives this.
+  Bench(unsigned flow_bits, const std::string& part, Rivals* rivals)
+      : rivals_(rivals),
+        floor_(make_floor(flow_bits)),
+        targets_(floor_),
+        cases_(make_cases(flow_bits)) {
     const auto unwanted = [&](const Case& it) { return it.name.find(part) == std::string::npos; };
     cases_.erase(std::remove_if(cases_.begin() + 1, cases_.end(), unwanted), cases_.end());
     const bool syn_needed =
         std::any_of(cases_.begin(), cases_.end(), [](const Case& it) { return it.unit > 1; });
     if (unwanted(cases_.front()) && !syn_needed) cases_.erase(cases_.begin());
     samples_.resize(cases_.size());
+    contests_.resize(cases_.size());
   }
 
   // Makes the flows that the cases begin with.
   void prepare(Chain& chain, Runner& runner) {
-    for (Case& it : cases_) {
-      const auto flows = static_cast<std::uint32_t>(it.flows());
-      chain.predict(it.packets.first_client, flows, it.group);
-      if (it.start == Start::kNothing) continue;
-      Case open = opening(it);
-      checked_run(chain, runner, open, open.unit * flows);
-      if (it.counted.empty()) continue;
-      // The first PUBLISH of a connection is judged and teaches.
-      Case first = it;
-      first.counted = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
-      checked_run(chain, runner, first, flows);
-      it.packets.next = first.packets.next;
+    for (std::size_t i = 0; i < cases_.size(); ++i) {
+      if (rivals_ && cases_[i].against_katran) {
+        Contest& contest = contests_[i].emplace();
+        contest.behind_stage = cases_[i];
+        contest.alone = to_vip(cases_[i]);
+        prepare_case(rivals_->behind_stage, runner, contest.behind_stage);
+        introduce(runner, contest.alone);
+      }
+      prepare_case(chain, runner, cases_[i]);
     }
   }
 
-  // One round: every case, and the floor right before each.
+  // One round: every case, the floor right before each, and Katran right behind.
   void round(Chain& chain, Runner& runner) {
     double syn_ns = 0;
     for (std::size_t i = 0; i < cases_.size(); ++i) {
@@ -114,23 +144,64 @@ class Bench {
       double ns = measure(chain, runner, it) * it.unit;
       if (i == 0) syn_ns = ns;
       if (it.unit > 1) ns -= syn_ns;
-      samples_[i].ns.push_back(ns);
-      samples_[i].floor.push_back(floor_ns);
-      samples_[i].ratio.push_back(ns / floor_ns);
+      samples_[i].add(ns, floor_ns);
+      if (!contests_[i]) continue;
+      Contest& contest = *contests_[i];
+      const double alone_ns = measure_alone(runner, contest.alone);
+      contest.chain.add(ns, alone_ns);
+      contest.stage.add(measure(rivals_->behind_stage, runner, contest.behind_stage), alone_ns);
     }
   }
 
   std::vector<Row> rows() const {
     std::vector<Row> rows;
     for (std::size_t i = 0; i < cases_.size(); ++i)
-      rows.push_back({cases_[i].name, figure_of(samples_[i].ns), figure_of(samples_[i].floor),
-                      figure_of(samples_[i].ratio), cases_[i].goal});
+      rows.push_back(samples_[i].row(cases_[i].name, cases_[i].goal));
+    return rows;
+  }
+
+  // Against Katran alone.
+  std::vector<Row> rival_rows() const {
+    std::vector<Row> rows;
+    for (std::size_t i = 0; i < cases_.size(); ++i) {
+      if (!contests_[i]) continue;
+      const KatranGoals& goals = *cases_[i].against_katran;
+      rows.push_back(contests_[i]->chain.row(cases_[i].name + ": chain", goals.chain));
+      rows.push_back(
+          contests_[i]->stage.row(cases_[i].name + ": stage, Katran", goals.behind_stage));
+    }
     return rows;
   }
 
  private:
   [[noreturn]] static void fail(const Case& of, const std::string& what) {
     throw std::runtime_error("case \"" + of.name + "\" did not run as intended: " + what);
+  }
+
+  static void prepare_case(Chain& chain, Runner& runner, Case& it) {
+    const auto flows = static_cast<std::uint32_t>(it.flows());
+    chain.predict(it.packets.first_client, flows, it.group);
+    if (it.start == Start::kNothing) return;
+    Case open = opening(it);
+    checked_run(chain, runner, open, open.unit * flows);
+    if (it.counted.empty()) return;
+    // The first PUBLISH of a connection is judged and teaches.
+    Case first = it;
+    first.counted = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
+    checked_run(chain, runner, first, flows);
+    it.packets.next = first.packets.next;
+  }
+
+  // Sends packets of all connections until Katran knows them: of more than 125 000 new ones
+  // in a second it keeps none.
+  void introduce(Runner& runner, Case& it) {
+    constexpr int kPatience = 1000;
+    for (int n = 0; n < kPatience; ++n) {
+      const std::uint64_t before = rivals_->katran.misses();
+      runner.run(rivals_->katran.entry_fd(), it.packets, it.frame, it.flows(), it.flows(), [] {});
+      if (rivals_->katran.misses() == before) return;
+    }
+    fail(it, "Katran does not remember the connections");
   }
 
   static std::uint64_t warm_packets(const Case& of) {
@@ -163,6 +234,22 @@ class Bench {
     const Outcome outcome = run(kTimedPackets);
     if (outcome.verdict != XDP_TX) fail(floor_, "a key was not found");
     return outcome.ns_per_packet - measure_wrapper(runner, floor_);
+  }
+
+  double measure_alone(Runner& runner, Case& it) {
+    const Katran& katran = rivals_->katran;
+    const double wrapper_ns = measure_wrapper(runner, it);
+    const auto run = [&](std::uint64_t count) {
+      const std::uint64_t packets = katran.packets_of(it.group), misses = katran.misses();
+      const Outcome outcome =
+          runner.run(katran.entry_fd(), it.packets, it.frame, count, count, [] {});
+      if (katran.packets_of(it.group) - packets != count) fail(it, "Katran did not forward all");
+      if (katran.misses() != misses) fail(it, "Katran did not know a connection");
+      check_packet(it, outcome);
+      return outcome.ns_per_packet;
+    };
+    run(warm_packets(it));
+    return run(kTimedPackets) - wrapper_ns;
   }
 
   double measure(Chain& chain, Runner& runner, Case& it) {
@@ -230,10 +317,12 @@ class Bench {
       fail(it, "the outer header leads elsewhere");
   }
 
+  Rivals* rivals_;
   Case floor_;
   Targets targets_;
   std::vector<Case> cases_;
-  std::vector<Samples> samples_;
+  std::vector<Samples> samples_;                  // by case
+  std::vector<std::optional<Contest>> contests_;  // by case
 };
 
 // Per-CPU data stays in one cache.
@@ -248,19 +337,24 @@ int run(int argc, char** argv) {
   CLI::App app("Nanoseconds per packet of Remora's packet path");
   bool as_json = false;
   unsigned rounds = 15;
-  std::string part;
+  std::string part, object;
   app.add_flag("--json", as_json, "JSON instead of a table");
   app.add_option("--rounds", rounds, "Interleaved rounds, of which the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--only", part, "Only cases whose names contain this");
+  app.add_option("--katran", object, "An object of upstream's Katran, to be compared with")
+      ->envname("REMORA_KATRAN_OBJ");
   CLI11_PARSE(app, argc, argv);
   if (geteuid() != 0) throw std::runtime_error("loading BPF programs needs root");
 
   stay_on_this_cpu();
   Chain chain;
   Runner runner;
-  Bench one(0, part), many(kManyFlowBits, part);
+  std::optional<Rivals> rivals;
+  if (!object.empty()) rivals.emplace(object);
+  Rivals* with = rivals ? &*rivals : nullptr;
+  Bench one(0, part, with), many(kManyFlowBits, part, with);
   one.prepare(chain, runner);
   many.prepare(chain, runner);
   for (unsigned i = 0; i < rounds; ++i) {
@@ -270,9 +364,14 @@ int run(int argc, char** argv) {
   }
   if (!as_json) std::cerr << "\n\n";
 
-  std::vector<Row> rows = one.rows();
-  for (const Row& row : many.rows()) rows.push_back(row);
-  (as_json ? print_json : print_table)(std::cout, chain.verifier_costs(), rows);
+  const auto both = [](std::vector<Row> rows, const std::vector<Row>& more) {
+    rows.insert(rows.end(), more.begin(), more.end());
+    return rows;
+  };
+  (as_json ? print_json : print_table)(
+      std::cout,
+      {chain.verifier_costs(), both(one.rows(), many.rows()),
+       rivals ? std::optional(both(one.rival_rows(), many.rival_rows())) : std::nullopt});
   return 0;
 }
 

@@ -23,7 +23,7 @@ std::string verdict(const Row& row) {
   if (!row.goal) return "";
   char text[48];
   const char* result = row.ratio.median <= *row.goal ? "met" : "missed";
-  std::snprintf(text, sizeof text, "goal %.1f %s", *row.goal, result);
+  std::snprintf(text, sizeof text, "goal %.2f %s", *row.goal, result);
   return text;
 }
 
@@ -35,51 +35,71 @@ Figure figure_of(std::vector<double> samples) {
   return {at(2), at(1), at(3)};
 }
 
-void print_table(std::ostream& out, const std::vector<VerifierCost>& programs,
-                 const std::vector<Row>& rows) {
+namespace {
+
+void print_rows(std::ostream& out, const char* baseline, const std::vector<Row>& rows) {
   char line[160];
-  for (const VerifierCost& cost : programs) {
-    std::snprintf(line, sizeof line, "%-12s verified in %.3f s, %7llu instructions%s\n",
-                  cost.program.c_str(), cost.seconds,
-                  static_cast<unsigned long long>(cost.instructions),
-                  cost.seconds < kVerifierGoal ? "" : "  (goal 1 s missed)");
-    out << line;
-  }
-  std::snprintf(line, sizeof line, "\n%-42s %7s %15s %7s %7s\n", "per packet", "ns", "quartiles",
-                "floor", "ratio");
+  std::snprintf(line, sizeof line, "\n%-44s %7s %15s %7s %7s\n", "per packet", "ns", "quartiles",
+                baseline, "ratio");
   out << line;
   for (const Row& row : rows) {
-    std::snprintf(line, sizeof line, "%-42s %7.1f %7.1f-%7.1f %7.1f %7.2f  %s\n", row.name.c_str(),
-                  row.ns.median, row.ns.low, row.ns.high, row.floor.median, row.ratio.median,
+    std::snprintf(line, sizeof line, "%-44s %7.1f %7.1f-%7.1f %7.1f %7.2f  %s\n", row.name.c_str(),
+                  row.ns.median, row.ns.low, row.ns.high, row.baseline.median, row.ratio.median,
                   verdict(row).c_str());
     out << line;
   }
 }
 
-void print_json(std::ostream& out, const std::vector<VerifierCost>& programs,
-                const std::vector<Row>& rows) {
-  nlohmann::ordered_json report;
-  report["rows"] = nlohmann::json::array();
+nlohmann::ordered_json json_of(const std::vector<Row>& rows, const char* baseline) {
+  nlohmann::ordered_json list = nlohmann::json::array();
   for (const Row& row : rows) {
     nlohmann::ordered_json entry = {
         {"case", row.name},
         {"ns", tenths(row.ns.median)},
         {"ratio", hundredths(row.ratio.median)},
         {"ns_quartiles", {tenths(row.ns.low), tenths(row.ns.high)}},
-        {"floor_ns", tenths(row.floor.median)},
+        {baseline, tenths(row.baseline.median)},
     };
     if (row.goal) {
       entry["goal"] = *row.goal;
       entry["met"] = row.ratio.median <= *row.goal;
     }
-    report["rows"].push_back(entry);
+    list.push_back(entry);
   }
-  report["programs"] = nlohmann::json::array();
-  for (const VerifierCost& cost : programs)
-    report["programs"].push_back(nlohmann::ordered_json{{"program", cost.program},
-                                                        {"verification_s", cost.seconds},
-                                                        {"instructions", cost.instructions}});
-  out << report.dump(2) << '\n';
+  return list;
+}
+
+}  // namespace
+
+void print_table(std::ostream& out, const Report& report) {
+  char line[160];
+  for (const VerifierCost& cost : report.programs) {
+    std::snprintf(line, sizeof line, "%-12s verified in %.3f s, %7llu instructions%s\n",
+                  cost.program.c_str(), cost.seconds,
+                  static_cast<unsigned long long>(cost.instructions),
+                  cost.seconds < kVerifierGoal ? "" : "  (goal 1 s missed)");
+    out << line;
+  }
+  print_rows(out, "floor", report.rows);
+  if (report.against_katran)
+    print_rows(out, "Katran", *report.against_katran);
+  else
+    out << "\nThe comparison with Katran was left out: --katran, or REMORA_KATRAN_OBJ, names an\n"
+           "object of it (balancer.bpf.o).\n";
+}
+
+void print_json(std::ostream& out, const Report& report) {
+  nlohmann::ordered_json json;
+  json["rows"] = json_of(report.rows, "floor_ns");
+  // null: there was no object of it
+  json["against_katran"] = nullptr;
+  if (report.against_katran) json["against_katran"] = json_of(*report.against_katran, "katran_ns");
+  json["programs"] = nlohmann::json::array();
+  for (const VerifierCost& cost : report.programs)
+    json["programs"].push_back(nlohmann::ordered_json{{"program", cost.program},
+                                                      {"verification_s", cost.seconds},
+                                                      {"instructions", cost.instructions}});
+  out << json.dump(2) << '\n';
 }
 
 }  // namespace remora::bench

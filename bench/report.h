@@ -21,15 +21,19 @@ Figure figure_of(std::vector<double> samples);
 
 struct Row {
   std::string name;
-  Figure ns;     // per packet, net of the wrapper
-  Figure floor;  // in the same rounds
-  Figure ratio;  // of the two, round by round
+  Figure ns;        // per packet, net of the wrapper
+  Figure baseline;  // in the same rounds
+  Figure ratio;     // of the two, round by round
   std::optional<double> goal;
 };
 
-void print_table(std::ostream& out, const std::vector<VerifierCost>& programs,
-                 const std::vector<Row>& rows);
-void print_json(std::ostream& out, const std::vector<VerifierCost>& programs,
-                const std::vector<Row>& rows);
+struct Report {
+  std::vector<VerifierCost> programs;
+  std::vector<Row> rows;                           // against the floor
+  std::optional<std::vector<Row>> against_katran;  // alone; nullopt: there was no object
+};
+
+void print_table(std::ostream& out, const Report& report);
+void print_json(std::ostream& out, const Report& report);
 
 }  // namespace remora::bench

@@ -127,4 +127,15 @@ void UpstreamKatran::forget_connections() {
   }
 }
 
+vip_stats UpstreamKatran::stats(std::uint32_t index) const {
+  std::vector<vip_stats> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  require(bpf_map_lookup_elem(map_fd("stats"), &index, per_cpu.data()), "read its statistics");
+  vip_stats sum{};
+  for (const vip_stats& one : per_cpu) {
+    sum.packets += one.packets;
+    sum.bytes += one.bytes;
+  }
+  return sum;
+}
+
 }  // namespace remora

@@ -42,6 +42,9 @@ class UpstreamKatran {
   // Gives every CPU an empty table of connections.
   void forget_connections();
 
+  // The sums over all CPUs of an entry of `stats`: of a VIP, packets and bytes.
+  vip_stats stats(std::uint32_t index) const;
+
  private:
   struct CloseObject {
     void operator()(bpf_object* object) const { bpf_object__close(object); }
