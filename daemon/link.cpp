@@ -172,8 +172,8 @@ std::optional<Address> default_gateway(unsigned interface_index) {
   return gateway;
 }
 
-std::optional<MacAddress> neighbour(unsigned interface_index, const Address& address) {
-  std::optional<MacAddress> found;
+std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address) {
+  std::optional<Neighbour> found;
   dump<ndmsg>(
       RTM_GETNEIGH, [&](ndmsg& header) { header.ndm_family = family_of(address); },
       [&](const nlmsghdr& message) {
@@ -189,7 +189,7 @@ std::optional<MacAddress> neighbour(unsigned interface_index, const Address& add
         }
         std::array<std::uint8_t, 6> mac{};
         std::memcpy(mac.data(), mnl_attr_get_payload(attributes[NDA_LLADDR]), mac.size());
-        found = MacAddress(mac);
+        found = {MacAddress(mac), (entry->ndm_state & NUD_STALE) != 0};
       });
   return found;
 }

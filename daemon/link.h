@@ -26,12 +26,19 @@ std::optional<Link> find_link(const std::string& interface);
 // one; nothing when there is none. Throws std::system_error.
 std::optional<Address> default_gateway(unsigned interface_index);
 
-// The Ethernet address of a neighbour, as far as the kernel knows it. Throws
-// std::system_error.
-std::optional<MacAddress> neighbour(unsigned interface_index, const Address& address);
+struct Neighbour {
+  MacAddress mac;
+  bool is_stale = false;  // nobody has confirmed it lately
 
-// Makes the kernel ask for the neighbour's address: sends an empty datagram to
-// its discard port (RFC 863). The answer shows in neighbour() soon after.
+  bool operator==(const Neighbour&) const = default;
+};
+
+// A neighbour, as far as the kernel knows it. Throws std::system_error.
+std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address);
+
+// Makes the kernel ask for the neighbour's address, or whether it is still the one it
+// knows: sends an empty datagram to its discard port (RFC 863). The answer shows in
+// find_neighbour() soon after.
 void solicit(unsigned interface_index, const Address& address);
 
 // What the kernel says unasked of links, neighbours and routes.

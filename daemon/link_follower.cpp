@@ -39,15 +39,15 @@ void LinkFollower::look() {
 
 void LinkFollower::look_at_gateway() {
   router_ = default_gateway(index_);
-  const auto mac = router_ ? neighbour(index_, *router_) : std::nullopt;
-  is_silent_ = !mac;
-  if (mac) {
-    if (gateway_ != mac)
-      spdlog::info("the gateway {} is at {}", to_string(*router_), to_string(*mac));
-    use(*mac);
-  } else if (router_) {
-    solicit(index_, *router_);
+  const auto found = router_ ? find_neighbour(index_, *router_) : std::nullopt;
+  is_silent_ = !found;
+  if (found) {
+    if (gateway_ != found->mac)
+      spdlog::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
+    use(found->mac);
   }
+  // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.
+  if (router_ && (is_silent_ || found->is_stale)) solicit(index_, *router_);
 }
 
 void LinkFollower::use(const MacAddress& gateway) {

@@ -3,7 +3,8 @@
 // Follows the LB's interface: its MTU, and the gateway's Ethernet address.
 //
 // The kernel tells of changes at once (rtnetlink); now and then it is asked all the
-// same, because it drops what nobody has read in time.
+// same, because it drops what nobody has read in time. A gateway that nobody has heard
+// of for long is asked after: one that has changed without a word is found then.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,7 @@ class LinkFollower {
   // Instead of that of the default route; nothing: that one.
   void set_gateway(const std::optional<MacAddress>& fixed);
 
-  // Asks the kernel, and, for a gateway that it does not know, the network. Throws
+  // Asks the kernel, and, for a gateway of which it is not sure, the network. Throws
   // std::system_error.
   void look();
 

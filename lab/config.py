@@ -18,6 +18,7 @@ class Settings:
     """What differs from one lab to the next. The defaults are the demo's."""
 
     xdp_mode: str = "native"
+    gateway_mac: str = "auto"
     outer_source: str = "katran"  # or "lb": the load balancer's own address
     policy: str = "reset"
     group_policies: dict = dataclasses.field(default_factory=dict)  # {group: policy}
@@ -44,7 +45,7 @@ def render(layout, settings, history):
         "[lb]",
         f'instance = "{layout.instance}"',
         'interface = "eth0"',
-        'gateway_mac = "auto"',
+        f'gateway_mac = "{settings.gateway_mac}"',
         f'xdp_mode = "{settings.xdp_mode}"',
         f'outer_source = "{outer_source}"',
         'forwarder = "embedded"',

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes and removes the namespaces and links that the topology describes."""
 
+import json
 import os
 import subprocess
 
@@ -86,6 +87,14 @@ def attach_tc(layout, bpf_object, pins, **programs):
     for direction, program in programs.items():
         run(gateway, "tc", "filter", "add", "dev", "lb0", direction, "bpf", "direct-action",
             "object-pinned", os.path.join(pins, program))
+
+
+def mac_of(namespace, device):
+    """The Ethernet address of `device`."""
+    shown = namespaces.run(
+        namespace, ["ip", "-json", "link", "show", "dev", device], capture_output=True, check=True
+    )
+    return json.loads(shown.stdout)[0]["address"]
 
 
 def run(namespace, *argv):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts a VLAN tag on the frames of the load balancer's link; lab/tagged_link.bpf.c says how."""
 
-import json
 import os
 
-from lab import namespaces, network, topology
+from lab import network, topology
 
 
 def tag(layout, build, pins):
@@ -17,7 +16,7 @@ def tag(layout, build, pins):
         (topology.GATEWAY, "lb0"): [plan.lb for plan in layout.addressing.plans],
         (topology.LB, "eth0"): [plan.lb_link_gateway for plan in layout.addressing.plans],
     }
-    macs = {node: _mac(layout.namespace(node), device) for node, device in ends}
+    macs = {node: network.mac_of(layout.namespace(node), device) for node, device in ends}
     for (node, device), neighbours in ends.items():
         other = macs[topology.LB if node == topology.GATEWAY else topology.GATEWAY]
         network.ip_batch(
@@ -31,10 +30,3 @@ def tag(layout, build, pins):
         layout, os.path.join(build, "bpf", "tagged_link.bpf.o"), pins,
         egress="add_tag", ingress="remove_tag",
     )
-
-
-def _mac(namespace, device):
-    shown = namespaces.run(
-        namespace, ["ip", "-json", "link", "show", "dev", device], capture_output=True, check=True
-    )
-    return json.loads(shown.stdout)[0]["address"]

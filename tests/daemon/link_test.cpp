@@ -72,11 +72,18 @@ TEST_F(LinkTest, OtherDefaultRoutesDoNotCount) {
 TEST_F(LinkTest, NeighboursOfBothFamiliesAreKnown) {
   for (const char* text : {"10.1.2.1", "fe80::1", "fc00:2::1"}) {
     const Address address = *Address::parse(text);
-    EXPECT_FALSE(neighbour(network_->lb_index(), address));
+    EXPECT_FALSE(find_neighbour(network_->lb_index(), address));
 
     run(std::string("ip neighbour add ") + text + " lladdr 02:00:00:00:00:01 dev lb");
-    EXPECT_EQ(neighbour(network_->lb_index(), address), mac("02:00:00:00:00:01")) << text;
-    EXPECT_FALSE(neighbour(kLoopback, address)) << text;
+    EXPECT_EQ(find_neighbour(network_->lb_index(), address),
+              (Neighbour{mac("02:00:00:00:00:01"), false}))
+        << text;
+    EXPECT_FALSE(find_neighbour(kLoopback, address)) << text;
+
+    run(std::string("ip neighbour replace ") + text + " lladdr 02:00:00:00:00:02 dev lb nud stale");
+    EXPECT_EQ(find_neighbour(network_->lb_index(), address),
+              (Neighbour{mac("02:00:00:00:00:02"), true}))
+        << text;
   }
 }
 
@@ -173,6 +180,16 @@ TEST_F(LinkFollowerTest, AGatewayThatMovesIsHeardOf) {
   wait_for_news();
 
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
+}
+
+TEST_F(LinkFollowerTest, AGatewayOfWhichNothingWasHeardForLongIsAskedAfter) {
+  LbNetwork::add_default_routes();
+  run("ip neighbour replace 10.1.2.1 lladdr 02:00:00:00:00:01 dev lb nud stale");
+
+  follower_->look();
+
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+  run("ip neighbour show 10.1.2.1 dev lb | grep -q DELAY");
 }
 
 TEST_F(LinkFollowerTest, AGatewayThatFallsSilentStays) {
