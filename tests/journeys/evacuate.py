@@ -5,7 +5,7 @@ elsewhere; nobody's Will is published, nothing is lost, and those on the other b
 
 import time
 
-from support import Journey, Session, Settings, main, mqtt, network, topology
+from support import Journey, Session, Settings, main, mqtt
 
 CLIENTS = 120
 PER_SECOND = 50
@@ -19,14 +19,7 @@ class Evacuate(Journey):
 
     def setUp(self):
         super().setUp()
-        plan = self.addressing.service
-        addresses = [plan.address(60, number) for number in range(1, CLIENTS + 1)]
-        network.ip_batch(
-            [plan.add(address, "eth0") for address in addresses], self.lab.namespace("client0")
-        )
-        network.ip_batch(
-            [f"route add {plan.subnet(60)} dev c0"], self.lab.namespace(topology.GATEWAY)
-        )
+        addresses = self.add_addresses("client0", CLIENTS)
         self.sessions = {}
         for number, address in enumerate(addresses):
             self.open(f"c{number}", address, 4 + number % 2, "before")

@@ -106,6 +106,18 @@ class Journey(unittest.TestCase):
     def change_address(self, node):
         return self.lab.change_address(node)
 
+    def add_addresses(self, node, count):
+        """Gives a client `count` more addresses: each is a client of its own to Remora."""
+        plan, device = self.addressing.service, f"c{topology.number_of(node)}"
+        addresses = [plan.address(60, number) for number in range(1, count + 1)]
+        network.ip_batch(
+            [plan.add(address, "eth0") for address in addresses], self.lab.namespace(node)
+        )
+        network.ip_batch(
+            [f"route add {plan.subnet(60)} dev {device}"], self.lab.namespace(topology.GATEWAY)
+        )
+        return addresses
+
     def watch(self):
         """A witness of all connections from here to the end of the test."""
         witness = Witness(self.lab)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What remorad has pinned, read and changed past it: the ring of a group, the forwarder's slot.
+
+Through libbpf, which remorad needs anyhow: bpftool would take seconds for a whole ring.
+"""
+
+import array
+import contextlib
+import ctypes
+import ipaddress
+import json
+import os
+import subprocess
+
+RING_SIZE = 65537  # bpf/abi.h
+FORWARDER_SLOT = 2  # of the root array
+_MOST_REALS = 4096
+_REAL_SIZE = 20  # address, flags
+
+_libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+
+
+def _call(name, *arguments):
+    """A function of libbpf's that returns less than 0 when it fails."""
+    result = getattr(_libbpf, name)(*arguments)
+    if result < 0:
+        errno = ctypes.get_errno() or -result
+        raise OSError(errno, f"{name}: {os.strerror(errno)}")
+    return result
+
+
+@contextlib.contextmanager
+def _open_map(pins, name):
+    fd = _call("bpf_obj_get", os.path.join(pins, name).encode())
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def ring_of(pins, vip_num):
+    """Slot -> index of a real, of the group whose VIP has this number."""
+    slots = array.array("I", bytes(4 * RING_SIZE))
+    keys = (ctypes.c_uint32 * RING_SIZE)()
+    count = ctypes.c_uint32(RING_SIZE)
+    # Of an array the batch begins behind this key.
+    last = ctypes.c_uint32(vip_num * RING_SIZE - 1)
+    after = ctypes.c_uint32()
+    with _open_map(pins, "ch_rings") as fd:
+        _call(
+            "bpf_map_lookup_batch", fd, ctypes.byref(last) if vip_num else None,
+            ctypes.byref(after), keys, (ctypes.c_uint32 * RING_SIZE).from_buffer(slots),
+            ctypes.byref(count), None,
+        )
+    if count.value != RING_SIZE or keys[0] != vip_num * RING_SIZE:
+        raise RuntimeError(f"ch_rings: {count.value} slots from {keys[0]} on")
+    return slots
+
+
+def index_of_real(pins, address):
+    """The index into `reals` by which rings name the real; 0: there is none."""
+    wanted = ipaddress.ip_address(address).packed
+    value = ctypes.create_string_buffer(_REAL_SIZE)
+    with _open_map(pins, "reals") as fd:
+        for index in range(1, _MOST_REALS):
+            key = ctypes.c_uint32(index)
+            _call("bpf_map_lookup_elem", fd, ctypes.byref(key), value)
+            if value.raw[: len(wanted)] == wanted:
+                return index
+    return 0
+
+
+class ForwarderSlot:
+    """Slot 2 of the root array in the folder `pins` of the bpffs."""
+
+    def __init__(self, pins):
+        self._pins = pins
+        self._key = ctypes.byref(ctypes.c_uint32(FORWARDER_SLOT))
+
+    def program(self):
+        """Id of the program that is in it; None: it is empty."""
+        found = ctypes.c_uint32()
+        with _open_map(self._pins, "root_array") as fd:
+            try:
+                _call("bpf_map_lookup_elem", fd, self._key, ctypes.byref(found))
+            except FileNotFoundError:
+                return None
+        return found.value
+
+    def put(self, program_id):
+        fd = _call("bpf_prog_get_fd_by_id", ctypes.c_uint32(program_id))
+        value = ctypes.c_uint32(fd)
+        try:
+            with _open_map(self._pins, "root_array") as slots:
+                _call("bpf_map_update_elem", slots, self._key, ctypes.byref(value),
+                      ctypes.c_uint64(0))
+        finally:
+            os.close(fd)
+
+    def clear(self):
+        with _open_map(self._pins, "root_array") as fd:
+            _call("bpf_map_delete_elem", fd, self._key)
+
+
+@contextlib.contextmanager
+def copy_of(program_id, bpf_object, pin):
+    """A second program from the file `bpf_object`, with the maps of the first; its id.
+
+    It lives for as long as the block, and while somebody else holds it.
+    """
+    arguments = []
+    for map_id in _show("prog", program_id)["map_ids"]:
+        name = _show("map", map_id)["name"]
+        if "." not in name:  # constants: its own, with the same values
+            arguments += ["map", "name", name, "id", str(map_id)]
+    os.makedirs(os.path.dirname(pin), exist_ok=True)
+    loaded = subprocess.run(
+        ["bpftool", "prog", "load", bpf_object, pin, *arguments],
+        capture_output=True, text=True, check=False,
+    )
+    if loaded.returncode != 0:
+        raise RuntimeError(f"bpftool: {loaded.stderr.strip()}")
+    try:
+        yield _show_pinned(pin)["id"]
+    finally:
+        os.unlink(pin)
+
+
+def _show(kind, number):
+    return _ask(kind, "id", str(number))
+
+
+def _show_pinned(path):
+    return _ask("prog", "pinned", path)
+
+
+def _ask(kind, *what):
+    shown = subprocess.run(
+        ["bpftool", "--json", kind, "show", *what], capture_output=True, check=True
+    )
+    return json.loads(shown.stdout)
