@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The program in the forwarder's slot is replaced under load, and nobody notices; it is taken out
+for a second, and what comes meanwhile is dropped and counted, and goes nowhere else."""
+
+import os
+import socket
+import threading
+
+from support import (
+    Addressing, Journey, Paho, build_folder, main, namespaces, network, topology,
+)
+
+from lab import pinned
+
+TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
+REPLACEMENTS = 20
+ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
+CARRIERS = {socket.IPPROTO_TCP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6}
+# What may be counted while all is well.
+USUAL = {"SYN", "SYN_PREDICTED", "SYN_UNKNOWN", "ESTABLISHED", "CLOSED", "PUBLISH", "JUDGED",
+         "OTHER_TRAFFIC"}
+
+
+class ForwarderSlot(Journey):
+    clients = 3
+
+    def setUp(self):
+        super().setUp()
+        for node, topic in TOPICS.items():
+            self.teach(node, topic)
+        self.witness = self.watch()
+        self.slot = pinned.ForwarderSlot(self.daemon.pins)
+        self.own = self.slot.program()
+        self.publishers = [Paho(self.lab, node) for node in TOPICS]
+        for publisher in self.publishers:
+            self.addCleanup(publisher.kill)
+        self.publish(5, "before")
+
+    def copy(self):
+        return pinned.copy_of(
+            self.own, os.path.join(build_folder(), "bpf", "forward.bpf.o"),
+            os.path.join(network.BPFFS, f"{self.lab.layout.instance}-link", "forwarder_copy"),
+        )
+
+    def publish(self, count, phase):
+        for _ in range(count):
+            for publisher in self.publishers:
+                self.feed(publisher, TOPICS[publisher.node], 1, every_s=0.02, phase=phase)
+
+    def publish_while(self, happens, phase):
+        done = threading.Event()
+
+        def run():
+            while not done.is_set():
+                self.publish(1, phase)
+
+        feeder = threading.Thread(target=run)
+        feeder.start()
+        try:
+            happens()
+        finally:
+            done.set()
+            feeder.join()
+
+    def expect_the_same_connections(self):
+        connections = [c for c in self.witness.all() if c.node in TOPICS]
+        self.assertEqual(sorted(c.node for c in connections), list(TOPICS))
+        self.assertEqual(sum(c.resets + c.strays for c in connections), 0)
+
+    def grown(self, before):
+        return {name for name, value in self.counters().items() if value != before[name]}
+
+    def test_another_copy_takes_over(self):
+        def replace(copy):
+            for number in range(REPLACEMENTS):
+                program = self.own if number % 2 else copy
+                self.slot.put(program)
+                self.assertEqual(self.slot.program(), program)
+                before = len(self.sent)
+                self.wait_until(lambda: len(self.sent) > before + 3, "more messages")
+
+        before = self.counters()
+        with self.copy() as copy:
+            self.assertNotEqual(copy, self.own)
+            self.publish_while(lambda: replace(copy), "during")
+            self.slot.put(copy)
+        # Only the slot holds it now.
+        self.publish(5, "copied")
+        for publisher in self.publishers:
+            publisher.close()
+        for phase in ("before", "during", "copied"):
+            self.expect_all_delivered(phase)
+        self.expect_the_same_connections()
+        self.assertEqual(self.grown(before) - USUAL, set(), "nothing is dropped")
+
+    # ---- an empty slot -------------------------------------------------------------
+
+    def behind_the_balancer(self):
+        """A packet socket that gets what the load balancer sends, ARP apart."""
+        protocol = ETH_P_IPV6 if self.addressing.service.version == 6 else ETH_P_IP
+        with namespaces.inside(self.lab.namespace(topology.GATEWAY)):
+            tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        tap.bind(("lb0", protocol))
+        tap.setblocking(False)
+        return tap
+
+    def segments(self, tap):
+        """How many of the packets that are in `tap` are TCP, or have an outer header."""
+        protocol_at = 6 if self.addressing.service.version == 6 else 9
+        found = 0
+        while True:
+            try:
+                found += tap.recv(1 << 16)[protocol_at] in CARRIERS
+            except BlockingIOError:
+                return found
+
+    def arrivals(self):
+        return sum(len(c.arrivals) for c in self.witness.all())
+
+    def test_an_empty_slot_loses_packets_and_sends_them_nowhere(self):
+        self.expect_all_delivered("before")
+        with self.behind_the_balancer() as tap:
+            before, arrived = self.counters(), self.arrivals()
+            self.slot.clear()
+            self.assertIsNone(self.slot.program())
+            # Frames that were on their way are through: all was delivered and acknowledged.
+            self.segments(tap)
+            late = Paho(self.lab, "client2")
+            self.addCleanup(late.kill)
+            self.publish(25, "gap")
+            self.wait_until(
+                lambda: self.counters()["NO_FORWARDER"] - before["NO_FORWARDER"]
+                >= 2 * len(TOPICS) + 1,
+                "what both clients repeat, and a SYN",
+            )
+            # Other traffic has no need of a forwarder.
+            ping = namespaces.run(
+                self.lab.namespace("client2"),
+                ["ping", "-c", "1", "-W", "2", self.addressing.service.lb],
+                capture_output=True, text=True,
+            )
+            self.assertEqual(ping.returncode, 0, ping.stdout)
+            self.assertEqual(self.segments(tap), 0, "packets sent elsewhere")
+        self.assertEqual(self.arrivals(), arrived)
+        self.assertEqual(self.deliveries.count(phase="gap"), 0)
+        self.assertEqual(self.grown(before) - USUAL, {"NO_FORWARDER"})
+
+        self.slot.put(self.own)
+        self.publish(5, "after")
+        self.feed(late, "measurements/other", 5, phase="after")
+        for publisher in [*self.publishers, late]:
+            publisher.close()
+        for phase in ("gap", "after"):
+            self.expect_all_delivered(phase)
+        self.expect_the_same_connections()
+        self.assertEqual(
+            [c.resets for c in self.witness.all() if c.node == "client2"], [0])
+        lost = self.counters()["NO_FORWARDER"] - before["NO_FORWARDER"]
+        print(f"{lost} packets were dropped while there was no forwarder")
+
+
+class ForwarderSlotIpv6(ForwarderSlot):
+    addressing = Addressing.IPV6
+
+
+if __name__ == "__main__":
+    main()
