@@ -57,6 +57,8 @@ struct translation {
 	struct quoted_tcp tcp;
 	struct service_key at;
 	struct half_open_key key; /* `isn`: the packet's sequence number */
+	__u32 group;		  /* number of the connection's */
+	__u32 pad;
 };
 
 struct {
@@ -256,28 +258,28 @@ static __always_inline const struct flow *find_quoted(struct half_open_key *key)
 	return newer ? newer : flow;
 }
 
-/* Whether the stage sends the quoted packet to the real that the router names. What
- * is not tracked goes where prediction and ring lead.
+/* The real of the quoted packet's connection, 0: none; its group in `t`. What is not
+ * tracked goes where prediction and ring lead.
  */
-static __noinline int is_believable(struct translation *t, const struct service *service)
+static __noinline __u32 find_real(struct translation *t, const struct service *service)
 {
 	struct client_key client = { t->key.flow.client, t->key.flow.service, 0 };
 	const struct flow *flow = find_quoted(&t->key);
 	const struct prediction *known;
 	const struct group *group;
-	__u32 real;
 
-	if (flow)
-		return is_real(flow->real, &t->real);
+	if (flow) {
+		t->group = flow->group;
+		return flow->real;
+	}
 	known = bpf_map_lookup_elem(&predictions, &client);
-	group = known ? find_group(known->group) : 0;
-	if (!group)
-		group = find_group(service->default_group);
+	t->group =
+		known && find_group(known->group) ? known->group : service->default_group;
+	group = find_group(t->group);
 	if (!group)
 		return 0;
-	real = pick_real(group->vip_num, &t->key.flow.client,
+	return pick_real(group->vip_num, &t->key.flow.client,
 			 t->tcp.client_port | (__u32)t->tcp.service_port << 16);
-	return is_real(real, &t->real);
 }
 
 /* Makes the frame an error for the client. Returns an XDP action or PASS_ON. */
@@ -302,7 +304,8 @@ __noinline int tell_client(struct xdp_md *ctx)
 	t->key.flow.port = t->tcp.client_port;
 	t->key.flow.service = service->number;
 	t->key.isn = net_to_host32(t->tcp.seq);
-	if (!is_believable(t, service) || !say(t, &w->icmp))
+	/* Else the stage does not send to the real that the router names. */
+	if (!is_real(find_real(t, service), &t->real) || !say(t, &w->icmp))
 		return PASS_ON;
 	__builtin_memcpy(w->icmp.destination, gateway->mac, ETH_ALEN);
 	count(COUNT_ICMP_TRANSLATED);

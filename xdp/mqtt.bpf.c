@@ -7,6 +7,7 @@
  * client, every later segment to the real on which its connection was opened.
  * PUBLISHes of tracked connections are judged against that group (inspect.h).
  */
+#include "xdp/broker_icmp.h"
 #include "xdp/chain.h"
 #include "xdp/cut.h"
 #include "xdp/icmp.h"
@@ -16,8 +17,13 @@
 
 static __always_inline int pass_on(struct xdp_md *ctx)
 {
+	struct handoff *handoff;
+
 	count(COUNT_OTHER_TRAFFIC);
 	bpf_tail_call(ctx, &root_array, SLOT_FORWARDER);
+	handoff = own_handoff();
+	if (handoff)
+		handoff->real = 0;
 	return XDP_PASS;
 }
 
@@ -498,7 +504,11 @@ static __noinline int take_unusual(struct steering *s)
 		return XDP_ABORTED;
 	if (parsed == PARSE_OTHER) {
 		verdict = translate_icmp(s->ctx);
-		return verdict < 0 ? PASS_ON : verdict;
+		if (verdict >= 0)
+			return verdict;
+		if (!behind_katran)
+			hand_to_broker(s->ctx);
+		return PASS_ON;
 	}
 	recent = find_service(&w->pkt.service, w->pkt.tcp.service_port);
 	if (!recent || !recent->found)

@@ -350,5 +350,98 @@ TEST_F(IcmpTest, ErrorsCutAnywhereDoNoHarm) {
                      "IPv6, cut");
 }
 
+// What a broker sends to a client comes from the service, and so do errors about it come
+// back here.
+class BrokerIcmpTest : public SteerTest {
+ protected:
+  // What a broker has sent to the client, 1400 bytes and more.
+  static Packet answer_to(const Endpoint& client, const Endpoint& service) {
+    return Packet(data(payload(1400)).from(service).to(client).frame());
+  }
+
+  // The frame as it came, for a broker.
+  static void expect_wrapped(const Outcome& out, const Bytes& frame, const IpAddress& real) {
+    ASSERT_EQ(out.verdict, XDP_TX);
+    EXPECT_EQ(out.packet.destination(), real);
+    EXPECT_EQ(out.packet.inner().ip_packet(), Packet(frame).ip_packet());
+    EXPECT_TRUE(out.packet.checksums_are_valid());
+  }
+
+  void expect_passed(const Bytes& frame, const char* what) {
+    const Outcome out = send_frame(frame);
+    EXPECT_EQ(out.verdict, XDP_PASS) << what;
+    EXPECT_EQ(out.packet.bytes(), frame) << what;
+    EXPECT_EQ(counter(COUNT_ICMP_TO_BROKER), 0u) << what;
+  }
+};
+
+TEST_F(BrokerIcmpTest, FragmentationNeededReachesTheBroker) {
+  for (const std::vector<VlanTag>& tags : kTags) {
+    Client client = connect({kClient.address, static_cast<std::uint16_t>(40'000 + tags.size())});
+    const IpAddress real = send(client.ack()).packet.destination();
+    const Bytes error =
+        with_tags(error4(answer_to(client.self(), kService), kUnreachable, 4, 1400), tags);
+
+    expect_wrapped(send_frame(error), error, real);
+  }
+  EXPECT_EQ(counter(COUNT_ICMP_TO_BROKER), kTags.size());
+}
+
+TEST_F(BrokerIcmpTest, PacketTooBigReachesTheBroker) {
+  ipv6_reals();
+  Client client = connect(kClient6);
+  const IpAddress real = send(client.ack()).packet.destination();
+  const Bytes error = error6(answer_to(kClient6, kService6), kTooBig6, 0, 1300);
+
+  expect_wrapped(send_frame(error), error, real);
+}
+
+// The flow's real, not that of the ring by now; without a flow that of prediction and ring.
+TEST_F(BrokerIcmpTest, TheRealIsThatOfTheConnection) {
+  predict(kClient, kTemperature);
+  Client client = connect();
+  const IpAddress real = send(client.ack()).packet.destination();
+  predict(kClient, kDefault);
+  const Bytes error = error4(answer_to(kClient, kService), kUnreachable, 4, 1400);
+
+  expect_wrapped(send_frame(error), error, real);
+
+  const Endpoint other{kClient.address + 9, 40'000};
+  predict(other, kTemperature);
+  const Bytes untracked = error4(answer_to(other, kService), kUnreachable, 4, 1400);
+  const IpAddress by_ring = send(Client(other, kService).syn()).packet.destination();
+  expect_wrapped(send_frame(untracked), untracked, by_ring);
+}
+
+TEST_F(BrokerIcmpTest, OtherMessagesAreTheHosts) {
+  connect();
+  const Packet sent = answer_to(kClient, kService);
+  Bytes fragment = error4(sent, kUnreachable, 4, 1400);
+  fragment[14 + 6] = 0x20;
+  Bytes to_other = error4(sent, kUnreachable, 4, 1400);
+  to_other[14 + 19] ^= 1;
+  expect_passed(error4(sent, kTimeExceeded, 0, 0), "time exceeded");
+  expect_passed(fragment, "a fragment");
+  expect_passed(to_other, "to somebody else than the sender of what it is about");
+  expect_passed(error4(answer_to(kClient, {kService.address, 22}), kUnreachable, 4, 1400),
+                "about another port");
+  const Bytes whole = error4(sent, kUnreachable, 4, 1400, 24);
+  for (std::size_t size = 14; size < whole.size(); size++)
+    expect_passed(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), "cut");
+}
+
+// What came before it in an empty slot must not take the next packet along.
+TEST_F(BrokerIcmpTest, WithoutAForwarderItIsTheHostsAndNothingIsLeftOver) {
+  connect();
+  const Bytes error = error4(answer_to(kClient, kService), kUnreachable, 4, 1400);
+  const Bytes other = data(bytes_of("ssh")).from(kClient).to({ipv4("10.9.9.9"), 22}).frame();
+  chain_->empty_slot(SLOT_FORWARDER);
+  EXPECT_EQ(send_frame(error).verdict, XDP_PASS);
+
+  chain_->put_in_slot(SLOT_FORWARDER, chain_->forwarder_fd());
+
+  EXPECT_EQ(send_frame(other).packet.bytes(), other);
+}
+
 }  // namespace
 }  // namespace remora

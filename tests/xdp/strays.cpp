@@ -213,7 +213,8 @@ std::span<const StrayKind> stray_kinds() {
       {"a first fragment to the service", first_fragment_to_service, kDropped, kDropped},
       // Katran answers pings itself, whoever they are for.
       {"a ping", ping, kPassed, kAnswered},
-      // ICMP errors about a broker's packets: Katran takes them to the broker.
+      // ICMP errors about a broker's packets go to the broker. These name the VIP as the
+      // sender, which is nobody's address with us.
       {"ICMP unreachable", unreachable, kPassed, kForwarded},
       // Katran drops these whoever they are for; ours leaves others' traffic alone.
       {"options or fragments elsewhere", odd_elsewhere, kPassed, kDropped},
