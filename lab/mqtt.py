@@ -3,7 +3,7 @@
 
 import struct
 
-CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 
 
@@ -42,6 +42,12 @@ def publish(topic, payload, *, qos=0, packet_id=0, dup=False, version=4):
     body += payload.encode() if isinstance(payload, str) else payload
     first = PUBLISH << 4 | (0x08 if dup else 0) | qos << 1
     return bytes([first]) + _remaining_length(len(body)) + body
+
+
+def subscribe(topic_filter, *, packet_id=1):
+    """At QoS 0, MQTT 3.1.1 (§3.8)."""
+    body = struct.pack("!H", packet_id) + _string(topic_filter) + b"\0"
+    return bytes([SUBSCRIBE << 4 | 0x02]) + _remaining_length(len(body)) + body
 
 
 def disconnect():

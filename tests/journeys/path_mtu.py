@@ -120,5 +120,39 @@ class ChangingMtuIpv6(ChangingMtu):
     addressing = Addressing.IPV6
 
 
+class NarrowClient(Journey):
+    """The way from the brokers to a client is narrower than they can know.
+
+    They answer as the service, so that routers tell the service's address; what reaches the load
+    balancer has to go on to the broker whose packet it is about.
+    """
+
+    LENGTH = 100_000
+    TOPIC = "to/the/client"
+
+    def test_a_large_message_gets_to_the_client(self):
+        namespaces.run(
+            self.lab.namespace(topology.GATEWAY), ["ip", "link", "set", "c0", "mtu", "1300"],
+            check=True,
+        )
+        with Session(self.lab, "client0") as session:
+            session.send(mqtt.subscribe(self.TOPIC))
+            session.read(mqtt.SUBACK)
+            # Its broker is one of the default group's.
+            for broker in sorted(self.group_brokers["default"]):
+                namespaces.run(
+                    self.lab.namespace(broker),
+                    ["mosquitto_pub", "-h", "127.0.0.1", "-t", self.TOPIC, "-s"],
+                    input=bytes(self.LENGTH), check=True,
+                )
+            body = session.read(mqtt.PUBLISH)
+            self.assertEqual(len(body), 2 + len(self.TOPIC) + self.LENGTH)
+        self.assertGreater(self.counters()["ICMP_TO_BROKER"], 0)
+
+
+class NarrowClientIpv6(NarrowClient):
+    addressing = Addressing.IPV6
+
+
 if __name__ == "__main__":
     main()
