@@ -221,6 +221,7 @@ BpfPrograms::~BpfPrograms() {
 // What is in the kernel goes on with the maps that it has: they keep their pins.
 void BpfPrograms::restore_pins() noexcept {
   for (const std::string& name : fresh_) ::unlink(pin_of(name).c_str());
+  if (katran_) katran_->remove_new_pins();
   for (const auto& [name, map] : displaced_) bpf_obj_pin(map.get(), (folder_ / name).c_str());
   std::error_code not_empty;
   fs::remove(folder_, not_empty);

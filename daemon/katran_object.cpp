@@ -177,7 +177,6 @@ KatranObject::KatranObject(const std::filesystem::path& path, const std::filesys
 
 // Those of the folder, and new ones for CPUs that have none there.
 void KatranObject::take_flow_tables(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> made;
   try {
     for (int cpu = 0; cpu < libbpf_num_possible_cpus(); ++cpu) {
       const auto fail = [&](const std::string& what) {
@@ -191,7 +190,7 @@ void KatranObject::take_flow_tables(const std::filesystem::path& folder) {
         table = make_flow_table();
         if (!table) fail("make");
         if (bpf_obj_pin(table.get(), pin.c_str()) != 0) fail("pin");
-        made.push_back(pin);
+        new_pins_.push_back(pin);
       }
       const int fd = table.get();
       if (bpf_map_update_elem(bpf_map__fd(lru_mapping_), &cpu, &fd, BPF_ANY) != 0)
@@ -199,9 +198,13 @@ void KatranObject::take_flow_tables(const std::filesystem::path& folder) {
       flow_tables_.push_back(std::move(table));
     }
   } catch (...) {
-    for (const auto& pin : made) ::unlink(pin.c_str());
+    remove_new_pins();
     throw;
   }
+}
+
+void KatranObject::remove_new_pins() const noexcept {
+  for (const auto& pin : new_pins_) ::unlink(pin.c_str());
 }
 
 void KatranObject::remove_pins(const std::filesystem::path& folder) {

@@ -87,6 +87,9 @@ class KatranObject {
   // Of each CPU.
   std::vector<KatranConnections> connections() const;
 
+  // Takes back the pins that were not there before: for a start that comes to nothing.
+  void remove_new_pins() const noexcept;
+
   // The pins in `folder` that a forwarder of another kind has no use for.
   static void remove_pins(const std::filesystem::path& folder);
 
@@ -99,6 +102,7 @@ class KatranObject {
   bpf_map* lru_mapping_ = nullptr;
   bpf_map* stats_ = nullptr;
   std::vector<Fd> flow_tables_;  // by CPU
+  std::vector<std::filesystem::path> new_pins_;
 };
 
 }  // namespace remora

@@ -101,6 +101,17 @@ Bytes to_vip(const Segment& segment) {
   return Segment(segment).from(kClient).to(kVip).frame();
 }
 
+TEST_F(KatranObjectTest, AStartThatComesToNothingTakesBackItsOwnPinsOnly) {
+  const KatranObject first = load(kStandIn);
+  const std::size_t before = pins();
+
+  load(kStandIn).remove_new_pins();
+  EXPECT_EQ(pins(), before);
+
+  first.remove_new_pins();
+  EXPECT_EQ(pins(), 0U);
+}
+
 TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
   const KatranObject katran = load(kStandIn);
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS) << "no such VIP yet";
