@@ -80,10 +80,10 @@ def strip_with_kernel(layout, node):
         namespaces.run(layout.namespace(node), argv, check=True)
 
 
-def strip_with_decap(layout, node, tool):
-    """Our own decap on eth0; it stays attached after the tool has ended."""
+def strip_with_decap(layout, node, tool, decap_config):
+    """Our own decap on eth0; it stays attached after the tool has ended, until the next one."""
     result = namespaces.run(
-        layout.namespace(node), [tool, "eth0"], stdout=subprocess.PIPE,
+        layout.namespace(node), [tool, "eth0", "--config", decap_config], stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )
     if result.returncode != 0:

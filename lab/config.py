@@ -2,10 +2,19 @@
 """remorad's configuration file for the lab, written and read."""
 
 import dataclasses
+import ipaddress
 import os
 import tomllib
 
-from lab import topology
+from lab import network, topology
+
+EMBEDDED = "embedded"
+KATRAN_OBJECT = "katran-object"
+KATRAN_SHARED = "katran-shared"
+
+# Which CPU takes a packet that the load balancer receives: see lab/receive_cpu.py.
+LIKE_A_NIC = "like a NIC"
+LIKE_VETH = "like veth"
 
 DEMO_ROUTES = (
     ("measurements/temperature", "temperature"),
@@ -15,8 +24,14 @@ DEMO_ROUTES = (
 
 @dataclasses.dataclass
 class Settings:
-    """What differs from one lab to the next. The defaults are the demo's."""
+    """What differs from one lab to the next. The defaults are the demo's.
 
+    The forwarder's is REMORA_FORWARDER, so that one journey can be made with each; those of Katran
+    take the object REMORA_KATRAN_OBJ.
+    """
+
+    forwarder: str = dataclasses.field(
+        default_factory=lambda: os.environ.get("REMORA_FORWARDER", EMBEDDED))
     xdp_mode: str = "native"
     gateway_mac: str = "auto"
     outer_source: str = "katran"  # or "lb": the load balancer's own address
@@ -31,11 +46,30 @@ class Settings:
     clients: int = 100_000
     flows: int = 100_000
     extra: str = ""  # more TOML, at the end
+    receiving: str = LIKE_A_NIC  # or LIKE_VETH; with Katran only
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupOfReals:
+    """A group as Katran is given it: its VIP, and the weights of its reals."""
+
+    vip: str
+    reals: dict  # {address: weight}
+
+
+def groups_of(layout, settings):
+    """{name: GroupOfReals}"""
+    groups = settings.groups or layout.group_brokers()
+    return {
+        name: GroupOfReals(
+            layout.group_address(index),
+            {layout.broker_address(n): settings.weights.get(n, 1) for n in brokers})
+        for index, (name, brokers) in enumerate(groups.items())
+    }
 
 
 def render(layout, settings, history):
     """The file's text for the topology `layout`."""
-    groups = settings.groups or layout.group_brokers()
     outer_source = settings.outer_source
     if outer_source == "lb":
         outer_source = layout.addressing.reals.lb
@@ -47,8 +81,8 @@ def render(layout, settings, history):
         'interface = "eth0"',
         f'gateway_mac = "{settings.gateway_mac}"',
         f'xdp_mode = "{settings.xdp_mode}"',
-        f'outer_source = "{outer_source}"',
-        'forwarder = "embedded"',
+        f'forwarder = "{settings.forwarder}"',
+        *_forwarder_keys(layout, settings.forwarder, outer_source),
         "",
         "[[service]]",
         'name = "mqtt"',
@@ -57,18 +91,15 @@ def render(layout, settings, history):
         'default_group = "default"',
         'unknown_clients = "default"',
     ]
-    for index, (name, brokers) in enumerate(groups.items()):
-        reals = ", ".join(
-            f'{{ address = "{layout.broker_address(n)}", weight = {settings.weights.get(n, 1)} }}'
-            for n in brokers
-        )
-        parts += [
-            "",
-            "[[group]]",
-            f'name = "{name}"',
-            f'vip = "{layout.group_address(index)}"',
-            f"reals = [ {reals} ]",
-        ]
+    for name, group in groups_of(layout, settings).items():
+        parts += ["", "[[group]]", f'name = "{name}"', f'vip = "{group.vip}"']
+        # Those of a Katran server are its own business.
+        if settings.forwarder != KATRAN_SHARED:
+            reals = ", ".join(
+                f'{{ address = "{address}", weight = {weight} }}'
+                for address, weight in group.reals.items()
+            )
+            parts.append(f"reals = [ {reals} ]")
         if name in settings.group_policies:
             parts.append(f'policy = "{settings.group_policies[name]}"')
     for topic_filter, group in settings.routes:
@@ -92,6 +123,28 @@ def render(layout, settings, history):
     return "\n".join(parts) + "\n"
 
 
+def katran_object():
+    """The file of Katran's object; throws when none is named."""
+    path = os.environ.get("REMORA_KATRAN_OBJ")
+    if not path:
+        raise ValueError("set REMORA_KATRAN_OBJ to the file of Katran's object (balancer.bpf.o)")
+    return os.path.abspath(path)
+
+
+def shared_root_array(layout):
+    """Where remorad and a Katran server meet."""
+    return os.path.join(network.BPFFS, f"{layout.instance}-root")
+
+
+def _forwarder_keys(layout, forwarder, outer_source):
+    # Katran has an outer source of its own.
+    if forwarder == KATRAN_OBJECT:
+        return [f'katran_object = "{katran_object()}"']
+    if forwarder == KATRAN_SHARED:
+        return [f'katran_root_array = "{shared_root_array(layout)}"']
+    return [f'outer_source = "{outer_source}"']
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """What the lab itself must know of a configuration file, whoever wrote it."""
@@ -99,9 +152,11 @@ class Config:
     path: str
     instance: str
     history: str
+    forwarder: str
+    receiving: str = LIKE_VETH
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path, receiving=LIKE_A_NIC):
         with open(path, "rb") as file:
             try:
                 values = tomllib.load(file)
@@ -112,6 +167,47 @@ class Config:
         if instance is None:
             raise ValueError(f"{path}: [lb] names neither an instance nor an interface")
         store = values.get("store", {})
+        forwarder = lb.get("forwarder", EMBEDDED)
+        has_queue = lb.get("xdp_mode", "native") == "native"
         return cls(
-            os.path.abspath(path), instance, store.get("path", "/var/lib/remora/history.db")
+            os.path.abspath(path), instance, store.get("path", "/var/lib/remora/history.db"),
+            forwarder, receiving if has_queue and forwarder != EMBEDDED else LIKE_VETH,
         )
+
+
+def _written(address):
+    """As the topology writes it."""
+    return str(ipaddress.ip_address(address))
+
+
+def read_groups(path):
+    """The groups of remorad's configuration file."""
+    with open(path, "rb") as file:
+        groups = tomllib.load(file).get("group", [])
+    return [
+        GroupOfReals(g["vip"], {_written(r["address"]): r.get("weight", 1) for r in g["reals"]})
+        for g in groups
+    ]
+
+
+def read_services(path):
+    """The (address, port) of the services in remorad's configuration file."""
+    with open(path, "rb") as file:
+        services = tomllib.load(file).get("service", [])
+    return {(_written(s["address"]), s["port"]) for s in services}
+
+
+def write_decap(path, entries):
+    """The file of remora-decap for a broker; `entries` are (VIP, service's address, port)."""
+    parts = ["# SPDX-License-Identifier: Apache-2.0", "# Written by the lab."]
+    for vip, service, port in sorted(entries):
+        parts += ["", "[[vip]]", f'vip = "{vip}"', f'service = "{service}"', f"port = {port}"]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(parts) + "\n")
+
+
+def read_decap(path):
+    """The entries in a file of write_decap()."""
+    with open(path, "rb") as file:
+        entries = tomllib.load(file).get("vip", [])
+    return {(entry["vip"], entry["service"], entry["port"]) for entry in entries}

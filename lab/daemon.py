@@ -7,7 +7,8 @@ import signal
 import subprocess
 import time
 
-from lab import namespaces, network, processes, topology
+from lab import namespaces, network, processes, receive_cpu, topology
+from lab.config import KATRAN_SHARED, LIKE_A_NIC, shared_root_array
 
 REMORAD = "remorad"
 
@@ -27,6 +28,12 @@ class Daemon:
     def pins(self):
         return os.path.join(network.BPFFS, "remora", self.config.instance)
 
+    @property
+    def root_array(self):
+        if self.config.forwarder == KATRAN_SHARED:
+            return shared_root_array(self._layout)
+        return os.path.join(self.pins, "root_array")
+
     def process(self):
         """The running daemon as recorded, or None."""
         return self._state.find(REMORAD)
@@ -35,6 +42,7 @@ class Daemon:
         """Starts the daemon and returns once its control socket answers."""
         os.makedirs(self.runtime_dir, exist_ok=True)
         lb = self._layout.namespace(topology.LB)
+        pollers = receive_cpu.pollers()
         self._state.record(REMORAD, namespaces.spawn_service(lb, self._argv(), self.log))
         deadline = time.monotonic() + patience_s
         while self.status() is None:
@@ -43,6 +51,8 @@ class Daemon:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"remorad does not answer: {self.last_words()}")
             time.sleep(0.02)
+        if self.config.receiving == LIKE_A_NIC:
+            receive_cpu.settle(self._layout, pollers)
 
     def _argv(self, *more):
         return [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab as a whole: up, down, and the handles to what is in it."""
 
+import dataclasses
 import os
 import subprocess
 
@@ -8,6 +9,7 @@ from lab import (
     bad_link, brokers, config, namespaces, network, processes, tagged_link, topology,
 )
 from lab.daemon import Daemon
+from lab.katran_server import KatranServer
 from lab.state import State, only_one
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -51,6 +53,7 @@ class Lab:
         self.layout = topology.Topology(self.name)
         self.state = State(self.name)
         self.daemon = None
+        self.katran = None  # the server, with forwarder = "katran-shared"
         if self.state.exists():
             self._resume()
 
@@ -64,6 +67,7 @@ class Lab:
             self.daemon = Daemon(
                 self.layout, self.state, values["build"], config.Config(**values["config"])
             )
+            self.katran = self._katran_server(values["build"])
 
     @property
     def _link_pins(self):
@@ -130,11 +134,13 @@ class Lab:
             os.path.join(build_folder(), "bpf", "xdp_pass.bpf.o"),
             os.path.join(network.BPFFS, f"{layout.instance}-xdp-pass"),
         )
+        self._configure(settings, config_file)
         self._strip_outer_headers()
         for node in layout.broker_nodes:
             brokers.wait_until_listening(layout, node)
-        self._configure(settings, config_file)
         self.daemon.start()
+        if self.katran:
+            self.katran.start()
 
     def _start_brokers(self):
         broker_config = self.state.file("mosquitto.conf")
@@ -143,28 +149,76 @@ class Lab:
             log = self.state.file(f"{node}.log")
             self.state.record(node, brokers.start(self.layout, node, broker_config, log))
 
-    def _strip_outer_headers(self):
-        if brokers.kernel_strips(self.layout):
-            for node in self.layout.broker_nodes:
-                brokers.strip_with_kernel(self.layout, node)
-            return
-        tool = os.path.join(build_folder(), "remora-decap")
-        if not os.path.exists(tool):
-            raise LabError(f"this kernel has no device for the outer header and {tool} is missing")
-        for node in self.layout.broker_nodes:
-            brokers.strip_with_decap(self.layout, node, tool)
-
     def _configure(self, settings, config_file):
         if config_file is None:
             config_file = self.state.file("remora.toml")
             text = config.render(self.layout, settings, self.state.file("history.db"))
             with open(config_file, "w", encoding="utf-8") as file:
                 file.write(text)
-        read = config.Config.read(config_file)
+        read = config.Config.read(config_file, settings.receiving)
         self.daemon = Daemon(self.layout, self.state, build_folder(), read)
-        self.state.save(
-            config={"path": read.path, "instance": read.instance, "history": read.history}
-        )
+        self.state.save(config=dataclasses.asdict(read))
+        self.katran = self._katran_server(build_folder())
+        if self.katran:
+            self._plan_katran(settings)
+
+    def _katran_server(self, build):
+        if self.daemon.config.forwarder != config.KATRAN_SHARED:
+            return None
+        return KatranServer(self.layout, self.state, build, self.daemon.root_array)
+
+    def _plan_katran(self, settings):
+        groups = config.groups_of(self.layout, settings).values()
+        self.katran.plan(groups, config.read_services(self.daemon.config.path))
+
+    def reconfigure(self, settings):
+        """Writes another configuration file; remorad reads it when it is told to.
+
+        Who else has to know of it is told here: a Katran server, the brokers.
+        """
+        text = config.render(self.layout, settings, self.daemon.config.history)
+        with open(self.daemon.config.path, "w", encoding="utf-8") as file:
+            file.write(text)
+        if self.katran:
+            self._plan_katran(settings)
+            self.katran.reload()
+        if self.daemon.config.forwarder != config.EMBEDDED:
+            self._tell_brokers()
+
+    def _strip_outer_headers(self):
+        # What comes from Katran is addressed to the group's VIP, which a device leaves as it is.
+        is_embedded = self.daemon.config.forwarder == config.EMBEDDED
+        if is_embedded and brokers.kernel_strips(self.layout):
+            for node in self.layout.broker_nodes:
+                brokers.strip_with_kernel(self.layout, node)
+            return
+        self._tell_brokers()
+
+    def _tell_brokers(self):
+        """Gives the brokers the VIPs of their groups, as far as they do not have them yet.
+
+        None is taken away: a broker that has left a group keeps the connections that it had.
+        """
+        tool = os.path.join(build_folder(), "remora-decap")
+        if not os.path.exists(tool):
+            raise LabError(f"{tool} is missing: build the project first")
+        file = self.daemon.config.path
+        services = config.read_services(file)
+        groups = []
+        if self.katran:
+            groups = self.katran.groups()
+        elif self.daemon.config.forwarder == config.KATRAN_OBJECT:
+            groups = config.read_groups(file)
+        for number, node in enumerate(self.layout.broker_nodes, start=1):
+            address, path = self.layout.broker_address(number), self.state.file(f"{node}.toml")
+            known = config.read_decap(path) if os.path.exists(path) else None
+            entries = known or set()
+            for group in groups:
+                if address in group.reals:
+                    entries = entries | {(group.vip, *service) for service in services}
+            if entries != known:
+                config.write_decap(path, entries)
+                brokers.strip_with_decap(self.layout, node, tool, path)
 
     # ---- down ----------------------------------------------------------------
 
@@ -198,6 +252,7 @@ class Lab:
         attempt(processes.end, self.state.processes)
         if self.daemon:
             attempt(self._remove_bpf)
+            attempt(self._remove_shared_array)
         names = self.state.values.get("namespaces", [])
         for name, pids in network.inhabitants(names).items():
             numbers = ", ".join(map(str, pids))
@@ -207,7 +262,7 @@ class Lab:
         attempt(network.remove_pins, self._link_pins)
         attempt(network.remove, names)
         self.state.remove()
-        self.daemon = None
+        self.daemon = self.katran = None
         return problems
 
     def _remove_bpf(self):
@@ -219,6 +274,11 @@ class Lab:
                 # The namespace takes the interface and its programs with it: the pins remain.
                 pass
         network.remove_pins(self.daemon.pins)
+
+    def _remove_shared_array(self):
+        # It outlives `remorad --detach`, for Katran's sake.
+        if self.katran and os.path.exists(self.daemon.root_array):
+            os.unlink(self.daemon.root_array)
 
     def _remove_links(self):
         gateway = self.layout.namespace(topology.GATEWAY)

@@ -15,6 +15,7 @@ import subprocess
 RING_SIZE = 65537  # bpf/abi.h
 FORWARDER_SLOT = 2  # of the root array
 _MOST_REALS = 4096
+_LONGEST_NAME = 15  # BPF_OBJ_NAME_LEN, without its NUL
 _REAL_SIZE = 20  # address, flags
 
 _libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
@@ -30,8 +31,8 @@ def _call(name, *arguments):
 
 
 @contextlib.contextmanager
-def _open_map(pins, name):
-    fd = _call("bpf_obj_get", os.path.join(pins, name).encode())
+def _open_map(path):
+    fd = _call("bpf_obj_get", path.encode())
     try:
         yield fd
     finally:
@@ -46,7 +47,7 @@ def ring_of(pins, vip_num):
     # Of an array the batch begins behind this key.
     last = ctypes.c_uint32(vip_num * RING_SIZE - 1)
     after = ctypes.c_uint32()
-    with _open_map(pins, "ch_rings") as fd:
+    with _open_map(os.path.join(pins, "ch_rings")) as fd:
         _call(
             "bpf_map_lookup_batch", fd, ctypes.byref(last) if vip_num else None,
             ctypes.byref(after), keys, (ctypes.c_uint32 * RING_SIZE).from_buffer(slots),
@@ -61,7 +62,7 @@ def index_of_real(pins, address):
     """The index into `reals` by which rings name the real; 0: there is none."""
     wanted = ipaddress.ip_address(address).packed
     value = ctypes.create_string_buffer(_REAL_SIZE)
-    with _open_map(pins, "reals") as fd:
+    with _open_map(os.path.join(pins, "reals")) as fd:
         for index in range(1, _MOST_REALS):
             key = ctypes.c_uint32(index)
             _call("bpf_map_lookup_elem", fd, ctypes.byref(key), value)
@@ -71,16 +72,16 @@ def index_of_real(pins, address):
 
 
 class ForwarderSlot:
-    """Slot 2 of the root array in the folder `pins` of the bpffs."""
+    """Slot 2 of the root array that is pinned at `path`."""
 
-    def __init__(self, pins):
-        self._pins = pins
+    def __init__(self, path):
+        self._path = path
         self._key = ctypes.byref(ctypes.c_uint32(FORWARDER_SLOT))
 
     def program(self):
         """Id of the program that is in it; None: it is empty."""
         found = ctypes.c_uint32()
-        with _open_map(self._pins, "root_array") as fd:
+        with _open_map(self._path) as fd:
             try:
                 _call("bpf_map_lookup_elem", fd, self._key, ctypes.byref(found))
             except FileNotFoundError:
@@ -91,14 +92,14 @@ class ForwarderSlot:
         fd = _call("bpf_prog_get_fd_by_id", ctypes.c_uint32(program_id))
         value = ctypes.c_uint32(fd)
         try:
-            with _open_map(self._pins, "root_array") as slots:
+            with _open_map(self._path) as slots:
                 _call("bpf_map_update_elem", slots, self._key, ctypes.byref(value),
                       ctypes.c_uint64(0))
         finally:
             os.close(fd)
 
     def clear(self):
-        with _open_map(self._pins, "root_array") as fd:
+        with _open_map(self._path) as fd:
             _call("bpf_map_delete_elem", fd, self._key)
 
 
@@ -111,7 +112,9 @@ def copy_of(program_id, bpf_object, pin):
     arguments = []
     for map_id in _show("prog", program_id)["map_ids"]:
         name = _show("map", map_id)["name"]
-        if "." not in name:  # constants: its own, with the same values
+        # Constants have the same values anyhow, and long names are cut: those maps of Katran's are
+        # for what nobody here uses.
+        if "." not in name and len(name) < _LONGEST_NAME:
             arguments += ["map", "name", name, "id", str(map_id)]
     os.makedirs(os.path.dirname(pin), exist_ok=True)
     loaded = subprocess.run(

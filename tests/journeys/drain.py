@@ -4,7 +4,7 @@
 
 import dataclasses
 
-from support import Journey, Paho, Settings, main
+from support import Journey, Paho, Settings, config, main, with_forwarders
 
 TOPIC = "measurements/temperature"
 
@@ -90,4 +90,4 @@ class Drain(Journey):
 
 
 if __name__ == "__main__":
-    main()
+    main(with_forwarders(config.EMBEDDED, config.KATRAN_OBJECT, why="the reals are the server's"))

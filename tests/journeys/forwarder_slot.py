@@ -8,7 +8,7 @@ import socket
 import threading
 
 from support import (
-    Addressing, Journey, Paho, build_folder, main, namespaces, network, topology,
+    Addressing, Journey, Paho, build_folder, config, main, namespaces, network, topology,
 )
 
 from lab import pinned
@@ -30,7 +30,7 @@ class ForwarderSlot(Journey):
         for node, topic in TOPICS.items():
             self.teach(node, topic)
         self.witness = self.watch()
-        self.slot = pinned.ForwarderSlot(self.daemon.pins)
+        self.slot = pinned.ForwarderSlot(self.daemon.root_array)
         self.own = self.slot.program()
         self.publishers = [Paho(self.lab, node) for node in TOPICS]
         for publisher in self.publishers:
@@ -38,8 +38,10 @@ class ForwarderSlot(Journey):
         self.publish(5, "before")
 
     def copy(self):
+        embedded = os.path.join(build_folder(), "bpf", "forward.bpf.o")
+        is_embedded = self.settings.forwarder == config.EMBEDDED
         return pinned.copy_of(
-            self.own, os.path.join(build_folder(), "bpf", "forward.bpf.o"),
+            self.own, embedded if is_embedded else config.katran_object(),
             os.path.join(network.BPFFS, f"{self.lab.layout.instance}-link", "forwarder_copy"),
         )
 

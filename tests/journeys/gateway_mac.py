@@ -6,7 +6,9 @@ lost in between. An address that the configuration fixes is kept, whatever the n
 import dataclasses
 import threading
 
-from support import Addressing, Journey, Paho, main, namespaces, network, topology
+from support import (
+    Addressing, Journey, Paho, config, main, namespaces, network, topology, with_forwarders,
+)
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 MACS = ("02:00:00:00:0a:01", "02:00:00:00:0a:02")
@@ -195,4 +197,5 @@ class SilentGateway(GatewayMac):
 
 
 if __name__ == "__main__":
-    main()
+    main(with_forwarders(
+        config.EMBEDDED, config.KATRAN_OBJECT, why="the gateway is the server's to find"))

@@ -3,7 +3,9 @@
 """A link behind the load balancer takes less than its own: the gateway complains to the outer
 source, and the client must hear of it."""
 
-from support import Addressing, Journey, Session, Settings, main, mqtt, network, topology
+from support import (
+    Addressing, Journey, Session, Settings, config, main, mqtt, network, topology, with_forwarders,
+)
 
 TOPIC = "measurements/temperature"
 SIZE = 1000
@@ -69,4 +71,4 @@ class KatransAddress(NarrowLink):
 
 
 if __name__ == "__main__":
-    main()
+    main(with_forwarders(config.EMBEDDED, why="Katran has an outer source of its own"))

@@ -13,7 +13,7 @@ repeated, a few times at most; all of them are printed.
 
 import time
 
-from support import Addressing, Journey, Session, Settings, main, mqtt, verdict
+from support import Addressing, Journey, Session, Settings, config, main, mqtt, verdict
 
 TOPICS = ("measurements/temperature", "measurements/humidity")
 SAMPLES = 120
@@ -24,7 +24,10 @@ MEASUREMENTS = 6
 
 
 class ResetTime(Journey):
-    settings = Settings(resets_per_client=1000)
+    # No ring changes here, so a connection needs no CPU of its own behind Katran either. A thread
+    # that receives would let PUBACKs overtake: one client in a hundred then takes the RST only
+    # after its delayed ACK, 40 ms later, with every forwarder.
+    settings = Settings(resets_per_client=1000, receiving=config.LIKE_VETH)
 
     def setUp(self):
         self.run_ahead_of_the_machine()

@@ -28,7 +28,8 @@ from lab.witness import Witness  # noqa: E402
 
 __all__ = [
     "Addressing", "Journey", "MosquittoPub", "Paho", "Publisher", "Session", "Settings",
-    "build_folder", "main", "mqtt", "namespaces", "network", "topology", "verdict",
+    "build_folder", "config", "main", "mqtt", "namespaces", "network", "topology", "verdict",
+    "with_forwarders",
 ]
 
 SKIPPED = 77
@@ -234,8 +235,7 @@ class Journey(unittest.TestCase):
 
     def configure(self, settings):
         """Writes another configuration file; remorad reads it when it is told to."""
-        text = config.render(self.lab.layout, settings, self.daemon.config.history)
-        pathlib.Path(self.daemon.config.path).write_text(text, encoding="utf-8")
+        self.lab.reconfigure(settings)
 
     def reload(self, outcome):
         """SIGHUP; waits until the log says `outcome` and returns that line."""
@@ -267,7 +267,15 @@ def cannot_run():
     for program in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto_pub"):
         if not os.path.exists(program):
             return f"{program} is missing: scripts/install-packages"
+    if Settings().forwarder != config.EMBEDDED and not os.environ.get("REMORA_KATRAN_OBJ"):
+        return "REMORA_KATRAN_OBJ does not name Katran's object (balancer.bpf.o)"
     return None
+
+
+def with_forwarders(*forwarders, why):
+    """For main(): the journey is made with these forwarders only."""
+    own = Settings().forwarder
+    return lambda: None if own in forwarders else f"not with {own}: {why}"
 
 
 def main(prepare=lambda: None):

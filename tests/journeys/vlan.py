@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The load balancer sits behind a tagged link: whole frames with VLAN tags, there and back."""
 
-from support import Addressing, Journey, MosquittoPub, Paho, main, mqtt
+from support import (
+    Addressing, Journey, MosquittoPub, Paho, config, main, mqtt, with_forwarders,
+)
 
 TOPIC = "measurements/temperature"
 
@@ -45,4 +47,4 @@ class VlanIpv6(Vlan):
 
 
 if __name__ == "__main__":
-    main()
+    main(with_forwarders(config.EMBEDDED, why="Katran takes no VLAN tags"))

@@ -7,7 +7,9 @@ import collections
 import dataclasses
 import threading
 
-from support import Addressing, Journey, Session, Settings, main, mqtt
+from support import (
+    Addressing, Journey, Session, Settings, config, main, mqtt, with_forwarders,
+)
 
 from lab import pinned
 
@@ -138,4 +140,4 @@ class WeightsIpv6(Weights):
 
 
 if __name__ == "__main__":
-    main()
+    main(with_forwarders(config.EMBEDDED, config.KATRAN_OBJECT, why="the weights are the server's"))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's Katran server beside remorad, which owns slot 2 of the root array and its own
+maps; tests/katran_server stands in for it."""
+
+import json
+import os
+import signal
+import time
+
+from lab import config, namespaces, network, pinned, processes, topology
+
+_NAME = "katran"
+
+
+class KatranServer:
+    """Controls the server of one lab; `build` is the build folder."""
+
+    def __init__(self, layout, state, build, root_array):
+        self._layout = layout
+        self._state = state
+        self._program = os.path.join(build, "katran_server_stand_in")
+        self._root_array = root_array
+        self._plan = state.file("katran.json")
+        self.log = state.file("katran.log")
+
+    def plan(self, groups, services):
+        """Writes down what it is to serve: lab.config.GroupOfReals and (address, port)."""
+        gateway = network.mac_of(self._layout.namespace(topology.GATEWAY), "lb0")
+        vips = [
+            {"address": group.vip, "port": port, "reals": [
+                {"address": address, "weight": weight} for address, weight in group.reals.items()]}
+            for group in groups for port in sorted({port for _, port in services})
+        ]
+        with open(self._plan, "w", encoding="utf-8") as file:
+            json.dump({"gateway_mac": gateway, "vips": vips}, file, indent=1)
+
+    def groups(self):
+        """What the plan says of its VIPs."""
+        with open(self._plan, encoding="utf-8") as file:
+            return [
+                config.GroupOfReals(v["address"], {r["address"]: r["weight"] for r in v["reals"]})
+                for v in json.load(file)["vips"]
+            ]
+
+    def process(self):
+        """The running server as recorded, or None."""
+        return self._state.find(_NAME)
+
+    def start(self):
+        """Returns once its program is in the slot, in place of what was there."""
+        slot = pinned.ForwarderSlot(self._root_array)
+        before = slot.program()
+        pid = namespaces.spawn_service(
+            self._layout.namespace(topology.LB),
+            [self._program, "--object", config.katran_object(), "--plan", self._plan,
+             "--map-path", self._root_array, "--prog-pos", str(pinned.FORWARDER_SLOT)],
+            self.log,
+        )
+        self._state.record(_NAME, pid)
+        self._wait_until(lambda: slot.program() not in (None, before), "is not in its slot")
+
+    def stop(self):
+        """Its program stays in the slot."""
+        if process := self.process():
+            processes.end([process], patience_s=10.0)
+
+    def reload(self):
+        """Returns once what plan() wrote is in force."""
+        before = os.path.getsize(self.log)
+        os.kill(self.process()["pid"], signal.SIGHUP)
+
+        def says_so():
+            with open(self.log, "rb") as file:
+                file.seek(before)
+                return b"is in force\n" in file.read()
+
+        self._wait_until(says_so, "does not take its plan")
+
+    def _wait_until(self, predicate, trouble, patience_s=20.0):
+        deadline = time.monotonic() + patience_s
+        while not predicate():
+            if self.process() is None or time.monotonic() > deadline:
+                with open(self.log, encoding="utf-8", errors="replace") as file:
+                    raise RuntimeError(f"the Katran server {trouble}: {file.read()[-500:]}")
+            time.sleep(0.02)
