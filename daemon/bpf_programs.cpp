@@ -130,8 +130,12 @@ bool may_call_into(int array, bpf_attach_type type) {
       {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
   };
   LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
-  return static_cast<bool>(Fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
-                                            std::size(program), &options)));
+  const int loaded = bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
+                                   std::size(program), &options);
+  // Of the array this says nothing.
+  if (loaded == -EPERM)
+    fail("cannot load a BPF program: " + because(EPERM) + remedy_for_load(EPERM));
+  return static_cast<bool>(Fd(loaded));
 }
 
 std::string name_of(unsigned interface_index) {
