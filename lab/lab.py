@@ -4,6 +4,7 @@
 import dataclasses
 import os
 import subprocess
+import time
 
 from lab import (
     bad_link, brokers, config, namespaces, network, processes, tagged_link, topology,
@@ -141,6 +142,7 @@ class Lab:
         self.daemon.start()
         if self.katran:
             self.katran.start()
+            self._wait_until_katran_is_noticed()
 
     def _start_brokers(self):
         broker_config = self.state.file("mosquitto.conf")
@@ -166,6 +168,17 @@ class Lab:
         if self.daemon.config.forwarder != config.KATRAN_SHARED:
             return None
         return KatranServer(self.layout, self.state, build, self.daemon.root_array)
+
+    def _wait_until_katran_is_noticed(self, patience_s=20.0):
+        """remorad looks now and then; until then it allows for the longer of the outer headers."""
+        deadline = time.monotonic() + patience_s
+        while states := {
+            group["name"]: group["katran"] for group in self.daemon.status()["groups"]
+            if group["configured"] and group["katran"] != "forwards"
+        }:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"remorad does not see that Katran forwards: {states}")
+            time.sleep(0.05)
 
     def _plan_katran(self, settings):
         groups = config.groups_of(self.layout, settings).values()

@@ -12,7 +12,6 @@ import subprocess
 from lab import processes, topology
 
 _DEVICE = "eth0"
-_CPU = 0
 
 
 def pollers():
@@ -34,6 +33,6 @@ def settle(layout, earlier):
         check=True,
     )
     for poller in pollers() - earlier:
-        os.sched_setaffinity(poller, {_CPU})
+        os.sched_setaffinity(poller, {min(os.sched_getaffinity(0))})
         # In a measurement, ahead of the machine as all the others are.
         os.sched_setscheduler(poller, os.sched_getscheduler(0), os.sched_getparam(0))
