@@ -16,6 +16,7 @@
 #include <stdexcept>
 
 #include "ask.skel.h"
+#include "daemon/attachment.h"
 #include "daemon/link.h"
 #include "daemon/memory_plan.h"
 #include "forward.skel.h"
@@ -28,13 +29,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLinkPin = "xdp_link";
 constexpr const char* kRootArray = "root_array";
 constexpr std::uint32_t kNames = 4096;
 constexpr std::uint32_t kDrains = 8192;
-// Where our classifier sits among others: one handle, one priority.
-constexpr std::uint32_t kProbeHandle = 1;
-constexpr std::uint32_t kProbePriority = 0x7265;
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::runtime_error(what);

@@ -15,61 +15,18 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <system_error>
 
 #include "daemon/handles.h"
+#include "daemon/rtnetlink.h"
 #include "daemon/socket_address.h"
 
 namespace remora {
 namespace {
 
-using Socket = std::unique_ptr<mnl_socket, Closer<mnl_socket_close>>;
-using Attributes = std::array<const nlattr*, 64>;
-using Visitor = std::function<void(const nlmsghdr&)>;
-
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
-}
-
-Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes) {
-  Attributes attributes{};
-  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message));
-  const auto* attribute =
-      static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(&message, header_bytes));
-  const auto left = [&] {
-    return static_cast<int>(end - reinterpret_cast<const char*>(attribute));
-  };
-  for (; mnl_attr_ok(attribute, left()); attribute = mnl_attr_next(attribute)) {
-    const std::uint16_t type = mnl_attr_get_type(attribute);
-    if (type < attributes.size()) attributes[type] = attribute;
-  }
-  return attributes;
-}
-
-// That an attribute holds; nothing for a length that no address has.
-std::optional<Address> address_in(const void* bytes, std::size_t size) {
-  address words{};
-  switch (size) {
-    case sizeof(__be32):
-      std::memcpy(&words.word[0], bytes, size);
-      return Address::from_ipv4(words.word[0]);
-    case sizeof(words):
-      std::memcpy(&words, bytes, size);
-      return Address(words);
-    default:
-      return std::nullopt;
-  }
-}
-
-std::optional<Address> address_in(const nlattr* attribute) {
-  if (!attribute) return std::nullopt;
-  return address_in(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
-}
-
-unsigned char family_of(const Address& address) {
-  return address.is_ipv4() ? AF_INET : AF_INET6;
 }
 
 bool is_default_route(const nlmsghdr& message) {
@@ -106,37 +63,6 @@ bool concerns(const nlmsghdr& message, unsigned interface_index,
       return is_default_route(message);
     default:
       return false;
-  }
-}
-
-// Dumps a kind of object: `fill` completes the request's header.
-template <class Header, class Fill>
-void dump(std::uint16_t type, Fill&& fill, const Visitor& visit) {
-  alignas(nlmsghdr) std::array<char, 8192> buffer{};
-  const Socket socket(mnl_socket_open(NETLINK_ROUTE));
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    fail("cannot ask the kernel (rtnetlink)");
-  }
-  nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
-  request->nlmsg_type = type;
-  request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  request->nlmsg_seq = 1;
-  fill(*static_cast<Header*>(mnl_nlmsg_put_extra_header(request, sizeof(Header))));
-  if (mnl_socket_sendto(socket.get(), request, request->nlmsg_len) < 0) {
-    fail("cannot ask the kernel (rtnetlink)");
-  }
-  const auto trampoline = [](const nlmsghdr* message, void* argument) {
-    (*static_cast<const Visitor*>(argument))(*message);
-    return MNL_CB_OK;
-  };
-  const unsigned port = mnl_socket_get_portid(socket.get());
-  int state = MNL_CB_OK;
-  while (state > MNL_CB_STOP) {
-    const ssize_t bytes = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
-    if (bytes < 0) fail("cannot read the kernel's answer (rtnetlink)");
-    state = mnl_cb_run(buffer.data(), static_cast<std::size_t>(bytes), 1, port, trampoline,
-                       const_cast<Visitor*>(&visit));
-    if (state < 0) fail("the kernel refuses the question (rtnetlink)");
   }
 }
 

@@ -1,29 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/tables.h"
 
-#include <bpf/libbpf.h>
-
-#include <stdexcept>
-#include <vector>
+#include "daemon/per_cpu.h"
 
 namespace remora {
-namespace {
-
-// One element of a per-CPU array, a value for each possible CPU.
-template <class Value>
-std::vector<Value> read_per_cpu(int fd, __u32 index, const char* name) {
-  static_assert(sizeof(Value) % 8 == 0, "the kernel pads per-CPU values to 8 bytes");
-  static const int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) throw std::runtime_error("cannot find out the number of CPUs");
-  std::vector<Value> values(static_cast<std::size_t>(cpus));
-  if (bpf_map_lookup_elem(fd, &index, values.data()) != 0) {
-    throw std::system_error(errno, std::generic_category(),
-                            std::string("cannot read the map ") + name);
-  }
-  return values;
-}
-
-}  // namespace
 
 std::array<std::uint64_t, COUNTERS> read_counters(const Tables& tables) {
   std::array<std::uint64_t, COUNTERS> sums{};
