@@ -444,6 +444,7 @@ Config parse_config(std::string_view text, std::string_view name) {
   Config config = Reader(root, problems).read();
   if (!problems.empty()) throw ConfigError(name, problems.take());
   config.file = name;
+  config.text = text;
   return config;
 }
 

@@ -124,6 +124,7 @@ struct Problem {
 
 struct Config {
   std::string file;  // as the caller named it
+  std::string text;  // what stands in it
   Lb lb;
   std::vector<Service> services;
   std::vector<Group> groups;

@@ -211,9 +211,10 @@ nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
     throw std::runtime_error(kKatransReals);
   }
   if (name == "reals") return {{"reals", reals_of(sources())}};
+  if (name == "config") return {{"file", config_.file}, {"text", config_.text}};
   if (name == "drain" || name == "enable" || name == "evacuate") return change_real(request);
   throw std::runtime_error("unknown request \"" + name +
-                           "\"; known: status, reals, drain, enable, evacuate");
+                           "\"; known: status, config, reals, drain, enable, evacuate");
 }
 
 // Drains it first, else those that leave would come back to it.

@@ -74,6 +74,7 @@ TEST(ConfigTest, TheSmallestFileHasTheDefaults) {
   const Config config = parse_config(kMinimal, "remora.toml");
 
   EXPECT_EQ(config.file, "remora.toml");
+  EXPECT_EQ(config.text, kMinimal);
   EXPECT_EQ(config.lb.interface, "eth0");
   EXPECT_EQ(config.lb.interface_line, 2u);
   EXPECT_EQ(config.lb.instance, "eth0");
