@@ -7,9 +7,9 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "daemon/fd.h"
 
@@ -19,7 +19,8 @@ namespace {
 constexpr timeval kPatience{10, 0};
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
-  throw std::runtime_error(std::string(what) + " (" + path.string() + "): " + std::strerror(errno));
+  throw std::system_error(errno, std::generic_category(),
+                          std::string(what) + " (" + path.string() + ")");
 }
 
 }  // namespace

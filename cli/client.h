@@ -9,7 +9,8 @@
 namespace remora {
 
 // Sends the request and waits for the answer, a few seconds at most. Throws
-// std::runtime_error when there is no daemon or it refuses.
+// std::runtime_error when there is no daemon or it refuses; of the socket's errors
+// std::system_error.
 nlohmann::ordered_json ask(const std::filesystem::path& socket,
                            const nlohmann::ordered_json& request);
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // remoractl: asks a running remorad over its control socket. 0: answered; 1: no
-// daemon, or it refused; 2: wrong usage.
+// daemon, or it refused; 2: wrong usage. `doctor` asks the host, too, and has exit codes
+// of its own.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 
 #include "cli/client.h"
+#include "cli/doctor.h"
 #include "cli/reals.h"
 #include "cli/status.h"
 
@@ -91,11 +93,13 @@ int main(int argc, char** argv) {
       ->required()
       ->check(CLI::Range(1, 1'000'000));
   add_change(*reals, "enable", "new connections again", question);
+  remora::DoctorCommand doctor(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (doctor.is_chosen()) return doctor.run(runtime_dir, instance);
 
   try {
     print(question, remora::ask(socket_of(runtime_dir, instance), question.request));

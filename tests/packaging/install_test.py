@@ -5,6 +5,7 @@
     install_test.py CMAKE BUILD_FOLDER
 """
 
+import json
 import os
 import pathlib
 import stat
@@ -76,6 +77,15 @@ class Install(unittest.TestCase):
         for program, config in zip(("remorad", "remora-decap"), CONFIGS):
             checked = run(str(self.root / "usr/sbin" / program), "--check", str(self.root / config))
             self.assertEqual(checked.returncode, 0, checked.stdout)
+
+    def test_the_doctor_accepts_the_configurations(self):
+        # The rest is about this machine, which is neither an LB nor a broker.
+        for arguments, config in zip(((), ("--broker",)), CONFIGS):
+            result = run(
+                str(self.root / "usr/sbin/remoractl"), "doctor", *arguments, "--config", str(self.root / config), "--json",
+            )
+            checks = {f["check"]: f["state"] for f in json.loads(result.stdout)["findings"]}
+            self.assertEqual(checks["config"], "ok", result.stdout)
 
     def test_edited_configurations_stay(self):
         for name in CONFIGS:

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What may be wrong with a broker host. Pure, and built as lb_checks.h is.
+#pragma once
+
+#include "cli/doctor/broker_facts.h"
+#include "cli/doctor/finding.h"
+
+namespace remora::doctor {
+
+// All of them, in the order in which a packet meets them.
+Findings check_broker(const BrokerFacts& facts);
+
+// The way of a packet up to the stack: broker_link_checks.cpp.
+Findings check_broker_kernel(const BrokerFacts& facts);
+Findings check_decap_configuration(const BrokerFacts& facts);
+Findings check_services_are_known(const BrokerFacts& facts);
+Findings check_broker_interface(const BrokerFacts& facts);
+Findings check_outer_header(const BrokerFacts& facts);
+Findings check_vips(const BrokerFacts& facts);
+Findings check_fragments(const BrokerFacts& facts);
+Findings check_broker_mtu(const BrokerFacts& facts);
+
+// The service on this host: broker_service_checks.cpp.
+Findings check_service_is_local(const BrokerFacts& facts);
+Findings check_arp(const BrokerFacts& facts);
+Findings check_rp_filter(const BrokerFacts& facts);
+Findings check_ipv6(const BrokerFacts& facts);
+Findings check_listener(const BrokerFacts& facts);
+Findings check_way_back(const BrokerFacts& facts);
+
+}  // namespace remora::doctor

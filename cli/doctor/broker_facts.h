@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the checks of a broker host judge, and the look that collects it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/decap_config.h"
+#include "cli/doctor/facts.h"
+#include "daemon/address.h"
+
+namespace remora::doctor {
+
+// Whom the broker answers as. Port 0: nobody said it.
+struct ServiceAt {
+  Address address;
+  std::uint16_t port = 0;  // host order
+
+  auto operator<=>(const ServiceAt&) const = default;
+};
+
+// "10.1.50.200:1883", "[fc00:50::200]:1883", or an address alone; nothing for what is
+// neither.
+std::optional<ServiceAt> parse_service(std::string_view text);
+std::string to_string(const ServiceAt& service);
+
+struct BrokerQuestion {
+  std::filesystem::path config;  // empty: the default, if there is one
+  std::string interface;         // empty: found out
+  std::vector<ServiceAt> services;
+  std::vector<Address> vips;  // of the groups that the broker belongs to, behind Katran
+  // Stand for all clients. By default addresses that are nobody's (RFC 5737, RFC 3849).
+  std::optional<Address> client4;
+  std::optional<Address> client6;
+};
+
+// A packet as it gets to the stack: the inner one behind whatever takes the outer header
+// off, and the outer one where the kernel does.
+struct Arrival {
+  std::string interface;
+  bool is_outer = false;
+  Address from;
+  Address to;
+  RouteAnswer route;
+};
+
+struct BrokerFacts {
+  BrokerQuestion question;
+  Host host;
+  std::string config_file;  // empty: there is none
+  Fact<DecapConfig> config;
+  bool may_not_read_config = false;
+  std::vector<ServiceAt> services;  // those of the question and of the configuration
+  std::string interface_name;       // empty: none was found
+  std::optional<Interface> interface;
+  Fact<AttachedXdp> xdp;
+  Fact<std::vector<DecapVip>> vips;  // of the decap program on the interface
+  Fact<std::vector<Listener>> listeners;
+  Fact<std::vector<Arrival>> arrivals;             // IPv4 alone has a reverse path filter
+  Fact<std::map<Address, RouteAnswer>> ways_back;  // by service: to a client
+};
+
+// The name of the decap program, as the kernel keeps it.
+inline constexpr std::string_view kDecapProgram = "xdp_decap";
+
+inline bool has_decap(const BrokerFacts& facts) {
+  return facts.xdp &&
+         (facts.xdp->native_name == kDecapProgram || facts.xdp->generic_name == kDecapProgram);
+}
+
+// Whether a kernel's device takes outer headers off packets to that service.
+inline bool strips_for(const Interface& interface, const Address& service) {
+  return interface.kind == "ip6tnl" || (interface.kind == "ipip" && service.is_ipv4());
+}
+
+bool is_own_address(const Host& host, const Address& address);
+
+BrokerFacts look_at_broker(const BrokerQuestion& question);
+
+}  // namespace remora::doctor

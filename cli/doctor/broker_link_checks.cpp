@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "cli/doctor/broker_checks.h"
+#include "cli/doctor/common_checks.h"
+
+namespace remora::doctor {
+namespace {
+
+bool has_vips(const BrokerFacts& facts) {
+  return !facts.question.vips.empty() || (facts.config && !facts.config->vips.empty());
+}
+
+bool wants_generic(const BrokerFacts& facts) {
+  return facts.config && facts.config->xdp_mode == XdpMode::kGeneric;
+}
+
+std::string attach(const BrokerFacts& facts) {
+  const std::string& file = facts.question.config.native();
+  return fmt::format("remora-decap{}{} {}", file.empty() ? "" : " --config " + file,
+                     wants_generic(facts) ? " --generic" : "", facts.interface_name);
+}
+
+// The program is on the interface; in which way.
+Finding judge_decap(const BrokerFacts& facts) {
+  const About about{"outer_header", "remora-decap on " + facts.interface_name};
+  const bool is_generic = facts.xdp->generic_name == kDecapProgram;
+  if (facts.config && is_generic != wants_generic(facts)) {
+    return about.warning(
+        fmt::format(
+            "is there in {} mode, unlike xdp_mode in {}: the next attempt to attach it fails",
+            is_generic ? "generic" : "native", facts.config_file),
+        fmt::format("remora-decap{} --detach {} && {}", is_generic ? " --generic" : "",
+                    facts.interface_name, attach(facts)));
+  }
+  return about.ok(
+      fmt::format("takes outer headers off, in {} mode", is_generic ? "generic" : "native"));
+}
+
+// Of a service for which the kernel's own devices must do it.
+Finding judge_devices(const BrokerFacts& facts, const Address& service) {
+  const About about{"outer_header", "packets for " + to_string(service)};
+  const Interface *down = nullptr, *narrow = nullptr;
+  for (const Interface& device : *facts.host.interfaces) {
+    if (!strips_for(device, service)) continue;
+    if (!device.is_up) {
+      down = &device;
+    } else if (!device.takes_any_source) {
+      narrow = &device;
+    } else {
+      return about.ok(
+          fmt::format("lose their outer header to the device {} ({})", device.name, device.kind));
+    }
+  }
+  std::string says = "have an outer header that nothing takes off";
+  if (const auto unknown = kernel_count(facts.host, "Ip.InUnknownProtos"); unknown > 0)
+    says += fmt::format("; {} packets of a protocol that nobody takes have come", unknown);
+  const std::string& other =
+      facts.xdp->native_id != 0 ? facts.xdp->native_name : facts.xdp->generic_name;
+  if (!other.empty())
+    says += fmt::format("; the XDP program \"{}\" on {} is not ours", other, facts.interface_name);
+  if (down) {
+    return about.error(says + "; the device " + down->name + " is down",
+                       "ip link set " + down->name + " up");
+  }
+  if (narrow) {
+    return about.error(says + "; the device " + narrow->name +
+                           " takes packets of one source alone, and they have many",
+                       attach(facts));
+  }
+  return about.error(says, attach(facts));
+}
+
+}  // namespace
+
+Findings check_broker_kernel(const BrokerFacts& facts) {
+  // The kernel's own devices need no BPF.
+  if (facts.xdp && !has_decap(facts) && !has_vips(facts))
+    return {About{"kernel", "Linux " + facts.host.kernel_release}.ok("needs no BPF here")};
+  return {judge_kernel(facts.host)};
+}
+
+Findings check_decap_configuration(const BrokerFacts& facts) {
+  if (facts.config_file.empty()) return {};
+  const About about{"config", facts.config_file};
+  if (facts.may_not_read_config) return {about.unknown("it may not be read: run this as root")};
+  if (facts.config) return {about.ok("is accepted")};
+  return {about.error("cannot be used: " + facts.config.why_not,
+                      "remora-decap --check " + facts.config_file)};
+}
+
+Findings check_services_are_known(const BrokerFacts& facts) {
+  if (!facts.services.empty()) return {};
+  return {About{"service", "which service this broker serves"}.unknown(
+      "name it with --service ADDRESS:PORT")};
+}
+
+Findings check_broker_interface(const BrokerFacts& facts) {
+  if (!facts.host.interfaces)
+    return {About{"interface", "all"}.unknown(facts.host.interfaces.why_not)};
+  if (facts.interface_name.empty()) {
+    return {About{"interface", "where the load balancer's packets arrive"}.unknown(
+        "no default route tells it: say --interface NAME")};
+  }
+  return {judge_interface(facts.interface_name, facts.interface ? &*facts.interface : nullptr)};
+}
+
+Findings check_outer_header(const BrokerFacts& facts) {
+  if (!facts.interface) return {};
+  if (!facts.xdp)
+    return {About{"outer_header", "XDP on " + facts.interface_name}.unknown(facts.xdp.why_not)};
+  if (has_decap(facts)) return {judge_decap(facts)};
+  if (has_vips(facts)) {
+    return {About{"outer_header", "remora-decap on " + facts.interface_name}.error(
+        "is not there: packets for VIPs reach nobody", attach(facts))};
+  }
+  Findings found;
+  std::optional<Address> before;  // the services are sorted
+  for (const ServiceAt& service : facts.services) {
+    if (before != service.address) found.push_back(judge_devices(facts, service.address));
+    before = service.address;
+  }
+  return found;
+}
+
+Findings check_vips(const BrokerFacts& facts) {
+  if (!has_decap(facts)) return {};
+  const About about{"vips", "the VIPs that become services"};
+  if (!facts.vips) return {about.unknown(facts.vips.why_not)};
+  const auto same_key = [](const DecapVip& one) {
+    return [one](const DecapVip& other) { return one.vip == other.vip && one.port == other.port; };
+  };
+  const std::string reload = attach(facts);
+  Findings found;
+  const std::vector<DecapVip> none;
+  const std::vector<DecapVip>& wanted = facts.config ? facts.config->vips : none;
+  for (const DecapVip& entry : wanted) {
+    const About one{"vips", to_string(ServiceAt{entry.vip, entry.port})};
+    const auto in_force = std::ranges::find_if(*facts.vips, same_key(entry));
+    if (in_force == facts.vips->end()) {
+      found.push_back(
+          one.error("is in the file and not in force: its packets reach nobody", reload));
+    } else if (in_force->service != entry.service) {
+      found.push_back(one.error(
+          fmt::format("becomes {}, not {} as the file says", remora::to_string(in_force->service),
+                      remora::to_string(entry.service)),
+          reload));
+    }
+  }
+  for (const DecapVip& entry : *facts.vips) {
+    if (facts.config && std::ranges::none_of(wanted, same_key(entry))) {
+      found.push_back(About{"vips", to_string(ServiceAt{entry.vip, entry.port})}.warning(
+          "is in force and not in the file", reload));
+    }
+  }
+  for (const Address& vip : facts.question.vips) {
+    const bool is_there =
+        std::ranges::any_of(*facts.vips, [&](const DecapVip& entry) { return entry.vip == vip; });
+    if (!is_there) {
+      found.push_back(About{"vips", remora::to_string(vip)}.error(
+          "has no entry: its packets reach nobody. Add a [[vip]] to /etc/remora/decap.toml, then",
+          reload));
+    }
+  }
+  if (found.empty() && !facts.vips->empty())
+    found.push_back(about.ok(fmt::format("are in force, all {}", facts.vips->size())));
+  return found;
+}
+
+// Fragments of outer packets pass the XDP program by, and nobody behind it takes the whole.
+Findings check_fragments(const BrokerFacts& facts) {
+  if (!has_decap(facts)) return {};
+  const About about{"fragments", "IPv4 fragments"};
+  const std::uint64_t fragments = kernel_count(facts.host, "Ip.ReasmReqds");
+  if (fragments == 0) return {about.ok("have not come since boot")};
+  return {about.warning(
+      fmt::format("have come, {} since boot. Those of outer packets are lost, as remora-decap "
+                  "cannot put them together: the "
+                  "load balancer's link has a larger MTU than one on the way to here",
+                  fragments))};
+}
+
+Findings check_broker_mtu(const BrokerFacts& facts) {
+  if (!facts.interface) return {};
+  const bool has_ipv4 =
+      facts.host.addresses &&
+      std::ranges::any_of(*facts.host.addresses, [&](const InterfaceAddress& own) {
+        return own.interface_index == facts.interface->index && own.address.is_ipv4();
+      });
+  const std::uint32_t mtu = facts.interface->mtu;
+  Findings found;
+  std::optional<Address> before;
+  for (const ServiceAt& service : facts.services) {
+    if (before == service.address) continue;
+    before = service.address;
+    const std::uint32_t outer = service.address.is_ipv4() && has_ipv4 ? 20 : 40;
+    const About about{"mtu", fmt::format("{}, MTU {}, with answers of {}:", facts.interface_name,
+                                         mtu, remora::to_string(service.address))};
+    if (mtu < kUsualMtu) {
+      found.push_back(about.warning(
+          fmt::format("is below {}: where the load balancer's link has more, its packets arrive in "
+                      "fragments",
+                      kUsualMtu),
+          fmt::format("ip link set {} mtu {}", facts.interface_name, kUsualMtu)));
+      continue;
+    }
+    if (mtu >= kUsualMtu + outer) {
+      found.push_back(
+          about.ok("there is room for the outer header, if all links from the load balancer to "
+                   "here have it"));
+      continue;
+    }
+    const std::uint32_t advmss = mtu - outer - tcp_headers(service.address);
+    if (!facts.ways_back) {
+      found.push_back(about.unknown(facts.ways_back.why_not));
+      continue;
+    }
+    const auto route = facts.ways_back->find(service.address);
+    if (route == facts.ways_back->end() || route->second.refused != 0) continue;
+    if (route->second.advmss && *route->second.advmss <= advmss) {
+      found.push_back(about.ok(
+          fmt::format("advmss {} leaves room for the outer header", *route->second.advmss)));
+      continue;
+    }
+    const auto& gateway = route->second.gateway;
+    found.push_back(about.ok(
+        fmt::format("clients learn by ICMP from the load balancer that {} bytes fit: it costs a "
+                    "packet each, and needs that no firewall drops it. This saves both:",
+                    mtu - outer),
+        fmt::format(
+            "ip{} route change default{} dev {} advmss {}", service.address.is_ipv4() ? "" : " -6",
+            gateway ? " via " + remora::to_string(*gateway) : "", facts.interface_name, advmss)));
+  }
+  return found;
+}
+
+}  // namespace remora::doctor

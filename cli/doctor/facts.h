@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Facts about this host, as plain values: what the checks judge.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/address.h"
+
+namespace remora::doctor {
+
+// Something that was looked for; without a value it could not be looked at.
+template <class T>
+struct Fact {
+  std::optional<T> value;
+  std::string why_not = "it was not looked at";
+
+  Fact() = default;
+  Fact(T found) : value(std::move(found)) {}
+
+  static Fact missing(std::string why) {
+    Fact fact;
+    fact.why_not = std::move(why);
+    return fact;
+  }
+
+  explicit operator bool() const { return value.has_value(); }
+  const T& operator*() const { return *value; }
+  const T* operator->() const { return &*value; }
+};
+
+// The fact that `find` returns; what it throws is why there is none.
+template <class Find>
+auto look(Find&& find) -> Fact<decltype(find())> {
+  try {
+    return find();
+  } catch (const std::exception& error) {
+    return Fact<decltype(find())>::missing(error.what());
+  }
+}
+
+struct KernelVersion {
+  unsigned major = 0;
+  unsigned minor = 0;
+
+  auto operator<=>(const KernelVersion&) const = default;
+};
+
+// Programs on an interface; id 0: none.
+struct AttachedXdp {
+  std::uint32_t native_id = 0;
+  std::string native_name = {};
+  std::uint32_t generic_id = 0;
+  std::string generic_name = {};
+};
+
+struct Interface {
+  unsigned index = 0;
+  std::string name;
+  std::string kind = {};  // "veth", "ipip", "ip6tnl", …; empty for hardware
+  bool is_up = false;
+  bool has_carrier = false;
+  bool is_loopback = false;
+  bool answers_arp = true;
+  std::uint32_t mtu = 0;  // bytes, without the link's header
+  // Of a tunnel: it takes packets of any outer source.
+  bool takes_any_source = false;
+};
+
+struct InterfaceAddress {
+  unsigned interface_index = 0;
+  Address address;
+  unsigned prefix_length = 0;  // bits
+  // IPv6: duplicate address detection is over and found nobody (RFC 4862 §5.4).
+  bool is_usable = true;
+};
+
+// A TCP socket that listens.
+struct Listener {
+  Address address;         // `::` or 0.0.0.0: all
+  std::uint16_t port = 0;  // host order
+  // Of one on `::`: whether it takes IPv4, too. Unknown without the kernel's
+  // tcp_diag.
+  std::optional<bool> takes_ipv4;
+};
+
+// The values of /proc/sys, by their path below it.
+using Sysctls = std::map<std::string, long>;
+
+struct Host {
+  std::string kernel_release;
+  KernelVersion kernel;
+  Fact<std::vector<Interface>> interfaces;
+  Fact<std::vector<InterfaceAddress>> addresses;
+  Sysctls sysctls;
+  // Of /proc/net/snmp and netstat: "Ip.ReasmReqds".
+  std::map<std::string, std::uint64_t> network_counters;
+};
+
+// How the kernel would route a packet.
+struct RouteAnswer {
+  int refused = 0;  // errno; 0: it would go
+  unsigned interface_index = 0;
+  bool is_local = false;
+  std::optional<Address> gateway = {};
+  std::optional<std::uint32_t> advmss = {};  // of the route, bytes
+};
+
+}  // namespace remora::doctor

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the checks of an LB host judge, and the look that collects it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "cli/doctor/facts.h"
+#include "daemon/config.h"
+
+namespace remora::doctor {
+
+struct LbPlaces {
+  std::filesystem::path config = "/etc/remora/remora.toml";
+  std::filesystem::path runtime_dir = "/run/remora";
+  std::filesystem::path bpffs = "/sys/fs/bpf";
+  std::string instance;  // empty: that of the configuration
+};
+
+// What an instance has pinned. A fact whose value is absent: no such pin.
+struct Pins {
+  Fact<std::optional<unsigned>> link_interface;  // 0: the link holds nothing any more
+  Fact<std::optional<std::map<std::uint32_t, std::string>>> slots;  // names of the programs
+  Fact<std::optional<::settings>> settings;
+  Fact<std::optional<MacAddress>> gateway;        // all zero: not known yet
+  Fact<std::optional<std::uint64_t>> beat_at_ns;  // 0: the daemon was stopped
+  Fact<std::optional<std::array<std::uint64_t, COUNTERS>>> counters;
+};
+
+struct Daemon {
+  // Of the control socket; without a value it refused, or nobody answers.
+  Fact<nlohmann::ordered_json> status;
+  bool may_not_ask = false;  // no permission: whether it runs is not known
+  Fact<std::string> config_text;
+};
+
+struct Offloads {
+  bool lro = false;
+  bool gro = false;
+};
+
+struct Router {
+  std::optional<Address> address;  // of the default route through the interface
+  std::optional<MacAddress> mac;
+};
+
+struct StoreFolder {
+  bool exists = false;
+  bool is_read_only = false;
+  std::uint64_t free_bytes = 0;
+};
+
+struct LbFacts {
+  LbPlaces places;
+  Host host;
+  Fact<bool> has_bpffs;
+  Fact<Config> config;
+  bool may_not_read_config = false;
+  // Of the configuration's interface; without a configuration nothing below is known.
+  std::optional<Interface> interface;
+  Fact<AttachedXdp> xdp;
+  Fact<std::string> probe;  // as probe_name()
+  Pins pins;
+  Daemon daemon;
+  Fact<Offloads> offloads;
+  Fact<Router> router;
+  Fact<std::map<Address, RouteAnswer>> routes_to_reals;
+  Fact<std::vector<Listener>> listeners;
+  Fact<StoreFolder> store;
+  Fact<std::uint64_t> memory_available;  // bytes
+  std::uint64_t now_ns = 0;              // CLOCK_MONOTONIC
+};
+
+LbFacts look_at_lb(const LbPlaces& places);
+
+}  // namespace remora::doctor

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "cli/doctor/common_checks.h"
+#include "cli/doctor/config_difference.h"
+#include "cli/doctor/lb_checks.h"
+
+namespace remora::doctor {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr const char* kRestart = "systemctl restart remora";
+constexpr const char* kStart = "systemctl start remora";
+constexpr std::string_view kRootProgram = "xdp_root", kStage = "xdp_mqtt",
+                           kForwarder = "xdp_forward", kProbe = "remora_probe";
+
+bool runs(const LbFacts& facts) {
+  return static_cast<bool>(facts.daemon.status);
+}
+
+// What brings programs and tables into the kernel again.
+const char* remedy_by_start(const LbFacts& facts) {
+  return runs(facts) ? kRestart : kStart;
+}
+
+std::string duration(std::uint64_t seconds) {
+  if (seconds >= 2 * 3600) return fmt::format("{} hours", seconds / 3600);
+  if (seconds >= 2 * 60) return fmt::format("{} minutes", seconds / 60);
+  return fmt::format("{} s", seconds);
+}
+
+// What happens to mispredicts while nobody is alive.
+std::string last_beat(const LbFacts& facts) {
+  const auto& beat = facts.pins.beat_at_ns;
+  if (!beat || !*beat) return "";
+  if (**beat == 0) return " It was stopped; forwarding and prediction go on without it.";
+  const std::uint64_t ago_s = facts.now_ns > **beat ? (facts.now_ns - **beat) / 1'000'000'000 : 0;
+  return fmt::format(" It was alive {} ago; forwarding and prediction go on without it.",
+                     duration(ago_s));
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+Finding judge_slot(const LbFacts& facts, std::uint32_t slot, std::string_view what,
+                   std::string_view expected, std::string_view consequence) {
+  const auto& slots = **facts.pins.slots;
+  const About about{"slots", fmt::format("slot {} of the root array, {},", slot, what)};
+  const auto found = slots.find(slot);
+  if (found == slots.end())
+    return about.error(fmt::format("is empty: {}", consequence), remedy_by_start(facts));
+  if (!expected.empty() && found->second != expected) {
+    return about.error(
+        fmt::format("holds \"{}\", not \"{}\": {}", found->second, expected, consequence),
+        remedy_by_start(facts));
+  }
+  return about.ok("holds " + found->second);
+}
+
+// Of the counters that stay 0 on a sound LB: what it means, and what to do.
+struct BadCounter {
+  counter number;
+  const char* name;
+  const char* advice;
+};
+
+constexpr BadCounter kBadCounters[] = {
+    {COUNT_NO_FORWARDER, "NO_FORWARDER", "packets dropped while slot 2 was empty"},
+    {COUNT_NO_REAL, "NO_REAL", "packets dropped: their group had no real"},
+    {COUNT_NO_GATEWAY, "NO_GATEWAY", "packets dropped while the gateway was not known"},
+    {COUNT_NO_HEADROOM, "NO_HEADROOM",
+     "packets dropped: the driver leaves no room for the outer header; xdp_mode = \"generic\" "
+     "does"},
+    {COUNT_NO_METADATA, "NO_METADATA",
+     "mispredicts reset without a record: the driver takes no metadata; xdp_mode = \"generic\" "
+     "does"},
+    {COUNT_FLOW_TABLE_FULL, "FLOW_TABLE_FULL",
+     "connections forwarded but not judged: raise [limits] flows, or lower idle_hours"},
+    {COUNT_EVENT_LOST, "EVENT_LOST",
+     "records did not fit the ring while remorad was busy or off: raise [limits] events_kib"},
+    {COUNT_KEPT_RATE, "KEPT_RATE",
+     "mispredicts left where they are: more than [mispredict] resets_per_second"},
+};
+
+}  // namespace
+
+Findings check_configuration(const LbFacts& facts) {
+  const std::string file = facts.places.config.string();
+  const About about{"config", file};
+  if (facts.may_not_read_config) return {about.unknown("it may not be read: run this as root")};
+  if (!facts.config) {
+    return {
+        about.error("cannot be used, and without it nothing of the instance can be looked at: " +
+                        facts.config.why_not,
+                    "remorad --check " + file)};
+  }
+  Findings found;
+  for (const Problem& warning : facts.config->warnings)
+    found.push_back(about.warning(fmt::format("line {}: {}", warning.line, warning.text)));
+  if (found.empty()) found.push_back(about.ok("is accepted"));
+  return found;
+}
+
+Findings check_daemon(const LbFacts& facts) {
+  const About about{"daemon", "remorad"};
+  const auto& status = facts.daemon.status;
+  if (!status) {
+    if (facts.daemon.may_not_ask || !facts.config) return {about.unknown(status.why_not)};
+    return {about.error("seems not to run: " + status.why_not + "." + last_beat(facts), kStart)};
+  }
+  Findings found = {
+      about.ok("answers, up " + duration(status->value("uptime_s", std::uint64_t{0})))};
+  const auto& beat = facts.pins.beat_at_ns;
+  if (!beat) {
+    found.push_back(About{"daemon", "heartbeat"}.unknown(beat.why_not));
+  } else if (*beat) {
+    const std::uint64_t ago_ns = facts.now_ns > **beat ? facts.now_ns - **beat : 0;
+    if (ago_ns > HEARTBEAT_STALE_S * 1'000'000'000ULL) {
+      found.push_back(About{"daemon", "heartbeat"}.error(
+          fmt::format("is {} old: the kernel answers mispredicts itself, without a record",
+                      duration(ago_ns / 1'000'000'000)),
+          kRestart));
+    }
+  }
+  const json counts = status->value("daemon", json::object());
+  for (const auto& [name, meaning] :
+       {std::pair{"failed_callbacks", "steps failed; the log says which"},
+        std::pair{"malformed_records", "records of the ring made no sense: a bug"},
+        std::pair{"send_failures",
+                  "packets of its own could not be sent: a firewall, or no route"}}) {
+    if (const auto count = counts.value(name, std::uint64_t{0}); count > 0)
+      found.push_back(About{"daemon", name}.warning(fmt::format("is {}: {}", count, meaning),
+                                                    "journalctl -u remora -p warning"));
+  }
+  return found;
+}
+
+Findings check_configuration_in_force(const LbFacts& facts) {
+  if (!facts.config || !runs(facts)) return {};
+  const About about{"config_in_force", "what remorad runs with"};
+  if (!facts.daemon.config_text) return {about.unknown(facts.daemon.config_text.why_not)};
+  const std::vector<std::string> keys =
+      differing_keys(facts.config->text, *facts.daemon.config_text);
+  if (keys.empty()) return {about.ok("is " + facts.places.config.string())};
+  const bool at_reload = std::ranges::all_of(keys, takes_effect_at_reload);
+  return {about.warning(
+      fmt::format("differs from {} in {}", facts.places.config.string(), joined(keys)),
+      at_reload ? "systemctl reload remora" : kRestart)};
+}
+
+Findings check_root_program(const LbFacts& facts) {
+  if (!facts.config || !facts.interface) return {};
+  const bool is_native = facts.config->lb.xdp_mode == XdpMode::kNative;
+  const About about{
+      "xdp", fmt::format("{} XDP on {}", is_native ? "native" : "generic", facts.interface->name)};
+  if (!facts.xdp) return {about.unknown(facts.xdp.why_not)};
+  const std::string& wanted = is_native ? facts.xdp->native_name : facts.xdp->generic_name;
+  const std::string& other = is_native ? facts.xdp->generic_name : facts.xdp->native_name;
+  if (other == kRootProgram) {
+    return {about.error(
+        fmt::format("has the program in {} mode instead", is_native ? "generic" : "native"),
+        "systemctl stop remora && remorad --detach && systemctl start remora")};
+  }
+  if (wanted.empty()) {
+    return {about.error("has no program: service packets go to this host's own stack",
+                        remedy_by_start(facts))};
+  }
+  if (wanted != kRootProgram) {
+    return {about.error(fmt::format("is \"{}\", which is not ours", wanted), "bpftool net")};
+  }
+  const auto& link = facts.pins.link_interface;
+  if (!link) return {about.unknown(link.why_not)};
+  if (!*link || **link != facts.interface->index) {
+    return {about.error("is the root program of another instance",
+                        "ls " + (facts.places.bpffs / "remora").string())};
+  }
+  return {about.ok("is " + std::string(kRootProgram))};
+}
+
+Findings check_slots(const LbFacts& facts) {
+  if (!facts.config) return {};
+  const About about{"slots", "the root array"};
+  if (!facts.pins.slots) return {about.unknown(facts.pins.slots.why_not)};
+  if (!*facts.pins.slots)
+    return {about.error("is not there: nothing was loaded", remedy_by_start(facts))};
+  // Another forwarder's program has its own name.
+  const bool is_embedded = facts.config->lb.forwarder == Forwarder::kEmbedded;
+  return {
+      judge_slot(facts, SLOT_MQTT, "the mqtt stage", kStage, "clients are not steered by topic"),
+      judge_slot(facts, SLOT_FORWARDER, "the forwarder", is_embedded ? kForwarder : "",
+                 "service packets are dropped (NO_FORWARDER)")};
+}
+
+Findings check_probe(const LbFacts& facts) {
+  if (!facts.config || !facts.interface) return {};
+  const About about{"probe", "TC ingress of " + facts.interface->name};
+  if (!facts.probe) return {about.unknown(facts.probe.why_not)};
+  if (*facts.probe == kProbe) return {about.ok("has the probe")};
+  return {
+      about.error("lacks the probe: mispredicted segments are not reported, and clients are not "
+                  "reset at once",
+                  remedy_by_start(facts))};
+}
+
+Findings check_history(const LbFacts& facts) {
+  if (!facts.config) return {};
+  constexpr std::uint64_t kLittle = 100 << 20, kTooLittle = 10 << 20;
+  const std::string path = facts.config->store.path.string();
+  const std::string folder = facts.config->store.path.parent_path().string();
+  const About about{"history", path};
+  if (runs(facts)) {
+    const json history = facts.daemon.status->value("history", json::object());
+    if (!history.value("ok", true)) {
+      return {about.error("cannot be written: " + history.value("error", std::string()),
+                          "journalctl -u remora | grep history")};
+    }
+  }
+  if (!facts.store) return {about.unknown(facts.store.why_not)};
+  if (!facts.store->exists) return {about.error("has no folder", "mkdir -p -m 750 " + folder)};
+  if (facts.store->is_read_only) return {about.error("is on a read-only file system")};
+  const std::uint64_t free_mib = facts.store->free_bytes >> 20;
+  if (facts.store->free_bytes < kTooLittle)
+    return {
+        about.error(fmt::format("is on a full disk: {} MiB free", free_mib), "df -h " + folder)};
+  if (facts.store->free_bytes < kLittle) {
+    return {about.warning(fmt::format("is on a disk that is nearly full: {} MiB free", free_mib),
+                          "df -h " + folder)};
+  }
+  return {about.ok(fmt::format("has {} MiB free", free_mib))};
+}
+
+Findings check_reals(const LbFacts& facts) {
+  if (!runs(facts)) return {};
+  Findings found;
+  std::map<std::string, bool> alive;  // by group: whether somebody is not dead
+  std::size_t count = 0;
+  for (const json& row : facts.daemon.status->value("reals", json::array())) {
+    const auto group = row.at("group").get<std::string>(), real = row.at("real").get<std::string>(),
+               state = row.at("state").get<std::string>();
+    ++count;
+    alive[group] |= state != "dead";
+    if (state == "enabled") continue;
+    const About about{"reals", fmt::format("{} of group {}", real, group)};
+    if (state == "dead") {
+      found.push_back(about.warning("is dead: its health check fails"));
+    } else {
+      found.push_back(about.warning(
+          fmt::format("is {}", row.value("evacuated", false) ? "being evacuated" : state),
+          fmt::format("remoractl reals enable {} --group {}", real, group)));
+    }
+  }
+  for (const auto& [group, is_alive] : alive) {
+    if (!is_alive) {
+      found.push_back(About{"reals", "group " + group}.error(
+          "has no real that is alive; clients still go to the last that were"));
+    }
+  }
+  if (found.empty())
+    found.push_back(About{"reals", fmt::format("the {} reals", count)}.ok("are enabled"));
+  return found;
+}
+
+Findings check_tables(const LbFacts& facts) {
+  if (!runs(facts)) return {};
+  Findings found;
+  // The others forget by themselves what is used least.
+  const json tables = facts.daemon.status->value("tables", json::object());
+  for (const char* name : {"flows", "predictions"}) {
+    const json table = tables.value(name, json::object());
+    const auto used = table.value("used", std::uint64_t{0}),
+               limit = table.value("limit", std::uint64_t{0});
+    const About about{"tables", fmt::format("the table {}", name)};
+    const std::string says = fmt::format("holds {} of {} entries", used, limit);
+    found.push_back(used * 10 > limit * 9 ? about.warning(says + ": raise it in [limits]")
+                                          : about.ok(says));
+  }
+  return found;
+}
+
+Findings check_counters(const LbFacts& facts) {
+  if (!facts.config) return {};
+  const About about{"counters", "the counters of what must not happen"};
+  const auto& counters = facts.pins.counters;
+  if (!counters) return {about.unknown(counters.why_not)};
+  if (!*counters) return {};
+  Findings found;
+  for (const BadCounter& bad : kBadCounters) {
+    if (const std::uint64_t count = (**counters)[bad.number]; count > 0) {
+      found.push_back(About{"counters", bad.name}.warning(
+          fmt::format("is {}: {} (since the tables were made)", count, bad.advice)));
+    }
+  }
+  if (found.empty()) found.push_back(about.ok("are 0"));
+  return found;
+}
+
+}  // namespace remora::doctor

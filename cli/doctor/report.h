@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Findings for people and for scripts. Pure.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string_view>
+
+#include "cli/doctor/finding.h"
+
+namespace remora::doctor {
+
+// 0: nothing is wrong, warnings aside; 1: something is; 2: nothing that was looked at,
+// but something could not be.
+int exit_code(const Findings& findings);
+
+// "ok", "warning", "error", "unknown".
+std::string_view to_string(State state);
+
+// For a terminal of 80 columns; commands stand on lines of their own, uncut.
+void print_findings(std::ostream& out, const Findings& findings);
+
+nlohmann::ordered_json to_json(const Findings& findings);
+
+}  // namespace remora::doctor
