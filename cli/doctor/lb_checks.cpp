@@ -17,6 +17,8 @@ constexpr Check kChecks[] = {
     check_interface,
     check_root_program,
     check_slots,
+    check_katran_object,
+    check_katran_vips,
     check_probe,
     check_offloads,
     check_link_mtu,

@@ -39,4 +39,8 @@ Findings check_reals(const LbFacts& facts);
 Findings check_tables(const LbFacts& facts);
 Findings check_counters(const LbFacts& facts);
 
+// An operator's Katran: lb_katran_checks.cpp.
+Findings check_katran_object(const LbFacts& facts);
+Findings check_katran_vips(const LbFacts& facts);
+
 }  // namespace remora::doctor

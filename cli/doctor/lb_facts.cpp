@@ -84,10 +84,11 @@ std::array<std::uint64_t, COUNTERS> sums_of(int counters_fd) {
   return sums;
 }
 
-Pins look_at_pins(const fs::path& folder) {
+// `root_array`: its pin, which a Katran server may have elsewhere.
+Pins look_at_pins(const fs::path& folder, const fs::path& root_array) {
   Pins pins;
   pins.link_interface = pinned(folder / kLinkPin, interface_of_link);
-  pins.slots = pinned(folder / "root_array", programs_by_slot);
+  pins.slots = pinned(root_array, programs_by_slot);
   pins.settings = first_of<::settings>(folder, "settings");
   pins.gateway = part_of(first_of<::gateway>(folder, "ctl_array"), [](const ::gateway& gateway) {
     return MacAddress(std::to_array(gateway.mac));
@@ -198,7 +199,11 @@ LbFacts look_at_lb(const LbPlaces& places) {
   const Config& config = *facts.config;
   const std::string instance = places.instance.empty() ? config.lb.instance : places.instance;
   facts.daemon = look_at_daemon(places.runtime_dir / (instance + ".sock"));
-  facts.pins = look_at_pins(places.bpffs / "remora" / instance);
+  const fs::path folder = places.bpffs / "remora" / instance;
+  const bool is_shared = config.lb.forwarder == Forwarder::kKatranShared;
+  facts.pins =
+      look_at_pins(folder, is_shared ? config.lb.katran_root_array : folder / "root_array");
+  facts.has_katran_object = look([&] { return fs::exists(config.lb.katran_object); });
   facts.routes_to_reals = look([&] { return look_for_routes(config); });
   facts.store = look([&] { return look_at_store(config.store.path); });
   facts.interface = find_interface(facts.host, config.lb.interface);

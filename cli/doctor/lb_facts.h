@@ -69,6 +69,7 @@ struct LbFacts {
   Fact<AttachedXdp> xdp;
   Fact<std::string> probe;  // as probe_name()
   Pins pins;
+  Fact<bool> has_katran_object;  // the file of [lb] katran_object
   Daemon daemon;
   Fact<Offloads> offloads;
   Fact<Router> router;

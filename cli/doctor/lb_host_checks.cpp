@@ -19,9 +19,10 @@ bool has_ipv6_service(const Config& config) {
                              [](const Service& service) { return !service.address.is_ipv4(); });
 }
 
-// The largest outer header that a packet may get.
+// The largest outer header that a packet may get. A Katran server's reals are not known
+// here: of those of an IPv4 service it is likely IPv4's.
 std::uint32_t largest_outer_header(const Config& config) {
-  std::uint32_t largest = 0;
+  std::uint32_t largest = outer_header(config.services.front().address);
   for (const Group& group : config.groups) {
     for (const Real& real : group.reals) largest = std::max(largest, outer_header(real.address));
   }
@@ -128,6 +129,8 @@ Findings check_offloads(const LbFacts& facts) {
 
 Findings check_gateway(const LbFacts& facts) {
   if (!facts.config || !facts.interface) return {};
+  if (facts.config->lb.forwarder == Forwarder::kKatranShared)
+    return {About{"gateway", "the gateway"}.ok("is the Katran server's matter")};
   const std::string& name = facts.interface->name;
   const auto& fixed = facts.config->lb.gateway_mac;
   Findings found;
@@ -239,7 +242,7 @@ Findings check_service_addresses(const LbFacts& facts) {
 }
 
 Findings check_routes_to_reals(const LbFacts& facts) {
-  if (!facts.config) return {};
+  if (!facts.config || facts.config->lb.forwarder == Forwarder::kKatranShared) return {};
   const About about{"routes", "routes of this host to the reals"};
   if (!facts.routes_to_reals) return {about.unknown(facts.routes_to_reals.why_not)};
   Findings found;

@@ -50,17 +50,17 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// `expected`: the name of its program; empty: any.
 Finding judge_slot(const LbFacts& facts, std::uint32_t slot, std::string_view what,
-                   std::string_view expected, std::string_view consequence) {
+                   std::string_view expected, std::string_view consequence,
+                   const std::string& remedy) {
   const auto& slots = **facts.pins.slots;
   const About about{"slots", fmt::format("slot {} of the root array, {},", slot, what)};
   const auto found = slots.find(slot);
-  if (found == slots.end())
-    return about.error(fmt::format("is empty: {}", consequence), remedy_by_start(facts));
+  if (found == slots.end()) return about.error(fmt::format("is empty: {}", consequence), remedy);
   if (!expected.empty() && found->second != expected) {
     return about.error(
-        fmt::format("holds \"{}\", not \"{}\": {}", found->second, expected, consequence),
-        remedy_by_start(facts));
+        fmt::format("holds \"{}\", not \"{}\": {}", found->second, expected, consequence), remedy);
   }
   return about.ok("holds " + found->second);
 }
@@ -75,6 +75,7 @@ struct BadCounter {
 constexpr BadCounter kBadCounters[] = {
     {COUNT_NO_FORWARDER, "NO_FORWARDER", "packets dropped while slot 2 was empty"},
     {COUNT_NO_REAL, "NO_REAL", "packets dropped: their group had no real"},
+    {COUNT_VLAN, "VLAN", "packets dropped: Katran takes no VLAN tags"},
     {COUNT_NO_GATEWAY, "NO_GATEWAY", "packets dropped while the gateway was not known"},
     {COUNT_NO_HEADROOM, "NO_HEADROOM",
      "packets dropped: the driver leaves no room for the outer header; xdp_mode = \"generic\" "
@@ -191,12 +192,15 @@ Findings check_slots(const LbFacts& facts) {
   if (!facts.pins.slots) return {about.unknown(facts.pins.slots.why_not)};
   if (!*facts.pins.slots)
     return {about.error("is not there: nothing was loaded", remedy_by_start(facts))};
-  // Another forwarder's program has its own name.
-  const bool is_embedded = facts.config->lb.forwarder == Forwarder::kEmbedded;
-  return {
-      judge_slot(facts, SLOT_MQTT, "the mqtt stage", kStage, "clients are not steered by topic"),
-      judge_slot(facts, SLOT_FORWARDER, "the forwarder", is_embedded ? kForwarder : "",
-                 "service packets are dropped (NO_FORWARDER)")};
+  const Forwarder forwarder = facts.config->lb.forwarder;
+  const bool is_shared = forwarder == Forwarder::kKatranShared;
+  return {judge_slot(facts, SLOT_MQTT, "the mqtt stage", kStage, "clients are not steered by topic",
+                     remedy_by_start(facts)),
+          judge_slot(facts, SLOT_FORWARDER, is_shared ? "the Katran server's" : "the forwarder",
+                     forwarder == Forwarder::kEmbedded ? kForwarder : "",
+                     is_shared ? "service packets are dropped (NO_FORWARDER) until that server runs"
+                               : "service packets are dropped (NO_FORWARDER)",
+                     is_shared ? "" : remedy_by_start(facts))};
 }
 
 Findings check_probe(const LbFacts& facts) {
@@ -238,7 +242,9 @@ Findings check_history(const LbFacts& facts) {
 }
 
 Findings check_reals(const LbFacts& facts) {
-  if (!runs(facts)) return {};
+  if (!facts.config || !runs(facts)) return {};
+  if (facts.config->lb.forwarder == Forwarder::kKatranShared)
+    return {About{"reals", "the reals"}.ok("are the Katran server's")};
   Findings found;
   std::map<std::string, bool> alive;  // by group: whether somebody is not dead
   std::size_t count = 0;

@@ -389,6 +389,69 @@ TEST(LbDoctorTest, TablesThatAreNotMadeYetNeedTheirMemory) {
   EXPECT_EQ(complaints_of(check_memory(facts)), (Complaints{{"memory", State::kUnknown}}));
 }
 
+std::string beside_katran() {
+  std::string text = with_line("[lb]", R"(forwarder = "katran-shared"
+katran_root_array = "/sys/fs/bpf/jmp_eth0")");
+  const auto reals = text.find("reals = ");
+  return text.erase(reals, text.find('\n', reals) - reals);
+}
+
+LbFacts sound_beside_katran() {
+  LbFacts facts = sound();
+  reconfigure(facts, beside_katran());
+  facts.router = Router{};  // Katran's matter
+  facts.pins.gateway = std::optional<MacAddress>();
+  facts.routes_to_reals.value->clear();
+  (**facts.pins.slots.value)[SLOT_FORWARDER] = "balancer_ingres";
+  json& status = *facts.daemon.status.value;
+  status["reals"] = json::array();
+  status["groups"] = json::array({{{"name", "default"}, {"katran", "forwards"}}});
+  return facts;
+}
+
+TEST(LbDoctorTest, BesideAKatranServerOnlyItsOwnMattersAreJudged) {
+  EXPECT_EQ(complaints_of(check_lb(sound_beside_katran())), Complaints{});
+}
+
+TEST(LbDoctorTest, VipsThatKatranDoesNotForwardAreNamed) {
+  LbFacts facts = sound_beside_katran();
+  json& state = (*facts.daemon.status.value)["groups"][0]["katran"];
+
+  state = "unknown";
+  EXPECT_EQ(complaints_of(check_lb(facts)), Complaints{{"katran"}});
+  EXPECT_TRUE(says(check_lb(facts), "katran", "katranc -A -t 10.1.50.203:1883"));
+
+  state = "no real";
+  EXPECT_EQ(complaints_of(check_lb(facts)), Complaints{{"katran"}});
+  EXPECT_TRUE(says(check_lb(facts), "katran", "katranc -a -t 10.1.50.203:1883 -r REAL -w 1"));
+
+  state = nullptr;
+  EXPECT_EQ(complaints_of(check_lb(facts)), (Complaints{{"katran", State::kUnknown}}));
+}
+
+TEST(LbDoctorTest, AKatranServerThatIsAwayIsNamedOnce) {
+  LbFacts facts = sound_beside_katran();
+  (*facts.daemon.status.value)["groups"][0]["katran"] = "slot empty";
+  (**facts.pins.slots.value).erase(SLOT_FORWARDER);
+
+  const Findings findings = check_lb(facts);
+
+  EXPECT_EQ(complaints_of(findings), Complaints{{"slots"}});
+  EXPECT_TRUE(says(findings, "slots", "until that server runs # \n"));
+}
+
+TEST(LbDoctorTest, AKatranObjectMustBeThere) {
+  LbFacts facts = sound();
+  reconfigure(facts, with_line("[lb]", R"(forwarder = "katran-object"
+katran_object = "/usr/lib/katran/balancer.bpf.o")"));
+  (**facts.pins.slots.value)[SLOT_FORWARDER] = "balancer_ingres";
+  facts.has_katran_object = true;
+  EXPECT_EQ(complaints_of(check_lb(facts)), Complaints{});
+
+  facts.has_katran_object = false;
+  EXPECT_EQ(complaints_of(check_lb(facts)), Complaints{{"katran"}});
+}
+
 TEST(LbDoctorTest, ADaemonThatAnswersInAnotherWayIsNoCrash) {
   LbFacts facts = sound();
   (*facts.daemon.status.value)["reals"] = json::array({{{"address", "10.1.3.105"}}});
