@@ -24,9 +24,9 @@ MEASUREMENTS = 6
 
 
 class ResetTime(Journey):
-    # No ring changes here, so a connection needs no CPU of its own behind Katran either. A thread
-    # that receives would let PUBACKs overtake: one client in a hundred then takes the RST only
-    # after its delayed ACK, 40 ms later, with every forwarder.
+    # No ring changes here, so a connection needs no CPU of its own behind Katran either. With a
+    # thread that receives two or three clients of 120 are reset some 45 ms later, with every
+    # forwarder: as long as Linux may delay the ACK by which the next RST gets its number.
     settings = Settings(resets_per_client=1000, receiving=config.LIKE_VETH)
 
     def setUp(self):
