@@ -45,3 +45,20 @@ __noinline int address_to_group(struct xdp_md *ctx, __u32 number)
 	ip6->destination = group->vip;
 	return 0;
 }
+
+/* The same for the usual packet, IPv4 without tags, without a call. Returns whether it is
+ * one and was addressed.
+ */
+static __always_inline int address_usual(struct xdp_md *ctx, __u32 number)
+{
+	const struct group *group = bpf_map_lookup_elem(&groups, &number);
+	void *data = (void *)(long)ctx->data;
+	const __be16 *type = data + 2 * ETH_ALEN;
+	struct iphdr *ip = data + ETH_HLEN;
+
+	if (!group || (void *)(ip + 1) > (void *)(long)ctx->data_end ||
+	    *type != host_to_net16(ETH_P_IP) || !is_ipv4(&group->vip))
+		return 0;
+	readdress_ipv4(ip, group->vip.word[3]);
+	return 1;
+}

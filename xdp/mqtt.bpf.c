@@ -43,7 +43,7 @@ static __always_inline int forward(struct steering *s)
 	struct handoff *handoff;
 
 	if (behind_katran) {
-		if (address_to_group(s->ctx, number))
+		if (!address_usual(s->ctx, number) && address_to_group(s->ctx, number))
 			return XDP_DROP;
 		bpf_tail_call(s->ctx, &root_array, SLOT_FORWARDER);
 		return drop(COUNT_NO_FORWARDER);
