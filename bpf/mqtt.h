@@ -360,6 +360,40 @@ static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq
 	}
 }
 
+/* A PUBLISH that is all of its segment. Offsets are in the payload. */
+struct usual_publish {
+	__u32 topic;
+	__u32 topic_len;  /* bytes, not 0 */
+	__u32 properties; /* where their length is; 0: it has none (MQTT 3) */
+};
+
+/* Whether a segment of `len` bytes at `seq` is the usual one, told without a walk: one
+ * PUBLISH, whole, where one may begin, with a topic. `window` holds its first 8 bytes.
+ * When its properties are empty as well, it leaves the stream behind the segment, and as
+ * it was.
+ */
+static __always_inline int is_usual_publish(const struct stream *stream, __u32 seq,
+					    __u32 len, __u64 window,
+					    struct usual_publish *publish)
+{
+	__u32 mqtt5 = stream->flags & STREAM_MQTT5, remaining = 0, header, least;
+	__u8 qos = (__u8)window & 0x06;
+	int size = variable_integer((__u32)(window >> 8), 4, &remaining);
+
+	if (stream->next != seq || stream->phase != STREAM_HEADER || stream->kept_len ||
+	    stream->blind || (window & 0xf0) != MQTT_PUBLISH << 4 || qos == 0x06 ||
+	    size < 0)
+		return 0;
+	header = 1 + (__u32)size;
+	least = 2 + (qos ? 2 : 0) + (mqtt5 ? 1 : 0);
+	publish->topic = header + 2;
+	publish->topic_len = two_byte_integer(window, header);
+	publish->properties =
+		mqtt5 ? publish->topic + publish->topic_len + (qos ? 2 : 0) : 0;
+	return header + remaining == len && remaining >= least && publish->topic_len &&
+	       publish->topic_len <= remaining - least;
+}
+
 /* The part of the topic at hand that lies in one segment: where in its payload,
  * how much of the topic stands in front of it, and how long it is, all in bytes.
  */

@@ -194,6 +194,16 @@ static __always_inline void sum_add(struct topic_sum *sum, const __u64 *key, __u
 	sum->half[1] += (key[2] + low) * (key[3] + high);
 }
 
+/* The same with the 8 bytes at `bytes`: two loads take less than a load and shifts. */
+static __always_inline void sum_add_at(struct topic_sum *sum, const __u64 *key,
+				       const void *bytes)
+{
+	const __u32 *halves = (const __u32 *)bytes;
+
+	sum->half[0] += (key[0] + halves[0]) * (key[1] + halves[1]);
+	sum->half[1] += (key[2] + halves[0]) * (key[3] + halves[1]);
+}
+
 /* The hash of the `len` bytes added so far. Never 0, which means "none". */
 static __always_inline __u64 sum_hash(const struct topic_keys *keys,
 				      const struct topic_sum *sum, __u32 len)

@@ -91,7 +91,8 @@ static __noinline int back_in_step(struct steering *s)
 	walk_step(stream, at->seq, at->payload_len, window, MQTT_WINDOW, &at->found);
 	part = part_of_topic(stream, at->seq, at->payload_len);
 	if (!stream->topic_len || part.len != stream->topic_len ||
-	    hash_in_place(s, part.offset, part.len) != s->flow->topic_hash) {
+	    hash_in_place(s->ctx, at->payload_offset + part.offset, part.len) !=
+		    s->flow->topic_hash) {
 		stream->blind = 1;
 		return 0;
 	}
@@ -223,6 +224,38 @@ static __noinline void keep_eager(struct steering *s)
 		keep_early(s);
 }
 
+/* Whether the segment is one PUBLISH of the topic that the flow published before: then
+ * there is nothing more to it. Most are, so nothing is written but the stream's place.
+ */
+static __always_inline int repeats_topic(struct steering *s)
+{
+	struct stream *stream = &s->flow->stream;
+	__u32 at = s->pkt->payload_offset, len = s->pkt->payload_len;
+	const void *data = (void *)(long)s->ctx->data;
+	const void *data_end = (void *)(long)s->ctx->data_end;
+	const __u64 *window = data + (at & FRAME_MASK);
+	struct usual_publish publish;
+	const __u8 *properties;
+
+	s->hash = 0;
+	if (len < MQTT_WINDOW || (void *)(window + 1) > data_end ||
+	    s->flow->flags & FLOW_EARLY ||
+	    !is_usual_publish(stream, s->pkt->seq, len, *window, &publish))
+		return 0;
+	if (publish.properties) {
+		properties = data + ((at + publish.properties) & FRAME_MASK);
+		if ((void *)(properties + 1) > data_end || *properties)
+			return 0;
+	}
+	s->hash = hash_topic(s->ctx, at + publish.topic, publish.topic_len);
+	if (!s->hash || !is_judged(s, s->hash))
+		return 0;
+	count(COUNT_PUBLISH);
+	stream->next += len;
+	s->flow->early = 0;
+	return 1;
+}
+
 /* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
  * segment ends here, else FORWARD.
  */
@@ -234,6 +267,8 @@ static __always_inline int inspect(struct steering *s)
 	__u32 offset = 0;
 	int verdict;
 
+	if (repeats_topic(s))
+		return FORWARD;
 	if (begin_inspection(s))
 		return XDP_ABORTED;
 	at = &s->scratch->walking;

@@ -26,11 +26,40 @@ static __always_inline const struct shape_set *the_shapes(__u32 generation)
 	return bpf_map_lookup_elem(&shape_sets, &half);
 }
 
-/* The hash of the `len` bytes of topic at `offset` in the frame, word by word where
- * they lie; 0 for none. The last word is read so that it ends with the topic: in
- * front of a topic there are more than 8 bytes of headers.
+/* So many words of a topic are hashed without a loop and a call. */
+#define FEW_WORDS 6
+
+/* Adds word `i` of the topic that begins at `words`. Returns whether it is not there. */
+static __always_inline int add_word(struct topic_sum *sum, const struct topic_keys *keys,
+				    const __u64 *words, __u32 i, const void *data_end)
+{
+	if ((void *)(words + i + 1) > data_end)
+		return 1;
+	sum_add_at(sum, keys->word[i], words + i);
+	return 0;
+}
+
+/* Adds what is behind the whole words of a topic of `len` bytes. `last` are its last 8:
+ * in front of a topic there are more than 8 bytes of headers.
  */
-static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
+static __always_inline __u64 end_of_hash(const struct topic_keys *keys,
+					 struct topic_sum *sum, __u64 last, __u32 len)
+{
+	__u32 whole = len / 8;
+
+	FORGET(whole);
+	if (whole >= TOPIC_ROOM)
+		return 0;
+	if (len & 7)
+		sum_add(sum, keys->word[whole], last >> (8 * (8 - (len & 7))));
+	return sum_hash(keys, sum, len);
+}
+
+/* The hash of the `len` bytes of topic at `offset` in the frame, word by word where they
+ * lie; 0 for none. Verified on its own: every copy of the loop would take the verifier as
+ * much as the rest of the stage.
+ */
+__noinline __u64 hash_in_place(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
 	const void *data = (void *)(long)ctx->data;
 	const void *data_end = (void *)(long)ctx->data_end;
@@ -43,20 +72,62 @@ static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 
 	if (!keys || len == 0 || len > MAX_TOPIC || (void *)(last + 1) > data_end)
 		return 0;
 	sum_begin(keys, &sum);
-	for (i = 0; i < TOPIC_WORDS; i++, word++) {
+	/* Four at once, then the rest: so half of the time goes into the sums. */
+	for (i = 0; i < TOPIC_WORDS; i += 4, word += 4) {
+		if (8 * i + 32 > len)
+			break;
+		if ((void *)(word + 4) > data_end)
+			return 0;
+		sum_add_at(&sum, keys->word[i], word);
+		sum_add_at(&sum, keys->word[i + 1], word + 1);
+		sum_add_at(&sum, keys->word[i + 2], word + 2);
+		sum_add_at(&sum, keys->word[i + 3], word + 3);
+	}
+	for (; i < TOPIC_WORDS; i++, word++) {
 		if (8 * i + 8 > len)
 			break;
 		if ((void *)(word + 1) > data_end)
 			return 0;
-		sum_add(&sum, keys->word[i], *word);
+		sum_add_at(&sum, keys->word[i], word);
 	}
-	i = len / 8;
-	FORGET(i);
-	if (i >= TOPIC_ROOM)
+	return end_of_hash(keys, &sum, *last, len);
+}
+
+/* The same of a topic that is not empty, for the way of most packets. */
+static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
+{
+	const void *data = (void *)(long)ctx->data;
+	const void *data_end = (void *)(long)ctx->data_end;
+	const __u64 *word = data + (offset & FRAME_MASK);
+	const __u64 *last = data + ((offset + len - sizeof(*last)) & FRAME_MASK);
+	const struct topic_keys *keys;
+	struct topic_sum sum;
+	__u32 whole = len / 8;
+	int lost = 0;
+
+	if (whole > FEW_WORDS)
+		return hash_in_place(ctx, offset, len);
+	keys = the_keys();
+	if (!keys || (void *)(last + 1) > data_end)
 		return 0;
-	if (len & 7)
-		sum_add(&sum, keys->word[i], *last >> (8 * (8 - (len & 7))));
-	return sum_hash(keys, &sum, len);
+	sum_begin(keys, &sum);
+	/* Not `len`, of which the verifier would learn something with each word. */
+	FORGET(whole);
+	if (whole > 0)
+		lost |= add_word(&sum, keys, word, 0, data_end);
+	if (whole > 1)
+		lost |= add_word(&sum, keys, word, 1, data_end);
+	if (whole > 2)
+		lost |= add_word(&sum, keys, word, 2, data_end);
+	if (whole > 3)
+		lost |= add_word(&sum, keys, word, 3, data_end);
+	if (whole > 4)
+		lost |= add_word(&sum, keys, word, 4, data_end);
+	if (whole > 5)
+		lost |= add_word(&sum, keys, word, 5, data_end);
+	if (lost)
+		return 0;
+	return end_of_hash(keys, &sum, *last, len);
 }
 
 /* Copies the `len` bytes of topic at `offset` in the frame into the scratch, word by

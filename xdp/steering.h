@@ -18,6 +18,7 @@ struct steering {
 	struct flow *flow;	 /* of a tracked connection */
 	struct scratch *scratch; /* while its payload is inspected */
 	__u64 now_ns;
+	__u64 hash;  /* of the topic of the segment's first PUBLISH; 0: not taken */
 	__u32 group; /* where the connection goes, once that is decided */
 	__u32 real;  /* 0: to be picked */
 };

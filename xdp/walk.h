@@ -281,15 +281,6 @@ static __noinline __u32 gather_topic(struct steering *s,
 	return is_judged(s, at->hash) ? 0 : len;
 }
 
-/* The hash of the topic of `len` bytes at `offset` of the payload, where it lies; 0
- * when it is empty or too long.
- */
-static __always_inline __u64 hash_in_place(const struct steering *s, __u32 offset,
-					   __u32 len)
-{
-	return hash_topic(s->ctx, s->scratch->walking.payload_offset + offset, len);
-}
-
 /* The PUBLISH just found in the segment. Returns whether the walk is over. */
 static __always_inline int look_at_topic(struct steering *s)
 {
@@ -297,9 +288,11 @@ static __always_inline int look_at_topic(struct steering *s)
 	__u32 len = at->found.topic_len;
 
 	count(COUNT_PUBLISH);
-	at->hash = at->found.topic_offset < 0 || at->found.alias
-			   ? 0
-			   : hash_in_place(s, at->found.topic_offset, len);
+	at->hash = s->hash;
+	s->hash = 0;
+	if (!at->hash && at->found.topic_offset >= 0 && !at->found.alias)
+		at->hash = hash_in_place(
+			s->ctx, at->payload_offset + at->found.topic_offset, len);
 	if (at->hash) {
 		if (is_judged(s, at->hash) ||
 		    take_topic(s->ctx, at->payload_offset + at->found.topic_offset, len))
