@@ -333,6 +333,61 @@ void stay_on_this_cpu() {
   sched_setaffinity(0, sizeof set, &set);
 }
 
+struct Wanted {
+  std::string part;    // of the names of the cases
+  std::string object;  // of Katran; empty: none
+  unsigned rounds;
+  bool tells_progress;
+};
+
+std::vector<Row> operator+(std::vector<Row> rows, const std::vector<Row>& more) {
+  rows.insert(rows.end(), more.begin(), more.end());
+  return rows;
+}
+
+void tell(const Wanted& wanted, const std::string& progress) {
+  if (wanted.tells_progress) std::cerr << '\r' << progress << "          " << std::flush;
+}
+
+// Each case with tables of its own: connections of others would fill them, and how
+// full they are decides how much memory a look-up touches.
+std::vector<Row> compare_with_katran(Runner& runner, const Wanted& wanted) {
+  std::vector<Row> rows;
+  for (const unsigned flow_bits : {0u, kManyFlowBits}) {
+    for (const Case& it : make_cases(flow_bits)) {
+      if (!it.against_katran || it.name.find(wanted.part) == std::string::npos) continue;
+      tell(wanted, it.name + " against Katran");
+      Chain chain;
+      Rivals rivals(wanted.object);
+      Bench bench(flow_bits, it.name, &rivals);
+      bench.prepare(chain, runner);
+      for (unsigned i = 0; i < wanted.rounds; ++i) bench.round(chain, runner);
+      rows = std::move(rows) + bench.rival_rows();
+    }
+  }
+  return rows;
+}
+
+Report measure_all(Runner& runner, const Wanted& wanted) {
+  Report report;
+  {
+    Chain chain;
+    Bench one(0, wanted.part, nullptr), many(kManyFlowBits, wanted.part, nullptr);
+    one.prepare(chain, runner);
+    many.prepare(chain, runner);
+    for (unsigned i = 0; i < wanted.rounds; ++i) {
+      one.round(chain, runner);
+      many.round(chain, runner);
+      tell(wanted, "round " + std::to_string(i + 1) + " of " + std::to_string(wanted.rounds));
+    }
+    report.programs = chain.verifier_costs();
+    report.rows = one.rows() + many.rows();
+  }
+  if (!wanted.object.empty()) report.against_katran = compare_with_katran(runner, wanted);
+  tell(wanted, "\n");
+  return report;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Nanoseconds per packet of Remora's packet path");
   bool as_json = false;
@@ -349,29 +404,9 @@ int run(int argc, char** argv) {
   if (geteuid() != 0) throw std::runtime_error("loading BPF programs needs root");
 
   stay_on_this_cpu();
-  Chain chain;
   Runner runner;
-  std::optional<Rivals> rivals;
-  if (!object.empty()) rivals.emplace(object);
-  Rivals* with = rivals ? &*rivals : nullptr;
-  Bench one(0, part, with), many(kManyFlowBits, part, with);
-  one.prepare(chain, runner);
-  many.prepare(chain, runner);
-  for (unsigned i = 0; i < rounds; ++i) {
-    one.round(chain, runner);
-    many.round(chain, runner);
-    if (!as_json) std::cerr << "\rround " << i + 1 << " of " << rounds << std::flush;
-  }
-  if (!as_json) std::cerr << "\n\n";
-
-  const auto both = [](std::vector<Row> rows, const std::vector<Row>& more) {
-    rows.insert(rows.end(), more.begin(), more.end());
-    return rows;
-  };
-  (as_json ? print_json : print_table)(
-      std::cout,
-      {chain.verifier_costs(), both(one.rows(), many.rows()),
-       rivals ? std::optional(both(one.rival_rows(), many.rival_rows())) : std::nullopt});
+  const Report report = measure_all(runner, {part, object, rounds, !as_json});
+  (as_json ? print_json : print_table)(std::cout, report);
   return 0;
 }
 
