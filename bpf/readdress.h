@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Another destination for an IPv4 packet, with its header's checksum mended. That of TCP
- * is not: it stays right for the service, whatever VIP the packet goes by. Pure.
+ * Another destination or TOS for an IPv4 packet, with its header's checksum mended. That
+ * of TCP is not: it stays right for the service, whatever VIP the packet goes by. Pure.
  */
 #pragma once
 
@@ -19,4 +19,16 @@ static __always_inline void readdress_ipv4(struct iphdr *ip, __be32 destination)
 	sum = (sum & 0xffff) + (sum >> 16);
 	ip->check = (__be16)~sum;
 	ip->daddr = destination;
+}
+
+/* The same for the TOS, whose word begins with the version and the header's length. */
+static __always_inline void set_ipv4_class(struct iphdr *ip, __u8 tos)
+{
+	__u32 sum = (__u16)~ip->check + (__u16) ~*(__be16 *)ip;
+
+	ip->tos = tos;
+	sum += *(__be16 *)ip;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = (__be16)~sum;
 }

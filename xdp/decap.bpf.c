@@ -4,6 +4,8 @@
  * IPv4 in IPv4 (RFC 2003) and of IPv4 and IPv6 in IPv6 (RFC 2473), and passes the inner
  * packet up. All other traffic passes untouched.
  *
+ * Congestion that the outer header has met is told to the inner packet (RFC 6040 §4.2).
+ *
  * Behind Katran the inner packet is addressed to the VIP of a group. Where `vips` knows
  * that one, it is addressed to the service again, for which its TCP checksum is right.
  */
@@ -12,6 +14,10 @@
 
 #include "bpf/parse.h"
 #include "bpf/readdress.h"
+
+/* The bits of a TOS or traffic class that tell of congestion (RFC 3168 §5). */
+#define ECN	       3
+#define ECN_CONGESTION 3
 
 /* Ethernet's header with all the tags that it may have. */
 #define LONGEST_LINK (ETH_HLEN + VLAN_TAGS * VLAN_TAG_LEN)
@@ -116,11 +122,54 @@ static __noinline void restore_service6(struct xdp_md *ctx, __u32 at)
 	bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
 }
 
+/* Whether the outer header at `ip`, which outer_length() has read, has met congestion
+ * (RFC 3168 §5).
+ */
+static __always_inline int is_congested(const void *ip, __u32 outer_len)
+{
+	const struct ipv6_header *outer6 = ip;
+	const struct iphdr *outer4 = ip;
+	__u32 ecn = outer_len == sizeof(*outer4) ? outer4->tos
+						 : net_to_host32(outer6->version) >> 20;
+
+	return (ecn & ECN) == ECN_CONGESTION;
+}
+
+/* Tells the IP packet at `at` of congestion on the way. Returns XDP_DROP for one whose
+ * ends could not hear of it (RFC 6040 §4.2).
+ */
+static __noinline int tell_congestion4(struct xdp_md *ctx, __u32 at)
+{
+	struct iphdr ip;
+
+	if (bpf_xdp_load_bytes(ctx, at, &ip, sizeof(ip)))
+		return XDP_PASS;
+	if (!(ip.tos & ECN))
+		return XDP_DROP;
+	set_ipv4_class(&ip, ip.tos | ECN_CONGESTION);
+	bpf_xdp_store_bytes(ctx, at, &ip, sizeof(ip));
+	return XDP_PASS;
+}
+
+static __noinline int tell_congestion6(struct xdp_md *ctx, __u32 at)
+{
+	__be32 version; /* and traffic class */
+
+	if (bpf_xdp_load_bytes(ctx, at, &version, sizeof(version)))
+		return XDP_PASS;
+	if (!(version & host_to_net32(ECN << 20)))
+		return XDP_DROP;
+	version |= host_to_net32(ECN_CONGESTION << 20);
+	bpf_xdp_store_bytes(ctx, at, &version, sizeof(version));
+	return XDP_PASS;
+}
+
 /* Takes `outer_len` bytes out behind a link header of `link_len`, a constant. */
 static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer_len,
-				 __be16 type)
+				 __be16 type, int congested)
 {
 	__u8 link[LONGEST_LINK];
+	int verdict = XDP_PASS;
 
 	if (bpf_xdp_load_bytes(ctx, 0, link, link_len))
 		return XDP_DROP;
@@ -128,11 +177,16 @@ static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer
 	if (bpf_xdp_adjust_head(ctx, (int)outer_len) ||
 	    bpf_xdp_store_bytes(ctx, 0, link, link_len))
 		return XDP_DROP;
-	if (type == host_to_net16(ETH_P_IP))
+	if (type == host_to_net16(ETH_P_IP)) {
 		restore_service4(ctx, link_len);
-	else
+		if (congested)
+			verdict = tell_congestion4(ctx, link_len);
+	} else {
 		restore_service6(ctx, link_len);
-	return XDP_PASS;
+		if (congested)
+			verdict = tell_congestion6(ctx, link_len);
+	}
+	return verdict;
 }
 
 SEC("xdp")
@@ -141,17 +195,19 @@ int xdp_decap(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	__be16 type = 0;
 	__u32 link_len = link_length(data, data_end, &type), outer_len;
+	int congested;
 
 	outer_len = link_len ? outer_length(data + link_len, data_end, &type) : 0;
 	if (!outer_len)
 		return XDP_PASS;
+	congested = is_congested(data + link_len, outer_len);
 	switch (link_len) {
 	case ETH_HLEN:
-		return strip(ctx, ETH_HLEN, outer_len, type);
+		return strip(ctx, ETH_HLEN, outer_len, type, congested);
 	case ETH_HLEN + VLAN_TAG_LEN:
-		return strip(ctx, ETH_HLEN + VLAN_TAG_LEN, outer_len, type);
+		return strip(ctx, ETH_HLEN + VLAN_TAG_LEN, outer_len, type, congested);
 	default:
-		return strip(ctx, LONGEST_LINK, outer_len, type);
+		return strip(ctx, LONGEST_LINK, outer_len, type, congested);
 	}
 }
 
