@@ -119,6 +119,11 @@ static __always_inline int same_address(const struct address *a, const struct ad
 	       a->word[2] == b->word[2] && a->word[3] == b->word[3];
 }
 
+static __always_inline int is_set(const __be32 *address)
+{
+	return address[0] || address[1] || address[2] || address[3];
+}
+
 static __always_inline void take_tcp(struct segment *segment, const struct tcphdr *tcp)
 {
 	segment->client_port = tcp->source;

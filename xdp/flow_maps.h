@@ -8,8 +8,8 @@
 
 #include "bpf/maps.h"
 #include "bpf/mqtt.h"
+#include "bpf/settings.h"
 #include "bpf/topic.h"
-#include "xdp/settings.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -6,17 +6,11 @@
  *
  * IPv4 goes into IPv4 or IPv6, IPv6 into IPv6, as with Katran. VLAN tags stay in front.
  */
-#include "bpf/parse.h"
+#include "bpf/outer.h"
+#include "bpf/settings.h"
 #include "xdp/chain.h"
 #include "xdp/katran_maps.h"
-#include "xdp/settings.h"
 
-#define OUTER_TTL     64
-#define DONT_FRAGMENT host_to_net16(0x4000)
-/* 172.16/16 in network order: the first two octets of Katran's outer source. */
-#define OUTER_NET host_to_net32(0xac100000)
-/* 100::/64 (RFC 6666): the first word of Katran's outer source. */
-#define OUTER_NET6 host_to_net32(0x01000000)
 /* Bytes in front of an untagged packet, and with one and two tags. */
 #define TAGGED	     (ETH_HLEN + VLAN_TAG_LEN)
 #define TWICE_TAGGED (ETH_HLEN + 2 * VLAN_TAG_LEN)
@@ -26,38 +20,9 @@ struct parcel {
 	const struct real *real;
 	const struct gateway *gateway;
 	const struct settings *set;
-	__be32 client; /* its address, of IPv6 the last word */
-	__be16 port;   /* its */
-	__u16 len;     /* bytes, IP header included */
-	__u8 tos;      /* or IPv6's traffic class; the outer header's, too */
+	struct inner inner;
 	__u32 vip_num;
 };
-
-/* The low half of the outer source varies with the flow, so that the NICs of
- * the brokers spread flows over their queues. Same formula as Katran's.
- */
-static __always_inline __be32 varying_source(__be32 client, __be16 port)
-{
-	__u32 varying = ((__u32)net_to_host16(port) << 16) ^ client;
-
-	return (varying & host_to_net32(0x0000ffff)) | OUTER_NET;
-}
-
-/* The outer header's checksum from what varies in it. A one's complement sum may be
- * taken in words of any width (RFC 1071 §2).
- */
-static __always_inline __u16 outer_checksum(const struct iphdr *outer)
-{
-	const __be16 *begin = (const void *)outer;
-	__u64 sum = (__u64)*begin + outer->tot_len + outer->frag_off +
-		    host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) + outer->saddr +
-		    outer->daddr;
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
 
 /* In words: clang would copy byte by byte what may be unaligned. */
 static __always_inline void copy_mac(void *to, const void *from)
@@ -82,16 +47,6 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
-static __always_inline int is_known_mac(const void *mac)
-{
-	return *(const __u32 *)mac | *((const __u16 *)mac + 2);
-}
-
-static __always_inline int is_set(const __be32 *address)
-{
-	return address[0] || address[1] || address[2] || address[3];
-}
-
 /* Reads the IPv4 packet behind a link header of `link` bytes. Returns 0 on success. */
 static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
 				     struct parcel *parcel)
@@ -100,10 +55,10 @@ static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
 
 	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
 		return -1;
-	parcel->client = inner->saddr;
-	parcel->port = *(const __be16 *)(inner + 1);
-	parcel->len = net_to_host16(inner->tot_len);
-	parcel->tos = inner->tos;
+	parcel->inner.client = inner->saddr;
+	parcel->inner.port = *(const __be16 *)(inner + 1);
+	parcel->inner.len = net_to_host16(inner->tot_len);
+	parcel->inner.tos = inner->tos;
 	return 0;
 }
 
@@ -114,10 +69,10 @@ static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
 
 	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
 		return -1;
-	parcel->client = inner->source.word[3];
-	parcel->port = *(const __be16 *)(inner + 1);
-	parcel->len = net_to_host16(inner->payload_len) + sizeof(*inner);
-	parcel->tos = net_to_host32(inner->version) >> 20;
+	parcel->inner.client = inner->source.word[3];
+	parcel->inner.port = *(const __be16 *)(inner + 1);
+	parcel->inner.len = net_to_host16(inner->payload_len) + sizeof(*inner);
+	parcel->inner.tos = net_to_host32(inner->version) >> 20;
 	return 0;
 }
 
@@ -153,25 +108,15 @@ static __always_inline void *make_room(struct xdp_md *ctx, __u32 link, __u32 gro
 static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
 					const struct parcel *parcel)
 {
-	__be32 own_source = parcel->set->outer_source4.word[3];
 	struct iphdr *outer = make_room(ctx, link, sizeof(*outer), parcel->gateway,
 					host_to_net16(ETH_P_IP));
 
 	if (!outer)
 		return XDP_DROP;
-	*(__be16 *)outer = host_to_net16(IP_PLAIN << 8 | parcel->tos); /* one store */
-	outer->tot_len = host_to_net16(parcel->len + sizeof(*outer));
-	outer->id = 0;
-	/* Errors come back only to an address of our own. */
-	outer->frag_off = own_source ? DONT_FRAGMENT : 0;
-	outer->ttl = OUTER_TTL;
-	outer->protocol = IPPROTO_IPIP;
-	outer->saddr =
-		own_source ? own_source : varying_source(parcel->client, parcel->port);
-	outer->daddr = parcel->real->address[0];
-	outer->check = outer_checksum(outer);
+	write_outer4(outer, &parcel->inner, parcel->set->outer_source4.word[3],
+		     parcel->real->address);
 
-	account(parcel->vip_num, parcel->len);
+	account(parcel->vip_num, parcel->inner.len);
 	return XDP_TX;
 }
 
@@ -179,28 +124,15 @@ static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
 static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 protocol,
 					const struct parcel *parcel)
 {
-	const struct address *own_source = &parcel->set->outer_source6;
 	struct ipv6_header *outer = make_room(ctx, link, sizeof(*outer), parcel->gateway,
 					      host_to_net16(ETH_P_IPV6));
 
 	if (!outer)
 		return XDP_DROP;
-	outer->version = IPV6_VERSION | host_to_net32((__u32)parcel->tos << 20);
-	outer->payload_len = host_to_net16(parcel->len);
-	outer->next_header = protocol;
-	outer->hop_limit = OUTER_TTL;
-	if (is_set(own_source->word)) {
-		outer->source = *own_source;
-	} else {
-		outer->source.word[0] = OUTER_NET6;
-		outer->source.word[1] = 0;
-		outer->source.word[2] = 0;
-		outer->source.word[3] = parcel->client ^ parcel->port;
-	}
-	__builtin_memcpy(&outer->destination, parcel->real->address,
-			 sizeof(outer->destination));
+	write_outer6(outer, protocol, &parcel->inner, &parcel->set->outer_source6,
+		     parcel->real->address);
 
-	account(parcel->vip_num, parcel->len);
+	account(parcel->vip_num, parcel->inner.len);
 	return XDP_TX;
 }
 

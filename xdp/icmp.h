@@ -10,10 +10,10 @@
  */
 #pragma once
 
+#include "bpf/settings.h"
 #include "xdp/answer.h"
 #include "xdp/flow_maps.h"
 #include "xdp/katran_maps.h"
-#include "xdp/settings.h"
 #include "xdp/steering.h"
 
 #define IPV4_MIN_MTU 68 /* RFC 791 §3.2 */

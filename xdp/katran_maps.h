@@ -7,6 +7,7 @@
 
 #include "bpf/flow_hash.h"
 #include "bpf/maps.h"
+#include "bpf/settings.h"
 
 /* Size: RING_SIZE per VIP; the number of VIPs is a limit. */
 struct {
@@ -22,13 +23,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct real);
 } reals SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 16);
-	__type(key, __u32);
-	__type(value, struct gateway);
-} ctl_array SEC(".maps");
 
 /* Size: as many VIPs as `ch_rings`. */
 struct {
