@@ -365,6 +365,32 @@ struct drain_key {
 };
 static_assert(sizeof(struct drain_key) == 20, "ABI");
 
+/* ---- map `deaths`: reals whose checks fail ------------------------------------ */
+
+/* Key and value as those of `drains`. */
+
+/* ---- maps `checks` and `check_flows`: health checks --------------------------- */
+
+/* Key: the check address (`struct address`) to which the daemon connects, of the
+ * service's family.
+ */
+struct check_way {
+	struct address service;	    /* in the TCP checksum, and whence the answers come */
+	struct address destination; /* in the packet: the service, or a VIP for Katran */
+	struct address real;	    /* in the outer header */
+};
+static_assert(sizeof(struct check_way) == 48, "ABI");
+
+/* A check under way, as its answers name it; the value is its check address. */
+struct check_flow_key {
+	struct address local, service;
+	__be16 local_port, service_port;
+};
+static_assert(sizeof(struct check_flow_key) == 36, "ABI");
+
+#define MAX_CHECKS	65536
+#define MAX_CHECK_FLOWS 16384
+
 /* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
 
 struct heartbeat {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "check.skel.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
@@ -57,7 +58,8 @@ Chain::Chain(const ChainLimits& limits)
     : mqtt_(open_embedded(remora_mqtt__elf_bytes, "mqtt")),
       root_(open_embedded(remora_root__elf_bytes, "root")),
       forwarder_(open_embedded(remora_forward__elf_bytes, "forward")),
-      probe_(open_embedded(remora_probe__elf_bytes, "probe")) {
+      probe_(open_embedded(remora_probe__elf_bytes, "probe")),
+      check_(open_embedded(remora_check__elf_bytes, "check")) {
   const std::pair<const char*, std::uint32_t> sizes[] = {
       {"flows", limits.flows},
       {"half_open", limits.half_open},
@@ -80,7 +82,7 @@ Chain::Chain(const ChainLimits& limits)
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
-  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get()}) {
+  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get(), check_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
@@ -100,7 +102,7 @@ Chain::Chain(const ChainLimits& limits)
 }
 
 int Chain::map_fd(const char* name) const {
-  for (const bpf_object* object : {mqtt_.get(), probe_.get()}) {
+  for (const bpf_object* object : {mqtt_.get(), probe_.get(), check_.get()}) {
     const bpf_map* map = bpf_object__find_map_by_name(object, name);
     if (map != nullptr) return bpf_map__fd(map);
   }
@@ -115,6 +117,12 @@ int Chain::forwarder_fd() const {
 }
 int Chain::probe_fd() const {
   return program_fd(probe_.get(), "remora_probe");
+}
+int Chain::check_out_fd() const {
+  return program_fd(check_.get(), "remora_check_out");
+}
+int Chain::check_in_fd() const {
+  return program_fd(check_.get(), "remora_check_in");
 }
 
 void Chain::put_in_slot(std::uint32_t slot, int program_fd) {
@@ -166,6 +174,19 @@ RunResult run_xdp(int program_fd, Bytes frame) {
   out.resize(options.data_size_out);
   const auto frame_begin = out.begin() + (after.data - after.data_meta);
   return {options.retval, Bytes(out.begin(), frame_begin), Bytes(frame_begin, out.end())};
+}
+
+TcResult run_tc(int program_fd, Bytes frame) {
+  Bytes out(4096);
+  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.data_out = out.data();
+  options.data_size_out = static_cast<std::uint32_t>(out.size());
+  options.repeat = 1;
+  require(bpf_prog_test_run_opts(program_fd, &options), "run a program over a frame");
+  out.resize(options.data_size_out);
+  return {static_cast<std::int32_t>(options.retval), out};
 }
 
 bool may_load_bpf() {

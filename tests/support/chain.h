@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real BPF programs, loaded and linked as in production: root, mqtt stage and
-// forwarder in one prog array, all maps shared; the TC probe beside them.
+// forwarder in one prog array, all maps shared; the TC programs beside them.
 //
 // Nothing is pinned or attached: all of it goes with the object.
 #pragma once
@@ -90,6 +90,8 @@ class Chain {
   int root_fd() const;
   int forwarder_fd() const;
   int probe_fd() const;
+  int check_out_fd() const;
+  int check_in_fd() const;
 
   void put_in_slot(std::uint32_t slot, int program_fd);
   void empty_slot(std::uint32_t slot);
@@ -112,7 +114,7 @@ class Chain {
   };
 
   Object mqtt_;  // owns the maps
-  Object root_, forwarder_, probe_;
+  Object root_, forwarder_, probe_, check_;
   std::vector<Event> taken_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;  // calls back into `taken_`
 };
@@ -125,6 +127,14 @@ struct RunResult {
 
 // Runs an XDP program once over a frame, with BPF_PROG_TEST_RUN.
 RunResult run_xdp(int program_fd, Bytes frame);
+
+struct TcResult {
+  std::int32_t verdict;  // TC_ACT_...
+  Bytes frame;
+};
+
+// The same for a TC program.
+TcResult run_tc(int program_fd, Bytes frame);
 
 // Whether this process may load BPF programs at all.
 bool may_load_bpf();

@@ -65,17 +65,10 @@ TEST_F(ProbeTest, UnmarkedFramesPassUntouched) {
   for (const Bytes& frame :
        {data(bytes_of("ssh")).from(kClient).to({kService.address, 22}).frame(),
         ipv4_frame(kClient, kService, IPPROTO_UDP, Bytes(30, 7)), Bytes(60, 0xff)}) {
-    Bytes in = frame, out(4096);
-    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options);
-    options.data_in = in.data();
-    options.data_size_in = static_cast<std::uint32_t>(in.size());
-    options.data_out = out.data();
-    options.data_size_out = static_cast<std::uint32_t>(out.size());
-    ASSERT_EQ(bpf_prog_test_run_opts(chain_->probe_fd(), &options), 0);
-    out.resize(options.data_size_out);
+    const TcResult out = run_tc(chain_->probe_fd(), frame);
 
-    EXPECT_EQ(static_cast<int>(options.retval), TC_ACT_UNSPEC);
-    EXPECT_EQ(out, frame);
+    EXPECT_EQ(out.verdict, TC_ACT_UNSPEC);
+    EXPECT_EQ(out.frame, frame);
   }
   network_->settle();  // other traffic reaches the host's own sockets
   EXPECT_EQ(counter(COUNT_REPORTED), 0u);
