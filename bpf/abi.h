@@ -389,7 +389,7 @@ struct check_flow_key {
 static_assert(sizeof(struct check_flow_key) == 36, "ABI");
 
 #define MAX_CHECKS	65536
-#define MAX_CHECK_FLOWS 16384
+#define MAX_CHECK_FLOWS 4096
 
 /* ---- map `heartbeat` (one entry): the daemon is alive --------------------- */
 

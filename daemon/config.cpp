@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "daemon/config_check.h"
+#include "daemon/config_health.h"
 #include "daemon/config_section.h"
 #include "daemon/config_text.h"
 
@@ -43,6 +44,15 @@ constexpr std::array kKnownKeys = {
     KnownKey{"mispredict", "resets_per_second", "1000"},
     KnownKey{"mispredict", "resets_per_client", "3"},
     KnownKey{"mispredict", "session_end", "\"disconnect\""},
+    KnownKey{"health", "check", "\"mqtt\""},
+    KnownKey{"health", "interval_s", "5"},
+    KnownKey{"health", "timeout_s", "2"},
+    KnownKey{"health", "rise", "2"},
+    KnownKey{"health", "fall", "3"},
+    KnownKey{"health", "username", "\"health\""},
+    KnownKey{"health", "password_file", "\"/etc/remora/health.password\""},
+    KnownKey{"health", "client_id", "\"remora\""},
+    KnownKey{"health", "networks", "[ \"198.18.0.0/16\" ]"},
     KnownKey{"limits", "clients", "1_000_000"},
     KnownKey{"limits", "flows", "1_000_000"},
     KnownKey{"limits", "half_open", "65_536"},
@@ -56,8 +66,8 @@ constexpr std::array kKnownKeys = {
     KnownKey{"store", "retention_days", "90"},
 };
 
-constexpr std::array<std::string_view, 7> kTables = {"lb",         "service", "group", "route",
-                                                     "mispredict", "limits",  "store"};
+constexpr std::array<std::string_view, 8> kTables = {"lb",         "service", "group",  "route",
+                                                     "mispredict", "health",  "limits", "store"};
 
 constexpr Range kPorts = {1, 65'535};
 constexpr Range kWeights = {1, 1000};
@@ -105,6 +115,7 @@ class Reader {
     for (const Section& section : list("group")) read_group(section);
     for (const Section& section : list("route")) read_route(section);
     read_mispredict();
+    if (const auto health = single("health")) config_.health = read_health(*health);
     read_limits();
     read_store();
     if (!root_.contains("service"))
@@ -113,6 +124,7 @@ class Reader {
       problems_.add(0, "there is no [[group]]; add one with name, vip and reals");
     check_for_katran();
     check_.finish(config_);
+    check_health(config_, problems_);
     return std::move(config_);
   }
 
@@ -131,7 +143,7 @@ class Reader {
       problems_.add(key.source().begin.line,
                     text +
                         " Known tables: [lb], [[service]], [[group]], [[route]], [mispredict], "
-                        "[limits], [store]");
+                        "[health], [limits], [store]");
     }
   }
 

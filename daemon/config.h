@@ -19,6 +19,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/address.h"
+#include "daemon/network.h"
 
 namespace remora {
 
@@ -98,6 +99,32 @@ struct Mispredict {
   SessionEnd session_end = SessionEnd::kDisconnect;
 };
 
+enum class CheckKind : std::uint8_t {
+  kMqtt,  // CONNECT, CONNACK, DISCONNECT
+  kTcp,   // a handshake
+  kOff,
+};
+
+// How reals are checked, each through the encapsulation that its packets get.
+struct Health {
+  CheckKind check = CheckKind::kMqtt;
+  std::uint32_t interval_s = 5;
+  std::uint32_t timeout_s = 2;
+  std::uint32_t rise = 2;               // good checks in a row that make a dead real alive
+  std::uint32_t fall = 3;               // failed ones that make it dead
+  std::string username;                 // empty: no credentials
+  std::filesystem::path password_file;  // empty: no password
+  std::string client_id = "remora";     // what client identifiers begin with
+  // Whence the private addresses of checks come, of IPv4 and of IPv6.
+  Network network4 = *Network::parse("198.18.0.0/16");  // RFC 2544
+  Network network6 = *Network::parse("fd72:656d:6f72:6100::/64");
+  std::uint32_t line = 0;
+  std::uint32_t password_file_line = 0;
+};
+
+// The first address of a network is nobody's, the second one the next hop of them all.
+inline constexpr std::uint32_t kFirstCheckAddress = 2;
+
 struct Limits {
   std::uint32_t clients = 1'000'000;
   std::uint32_t flows = 1'000'000;
@@ -130,6 +157,7 @@ struct Config {
   std::vector<Group> groups;
   std::vector<Route> routes;
   Mispredict mispredict;
+  Health health;
   Limits limits;
   Store store;
   std::vector<Problem> warnings;  // odd, but it works
@@ -166,6 +194,9 @@ std::string_view to_string(Forwarder forwarder);
 
 // The word for it in the file, which the history and the status use as well.
 std::string_view to_string(Policy policy);
+
+// The word for it in the file.
+std::string_view to_string(CheckKind kind);
 
 // Every key that a file may have, and the only list of them.
 struct KnownKey {

@@ -58,6 +58,16 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   EXPECT_EQ(policy_of(config, config.groups[1]), policy_of(shown, shown.groups[1]));
   EXPECT_EQ(config.mispredict.resets_per_second, shown.mispredict.resets_per_second);
   EXPECT_EQ(config.mispredict.resets_per_client, shown.mispredict.resets_per_client);
+  EXPECT_EQ(config.health.check, shown.health.check);
+  EXPECT_EQ(config.health.interval_s, shown.health.interval_s);
+  EXPECT_EQ(config.health.timeout_s, shown.health.timeout_s);
+  EXPECT_EQ(config.health.rise, shown.health.rise);
+  EXPECT_EQ(config.health.fall, shown.health.fall);
+  EXPECT_EQ(config.health.username, shown.health.username);
+  EXPECT_EQ(config.health.password_file, shown.health.password_file);
+  EXPECT_EQ(config.health.client_id, shown.health.client_id);
+  EXPECT_EQ(config.health.network4, shown.health.network4);
+  EXPECT_EQ(config.health.network6, shown.health.network6);
   EXPECT_EQ(config.limits.clients, shown.limits.clients);
   EXPECT_EQ(config.limits.flows, shown.limits.flows);
   EXPECT_EQ(config.limits.half_open, shown.limits.half_open);
