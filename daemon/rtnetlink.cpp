@@ -88,6 +88,10 @@ void NetlinkQuestion::add(std::uint16_t attribute, std::uint32_t number) {
   mnl_attr_put_u32(message(), attribute, number);
 }
 
+void NetlinkQuestion::add(std::uint16_t attribute, std::span<const std::uint8_t> bytes) {
+  mnl_attr_put(message(), attribute, bytes.size(), bytes.data());
+}
+
 int NetlinkQuestion::ask(const MessageVisitor& visit, int bus) {
   const Socket socket(mnl_socket_open(bus));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0 ||

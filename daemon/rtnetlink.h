@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Questions to the kernel over rtnetlink, each answered at once.
+// Questions to the kernel over rtnetlink, and changes, each answered at once.
 #pragma once
 
 #include <libmnl/libmnl.h>
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <system_error>
 
 #include "daemon/address.h"
@@ -43,6 +44,7 @@ class NetlinkQuestion {
   }
   void add(std::uint16_t attribute, const Address& address);
   void add(std::uint16_t attribute, std::uint32_t number);
+  void add(std::uint16_t attribute, std::span<const std::uint8_t> bytes);
 
   // Hands every message of the answer to `visit`. 0, or the errno with which the
   // kernel refuses. Throws std::system_error when it cannot be asked. `bus`: which
