@@ -16,7 +16,9 @@
 #include <stdexcept>
 
 #include "ask.skel.h"
+#include "check.skel.h"
 #include "daemon/attachment.h"
+#include "daemon/check_routes.h"
 #include "daemon/link.h"
 #include "daemon/memory_plan.h"
 #include "forward.skel.h"
@@ -32,6 +34,18 @@ namespace fs = std::filesystem;
 constexpr const char* kRootArray = "root_array";
 constexpr std::uint32_t kNames = 4096;
 constexpr std::uint32_t kDrains = 8192;
+
+// Our classifiers: one handle, and in each direction a priority of their own.
+struct Filter {
+  const char* program;
+  bpf_tc_attach_point direction;
+  std::uint32_t priority;
+};
+constexpr Filter kFilters[] = {
+    {"remora_probe", BPF_TC_INGRESS, kProbePriority},
+    {"remora_check_in", BPF_TC_INGRESS, kProbePriority + 1},
+    {"remora_check_out", BPF_TC_EGRESS, kProbePriority},
+};
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::runtime_error(what);
@@ -155,12 +169,24 @@ std::string holder_of(unsigned interface_index) {
   return "XDP program \"" + name + "\" (id " + std::to_string(query.prog_id) + ")";
 }
 
-bpf_tc_hook ingress_of(unsigned interface_index) {
+bpf_tc_hook hook_of(unsigned interface_index, bpf_tc_attach_point direction) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
   hook.ifindex = static_cast<int>(interface_index);
-  hook.attach_point = BPF_TC_INGRESS;
+  hook.attach_point = direction;
   return hook;
+}
+
+// Returns whether there was any.
+bool detach_filters(unsigned interface_index) {
+  bool any = false;
+  for (const Filter& filter : kFilters) {
+    bpf_tc_hook hook = hook_of(interface_index, filter.direction);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = filter.priority);
+    any = bpf_tc_detach(&hook, &options) == 0 || any;
+  }
+  if (any) remove_empty_clsact(interface_index);
+  return any;
 }
 
 // Those of the kernel's link that hold an XDP program on this interface.
@@ -233,8 +259,9 @@ void BpfPrograms::open(const Config& config) {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
     BpfObjectHandle object(bpf_object__open_mem(bytes, size, &options));
     if (!object) fail(std::string("cannot open the BPF object ") + name + ": " + because(errno));
+    bpf_program* each = nullptr;
+    bpf_object__for_each_program(each, object.get()) bpf_program__set_type(each, type);
     bpf_program* program = bpf_object__next_program(object.get(), nullptr);
-    bpf_program__set_type(program, type);
     programs_.push_back({name, std::move(object), program});
   };
   std::size_t size = 0;
@@ -248,6 +275,8 @@ void BpfPrograms::open(const Config& config) {
   add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
   bytes = remora_ask__elf_bytes(&size);
   add("ask", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_check__elf_bytes(&size);
+  add("check", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
 
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
@@ -363,6 +392,7 @@ void BpfPrograms::claim_pins(const Config& config) {
 
   claim_own_map("names", {sizeof(name_key), sizeof(__u32), kNames}, same_abi);
   claim_own_map("drains", {sizeof(drain_key), sizeof(__u32), kDrains}, same_abi);
+  claim_own_map("deaths", {sizeof(drain_key), sizeof(__u32), kDrains}, same_abi);
 
   for (const std::string& name : resized) {
     const Fd& old = displaced_.at(name);
@@ -463,7 +493,7 @@ void BpfPrograms::attach() {
     put(SLOT_FORWARDER, programs_[2].name, bpf_program__fd(programs_[2].program));
   }
   put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
-  attach_probe();
+  attach_filters();
   attach_root();
   if (!katran_) KatranObject::remove_pins(folder_);
   // What another kind of forwarder has left.
@@ -472,16 +502,28 @@ void BpfPrograms::attach() {
   displaced_.clear();
 }
 
-void BpfPrograms::attach_probe() {
-  bpf_tc_hook hook = ingress_of(interface_index_);
-  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
-    fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
+void BpfPrograms::attach_filters() {
+  for (const Filter& filter : kFilters) {
+    bpf_tc_hook hook = hook_of(interface_index_, filter.direction);
+    if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+      fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
+    }
+    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = filter_fd(filter.program),
+                .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = filter.priority);
+    if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
+      fail("cannot attach the TC program " + std::string(filter.program) + ": " + because(error) +
+           "; the kernel needs cls_bpf");
+    }
   }
-  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(programs_[3].program),
-              .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = kProbePriority);
-  if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
-    fail("cannot attach the TC probe: " + because(error) + "; the kernel needs cls_bpf");
+}
+
+int BpfPrograms::filter_fd(const char* name) const {
+  for (const Program& program : programs_) {
+    if (const bpf_program* found = bpf_object__find_program_by_name(program.object.get(), name)) {
+      return bpf_program__fd(found);
+    }
   }
+  throw std::logic_error(std::string("no such program: ") + name);
 }
 
 void BpfPrograms::attach_root() {
@@ -510,10 +552,7 @@ void BpfPrograms::attach_root() {
     what = "cannot pin " + pin.string() + ": " + because(errno);
   }
   if (what.empty()) return;
-  bpf_tc_hook hook = ingress_of(interface_index_);
-  LIBBPF_OPTS(bpf_tc_opts, probe, .handle = kProbeHandle, .priority = kProbePriority);
-  bpf_tc_detach(&hook, &probe);
-  remove_empty_clsact(interface_index_);
+  detach_filters(interface_index_);
   fail(what);
 }
 
@@ -525,12 +564,8 @@ bool BpfPrograms::detach(const fs::path& folder, unsigned interface_index) {
     any = true;
   }
   if (interface_index != 0) {
-    bpf_tc_hook hook = ingress_of(interface_index);
-    LIBBPF_OPTS(bpf_tc_opts, probe, .handle = kProbeHandle, .priority = kProbePriority);
-    if (bpf_tc_detach(&hook, &probe) == 0) {
-      any = true;
-      remove_empty_clsact(interface_index);
-    }
+    any = detach_filters(interface_index) || any;
+    set_check_routes(interface_index, {});
   }
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {

@@ -78,7 +78,8 @@ class BpfPrograms {
   void claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi);
   void load();
   void restore_pins() noexcept;
-  void attach_probe();
+  void attach_filters();
+  int filter_fd(const char* name) const;
   void attach_root();
 
   const std::filesystem::path folder_;
@@ -86,7 +87,7 @@ class BpfPrograms {
   const XdpMode xdp_mode_;
   const Forwarder forwarder_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
-  std::vector<Program> programs_;                  // root, mqtt, forward, probe, ask
+  std::vector<Program> programs_;                  // root, mqtt, forward, probe, ask, check
   std::optional<KatranObject> katran_;
   std::map<std::string, Fd> own_maps_;   // that no program has by these names
   std::vector<std::string> fresh_;       // names of maps made by this process

@@ -6,9 +6,13 @@
 
 namespace remora {
 
+bool are_checked(const Config& config) {
+  return config.health.check != CheckKind::kOff && config.lb.forwarder != Forwarder::kKatranShared;
+}
+
 std::vector<CheckTarget> check_targets(const Config& config) {
   std::vector<CheckTarget> targets;
-  if (config.health.check == CheckKind::kOff) return targets;
+  if (!are_checked(config)) return targets;
   for (const Group& group : config.groups) {
     for (const Real& real : group.reals) {
       for (const Service& service : config.services) {

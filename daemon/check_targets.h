@@ -25,6 +25,9 @@ struct CheckTarget {
   bool operator==(const CheckTarget&) const = default;
 };
 
+// Whether there is anything to check: with a Katran server that is its operator's business.
+bool are_checked(const Config& config);
+
 // Of a configuration: each service may be led to each group. None where nothing is checked.
 std::vector<CheckTarget> check_targets(const Config& config);
 

@@ -46,7 +46,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"mispredict", "session_end", "\"disconnect\""},
     KnownKey{"health", "check", "\"mqtt\""},
     KnownKey{"health", "interval_s", "5"},
-    KnownKey{"health", "timeout_s", "2"},
+    KnownKey{"health", "timeout_s", "3"},
     KnownKey{"health", "rise", "2"},
     KnownKey{"health", "fall", "3"},
     KnownKey{"health", "username", "\"health\""},

@@ -109,7 +109,7 @@ enum class CheckKind : std::uint8_t {
 struct Health {
   CheckKind check = CheckKind::kMqtt;
   std::uint32_t interval_s = 5;
-  std::uint32_t timeout_s = 2;
+  std::uint32_t timeout_s = 3;
   std::uint32_t rise = 2;               // good checks in a row that make a dead real alive
   std::uint32_t fall = 3;               // failed ones that make it dead
   std::string username;                 // empty: no credentials

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "daemon/check_targets.h"
 #include "daemon/config_check.h"
 
 namespace remora {
@@ -10,6 +11,8 @@ namespace {
 
 constexpr Range kIntervals = {1, 3600};
 constexpr Range kTimeouts = {1, 60};
+// Paho finds out about a new connection up to 1.1 s late: until then it waits for its others.
+constexpr std::uint32_t kLeastForMqtt = 2;
 constexpr Range kInARow = {1, 100};
 
 constexpr Word<CheckKind> kChecks[] = {
@@ -78,6 +81,11 @@ Health read_health(const Section& section) {
                    "is " + std::to_string(health.timeout_s) +
                        ", but a check must end before the next one, after interval_s = " +
                        std::to_string(health.interval_s));
+  if (health.check == CheckKind::kMqtt && health.timeout_s < kLeastForMqtt)
+    section.report("timeout_s", timeout_line,
+                   "is " + std::to_string(health.timeout_s) + ", but must be at least " +
+                       std::to_string(kLeastForMqtt) +
+                       " with check = \"mqtt\", whose answers are noticed up to a second late");
   number("rise", kInARow, health.rise);
   number("fall", kInARow, health.fall);
   if (const auto prefix = section.text("client_id")) {
@@ -92,7 +100,7 @@ Health read_health(const Section& section) {
 
 void check_health(const Config& config, Problems& problems) {
   const Health& health = config.health;
-  if (health.check == CheckKind::kOff) return;
+  if (!are_checked(config)) return;
   std::uint64_t reals = 0;
   for (const Group& group : config.groups) reals += group.reals.size();
 

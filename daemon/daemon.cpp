@@ -26,6 +26,7 @@ constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtKatranEvery = 2s;
+constexpr auto kCheckEvery = 50ms;
 // At the start only, before the loop runs.
 constexpr auto kWaitForGateway = 2000ms;
 constexpr auto kAskGatewayEvery = 10ms;
@@ -81,6 +82,9 @@ void require_same(const Config& now, const Config& next) {
   if (next.lb.forwarder != now.lb.forwarder) refuse("[lb] forwarder");
   if (next.lb.katran_object != now.lb.katran_object) refuse("[lb] katran_object");
   if (next.lb.katran_root_array != now.lb.katran_root_array) refuse("[lb] katran_root_array");
+  if (next.health.network4 != now.health.network4 || next.health.network6 != now.health.network6) {
+    refuse("[health] networks");
+  }
   if (next.store.path != now.store.path) refuse("[store] path");
   if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
   if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
@@ -109,6 +113,12 @@ Daemon::Daemon(Places places, Config config)
       mender_(config_, slot_ ? &*slot_ : nullptr),
       recorder_(tables_, numbers_, steering_, mender_, history_),
       evacuation_(tables_, steering_, mender_),
+      severance_(tables_, steering_, mender_),
+      health_(loop_, tables_, config_, link_.index,
+              {.on_dead = [this](const std::string& group,
+                                 const Address& real) { real_died(group, real); },
+               .on_alive = [this](const std::string& group,
+                                  const Address& real) { real_lives(group, real); }}),
       events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(tables_, numbers_, history_, idle_ns(config_)),
       fill_(tables_, config_.limits),
@@ -117,7 +127,9 @@ Daemon::Daemon(Places places, Config config)
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request) { return handle(request); }) {
+  health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
+  health_.use(config_, steering_.reals(), monotonic_ns());
   // What was reported while no daemon ran is news to the history, too.
   events_.drain();
   history_.flush();
@@ -140,6 +152,7 @@ Daemon::Daemon(Places places, Config config)
     spdlog::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
   }
   programs_.attach();
+  health_.keep_routes();
   start_timers();
 }
 
@@ -157,7 +170,12 @@ void Daemon::start_timers() {
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
     sweeper_.step();
     evacuation_.step(monotonic_ns());
+    severance_.step(monotonic_ns());
     fill_.step();
+  });
+  loop_.every(kCheckEvery, "health checks", [this] {
+    health_.step(follower_.gateway() ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone,
+                 monotonic_ns());
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
   if (watch_) loop_.every(kLookAtKatranEvery, "look at Katran", [this] { watch_->look(); });
@@ -190,8 +208,10 @@ void Daemon::reload() {
   try {
     Config next = load_config(places_.config);
     require_same(config_, next);
+    health_.prepare(next);
     steering_.apply(next, follower_.mtu());
     config_ = std::move(next);
+    health_.use(config_, steering_.reals(), monotonic_ns());
     mender_.use(config_);
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
@@ -202,6 +222,27 @@ void Daemon::reload() {
     spdlog::error("the configuration stays as it was: {}", error.what());
   }
   sd_notify(0, "READY=1");
+}
+
+// Nothing is gained by a reset where the group has no other real: then it stays in the
+// ring, and the check may be wrong.
+void Daemon::real_died(const std::string& group, const Address& real) {
+  steering_.mark_dead(group, real);
+  const Member* member = steering_.reals().find(group, real);
+  const bool is_out = member && !member->in_ring;
+  const HealthState* state = health_.find(group, real);
+  spdlog::warn("real {} of group {} is dead: {}{}", to_string(real), group,
+               state ? state->last().what : "",
+               is_out ? "" : "; it stays, because the group has no other");
+  if (is_out) severance_.start(numbers_.of_group(group), numbers_.of_real(real));
+}
+
+void Daemon::real_lives(const std::string& group, const Address& real) {
+  steering_.mark_alive(group, real);
+  severance_.stop(numbers_.of_group(group), numbers_.of_real(real));
+  const Member* member = steering_.reals().find(group, real);
+  spdlog::info("real {} of group {} lives again; it is {}", to_string(real), group,
+               member ? to_string(member->state()) : "gone");
 }
 
 nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
@@ -277,6 +318,8 @@ StatusSources Daemon::sources() const {
           .sweeper = sweeper_,
           .evacuation = evacuation_,
           .katran = watch_ ? &*watch_ : nullptr,
+          .severance = severance_,
+          .health = health_,
           .fill = fill_,
           .history = history_,
           .started_at_ns = started_at_ns_,

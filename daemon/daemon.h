@@ -15,6 +15,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/event_reader.h"
 #include "daemon/forwarder_slot.h"
+#include "daemon/health_checks.h"
 #include "daemon/instance.h"
 #include "daemon/katran_watch.h"
 #include "daemon/link.h"
@@ -23,6 +24,7 @@
 #include "daemon/numbers.h"
 #include "daemon/predictions.h"
 #include "daemon/recorder.h"
+#include "daemon/severance.h"
 #include "daemon/status.h"
 #include "daemon/steering.h"
 #include "daemon/sweeper.h"
@@ -51,6 +53,8 @@ class Daemon {
   void beat() const;
   void wait_for_gateway();
   void reload();
+  void real_died(const std::string& group, const Address& real);
+  void real_lives(const std::string& group, const Address& real);
   nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
   void evacuate(const Address& real, const std::vector<std::string>& groups,
                 std::uint32_t per_second);
@@ -73,6 +77,8 @@ class Daemon {
   Mender mender_;
   Recorder recorder_;
   Evacuation evacuation_;
+  Severance severance_;
+  HealthChecks health_;
   EventReader events_;
   Sweeper sweeper_;
   Fill fill_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/condemn.h"
+
 namespace remora {
 namespace {
 
@@ -98,25 +100,12 @@ void Evacuation::follow_up(Leaving leaving, std::uint64_t now_ns) {
   const auto service = steering_.endpoint_of(leaving.key.service);
   if (!entry || entry->isn != leaving.isn || entry->state != FLOW_LEAVING || !service) return;
   if (leaving.attempts == kMostAttempts) {
-    end_by_force(leaving.key, *entry);
+    condemn(tables_, steering_, mender_, leaving.key, *entry);
+    ++counts_.forced;
   } else {
     leaving_.push_back({leaving.key, leaving.isn, leaving.attempts + 1, now_ns});
   }
   mender_.ask_client(leaving.key, *service, entry->end_seq);
-}
-
-// The kernel resets the client at its next packet; the broker gets a RST in its name.
-void Evacuation::end_by_force(const flow_key& key, flow entry) {
-  entry.state = FLOW_CONDEMNED;
-  tables_.flows.put(key, entry);
-  ++counts_.forced;
-  Record record{};
-  record.head.flow = key;
-  record.head.seq = entry.end_seq;
-  record.head.flags = EVENT_SEGMENT | EVENT_BEGAN_EARLIER;
-  const auto service = steering_.endpoint_of(key.service);
-  const auto way = steering_.way_to(entry.group, entry.real);
-  if (service && way) mender_.end_session(record, *service, *way);
 }
 
 }  // namespace remora

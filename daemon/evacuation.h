@@ -68,7 +68,6 @@ class Evacuation {
   void look_for_more(Target& target);
   bool ask(const Target& target, const flow_key& key, std::uint64_t now_ns);
   void follow_up(Leaving leaving, std::uint64_t now_ns);
-  void end_by_force(const flow_key& key, flow entry);
 
   const Tables& tables_;
   const Steering& steering_;

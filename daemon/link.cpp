@@ -78,6 +78,17 @@ std::optional<Link> find_link(const std::string& interface) {
   return Link{index, static_cast<std::uint32_t>(request.ifr_mtu)};
 }
 
+bool is_running(const std::string& interface) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
+    if (errno == ENODEV) return false;
+    fail("cannot read the interface's state");
+  }
+  return (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
 std::optional<Address> default_gateway(unsigned interface_index) {
   std::optional<Address> gateway;
   for (const int family : {AF_INET, AF_INET6}) {

@@ -22,6 +22,9 @@ struct Link {
 // Nothing when there is no such interface. Throws std::system_error.
 std::optional<Link> find_link(const std::string& interface);
 
+// Whether it is up and has a carrier. Throws std::system_error.
+bool is_running(const std::string& interface);
+
 // The gateway of the IPv4 default route through the interface, else of the IPv6
 // one; nothing when there is none. Throws std::system_error.
 std::optional<Address> default_gateway(unsigned interface_index);

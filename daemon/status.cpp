@@ -57,6 +57,22 @@ json groups_of(const StatusSources& s) {
   return all;
 }
 
+// null: not checked.
+json health_of(const HealthState* state) {
+  if (!state) return nullptr;
+  constexpr std::uint64_t kMsNs = 1'000'000;
+  const std::uint64_t now = monotonic_ns();
+  json health = {{"alive", !state->is_dead()},
+                 {"for_ms", (now - state->since_ns()) / kMsNs},
+                 {"last", nullptr}};
+  if (state->checked_at_ns() != 0) {
+    health["last"] = {{"good", state->last().good},
+                      {"what", state->last().what},
+                      {"ms_ago", (now - state->checked_at_ns()) / kMsNs}};
+  }
+  return health;
+}
+
 }  // namespace
 
 json reals_of(const StatusSources& s) {
@@ -71,7 +87,8 @@ json reals_of(const StatusSources& s) {
                      {"evacuated", index && s.evacuation.is_evacuated(number, *index)},
                      {"weight", member.weight},
                      {"effective_weight", member.effective_weight()},
-                     {"flows", index ? s.sweeper.flows_of(number, *index) : 0}});
+                     {"flows", index ? s.sweeper.flows_of(number, *index) : 0},
+                     {"health", health_of(s.health.find(group.name, member.address))}});
     }
   }
   return all;
@@ -113,6 +130,7 @@ json status_of(const StatusSources& s) {
         {"farewells", mended.farewells},
         {"evacuation_asked", s.evacuation.counts().asked},
         {"evacuation_forced", s.evacuation.counts().forced},
+        {"severed", s.severance.severed()},
         {"clean_ends", mended.clean_ends},
         {"reset_ends", mended.reset_ends},
         {"good_bytes", mended.good_bytes},

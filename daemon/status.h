@@ -11,9 +11,11 @@
 #include "daemon/evacuation.h"
 #include "daemon/event_reader.h"
 #include "daemon/fill_gauge.h"
+#include "daemon/health_checks.h"
 #include "daemon/katran_watch.h"
 #include "daemon/mender.h"
 #include "daemon/recorder.h"
+#include "daemon/severance.h"
 #include "daemon/steering.h"
 #include "daemon/sweeper.h"
 #include "daemon/tables.h"
@@ -65,6 +67,8 @@ struct StatusSources {
   const Sweeper& sweeper;
   const Evacuation& evacuation;
   const KatranWatch* katran;  // nullptr: there is no Katran server
+  const Severance& severance;
+  const HealthChecks& health;
   const Fill& fill;
   const History& history;
   std::uint64_t started_at_ns;

@@ -77,24 +77,34 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   write_services(config);
 }
 
-// Drains outlive the daemon in a table of their own: read at the start, and freed of
-// what the configuration no longer has.
-void Steering::remember_drains(const Config& config) {
+// Drains and deaths outlive the daemon in tables of their own: read at the start, and freed
+// of what the configuration no longer has.
+void Steering::remember(const Config& config) {
   const bool first = rings_.empty();
   reals_.configure(config.groups);
+  remember_in(tables_.drains, [&](const std::string& group, const Address& real) {
+    if (first) reals_.drain(group, real);
+  });
+  remember_in(tables_.deaths, [&](const std::string& group, const Address& real) {
+    if (first) reals_.mark_dead(group, real);
+  });
+}
+
+template <class Apply>
+void Steering::remember_in(const BpfMap<drain_key, __u32>& table, Apply&& apply) {
   std::vector<drain_key> gone;
-  BatchReader<drain_key, __u32> reader(tables_.drains, kBatch);
+  BatchReader<drain_key, __u32> reader(table, kBatch);
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
     for (const drain_key& key : keys) {
       const std::string group = numbers_.group_name(key.group).value_or("");
-      if (!reals_.find(group, Address(key.real))) {
+      if (reals_.find(group, Address(key.real))) {
+        apply(group, Address(key.real));
+      } else {
         gone.push_back(key);
-      } else if (first) {
-        reals_.drain(group, Address(key.real));
       }
     }
   }
-  for (const drain_key& key : gone) tables_.drains.erase(key);
+  for (const drain_key& key : gone) table.erase(key);
 }
 
 std::vector<std::string> Steering::drain(const Address& real,
@@ -119,6 +129,18 @@ std::vector<std::string> Steering::enable(const Address& real,
   return groups;
 }
 
+void Steering::mark_dead(const std::string& group, const Address& real) {
+  tables_.deaths.put({real.abi(), numbers_.of_group(group), 0}, 1);
+  reals_.mark_dead(group, real);
+  write_ring(group);
+}
+
+void Steering::mark_alive(const std::string& group, const Address& real) {
+  tables_.deaths.erase({real.abi(), numbers_.of_group(group), 0});
+  reals_.mark_alive(group, real);
+  write_ring(group);
+}
+
 // Nothing is written where the ring is what it was.
 void Steering::write_ring(const std::string& group) {
   Ring next;
@@ -139,7 +161,7 @@ void Steering::write_ring(const std::string& group) {
 }
 
 void Steering::write_groups(const Config& config) {
-  remember_drains(config);
+  remember(config);
   std::set<std::string> configured;
   KatranVips vips;
   for (const Group& group : config.groups) {

@@ -52,6 +52,9 @@ class Steering {
 
   // Of the outer headers for a group whose reals only a Katran server knows.
   void set_outer_family(const std::string& group, Family family);
+  // A real of a group dies by its checks, or lives again. Outlives the daemon likewise.
+  void mark_dead(const std::string& group, const Address& real);
+  void mark_alive(const std::string& group, const Address& real);
 
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
@@ -63,7 +66,9 @@ class Steering {
   // In a group's ring: who, and with which weight.
   using Ring = std::map<Address, std::uint32_t>;
 
-  void remember_drains(const Config& config);
+  void remember(const Config& config);
+  template <class Apply>
+  void remember_in(const BpfMap<drain_key, __u32>& table, Apply&& apply);
   void write_groups(const Config& config);
   std::uint16_t outer_length_of(std::uint16_t group) const;
   void write_ring(const std::string& group);

@@ -27,6 +27,8 @@ struct Tables {
         early_segments(programs.map_fd("early_segments"), "early_segments"),
         names(programs.map_fd("names"), "names"),
         drains(programs.map_fd("drains"), "drains"),
+        deaths(programs.map_fd("deaths"), "deaths"),
+        checks(programs.map_fd("checks"), "checks"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
@@ -49,6 +51,8 @@ struct Tables {
   BpfMap<early_key, early_segment> early_segments;
   BpfMap<name_key, __u32> names;
   BpfMap<drain_key, __u32> drains;
+  BpfMap<drain_key, __u32> deaths;
+  BpfMap<address, check_way> checks;
   BpfMap<__u32, ::heartbeat> heartbeat;
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;

@@ -127,6 +127,7 @@ static __always_inline int readdress4(struct __sk_buff *skb,
 	inner->client = ip.saddr;
 	inner->port = tcp.source;
 	inner->len = net_to_host16(ip.tot_len);
+	inner->tos = ip.tos;
 	return remember(&local, &tcp, check, check_address) ||
 	       replace4(skb, offsetof(struct iphdr, daddr), ip.daddr,
 			check->destination.word[3], check->service.word[3]);
@@ -147,6 +148,7 @@ static __always_inline int readdress6(struct __sk_buff *skb,
 	inner->client = ip.source.word[3];
 	inner->port = tcp.source;
 	inner->len = net_to_host16(ip.payload_len) + sizeof(ip);
+	inner->tos = net_to_host32(ip.version) >> 20;
 	return remember(&ip.source, &tcp, check, check_address) ||
 	       replace6(skb, offsetof(struct ipv6_header, destination), &ip.destination,
 			&check->destination, &check->service);

@@ -36,7 +36,7 @@ TEST(HealthConfigTest, WithoutTheTableRealsAreCheckedByMqtt) {
   const Health health = parse_config(file_with(""), "remora.toml").health;
   EXPECT_EQ(health.check, CheckKind::kMqtt);
   EXPECT_EQ(health.interval_s, 5u);
-  EXPECT_EQ(health.timeout_s, 2u);
+  EXPECT_EQ(health.timeout_s, 3u);
   EXPECT_EQ(health.rise, 2u);
   EXPECT_EQ(health.fall, 3u);
   EXPECT_TRUE(health.username.empty());
@@ -72,7 +72,8 @@ TEST(HealthConfigTest, AnErrorNamesTheLineAndWhatIsWrong) {
   } cases[] = {
       {"check = \"ping\"", "check = \"ping\" is unknown; available: mqtt, tcp, off"},
       {"interval_s = 0", "\"interval_s\" of [health] is 0, but must be from 1 to 3600"},
-      {"interval_s = 1", "\"timeout_s\" of [health] is 2, but a check must end before the next"},
+      {"interval_s = 1", "\"timeout_s\" of [health] is 3, but a check must end before the next"},
+      {"timeout_s = 1", "\"timeout_s\" of [health] is 1, but must be at least 2 with check"},
       {"fall = 101", "\"fall\" of [health] is 101"},
       {"password_file = \"/x\"", "\"password_file\" of [health] needs a \"username\""},
       {"username = \"a\\u0000\"", "\"username\" of [health] must be text"},

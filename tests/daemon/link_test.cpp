@@ -41,6 +41,17 @@ TEST_F(LinkTest, TheMtuIsReadFromTheDevice) {
   EXPECT_FALSE(find_link("no-such"));
 }
 
+TEST_F(LinkTest, ItRunsWhileItIsUpAndTheOtherEndIs) {
+  EXPECT_TRUE(is_running("lb"));
+  run("ip link set gw down");
+  EXPECT_FALSE(is_running("lb"));
+  run("ip link set gw up");
+  EXPECT_TRUE(is_running("lb"));
+  run("ip link set lb down");
+  EXPECT_FALSE(is_running("lb"));
+  EXPECT_FALSE(is_running("no-such"));
+}
+
 TEST_F(LinkTest, TheIpv4DefaultRouteComesFirst) {
   EXPECT_FALSE(gateway());
 

@@ -61,13 +61,9 @@ TEST(StatusTextTest, ColumnsAreAsWideAsTheirWidestEntry) {
 
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
   const auto real = [](const char* address, const char* state, int in_ring) -> json {
-    return {{"group", "temperature"},
-            {"real", address},
-            {"state", state},
-            {"evacuated", false},
-            {"weight", 2},
-            {"effective_weight", in_ring},
-            {"flows", 812}};
+    return {{"group", "temperature"}, {"real", address},  {"state", state},
+            {"evacuated", false},     {"weight", 2},      {"effective_weight", in_ring},
+            {"flows", 812},           {"health", nullptr}};
   };
   std::ostringstream out;
   print_reals(out, {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),
@@ -78,6 +74,38 @@ TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
             "temperature     10.1.3.102      enabled          2        2         812\n"
             "temperature     10.1.3.103      dead             2        2         812"
             "  takes new connections: the group has no other\n");
+}
+
+TEST(StatusTextTest, RealsSayWhatTheirChecksFound) {
+  const auto found = [](bool alive, json last) -> json {
+    return {{"group", "g"},
+            {"real", "10.1.3.101"},
+            {"state", alive ? "enabled" : "dead"},
+            {"evacuated", false},
+            {"weight", 1},
+            {"effective_weight", alive ? 1 : 0},
+            {"flows", 0},
+            {"health", {{"alive", alive}, {"for_ms", 12'345}, {"last", std::move(last)}}}};
+  };
+  const auto last = [](bool good, const char* what) -> json {
+    return {{"good", good}, {"what", what}, {"ms_ago", 70}};
+  };
+  const auto words = [&](const json& row) {
+    std::ostringstream out;
+    print_reals(out, json::array({row}));
+    const std::string text = out.str();
+    const auto begin = text.find("           0  ", text.find('\n')) + 14;
+    return text.substr(begin, text.size() - 1 - begin);
+  };
+  EXPECT_EQ(words(found(true, last(true, "CONNACK"))), "alive 12 s");
+  EXPECT_EQ(words(found(true, last(true, "connected"))), "alive 12 s");
+  EXPECT_EQ(words(found(true, nullptr)), "alive 12 s, not checked yet");
+  EXPECT_EQ(words(found(true, last(true, "CONNACK 5: not authorised"))),
+            "alive 12 s (CONNACK 5: not authorised)");
+  EXPECT_EQ(words(found(true, last(false, "no answer within 2 s"))),
+            "alive 12 s: no answer within 2 s");
+  EXPECT_EQ(words(found(false, last(false, "no answer within 2 s"))),
+            "dead 12 s: no answer within 2 s");
 }
 
 }  // namespace

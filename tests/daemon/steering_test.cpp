@@ -115,6 +115,25 @@ TEST_F(SteeringTest, ADrainOutlivesTheDaemon) {
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
 }
 
+TEST_F(SteeringTest, ADeathOutlivesTheDaemonButNotItsReal) {
+  steering_->mark_dead("rest", kA);
+  EXPECT_EQ(in_ring(), Some{kB});
+
+  start_daemon();
+  EXPECT_EQ(in_ring(), Some{kB});
+  EXPECT_TRUE(steering_->reals().find("rest", kA)->dead);
+
+  steering_->mark_alive("rest", kA);
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+  start_daemon();
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+
+  steering_->mark_dead("rest", kA);
+  reload(R"({ address = "10.1.3.102" })");
+  reload(kBoth);
+  EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
 TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
   steering_->drain(kA, std::nullopt);
 
