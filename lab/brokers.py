@@ -80,11 +80,22 @@ def strip_with_kernel(layout, node):
         namespaces.run(layout.namespace(node), argv, check=True)
 
 
+def stop_kernel(layout, node):
+    namespaces.run(layout.namespace(node), ["ip", "link", "delete", "outer0"], check=True)
+
+
 def strip_with_decap(layout, node, tool, decap_config):
     """Our own decap on eth0; it stays attached after the tool has ended, until the next one."""
+    _run_decap(layout, node, [tool, "eth0", "--config", decap_config])
+
+
+def stop_decap(layout, node, tool):
+    _run_decap(layout, node, [tool, "eth0", "--detach"])
+
+
+def _run_decap(layout, node, argv):
     result = namespaces.run(
-        layout.namespace(node), [tool, "eth0", "--config", decap_config], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        layout.namespace(node), argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
     if result.returncode != 0:
         raise RuntimeError(f"remora-decap in {node}: {' '.join(result.stdout.split())}")

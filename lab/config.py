@@ -43,6 +43,7 @@ class Settings:
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
     weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
+    health: str = ""  # keys of [health]; empty: no checks, which other stories would count
     clients: int = 100_000
     flows: int = 100_000
     extra: str = ""  # more TOML, at the end
@@ -111,6 +112,9 @@ def render(layout, settings, history):
         f"resets_per_second = {settings.resets_per_second}",
         f"resets_per_client = {settings.resets_per_client}",
         f'session_end = "{settings.session_end}"',
+        "",
+        "[health]",
+        settings.health or 'check = "off"',
         "",
         "[limits]",
         f"clients = {settings.clients}",

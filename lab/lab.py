@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import time
 
@@ -145,11 +146,13 @@ class Lab:
             self._wait_until_katran_is_noticed()
 
     def _start_brokers(self):
-        broker_config = self.state.file("mosquitto.conf")
-        brokers.write_config(broker_config)
+        brokers.write_config(self.state.file("mosquitto.conf"))
         for node in self.layout.broker_nodes:
-            log = self.state.file(f"{node}.log")
-            self.state.record(node, brokers.start(self.layout, node, broker_config, log))
+            self._start_broker(node)
+
+    def _start_broker(self, node):
+        config_file, log = self.state.file("mosquitto.conf"), self.state.file(f"{node}.log")
+        self.state.record(node, brokers.start(self.layout, node, config_file, log))
 
     def _configure(self, settings, config_file):
         if config_file is None:
@@ -199,22 +202,30 @@ class Lab:
             self._tell_brokers()
 
     def _strip_outer_headers(self):
-        # What comes from Katran is addressed to the group's VIP, which a device leaves as it is.
-        is_embedded = self.daemon.config.forwarder == config.EMBEDDED
-        if is_embedded and brokers.kernel_strips(self.layout):
+        if self._kernel_strips():
             for node in self.layout.broker_nodes:
                 brokers.strip_with_kernel(self.layout, node)
             return
         self._tell_brokers()
+
+    def _kernel_strips(self):
+        # What comes from Katran is addressed to the group's VIP, which a device leaves as it is.
+        is_embedded = self.daemon.config.forwarder == config.EMBEDDED
+        return is_embedded and brokers.kernel_strips(self.layout)
+
+    @property
+    def _decap_tool(self):
+        tool = os.path.join(build_folder(), "remora-decap")
+        if not os.path.exists(tool):
+            raise LabError(f"{tool} is missing: build the project first")
+        return tool
 
     def _tell_brokers(self):
         """Gives the brokers the VIPs of their groups, as far as they do not have them yet.
 
         None is taken away: a broker that has left a group keeps the connections that it had.
         """
-        tool = os.path.join(build_folder(), "remora-decap")
-        if not os.path.exists(tool):
-            raise LabError(f"{tool} is missing: build the project first")
+        tool = self._decap_tool
         file = self.daemon.config.path
         services = config.read_services(file)
         groups = []
@@ -311,6 +322,36 @@ class Lab:
         """The present address of a client node."""
         moves = self.state.values.get("moves", {}).get(node, 0)
         return self.layout.client_address(topology.number_of(node), moves)
+
+    def kill_broker(self, node):
+        """SIGKILL to the mosquitto of `node`."""
+        process = self.state.find(node)
+        os.kill(process["pid"], signal.SIGKILL)
+        processes.end([process])
+
+    def start_broker(self, node):
+        """Starts the mosquitto of `node` again; returns when it listens."""
+        self._start_broker(node)
+        brokers.wait_until_listening(self.layout, node)
+
+    def stop_stripping(self, node):
+        """The outer headers of packets to a broker stay on."""
+        if self._kernel_strips():
+            brokers.stop_kernel(self.layout, node)
+        else:
+            brokers.stop_decap(self.layout, node, self._decap_tool)
+
+    def strip(self, node):
+        """They are taken off again."""
+        if self._kernel_strips():
+            brokers.strip_with_kernel(self.layout, node)
+        else:
+            brokers.strip_with_decap(
+                self.layout, node, self._decap_tool, self.state.file(f"{node}.toml"))
+
+    def ip(self, node, *lines):
+        """`ip` commands in the namespace of `node`."""
+        network.ip_batch(lines, self.namespace(node))
 
     def change_address(self, node):
         """Gives a client an address in another network, as DHCP would; returns the new one."""

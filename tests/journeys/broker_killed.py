@@ -1,0 +1,186 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker is killed under load: its clients come back at others of its group, nobody else notices
+anything; it returns and is used again; and where all brokers of a group are dead the last set stays."""
+
+import contextlib
+import threading
+
+from support import Journey, Session, Settings, main, mqtt, network, topology
+
+CLIENTS = 60
+TOPIC = "anything"
+HEALTH = "interval_s = 2\ntimeout_s = 2\nrise = 2\nfall = 2"
+
+
+class Publisher(threading.Thread):
+    """Publishes at QoS 1, the next message when the last one is acknowledged; a connection that is
+    reset is opened anew at once, and the message sent again."""
+
+    def __init__(self, lab, name, address):
+        super().__init__(name=name, daemon=True)
+        self._lab = lab
+        self.address = address
+        self.acknowledged = 0
+        self.resets = 0
+        self._end = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self._end.is_set():
+            with contextlib.suppress(OSError):
+                with Session(self._lab, "client0", self.name, source=self.address) as session:
+                    self._publish(session)
+
+    def _publish(self, session):
+        try:
+            while not self._end.is_set():
+                number = self.acknowledged + 1
+                session.send(mqtt.publish(TOPIC, mqtt.message(self.name, "load", number), qos=1,
+                                          packet_id=number % 65535 + 1))
+                session.read(mqtt.PUBACK)
+                self.acknowledged = number
+                self._end.wait(0.05)
+            session.disconnect()
+        except ConnectionResetError:
+            self.resets += 1
+
+    def close(self):
+        self._end.set()
+        self.join()
+
+
+class BrokerKilled(Journey):
+    brokers = 3
+    settings = Settings(groups={"default": [1, 2, 3]}, routes=(), health=HEALTH)
+
+    def setUp(self):
+        super().setUp()
+        plan = self.addressing.service
+        self.addresses = [plan.address(60, number) for number in range(1, CLIENTS + 1)]
+        network.ip_batch(
+            [plan.add(address, "eth0") for address in self.addresses], self.lab.namespace("client0")
+        )
+        network.ip_batch(
+            [f"route add {plan.subnet(60)} dev c0"], self.lab.namespace(topology.GATEWAY)
+        )
+
+    # ---- brokers -------------------------------------------------------------------
+
+    def kill(self, node):
+        self.lab.kill_broker(node)
+
+    def row(self, node):
+        address = self.lab.layout.broker_address(topology.number_of(node))
+        rows = self.daemon.ask("reals", "list")["reals"]
+        return next(row for row in rows if row["real"] == address)
+
+    def wait_for_state(self, node, state):
+        self.wait_until(lambda: self.row(node)["state"] == state, f"{node} to be {state}", 20)
+
+    # ---- clients -------------------------------------------------------------------
+
+    def homes(self, after=0):
+        """{client: the brokers that got its messages}, of those behind the first `after`."""
+        homes = {}
+        for delivery in self.deliveries.all()[after:]:
+            homes.setdefault(delivery.client, set()).add(delivery.broker)
+        return homes
+
+    def wait_for_messages_of_all(self, publishers):
+        """Each has had three more acknowledged."""
+        goals = {publisher: publisher.acknowledged + 3 for publisher in publishers}
+        self.wait_until(
+            lambda: all(p.acknowledged >= goal for p, goal in goals.items()),
+            "messages of all clients", 30)
+
+    def test_its_clients_come_back_elsewhere_and_nobody_else_notices(self):
+        publishers = [
+            Publisher(self.lab, f"c{number}", address)
+            for number, address in enumerate(self.addresses)
+        ]
+        for publisher in publishers:
+            self.addCleanup(publisher.close)
+        self.wait_for_messages_of_all(publishers)
+        self.wait_until(lambda: len(self.homes()) == CLIENTS, "deliveries of all clients")
+        homes = {client: next(iter(nodes)) for client, nodes in self.homes().items()}
+        self.assertEqual(set(homes.values()), {"broker1", "broker2", "broker3"})
+        concerned = [p for p in publishers if homes[p.name] == "broker1"]
+        others = [p for p in publishers if homes[p.name] != "broker1"]
+        resets_before = sum(p.resets for p in publishers)
+        self.assertEqual(resets_before, 0)
+
+        self.kill("broker1")
+        self.wait_for_state("broker1", "dead")
+        began = len(self.deliveries.all())
+        self.wait_for_messages_of_all(publishers)
+
+        self.assertEqual(self.row("broker1")["effective_weight"], 0)
+        self.assertIn("no MQTT connection", self.row("broker1")["health"]["last"]["what"])
+        self.assertEqual([p.name for p in others if p.resets], [], "clients of other brokers reset")
+        after = self.homes(began)
+        for publisher in others:
+            self.assertEqual(after[publisher.name], {homes[publisher.name]})
+        for publisher in concerned:
+            self.assertLessEqual(after[publisher.name], {"broker2", "broker3"})
+        self.assertEqual(self.row("broker2")["state"], "enabled")
+
+        self.lab.start_broker("broker1")
+        self.wait_for_state("broker1", "enabled")
+        self.assertGreater(self.row("broker1")["effective_weight"], 0)
+        self.wait_for_messages_of_all(publishers)
+        self.assertEqual([p.name for p in others if p.resets], [])
+
+        for publisher in publishers:
+            publisher.close()
+        self.deliveries.wait_until_quiet()
+        seen = {}
+        for delivery in self.deliveries.all():
+            seen.setdefault(delivery.client, []).append(delivery.number)
+        for publisher in others:
+            self.assertEqual(seen[publisher.name], list(range(1, publisher.acknowledged + 1)))
+        self.expect_connections_at_the_broker_that_is_back()
+
+    def expect_connections_at_the_broker_that_is_back(self):
+        """As before: the ring is the one of before. Its witness subscribes again by itself."""
+        def tries():
+            for number, address in enumerate(self.addresses):
+                with Session(self.lab, "client0", f"n{number}", source=address) as session:
+                    session.publish(TOPIC, mqtt.message(f"n{number}", "back", 1), qos=1,
+                                    packet_id=1)
+                    session.read(mqtt.PUBACK)
+                    session.disconnect()
+            return any(d.broker == "broker1" for d in self.deliveries.all() if d.phase == "back")
+
+        self.wait_until(tries, "a message at the broker that is back", 30)
+
+    def test_when_all_are_dead_the_last_set_stays(self):
+        self.kill("broker1")
+        self.wait_for_state("broker1", "dead")
+        with Session(self.lab, "client0", "idle", source=self.addresses[0]) as idle:
+            for node in ("broker2", "broker3"):
+                self.kill(node)
+            for node in ("broker2", "broker3"):
+                self.wait_for_state(node, "dead")
+            in_ring = [n for n in self.lab.layout.broker_nodes if self.row(n)["effective_weight"]]
+            self.assertEqual(len(in_ring), 1, in_ring)
+            self.assertIn(in_ring[0], ("broker2", "broker3"))
+            idle.close()
+
+        # A restart of remorad forgets no death: who was out of the ring stays out.
+        self.daemon.stop()
+        self.daemon.start()
+        states = {row["state"] for row in self.daemon.ask("reals", "list")["reals"]}
+        self.assertEqual(states, {"dead"})
+
+        for node in self.lab.layout.broker_nodes:
+            self.lab.start_broker(node)
+        for node in self.lab.layout.broker_nodes:
+            self.wait_for_state(node, "enabled")
+        with Session(self.lab, "client0", "after", source=self.addresses[1]) as session:
+            session.publish(TOPIC, mqtt.message("after", "after", 1), qos=1, packet_id=1)
+            session.read(mqtt.PUBACK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker runs, but what is in front of it does not: its decapsulation is stopped, or the service
+address is gone from its lo. It is found dead as if it had ended, and its clients come back
+elsewhere; put right again, it lives."""
+
+from support import Addressing, Journey, Session, Settings, main, mqtt, topology
+
+TOPIC = "anything"
+HEALTH = "interval_s = 2\ntimeout_s = 2\nrise = 2\nfall = 2"
+
+
+class DecapStopped(Journey):
+    brokers = 2
+    settings = Settings(groups={"default": [1, 2]}, routes=(), health=HEALTH)
+
+    def row(self, node):
+        address = self.lab.layout.broker_address(topology.number_of(node))
+        rows = self.daemon.ask("reals", "list")["reals"]
+        return next(row for row in rows if row["real"] == address)
+
+    def wait_for_state(self, node, state):
+        self.wait_until(lambda: self.row(node)["state"] == state, f"{node} to be {state}", 20)
+
+    def connect(self, phase):
+        """A connection that has published; and the broker that it is on."""
+        session = Session(self.lab, "client0", "client0")
+        self.addCleanup(session.close)
+        session.publish(TOPIC, mqtt.message("client0", phase, 1), qos=1, packet_id=1)
+        session.read(mqtt.PUBACK)
+        self.deliveries.wait_for(lambda all_: any(d.phase == phase for d in all_))
+        return session, next(d.broker for d in self.deliveries.all() if d.phase == phase)
+
+    def expect_found(self, spoil, repair):
+        # Before: each is checked, and lives.
+        for node in self.lab.layout.broker_nodes:
+            self.wait_until(lambda node=node: (self.row(node)["health"]["last"] or {}).get("good"),
+                            f"a good check of {node}", 20)
+        session, home = self.connect("before")
+        other = ({"broker1", "broker2"} - {home}).pop()
+
+        spoil(home)
+        self.wait_for_state(home, "dead")
+        # An idle client learns of it, too.
+        self.assertTrue(session.wait_for_reset(), "the client was not reset")
+        self.assertEqual(self.row(home)["health"]["last"]["what"], "no answer within 2 s")
+        self.assertEqual(self.row(other)["state"], "enabled")
+        self.assertEqual(self.daemon.status()["daemon"]["severed"], 1)
+        _, now = self.connect("while")
+        self.assertEqual(now, other)
+
+        repair(home)
+        self.wait_for_state(home, "enabled")
+        self.assertGreater(self.row(home)["effective_weight"], 0)
+
+    def test_the_decapsulation_is_stopped(self):
+        self.expect_found(self.lab.stop_stripping, self.lab.strip)
+
+    def test_the_service_address_is_not_on_lo(self):
+        service = self.addressing.service
+        self.expect_found(
+            lambda node: self.lab.ip(node, service.delete(service.service, "lo")),
+            lambda node: self.lab.ip(node, service.add(service.service, "lo")),
+        )
+
+
+class DecapStoppedByTcp(DecapStopped):
+    settings = Settings(groups={"default": [1, 2]}, routes=(), health=f'check = "tcp"\n{HEALTH}')
+
+
+class DecapStoppedOverIpv6(DecapStopped):
+    addressing = Addressing.IPV6
+
+
+class DecapStoppedIpv4OverIpv6(DecapStopped):
+    addressing = Addressing.IPV4_OVER_IPV6
+
+
+if __name__ == "__main__":
+    main()
