@@ -44,6 +44,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"mispredict", "resets_per_second", "1000"},
     KnownKey{"mispredict", "resets_per_client", "3"},
     KnownKey{"mispredict", "session_end", "\"disconnect\""},
+    KnownKey{"evacuate", "reason", "0x9C"},
     KnownKey{"health", "check", "\"mqtt\""},
     KnownKey{"health", "interval_s", "5"},
     KnownKey{"health", "timeout_s", "3"},
@@ -66,13 +67,14 @@ constexpr std::array kKnownKeys = {
     KnownKey{"store", "retention_days", "90"},
 };
 
-constexpr std::array<std::string_view, 8> kTables = {"lb",         "service", "group",  "route",
-                                                     "mispredict", "health",  "limits", "store"};
+constexpr std::array<std::string_view, 9> kTables = {
+    "lb", "service", "group", "route", "mispredict", "evacuate", "health", "limits", "store"};
 
 constexpr Range kPorts = {1, 65'535};
 constexpr Range kWeights = {1, 1000};
 constexpr Range kResetsPerSecond = {1, 1'000'000};
 constexpr Range kResetsPerClient = {1, 1000};
+constexpr Range kReasons = {0, 255};
 constexpr Range kClients = {1, 100'000'000};
 constexpr Range kFlows = {1, 100'000'000};
 constexpr Range kHalfOpen = {1024, 16'777'216};
@@ -115,6 +117,7 @@ class Reader {
     for (const Section& section : list("group")) read_group(section);
     for (const Section& section : list("route")) read_route(section);
     read_mispredict();
+    if (const auto evacuate = single("evacuate")) read_evacuate(*evacuate);
     if (const auto health = single("health")) config_.health = read_health(*health);
     read_limits();
     read_store();
@@ -143,7 +146,7 @@ class Reader {
       problems_.add(key.source().begin.line,
                     text +
                         " Known tables: [lb], [[service]], [[group]], [[route]], [mispredict], "
-                        "[health], [limits], [store]");
+                        "[evacuate], [health], [limits], [store]");
     }
   }
 
@@ -383,6 +386,14 @@ class Reader {
     number(*section, "resets_per_second", kResetsPerSecond, mispredict.resets_per_second);
     number(*section, "resets_per_client", kResetsPerClient, mispredict.resets_per_client);
     if (const auto end = section->word("session_end", kSessionEnds)) mispredict.session_end = *end;
+  }
+
+  void read_evacuate(const Section& section) {
+    const auto reason = section.number("reason", kReasons);
+    if (!reason) return;
+    config_.evacuate.reason = static_cast<std::uint8_t>(reason->value);
+    if (const auto problem = farewell_problem(reason->value))
+      section.report("reason", reason->line, *problem);
   }
 
   void read_limits() {

@@ -99,6 +99,11 @@ struct Mispredict {
   SessionEnd session_end = SessionEnd::kDisconnect;
 };
 
+// What evacuated clients are told.
+struct Evacuate {
+  std::uint8_t reason = 0x9c;  // of the DISCONNECT (MQTT 5.0 §3.14.2.1)
+};
+
 enum class CheckKind : std::uint8_t {
   kMqtt,  // CONNECT, CONNACK, DISCONNECT
   kTcp,   // a handshake
@@ -157,6 +162,7 @@ struct Config {
   std::vector<Group> groups;
   std::vector<Route> routes;
   Mispredict mispredict;
+  Evacuate evacuate;
   Health health;
   Limits limits;
   Store store;

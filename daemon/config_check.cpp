@@ -96,6 +96,16 @@ std::optional<std::string> path_problem(std::string_view path) {
   return "is " + in_quotes(path) + ", but must be the absolute path of a file";
 }
 
+std::optional<std::string> farewell_problem(std::uint32_t reason) {
+  constexpr std::uint32_t kShuttingDown = 0x8b, kAdministrative = 0x98, kAnother = 0x9c,
+                          kMoved = 0x9d;
+  for (const std::uint32_t known : {kShuttingDown, kAdministrative, kAnother, kMoved})
+    if (reason == known) return std::nullopt;
+  return "is " + std::to_string(reason) +
+         ", but must be 0x9C (use another server), 0x9D (server moved), 0x8B (server shutting "
+         "down) or 0x98 (administrative action)";
+}
+
 std::optional<std::string> ring_size_problem(std::uint32_t events_kib) {
   if (std::has_single_bit(events_kib)) return std::nullopt;
   return "is " + std::to_string(events_kib) +

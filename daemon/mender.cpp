@@ -32,6 +32,7 @@ Mender::Mender(const Config& config, const ForwarderSlot* slot)
 
 void Mender::use(const Config& config) {
   session_end_ = config.mispredict.session_end;
+  farewell_reason_ = config.evacuate.reason;
   outer_source4_ = config.lb.outer_source4;
   outer_source6_ = config.lb.outer_source6;
 }
@@ -70,7 +71,7 @@ void Mender::reset_client(const Record& record, const Endpoint& service) {
 }
 
 void Mender::send_client_elsewhere(const Record& record, const Endpoint& service) {
-  if (send(farewell_to_client(record, service))) ++counts_.farewells;
+  if (send(farewell_to_client(record, service, farewell_reason_))) ++counts_.farewells;
 }
 
 void Mender::ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next) {

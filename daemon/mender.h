@@ -33,7 +33,7 @@ class Mender {
   // sockets are refused.
   explicit Mender(const Config& config, const ForwarderSlot* slot = nullptr);
 
-  // How sessions end, and the source of outer headers.
+  // How sessions end, what evacuated clients are told, and the source of outer headers.
   void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
@@ -54,6 +54,7 @@ class Mender {
 
   Fd socket4_;
   Fd socket6_;  // none on a host without IPv6
+  std::uint8_t farewell_reason_ = 0;
   SessionEnd session_end_ = SessionEnd::kDisconnect;
   std::optional<Address> outer_source4_;
   std::optional<Address> outer_source6_;

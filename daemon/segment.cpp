@@ -17,7 +17,6 @@ namespace {
 constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
 
 // With its reason code and no properties (MQTT 5.0 §3.14.2).
-constexpr std::array<std::uint8_t, 3> kUseAnotherServer{0xe0, 0x01, 0x9c};
 
 constexpr std::uint8_t kOptionEnd = 0;
 constexpr std::uint8_t kOptionNop = 1;
@@ -170,7 +169,8 @@ Bytes reset_of_client(const Record& record, const Endpoint& service) {
   return bytes_of(headers);
 }
 
-Bytes farewell_to_client(const Record& record, const Endpoint& service) {
+Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason) {
+  const std::array<std::uint8_t, 3> disconnect{0xe0, 0x01, reason};
   const event& head = record.head;
   return packet_of({service,
                     client_of(head.flow),
@@ -178,7 +178,7 @@ Bytes farewell_to_client(const Record& record, const Endpoint& service) {
                     head.seq,
                     {.psh = true},
                     answered_timestamps(head),
-                    kUseAnotherServer});
+                    disconnect});
 }
 
 std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,

@@ -40,10 +40,10 @@ Bytes reset_of_client(const Record& record, const Endpoint& service);
 // Of no connection in particular: sequence number 0.
 Bytes reset_of(const Endpoint& from, const Endpoint& to);
 
-// As the service, to an MQTT 5 client: DISCONNECT with the reason "use another
-// server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to
+// As the service, to an MQTT 5 client: DISCONNECT with a reason such as 0x9C, "use
+// another server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to
 // which no bytes of the broker are under way, with which it would clash.
-Bytes farewell_to_client(const Record& record, const Endpoint& service);
+Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason);
 
 // As the service: ACKs whose sequence numbers mean nothing. A client answers one
 // outside of its window with an ACK of its own (RFC 9293 §3.10.7.4); of two that are

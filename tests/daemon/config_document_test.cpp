@@ -58,6 +58,7 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   EXPECT_EQ(policy_of(config, config.groups[1]), policy_of(shown, shown.groups[1]));
   EXPECT_EQ(config.mispredict.resets_per_second, shown.mispredict.resets_per_second);
   EXPECT_EQ(config.mispredict.resets_per_client, shown.mispredict.resets_per_client);
+  EXPECT_EQ(config.evacuate.reason, shown.evacuate.reason);
   EXPECT_EQ(config.health.check, shown.health.check);
   EXPECT_EQ(config.health.interval_s, shown.health.interval_s);
   EXPECT_EQ(config.health.timeout_s, shown.health.timeout_s);

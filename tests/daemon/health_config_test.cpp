@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table [health].
+// The tables [health] and [evacuate].
 #include <gtest/gtest.h>
 
 #include "daemon/config.h"
@@ -95,6 +95,22 @@ TEST(HealthConfigTest, AnErrorNamesTheLineAndWhatIsWrong) {
   EXPECT_NE(refusal(file_with("[health]\nusername = \"a\"\npassword_file = \"x\"\n"))
                 .find("\"password_file\" of [health] is \"x\", but must be the absolute path"),
             std::string::npos);
+}
+
+TEST(EvacuateConfigTest, TheReasonIsOneThatSendsAClientElsewhere) {
+  const auto reason_of = [](std::string_view value) {
+    return parse_config(file_with("[evacuate]\nreason = " + std::string(value)), "remora.toml")
+        .evacuate.reason;
+  };
+  EXPECT_EQ(parse_config(file_with(""), "remora.toml").evacuate.reason, 0x9c);
+  EXPECT_EQ(reason_of("0x9D"), 0x9d);
+  EXPECT_EQ(reason_of("139"), 0x8b);
+  EXPECT_EQ(reason_of("0x98"), 0x98);
+  const std::string refused = refusal(file_with("[evacuate]\nreason = 0x00"));
+  EXPECT_TRUE(
+      refused.starts_with("remora.toml:15: \"reason\" of [evacuate] is 0, but must be 0x9C"))
+      << refused;
+  EXPECT_NE(refusal(file_with("[evacuate]\nreason = 256")), "");
 }
 
 TEST(HealthConfigTest, TheNetworksHoldNobodysAddress) {

@@ -148,7 +148,7 @@ TEST_P(SegmentTest, AnMqtt5ClientIsToldToUseAnotherServer) {
   std::copy(timestamps.begin(), timestamps.end(), record.head.options);
   record.head.options_len = static_cast<__u8>(timestamps.size());
 
-  const Parsed farewell = parse(farewell_to_client(record, service()));
+  const Parsed farewell = parse(farewell_to_client(record, service(), 0x9d));
 
   EXPECT_EQ(farewell.ip.source, service().address);
   EXPECT_EQ(farewell.ip.destination, client());
@@ -156,7 +156,7 @@ TEST_P(SegmentTest, AnMqtt5ClientIsToldToUseAnotherServer) {
   EXPECT_EQ(farewell.tcp.dest, host_to_net16(40000));
   EXPECT_EQ(net_to_host32(farewell.tcp.seq), kAck);
   EXPECT_EQ(net_to_host32(farewell.tcp.ack_seq), kSeq);
-  EXPECT_EQ(farewell.payload, "\xe0\x01\x9c");
+  EXPECT_EQ(farewell.payload, "\xe0\x01\x9d");
   EXPECT_EQ(farewell.options, (Bytes{1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 7}));
   EXPECT_TRUE(farewell.checksums_are_valid);
 }
