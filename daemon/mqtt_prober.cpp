@@ -18,6 +18,7 @@
 
 #include "bpf/parse.h"
 #include "daemon/callback.h"
+#include "daemon/tcp_prober.h"
 
 namespace remora {
 namespace {
@@ -73,12 +74,17 @@ CheckResult result_of_connack(int code, const MqttLogin& login) {
   }
 }
 
+// A TCP handshake comes first, on the loop: Paho waits for all of its connections at once, and
+// one that hangs would make the answers of others late by seconds.
+//
 // Everything but the constructor, the destructor and what posts to its queue runs on the
 // worker's thread; the listeners' methods run on Paho's.
 class MqttProber::Worker {
  public:
   Worker(EventLoop& loop, Handler on_result)
-      : on_result_(std::move(on_result)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : on_result_(std::move(on_result)),
+        tcp_(loop, [this](std::uint64_t id, CheckResult result) { connected(id, result); }),
+        wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     std::uint32_t random = 0;
     if (!wake_ || getrandom(&random, sizeof(random), 0) != sizeof(random)) {
       throw std::system_error(errno, std::generic_category(), "cannot prepare MQTT checks");
@@ -103,6 +109,18 @@ class MqttProber::Worker {
   void use(MqttLogin login) {
     loops_login_ = login;
     post({.kind = Order::kLogin, .login = std::move(login)});
+  }
+
+  // On the loop's thread.
+  void start(std::uint64_t id, const Endpoint& to) {
+    uris_[id] = uri_of(to);
+    tcp_.start(id, to);
+  }
+
+  void end(std::uint64_t id) {
+    tcp_.end(id);
+    uris_.erase(id);
+    post({.kind = Order::kEnd, .id = id});
   }
 
   // From any thread.
@@ -134,6 +152,16 @@ class MqttProber::Worker {
     std::atomic<bool> is_over = false;  // Paho tells of a failure while it is destroyed
     mqtt::async_client client;
   };
+
+  void connected(std::uint64_t id, const CheckResult& result) {
+    const auto uri = uris_.extract(id);
+    if (uri.empty()) return;
+    if (result.good) {
+      post({.kind = Order::kStart, .id = id, .uri = uri.mapped()});
+    } else {
+      on_result_(id, result);
+    }
+  }
 
   // On Paho's threads.
   void ended(std::uint64_t id, int code) noexcept {
@@ -222,7 +250,11 @@ class MqttProber::Worker {
   }
 
   const Handler on_result_;
-  MqttLogin loops_login_;  // of the loop's thread
+  // Of the loop's thread:
+  MqttLogin loops_login_;
+  TcpProber tcp_;
+  std::map<std::uint64_t, std::string> uris_;  // whose handshake is under way
+
   const Fd wake_;
   std::string mark_;  // tells the clients of this process from those of others
   MqttLogin login_;   // of the worker's thread, as the attempts
@@ -246,11 +278,11 @@ void MqttProber::use(MqttLogin login) {
 }
 
 void MqttProber::start(std::uint64_t id, const Endpoint& to) {
-  worker_->post({.kind = Worker::Order::kStart, .id = id, .uri = uri_of(to)});
+  worker_->start(id, to);
 }
 
 void MqttProber::end(std::uint64_t id) {
-  worker_->post({.kind = Worker::Order::kEnd, .id = id});
+  worker_->end(id);
 }
 
 }  // namespace remora
