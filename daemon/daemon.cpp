@@ -209,7 +209,12 @@ void Daemon::reload() {
     Config next = load_config(places_.config);
     require_same(config_, next);
     health_.prepare(next);
-    steering_.apply(next, follower_.mtu());
+    try {
+      steering_.apply(next, follower_.mtu());
+    } catch (...) {
+      health_.prepare(config_);
+      throw;
+    }
     config_ = std::move(next);
     health_.use(config_, steering_.reals(), monotonic_ns());
     mender_.use(config_);
@@ -234,12 +239,21 @@ void Daemon::real_died(const std::string& group, const Address& real) {
   spdlog::warn("real {} of group {} is dead: {}{}", to_string(real), group,
                state ? state->last().what : "",
                is_out ? "" : "; it stays, because the group has no other");
-  if (is_out) severance_.start(numbers_.of_group(group), numbers_.of_real(real));
+  sever_dead(group);
+}
+
+// A dead real that stayed for want of another leaves the ring when another is back.
+void Daemon::sever_dead(const std::string& group) {
+  for (const Member& member : steering_.reals().members(group)) {
+    if (!member.dead || member.in_ring) continue;
+    severance_.start(numbers_.of_group(group), numbers_.of_real(member.address));
+  }
 }
 
 void Daemon::real_lives(const std::string& group, const Address& real) {
   steering_.mark_alive(group, real);
   severance_.stop(numbers_.of_group(group), numbers_.of_real(real));
+  sever_dead(group);
   const Member* member = steering_.reals().find(group, real);
   spdlog::info("real {} of group {} lives again; it is {}", to_string(real), group,
                member ? to_string(member->state()) : "gone");

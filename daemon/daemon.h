@@ -55,6 +55,7 @@ class Daemon {
   void reload();
   void real_died(const std::string& group, const Address& real);
   void real_lives(const std::string& group, const Address& real);
+  void sever_dead(const std::string& group);
   nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
   void evacuate(const Address& real, const std::vector<std::string>& groups,
                 std::uint32_t per_second);

@@ -95,6 +95,10 @@ void HealthChecks::use(const Config& config, const Reals& reals, std::uint64_t n
         return member && member->dead ? HealthState::Life::kDead : HealthState::Life::kAlive;
       },
       now_ns);
+  if (!addresses_.all().empty()) {
+    spdlog::info("{} health checks by {}, each every {} s", addresses_.all().size(),
+                 to_string(config.health.check), config.health.interval_s);
+  }
   for (const Group& group : config.groups) {
     for (const Real& real : group.reals) {
       const Member* member = reals.find(group.name, real.address);

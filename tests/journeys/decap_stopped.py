@@ -53,6 +53,22 @@ class DecapStopped(Journey):
         self.wait_for_state(home, "enabled")
         self.assertGreater(self.row(home)["effective_weight"], 0)
 
+    def test_the_last_one_keeps_its_connections_until_another_is_back(self):
+        session, home = self.connect("before")
+        other = ({"broker1", "broker2"} - {home}).pop()
+        self.lab.stop_stripping(other)
+        self.wait_for_state(other, "dead")
+        self.lab.stop_stripping(home)
+        self.wait_for_state(home, "dead")
+        self.assertGreater(self.row(home)["effective_weight"], 0)
+        self.assertEqual(self.daemon.status()["daemon"]["severed"], 0)
+        self.assertEqual(session.read_available(), [])
+
+        self.lab.strip(other)
+        self.wait_for_state(other, "enabled")
+        self.assertTrue(session.wait_for_reset(), "the client was not reset")
+        self.assertEqual(self.row(home)["effective_weight"], 0)
+
     def test_the_decapsulation_is_stopped(self):
         self.expect_found(self.lab.stop_stripping, self.lab.strip)
 
