@@ -551,7 +551,7 @@ static_assert(sizeof(struct event) == 96, "ABI");
 	X(TOO_BIG, "packets too long for the outer header, answered with ICMP")          \
 	X(ICMP_TRANSLATED,                                                               \
 	  "ICMP errors on the way to a broker, passed on to the client")                 \
-	X(ICMP_TO_BROKER, "ICMP errors about what a broker sent, to its real")            \
+	X(ICMP_TO_BROKER, "ICMP errors about what a broker sent, to its real")           \
 	X(ICMP_UNTRANSLATED, "ICMP errors on the way to a broker of no use to a client") \
 	X(IP_OPTIONS, "packets to a service dropped: IPv4 options")                      \
 	X(IPV6_EXTENSION, "packets to a service dropped: IPv6 extension headers")        \

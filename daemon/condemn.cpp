@@ -5,7 +5,6 @@ namespace remora {
 
 void condemn(const Tables& tables, const Steering& steering, Mender& mender, const flow_key& key,
              flow entry) {
-  const std::uint32_t index = real_of(tables, key, entry);
   entry.state = FLOW_CONDEMNED;
   tables.flows.put(key, entry);
   Record record{};
@@ -13,12 +12,8 @@ void condemn(const Tables& tables, const Steering& steering, Mender& mender, con
   record.head.seq = entry.end_seq;
   record.head.flags = EVENT_SEGMENT | EVENT_BEGAN_EARLIER;
   const auto service = steering.endpoint_of(key.service);
-  const auto way = steering.way_to(entry.group, index);
+  const auto way = steering.way_to(entry.group, entry.real);
   if (service && way) mender.end_session(record, *service, *way);
-}
-
-std::uint32_t real_of(const Tables&, const flow_key&, const flow& entry) {
-  return entry.real;
 }
 
 }  // namespace remora

@@ -14,7 +14,4 @@ namespace remora {
 void condemn(const Tables& tables, const Steering& steering, Mender& mender, const flow_key& key,
              flow entry);
 
-// The real of a connection, by its index in `reals`; 0: not known.
-std::uint32_t real_of(const Tables& tables, const flow_key& key, const flow& entry);
-
 }  // namespace remora

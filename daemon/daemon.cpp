@@ -127,6 +127,7 @@ Daemon::Daemon(Places places, Config config)
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request) { return handle(request); }) {
+  if (programs_.katran()) purge_.emplace(programs_.katran()->connections());
   health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
@@ -171,6 +172,7 @@ void Daemon::start_timers() {
     sweeper_.step();
     evacuation_.step(monotonic_ns());
     severance_.step(monotonic_ns());
+    if (purge_) purge_->step();
     fill_.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
@@ -246,7 +248,11 @@ void Daemon::real_died(const std::string& group, const Address& real) {
 void Daemon::sever_dead(const std::string& group) {
   for (const Member& member : steering_.reals().members(group)) {
     if (!member.dead || member.in_ring) continue;
-    severance_.start(numbers_.of_group(group), numbers_.of_real(member.address));
+    const std::uint16_t number = numbers_.of_group(group);
+    const std::uint32_t real = numbers_.of_real(member.address);
+    severance_.start(number, real);
+    if (const auto entry = tables_.groups.find(number); entry && purge_)
+      purge_->start(Address(entry->vip), real);
   }
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/forwarder_slot.h"
 #include "daemon/health_checks.h"
 #include "daemon/instance.h"
+#include "daemon/katran_purge.h"
 #include "daemon/katran_watch.h"
 #include "daemon/link.h"
 #include "daemon/link_follower.h"
@@ -79,6 +80,7 @@ class Daemon {
   Recorder recorder_;
   Evacuation evacuation_;
   Severance severance_;
+  std::optional<KatranPurge> purge_;  // of an operator's Katran, else none
   HealthChecks health_;
   EventReader events_;
   Sweeper sweeper_;

@@ -125,13 +125,19 @@ bool is_flow_table(int fd) {
 KatranVipKey key_of(const Address& vip, __be16 port) {
   KatranVipKey key{};
   key.port = port;
-  const auto bytes = vip.bytes();
-  std::copy(bytes.begin() + (vip.is_ipv4() ? 12 : 0), bytes.end(), key.address);
+  key.address = katran_address(vip);
   key.protocol = kTcp;
   return key;
 }
 
 }  // namespace
+
+KatranAddress katran_address(const Address& address) {
+  KatranAddress katrans{};
+  const auto bytes = address.bytes();
+  std::copy(bytes.begin() + (address.is_ipv4() ? 12 : 0), bytes.end(), katrans.begin());
+  return katrans;
+}
 
 KatranObject::KatranObject(const std::filesystem::path& path, const std::filesystem::path& folder,
                            const Maps& maps)

@@ -9,6 +9,7 @@
 
 #include <bpf/libbpf.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -22,10 +23,14 @@
 
 namespace remora {
 
+// IPv4 in the first 4 bytes, the rest 0.
+using KatranAddress = std::array<__u8, 16>;
+KatranAddress katran_address(const Address& address);
+
 // Of `vip_map`.
 struct KatranVipKey {
-  __u8 address[16];  // IPv4 in the first 4, the rest 0
-  __be16 port;       // 0: any
+  KatranAddress address;
+  __be16 port;  // 0: any
   __u8 protocol;
   __u8 pad;
 };
@@ -39,10 +44,10 @@ static_assert(sizeof(KatranVip) == 8);
 // Address and port in network order; the ring's number.
 using KatranVips = std::map<std::pair<Address, __be16>, std::uint32_t>;
 
-// Of a table of connections. Addresses as in `vip_map`.
+// Of a table of connections.
 struct KatranConnectionKey {
-  __u8 client[16];
-  __u8 vip[16];
+  KatranAddress client;
+  KatranAddress vip;
   __be16 client_port;
   __be16 port;
   __u8 protocol;

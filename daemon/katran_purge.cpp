@@ -14,21 +14,21 @@ KatranPurge::KatranPurge(const std::vector<KatranConnections>& tables) {
   for (const KatranConnections& table : tables) tables_.push_back({table, Reader(table, kBatch)});
 }
 
-void KatranPurge::start(std::uint32_t real) {
-  if (!tables_.empty()) coming_.insert(real);
+void KatranPurge::start(const Address& vip, std::uint32_t real) {
+  if (!tables_.empty()) coming_.emplace(katran_address(vip), real);
 }
 
 void KatranPurge::step() {
-  if (reals_.empty()) reals_ = std::exchange(coming_, {});
-  if (reals_.empty()) return;
+  if (dead_.empty()) dead_ = std::exchange(coming_, {});
+  if (dead_.empty()) return;
   Table& table = tables_[at_];
   const auto [keys, values] = table.reader.next();
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (reals_.contains(values[i].real) && table.map.erase(keys[i])) ++purged_;
+    if (dead_.contains({keys[i].vip, values[i].real}) && table.map.erase(keys[i])) ++purged_;
   }
   if (!keys.empty()) return;
   at_ = (at_ + 1) % tables_.size();
-  if (at_ == 0) reals_.clear();
+  if (at_ == 0) dead_.clear();
 }
 
 }  // namespace remora

@@ -33,8 +33,8 @@ void Severance::stop(std::uint16_t group, std::uint32_t real) {
   dead_.erase({group, real});
 }
 
-bool Severance::is_meant(const flow_key& key, const flow& entry) const {
-  return dead_.contains({entry.group, real_of(tables_, key, entry)});
+bool Severance::is_meant(const flow& entry) const {
+  return dead_.contains({entry.group, entry.real});
 }
 
 void Severance::step(std::uint64_t now_ns) {
@@ -58,7 +58,7 @@ void Severance::read_flows() {
   const auto [keys, values] = flows_.next();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const bool lives = values[i].state == FLOW_ESTABLISHED || values[i].state == FLOW_LEAVING;
-    if (lives && is_meant(keys[i], values[i])) waiting_.push_back(keys[i]);
+    if (lives && is_meant(values[i])) waiting_.push_back(keys[i]);
   }
   if (!keys.empty()) return;
   for (auto& [real, passes] : dead_) ++passes.flows;
@@ -67,7 +67,7 @@ void Severance::read_flows() {
 void Severance::read_half_open() {
   const auto [keys, values] = half_open_.next();
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (is_meant(keys[i].flow, values[i])) tables_.half_open.erase(keys[i]);
+    if (is_meant(values[i])) tables_.half_open.erase(keys[i]);
   }
   if (!keys.empty()) return;
   for (auto& [real, passes] : dead_) ++passes.half_open;
@@ -77,7 +77,7 @@ void Severance::read_half_open() {
 void Severance::sever(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = tables_.flows.find(key);
   const auto service = steering_.endpoint_of(key.service);
-  if (!entry || !service || !is_meant(key, *entry)) return;
+  if (!entry || !service || !is_meant(*entry)) return;
   if (entry->state == FLOW_ESTABLISHED) {
     release_connection(tables_, key.client);
   } else if (entry->state != FLOW_LEAVING) {

@@ -48,7 +48,7 @@ class Severance {
     std::uint64_t at_ns;
   };
 
-  bool is_meant(const flow_key& key, const flow& entry) const;
+  bool is_meant(const flow& entry) const;
   void read_flows();
   void read_half_open();
   void sever(const flow_key& key, std::uint64_t now_ns);

@@ -179,29 +179,31 @@ TEST_F(KatranObjectTest, ConnectionsOutliveTheLoader) {
   EXPECT_EQ(pins(), 0u);
 }
 
-TEST_F(KatranObjectTest, OnlyTheConnectionsOfTheDeadRealArePurged) {
+TEST_F(KatranObjectTest, OnlyTheVipsConnectionsOfTheDeadRealArePurged) {
   constexpr std::uint16_t kMany = 10'000;
   constexpr std::uint32_t kDead = 7, kOther = 8;
+  const Address vip = *Address::parse("10.1.50.201"), other_vip = *Address::parse("10.1.50.202");
   const KatranObject katran = load(kStandIn);
   const auto tables = katran.connections();
-  for (std::uint16_t port = 0; port < kMany; ++port) {
+  const auto key_of = [&](std::uint16_t port) {
     KatranConnectionKey key{};
+    key.vip = katran_address(port % 2 == 0 ? vip : other_vip);
     key.client_port = port;
-    tables[port % tables.size()].put(key, {port % 3 == 0 ? kDead : kOther, 0, 0});
-  }
+    return key;
+  };
+  for (std::uint16_t port = 0; port < kMany; ++port)
+    tables[port % tables.size()].put(key_of(port), {port % 3 == 0 ? kDead : kOther, 0, 0});
   KatranPurge purge(tables);
   purge.step();
   EXPECT_EQ(purge.purged(), 0u) << "nobody asked";
 
-  purge.start(kDead);
+  purge.start(vip, kDead);
   for (int step = 0; step < 100; ++step) purge.step();
 
-  EXPECT_EQ(purge.purged(), (kMany + 2u) / 3);
+  EXPECT_EQ(purge.purged(), (kMany + 5u) / 6);
   for (std::uint16_t port = 0; port < kMany; ++port) {
-    KatranConnectionKey key{};
-    key.client_port = port;
-    const auto found = tables[port % tables.size()].find(key);
-    ASSERT_EQ(found.has_value(), port % 3 != 0) << port;
+    const auto found = tables[port % tables.size()].find(key_of(port));
+    ASSERT_EQ(found.has_value(), port % 6 != 0) << port;
   }
 }
 

@@ -147,8 +147,7 @@ events_kib = 64
 
   static void add_vip(const Server& server, const char* vip, std::uint32_t vip_num) {
     KatranVipKey key{};
-    const auto bytes = address(vip).bytes();
-    std::copy(bytes.begin() + 12, bytes.end(), key.address);
+    key.address = katran_address(address(vip));
     key.port = host_to_net16(1883);
     key.protocol = IPPROTO_TCP;
     const KatranVip value{.flags = 0, .vip_num = vip_num};
