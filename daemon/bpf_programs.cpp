@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <stdexcept>
 
@@ -79,17 +78,6 @@ int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   while (text.ends_with('\n')) text.pop_back();
   spdlog::debug("{}", text);
   return length;
-}
-
-std::uint64_t memory_available() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::uint64_t kib = 0;
-  while (meminfo >> key >> kib) {
-    if (key == "MemAvailable:") return kib * 1024;
-    meminfo.ignore(64, '\n');
-  }
-  return UINT64_MAX;
 }
 
 // The entries of a hash whose limit changed go over into the new one.
@@ -385,9 +373,9 @@ void BpfPrograms::claim_pins(const Config& config) {
       }
     }
   }
-  if (const std::uint64_t available = memory_available(); needed > available) {
+  if (const auto available = memory_available(); available && needed > *available) {
     fail("[limits] need " + std::to_string(needed >> 20) + " MiB for tables, but only " +
-         std::to_string(available >> 20) + " MiB of memory are available; lower clients or flows");
+         std::to_string(*available >> 20) + " MiB of memory are available; lower clients or flows");
   }
 
   claim_own_map("names", {sizeof(name_key), sizeof(__u32), kNames}, same_abi);

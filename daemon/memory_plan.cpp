@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <fstream>
+#include <string>
 
 #include "bpf/abi.h"
 
@@ -58,6 +60,17 @@ std::uint64_t total_bytes(const std::vector<TableMemory>& plan) {
   std::uint64_t sum = 0;
   for (const TableMemory& table : plan) sum += table.bytes();
   return sum;
+}
+
+std::optional<std::uint64_t> memory_available() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key;
+  std::uint64_t kib = 0;
+  while (meminfo >> key >> kib) {
+    if (key == "MemAvailable:") return kib * 1024;
+    meminfo.ignore(64, '\n');
+  }
+  return std::nullopt;
 }
 
 }  // namespace remora

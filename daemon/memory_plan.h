@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,5 +28,8 @@ std::vector<TableMemory> memory_plan(const Config& config);
 
 // The sum of a plan, bytes.
 std::uint64_t total_bytes(const std::vector<TableMemory>& plan);
+
+// What the host can give, bytes; nothing where /proc/meminfo does not say it.
+std::optional<std::uint64_t> memory_available();
 
 }  // namespace remora

@@ -11,7 +11,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
-#include <fstream>
+#include <stdexcept>
 #include <system_error>
 
 #include "cli/client.h"
@@ -22,6 +22,7 @@
 #include "daemon/clock.h"
 #include "daemon/fd.h"
 #include "daemon/link.h"
+#include "daemon/memory_plan.h"
 #include "daemon/per_cpu.h"
 
 namespace remora::doctor {
@@ -162,14 +163,9 @@ StoreFolder look_at_store(const fs::path& history) {
 }
 
 std::uint64_t read_memory_available() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::uint64_t kib = 0;
-  while (meminfo >> key >> kib) {
-    if (key == "MemAvailable:") return kib * 1024;
-    meminfo.ignore(64, '\n');
-  }
-  throw std::runtime_error("/proc/meminfo does not say it");
+  const auto available = memory_available();
+  if (!available) throw std::runtime_error("/proc/meminfo does not say it");
+  return *available;
 }
 
 std::optional<Interface> find_interface(const Host& host, const std::string& name) {
