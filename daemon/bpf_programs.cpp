@@ -455,14 +455,21 @@ bool BpfPrograms::is_fresh(std::string_view name) const {
   return std::ranges::find(fresh_, name) != fresh_.end();
 }
 
+// Of those of other forwarders only their maps are in use.
 std::vector<BpfPrograms::Loaded> BpfPrograms::loaded() const {
   std::vector<Loaded> all;
-  for (const Program& program : programs_) {
+  const auto add = [&](const std::string& name, int fd) {
     bpf_prog_info info{};
     __u32 size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program.program), &info, &size) != 0) continue;
-    all.push_back({program.name, info.id, info.verified_insns});
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
+      all.push_back({name, info.id, info.verified_insns});
+  };
+  for (const Program& program : programs_) {
+    if (program.name == "forward" && forwarder_ != Forwarder::kEmbedded) continue;
+    if (program.name == "ask" && forwarder_ != Forwarder::kKatranShared) continue;
+    add(program.name, bpf_program__fd(program.program));
   }
+  if (katran_) add("katran", katran_->program_fd());
   return all;
 }
 
