@@ -25,6 +25,7 @@ constexpr std::array kKnownKeys = {
     KnownKey{"lb", "outer_source", "[ \"10.1.2.2\", \"fc00:2::2\" ]"},
     KnownKey{"lb", "xdp_mode", "\"native\""},
     KnownKey{"lb", "forwarder", "\"embedded\""},
+    KnownKey{"lb", "ring", "\"maglev-v2\""},
     KnownKey{"lb", "katran_object", "\"/usr/lib/katran/balancer.bpf.o\""},
     KnownKey{"lb", "katran_root_array", "\"/sys/fs/bpf/jmp_eth0\""},
     KnownKey{"service", "name", "\"mqtt\""},
@@ -92,6 +93,8 @@ constexpr Word<Policy> kPolicies[] = {{"reset", Policy::kReset},
 constexpr Word<Forwarder> kForwarders[] = {{"embedded", Forwarder::kEmbedded},
                                            {"katran-object", Forwarder::kKatranObject},
                                            {"katran-shared", Forwarder::kKatranShared}};
+constexpr Word<RingVariant> kRings[] = {{"maglev-v2", RingVariant::kMaglevV2},
+                                        {"maglev", RingVariant::kMaglev}};
 constexpr Word<SessionEnd> kSessionEnds[] = {{"disconnect", SessionEnd::kDisconnect},
                                              {"reset", SessionEnd::kReset}};
 
@@ -240,6 +243,7 @@ class Reader {
             "xdp_mode", {{"native", XdpMode::kNative}, {"generic", XdpMode::kGeneric}}))
       lb.xdp_mode = *mode;
     if (const auto forwarder = section->word("forwarder", kForwarders)) lb.forwarder = *forwarder;
+    if (const auto ring = section->word("ring", kRings)) lb.ring = *ring;
     read_katran(*section);
   }
 

@@ -19,6 +19,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/address.h"
+#include "daemon/maglev.h"
 #include "daemon/network.h"
 
 namespace remora {
@@ -59,6 +60,7 @@ struct Lb {
   std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
   Forwarder forwarder = Forwarder::kEmbedded;
+  RingVariant ring = RingVariant::kMaglevV2;
   std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
   std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
   std::uint32_t interface_line = 0;

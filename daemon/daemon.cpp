@@ -81,6 +81,7 @@ void require_same(const Config& now, const Config& next) {
   if (next.lb.xdp_mode != now.lb.xdp_mode) refuse("[lb] xdp_mode");
   if (next.lb.forwarder != now.lb.forwarder) refuse("[lb] forwarder");
   if (next.lb.katran_object != now.lb.katran_object) refuse("[lb] katran_object");
+  if (next.lb.ring != now.lb.ring) refuse("[lb] ring");
   if (next.lb.katran_root_array != now.lb.katran_root_array) refuse("[lb] katran_root_array");
   if (next.health.network4 != now.health.network4 || next.health.network6 != now.health.network6) {
     refuse("[health] networks");

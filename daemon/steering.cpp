@@ -44,6 +44,7 @@ Steering::Steering(const Tables& tables, Numbers& numbers, const KatranObject* k
 
 void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   forwarder_ = config.lb.forwarder;
+  variant_ = config.lb.ring;
   // What can fail for want of room comes first.
   for (const Group& group : config.groups) {
     numbers_.of_group(group.name);
@@ -153,7 +154,7 @@ void Steering::write_ring(const std::string& group) {
   if (const auto before = rings_.find(group); before != rings_.end() && before->second == next) {
     return;
   }
-  const std::vector<std::uint32_t> ring = build_ring(members, RingVariant::kMaglevV2);
+  const std::vector<std::uint32_t> ring = build_ring(members, variant_);
   std::vector<std::uint32_t> slots(ring.size());
   std::iota(slots.begin(), slots.end(), std::uint32_t{numbers_.of_group(group)} * RING_SIZE);
   tables_.rings.put_all(slots, ring);

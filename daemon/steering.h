@@ -80,6 +80,7 @@ class Steering {
   Numbers& numbers_;
   const KatranObject* katran_;
   Forwarder forwarder_ = Forwarder::kEmbedded;
+  RingVariant variant_ = RingVariant::kMaglevV2;
   const ::topic_keys keys_;
   Reals reals_;
   std::map<std::string, Ring> rings_;  // as the kernel has them, by group

@@ -466,6 +466,17 @@ TEST(ConfigTest, RefusesUnknownWords) {
   });
 }
 
+TEST(ConfigTest, TakesEitherRing) {
+  EXPECT_EQ(parse_config(with_line(2, "interface = \"eth0\""), "remora.toml").lb.ring,
+            RingVariant::kMaglevV2);
+  EXPECT_EQ(
+      parse_config(with_line(2, "interface = \"eth0\"\nring = \"maglev\""), "remora.toml").lb.ring,
+      RingVariant::kMaglev);
+  expect_refused({
+      {with_line(2, "interface = \"eth0\"\nring = \"v2\""), 3, {"available: maglev-v2, maglev"}},
+  });
+}
+
 TEST(ConfigTest, TakesAKatranObject) {
   const Config config =
       parse_config(with_line(2,

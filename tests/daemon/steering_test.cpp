@@ -12,6 +12,7 @@
 #include <string>
 
 #include "daemon/bpf_programs.h"
+#include "daemon/maglev.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -145,6 +146,25 @@ TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
   start_daemon();
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
+}
+
+TEST_F(SteeringTest, TheRingIsOfTheConfiguredVariant) {
+  for (const RingVariant variant : {RingVariant::kMaglev, RingVariant::kMaglevV2}) {
+    config_ = config_with("{ address = \"10.1.3.101\" }, { address = \"10.1.3.102\", weight = 9 }");
+    config_.lb.ring = variant;
+    start_daemon();
+
+    const auto ring = build_ring(
+        std::vector<RingReal>{{kA, 1, numbers_->of_real(kA)}, {kB, 9, numbers_->of_real(kB)}},
+        variant);
+    std::size_t of_b = 0;
+    for (std::uint32_t i = 0; i < RING_SIZE; ++i) of_b += ring[i] == numbers_->of_real(kB);
+
+    EXPECT_NEAR(static_cast<double>(of_b) / RING_SIZE, variant == RingVariant::kMaglev ? 0.5 : 0.9,
+                0.01);
+    for (std::uint32_t i = 0; i < RING_SIZE; i += 97)
+      ASSERT_EQ(tables_->rings.find(slot(i)), ring[i]) << i;
+  }
 }
 
 TEST_F(SteeringTest, ARingThatDoesNotChangeIsNotWritten) {
