@@ -63,7 +63,6 @@ struct recent {
 	/* The packet itself. Here, not on the stack: so the verifier takes all kinds
 	 * of packets for the same and follows the rest of the stage once.
 	 */
-	struct flow_key key;
 	struct segment pkt;
 };
 

@@ -35,7 +35,7 @@ static __noinline int pass_up(const struct steering *s, __u32 flags)
 	mark->real = s->flow->real;
 	mark->from_group = s->flow->group;
 	mark->to_group = at->to_group;
-	mark->service = s->key->service;
+	mark->service = s->key.service;
 	mark->action = at->action;
 	mark->flags = EVENT_SEGMENT | flags;
 	if (at->apart) {
@@ -297,7 +297,7 @@ static __always_inline int inspect(struct steering *s)
 	}
 	if (!at->action)
 		return FORWARD;
-	leave_established(s->key, flow,
+	leave_established(&s->key, flow,
 			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
 	verdict = pass_up(s, 0);
 	return verdict >= 0 ? verdict : mend_without_probe(s);

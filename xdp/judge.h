@@ -50,7 +50,7 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 /* Counts a reset against the client. Returns 0 when it had its share. */
 static __always_inline int may_reset(const struct steering *s)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key->client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
 
 	if (!guard || (s->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
@@ -103,7 +103,7 @@ static __always_inline int teach(const struct steering *s, __u64 hash, __u16 gro
 	struct scratch *scratch = s->scratch;
 	struct prediction *known;
 
-	scratch->client_key = client_of(s->key);
+	scratch->client_key = client_of(&s->key);
 	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
 	if (known && known->topic_hash == hash && known->group == group) {
 		known->seen_at_ns = s->now_ns;
@@ -135,7 +135,7 @@ static __always_inline void fill_event(struct event *event, const struct steerin
 	/* The options mean nothing where there are none. */
 	__builtin_memset(event, 0, __builtin_offsetof(struct event, options));
 	event->seen_at_ns = s->now_ns;
-	event->flow = *s->key;
+	event->flow = s->key;
 	event->seq = s->flow->stream.topic;
 	event->from_group = s->flow->group;
 	event->to_group = group;

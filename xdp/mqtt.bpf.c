@@ -53,7 +53,7 @@ static __always_inline int forward(struct steering *s)
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
 	if (!real && group->in_use)
-		real = pick_real(group->vip_num, &s->key->client, tcp_ports(s->pkt));
+		real = pick_real(group->vip_num, &s->key.client, tcp_ports(s->pkt));
 	if (!real)
 		return drop(COUNT_NO_REAL);
 
@@ -67,7 +67,7 @@ static __always_inline int forward(struct steering *s)
 /* The group predicted for the client, NO_GROUP if none is. */
 static __noinline __u32 predicted_group(const struct steering *s)
 {
-	struct client_key key = client_of(s->key);
+	struct client_key key = client_of(&s->key);
 	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
 
 	return known && find_group(known->group) ? known->group : NO_GROUP;
@@ -75,14 +75,14 @@ static __noinline __u32 predicted_group(const struct steering *s)
 
 static __always_inline struct flow *find_half_open(const struct steering *s, __u32 isn)
 {
-	struct half_open_key key = { *s->key, isn };
+	struct half_open_key key = { s->key, isn };
 
 	return bpf_map_lookup_elem(&half_open, &key);
 }
 
 static __noinline void keep_half_open(const struct steering *s)
 {
-	struct half_open_key key = { *s->key, s->pkt->seq };
+	struct half_open_key key = { s->key, s->pkt->seq };
 	struct flow fresh = {};
 	struct flow *old = bpf_map_lookup_elem(&flows, &key.flow);
 
@@ -97,7 +97,7 @@ static __noinline void keep_half_open(const struct steering *s)
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
-	bpf_map_update_elem(&openings, s->key, &key.isn, BPF_ANY);
+	bpf_map_update_elem(&openings, &s->key, &key.isn, BPF_ANY);
 }
 
 /* The connection of which a SYN is a copy: half-open, or, when the copy comes late,
@@ -109,7 +109,7 @@ static __always_inline const struct flow *find_opened(const struct steering *s)
 
 	if (opened)
 		return opened;
-	opened = bpf_map_lookup_elem(&flows, s->key);
+	opened = bpf_map_lookup_elem(&flows, &s->key);
 	return opened && opened->isn == s->pkt->seq ? opened : 0;
 }
 
@@ -137,7 +137,7 @@ static __noinline int open_flow(struct steering *s)
 	if (s->group == NO_GROUP)
 		s->group = s->service->default_group;
 	target = find_group(s->group);
-	s->real = target ? pick_real(target->vip_num, &s->key->client, tcp_ports(s->pkt))
+	s->real = target ? pick_real(target->vip_num, &s->key.client, tcp_ports(s->pkt))
 			 : 0;
 	keep_half_open(s);
 	return FORWARD;
@@ -161,7 +161,7 @@ static __always_inline int follow_prediction(struct steering *s)
  */
 static __noinline struct flow *find_opening(const struct steering *s)
 {
-	const __u32 *isn = bpf_map_lookup_elem(&openings, s->key);
+	const __u32 *isn = bpf_map_lookup_elem(&openings, &s->key);
 
 	if (!isn || s->pkt->seq - *isn > EAGER_REACH)
 		return 0;
@@ -174,7 +174,7 @@ static __noinline struct flow *find_opening(const struct steering *s)
  */
 static __always_inline struct flow *find_flow(const struct steering *s)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, s->key), *newer;
+	struct flow *flow = bpf_map_lookup_elem(&flows, &s->key), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
@@ -193,13 +193,13 @@ static __always_inline int starts_with_connect(const struct steering *s)
 /* The guard of the client, made if need be. */
 static __always_inline struct guard *guard_of(const struct steering *s)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key->client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
 
 	if (!guard) {
 		struct guard fresh = {};
 
-		bpf_map_update_elem(&guards, &s->key->client, &fresh, BPF_NOEXIST);
-		guard = bpf_map_lookup_elem(&guards, &s->key->client);
+		bpf_map_update_elem(&guards, &s->key.client, &fresh, BPF_NOEXIST);
+		guard = bpf_map_lookup_elem(&guards, &s->key.client);
 	}
 	return guard;
 }
@@ -209,12 +209,12 @@ static __always_inline struct guard *guard_of(const struct steering *s)
  */
 static __noinline struct flow *establish(struct steering *s, struct flow *opened)
 {
-	struct half_open_key half_key = { *s->key, s->pkt->seq - 1 };
+	struct half_open_key half_key = { s->key, s->pkt->seq - 1 };
 	struct flow fresh = *opened, *old;
 	struct guard *guard = guard_of(s);
 	int replaces;
 
-	old = bpf_map_lookup_elem(&flows, s->key);
+	old = bpf_map_lookup_elem(&flows, &s->key);
 	if (!starts_with_connect(s)) {
 		if (old)
 			return 0;
@@ -227,7 +227,7 @@ static __noinline struct flow *establish(struct steering *s, struct flow *opened
 	}
 	fresh.state = FLOW_ESTABLISHED;
 	fresh.seen_at_ns = s->now_ns;
-	if (bpf_map_update_elem(&flows, s->key, &fresh, BPF_ANY)) {
+	if (bpf_map_update_elem(&flows, &s->key, &fresh, BPF_ANY)) {
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
@@ -235,7 +235,7 @@ static __noinline struct flow *establish(struct steering *s, struct flow *opened
 	if (guard && !replaces)
 		__sync_fetch_and_add(&guard->connections, 1);
 	count(COUNT_ESTABLISHED);
-	return bpf_map_lookup_elem(&flows, s->key);
+	return bpf_map_lookup_elem(&flows, &s->key);
 }
 
 /* The client says that it never opened this connection: whoever did spoke in its
@@ -265,7 +265,7 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
 static __noinline void take_rst(const struct steering *s, struct flow *flow)
 {
 	if (s->pkt->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
-		disown(s->key, flow);
+		disown(&s->key, flow);
 	else if (s->pkt->seq != flow->end_seq)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)
@@ -273,7 +273,7 @@ static __noinline void take_rst(const struct steering *s, struct flow *flow)
 	else if (flow->state != FLOW_ESTABLISHED)
 		return;
 	count(COUNT_CLOSED);
-	leave_established(s->key, flow, FLOW_CLOSING);
+	leave_established(&s->key, flow, FLOW_CLOSING);
 }
 
 /* Condemned: a RST of its own for every packet. */
@@ -365,7 +365,7 @@ static __always_inline int follow_flow(struct steering *s)
 	}
 	if (s->pkt->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
 		count(COUNT_CLOSED);
-		leave_established(s->key, flow, FLOW_CLOSING);
+		leave_established(&s->key, flow, FLOW_CLOSING);
 	}
 	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
 		flow->end_seq = end;
@@ -388,7 +388,7 @@ static __always_inline __u32 room_for_packet(const struct steering *s)
 		index = flow->real;
 	group = find_group(number);
 	if (!index && group)
-		index = pick_real(group->vip_num, &s->key->client, tcp_ports(s->pkt));
+		index = pick_real(group->vip_num, &s->key.client, tcp_ports(s->pkt));
 	if (group && group->outer_len)
 		return s->set->link_mtu - group->outer_len;
 	real = bpf_map_lookup_elem(&reals, &index);
@@ -481,9 +481,8 @@ static __always_inline __u32 reason_of(enum parse_result parsed)
 /* A packet to a service, which `recent` holds. */
 static __always_inline int take_recent(struct steering *s, struct recent *recent)
 {
-	recent->key.port = recent->pkt.client_port;
-	recent->key.service = recent->service.number;
-	s->key = &recent->key;
+	s->key.port = recent->pkt.client_port;
+	s->key.service = recent->service.number;
 	s->pkt = &recent->pkt;
 	s->service = &recent->service;
 	s->now_ns = recent->now_ns;
@@ -515,7 +514,7 @@ static __noinline int take_unusual(struct steering *s)
 		return PASS_ON;
 	if (parsed != PARSE_TCP)
 		return drop(reason_of(parsed));
-	recent->key.client = w->pkt.client;
+	s->key.client = w->pkt.client;
 	recent->pkt = w->pkt.tcp;
 	return take_recent(s, recent);
 }
@@ -533,7 +532,7 @@ static __always_inline int take(struct steering *s)
 	recent = find_service(&service, plain_tcp(data)->dest);
 	if (!recent || !recent->found)
 		return PASS_ON;
-	recent->key.client = mapped_address(plain_ip(data)->saddr);
+	s->key.client = mapped_address(plain_ip(data)->saddr);
 	read_plain(data, &recent->pkt);
 	return take_recent(s, recent);
 }

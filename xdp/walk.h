@@ -46,7 +46,7 @@ static __always_inline const struct topic_key *key_of_text(const struct steering
 {
 	struct topic_key *key = &s->scratch->topic_key;
 
-	key->flow = *s->key;
+	key->flow = s->key;
 	key->alias = alias;
 	key->pad = 0;
 	return key;
@@ -57,7 +57,7 @@ static __always_inline const struct early_key *key_of_early(const struct steerin
 {
 	struct early_key *key = &s->scratch->early_key;
 
-	key->flow = *s->key;
+	key->flow = s->key;
 	key->seq = seq;
 	return key;
 }
@@ -140,7 +140,7 @@ static __noinline long send_piece(const struct steering *s,
 		return -1;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = *s->key;
+	event->flow = s->key;
 	event->seq = stream->topic;
 	event->from_group = s->flow->group;
 	event->to_group = NO_GROUP;
