@@ -224,62 +224,71 @@ static __noinline void keep_eager(struct steering *s)
 		keep_early(s);
 }
 
-/* Whether the segment is one PUBLISH of the topic that the flow published before: then
- * there is nothing more to it. Most are, so nothing is written but the stream's place.
- */
-static __always_inline int repeats_topic(struct steering *s)
+/* Whether the segment is the usual one: a PUBLISH that needs no walk. */
+static __always_inline int find_usual(const struct steering *s,
+				      struct usual_publish *publish)
 {
-	struct stream *stream = &s->flow->stream;
 	__u32 at = s->pkt->payload_offset, len = s->pkt->payload_len;
 	const void *data = (void *)(long)s->ctx->data;
 	const void *data_end = (void *)(long)s->ctx->data_end;
 	const __u64 *window = data + (at & FRAME_MASK);
-	struct usual_publish publish;
 	const __u8 *properties;
 
-	s->hash = 0;
 	if (len < MQTT_WINDOW || (void *)(window + 1) > data_end ||
 	    s->flow->flags & FLOW_EARLY ||
-	    !is_usual_publish(stream, s->pkt->seq, len, *window, &publish))
+	    !is_usual_publish(&s->flow->stream, s->pkt->seq, len, *window, publish))
 		return 0;
-	if (publish.properties) {
-		properties = data + ((at + publish.properties) & FRAME_MASK);
-		if ((void *)(properties + 1) > data_end || *properties)
-			return 0;
-	}
-	s->hash = hash_topic(s->ctx, at + publish.topic, publish.topic_len);
-	if (!s->hash || !is_judged(s, s->hash))
-		return 0;
-	count(COUNT_PUBLISH);
-	stream->next += len;
-	s->flow->early = 0;
-	return 1;
+	if (!publish->properties)
+		return 1;
+	properties = data + ((at + publish->properties) & FRAME_MASK);
+	return (void *)(properties + 1) <= data_end && !*properties;
 }
 
-/* Walks the MQTT packets of a segment's payload. Returns an XDP action when the
- * segment ends here, else FORWARD.
+/* The usual segment publishes another topic than the one before, or the routes have
+ * changed.
  */
-static __always_inline int inspect(struct steering *s)
+static __always_inline void judge_usual(struct steering *s,
+					const struct usual_publish *publish, __u64 hash)
 {
-	struct flow *flow = s->flow;
-	struct walking *at;
-	enum walk_place place;
-	__u32 offset = 0;
+	struct walking *at = &s->scratch->walking;
+
+	s->flow->stream.topic = at->seq + publish->topic;
+	at->found.packet_offset = 0;
+	at->found.topic_offset = publish->topic;
+	at->found.topic_len = publish->topic_len;
+	at->hash = hash;
+	at->apart = 0;
+	if (!take_topic(s->ctx, at->payload_offset + publish->topic, publish->topic_len))
+		judge(s, publish->topic_len);
+}
+
+/* What becomes of a segment once a PUBLISH has ended the walk. */
+static __always_inline int end_connection(struct steering *s)
+{
+	__u8 action = s->scratch->walking.action;
 	int verdict;
 
-	if (repeats_topic(s))
-		return FORWARD;
-	if (begin_inspection(s))
-		return XDP_ABORTED;
-	at = &s->scratch->walking;
+	leave_established(&s->key, s->flow,
+			  action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
+	verdict = pass_up(s, 0);
+	return verdict >= 0 ? verdict : mend_without_probe(s);
+}
+
+/* Walks the MQTT packets of a segment's payload. */
+static __always_inline void walk(struct steering *s)
+{
+	struct walking *at = &s->scratch->walking;
+	struct flow *flow = s->flow;
+	enum walk_place place;
+	__u32 offset = 0;
 
 	if (flow->stream.blind && !back_in_step(s))
-		return FORWARD;
+		return;
 	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
 	if (place == WALK_HOLE) {
 		keep_early(s);
 		if (!flow->stream.blind || !back_in_step(s))
-			return FORWARD;
+			return;
 		place = WALK_HERE;
 	}
 	if (place == WALK_HERE) {
@@ -295,10 +304,32 @@ static __always_inline int inspect(struct steering *s)
 		flow->gap_began = s->now_ns >> GAP_SHIFT;
 		replay(s);
 	}
-	if (!at->action)
-		return FORWARD;
-	leave_established(&s->key, flow,
-			  at->action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
-	verdict = pass_up(s, 0);
-	return verdict >= 0 ? verdict : mend_without_probe(s);
+}
+
+/* Judges the payload of a segment. Returns an XDP action when the segment ends here, else
+ * FORWARD. Most repeat the topic of the one before: then nothing is written but the
+ * stream's place.
+ */
+static __always_inline int inspect(struct steering *s)
+{
+	struct usual_publish publish;
+	__u64 hash = 0;
+
+	if (find_usual(s, &publish))
+		hash = hash_topic(s->ctx, s->pkt->payload_offset + publish.topic,
+				  publish.topic_len);
+	if (hash) {
+		count(COUNT_PUBLISH);
+		s->flow->stream.next += s->pkt->payload_len;
+		s->flow->early = 0;
+		if (is_judged(s, hash))
+			return FORWARD;
+	}
+	if (begin_inspection(s))
+		return XDP_ABORTED;
+	if (hash)
+		judge_usual(s, &publish, hash);
+	else
+		walk(s);
+	return s->scratch->walking.action ? end_connection(s) : FORWARD;
 }

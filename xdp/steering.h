@@ -18,9 +18,8 @@ struct steering {
 	struct scratch *scratch; /* while its payload is inspected */
 	__u64 now_ns;
 	struct flow_key key; /* look-ups are faster by one on the stack */
-	__u64 hash;  /* of the topic of the segment's first PUBLISH; 0: not taken */
-	__u32 group; /* where the connection goes, once that is decided */
-	__u32 real;  /* 0: to be picked */
+	__u32 group;	     /* where the connection goes, once that is decided */
+	__u32 real;	     /* 0: to be picked */
 };
 
 /* No XDP actions: the packet goes to its connection's real; or it is none of ours. */

@@ -288,9 +288,8 @@ static __always_inline int look_at_topic(struct steering *s)
 	__u32 len = at->found.topic_len;
 
 	count(COUNT_PUBLISH);
-	at->hash = s->hash;
-	s->hash = 0;
-	if (!at->hash && at->found.topic_offset >= 0 && !at->found.alias)
+	at->hash = 0;
+	if (at->found.topic_offset >= 0 && !at->found.alias)
 		at->hash = hash_in_place(
 			s->ctx, at->payload_offset + at->found.topic_offset, len);
 	if (at->hash) {
