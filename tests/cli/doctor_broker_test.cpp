@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <ostream>
 
 #include "cli/doctor/broker_checks.h"
 #include "tests/cli/complaint.h"
@@ -122,6 +123,11 @@ struct Break {
   Complaint complaint;
   const char* words;
 };
+
+// GoogleTest's words for it: else the bytes, which are others in each run.
+void PrintTo(const Break& broken, std::ostream* out) {
+  *out << broken.what;
+}
 
 const auto sound_with_ipip = [] { return sound_with(tunnel("ipip")); };
 const auto sound_with_ip6tnl = [] { return sound_with(tunnel("ip6tnl")); };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <ostream>
 
 #include "cli/doctor/lb_checks.h"
 #include "tests/cli/complaint.h"
@@ -107,6 +108,11 @@ struct Break {
   Complaint complaint;
   const char* words;
 };
+
+// GoogleTest's words for it: else the bytes, which are others in each run.
+void PrintTo(const Break& broken, std::ostream* out) {
+  *out << broken.what;
+}
 
 const Break kBreaks[] = {
     {"OldKernel",
