@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A configured LB with connections in its flow table: two reals, one of them in two
+// groups. With the kernel's maps, in a namespace of the test's own; needs root.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "bpf/parse.h"
+#include "daemon/bpf_programs.h"
+#include "daemon/mender.h"
+#include "daemon/steering.h"
+#include "tests/daemon/lb_network.h"
+
+namespace remora {
+
+constexpr std::uint64_t kMs = 1'000'000, kSecond = 1000 * kMs;
+constexpr std::uint32_t kReal = 1, kOther = 2;
+
+class FlowsTest : public testing::Test {
+ protected:
+  static constexpr const char* kConfig = R"(
+[lb]
+interface = "lb"
+gateway_mac = "02:00:00:00:00:01"
+[[service]]
+name = "mqtt"
+address = "10.1.50.200"
+port = 1883
+default_group = "rest"
+[[group]]
+name = "rest"
+vip = "10.1.50.203"
+reals = [ { address = "10.1.3.101" }, { address = "10.1.3.102" } ]
+[[group]]
+name = "other"
+vip = "10.1.50.204"
+reals = [ { address = "10.1.3.101" } ]
+[limits]
+clients = 20000
+flows = 20000
+half_open = 1024
+events_kib = 64
+)";
+
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    network_.emplace();
+    network_->add_default_routes();
+    config_ = parse_config(kConfig, "test.toml");
+    programs_ = std::make_unique<BpfPrograms>(
+        config_, pin_folder("/sys/fs/bpf", "test-flows-" + std::to_string(getpid())),
+        network_->lb_index());
+    tables_ = std::make_unique<Tables>(*programs_);
+    numbers_ = std::make_unique<Numbers>(*tables_, 64);
+    steering_ = std::make_unique<Steering>(*tables_, *numbers_);
+    steering_->apply(config_, 1500);
+    mender_ = std::make_unique<Mender>(config_);
+  }
+
+  flow_key key(std::uint32_t number) const {
+    return {Address::from_ipv4(host_to_net32(0x0a010000 + number)).abi(), host_to_net16(40000),
+            numbers_->of_service("mqtt")};
+  }
+
+  flow entry_of(std::uint32_t number, std::uint32_t real, flow_state state,
+                const char* group) const {
+    flow entry{};
+    entry.real = real;
+    entry.group = numbers_->of_group(group);
+    entry.state = state;
+    entry.isn = number;
+    return entry;
+  }
+
+  void add_flows(std::uint32_t first, std::uint32_t count, std::uint32_t real,
+                 flow_state state = FLOW_ESTABLISHED, const char* group = "rest") {
+    for (std::uint32_t i = first; i < first + count; ++i) {
+      tables_->flows.put(key(i), entry_of(i, real, state, group));
+      tables_->guards.put(key(i).client, {0, 0, 1});
+    }
+  }
+
+  std::uint32_t count(flow_state state) const {
+    std::uint32_t found = 0;
+    BatchReader<flow_key, flow> reader(tables_->flows, 4096);
+    for (auto [keys, values] = reader.next(); !keys.empty();
+         std::tie(keys, values) = reader.next()) {
+      for (const flow& entry : values) found += entry.state == state ? 1 : 0;
+    }
+    return found;
+  }
+
+  // Steps every 50 ms, as the daemon does it.
+  template <class Part>
+  void run_for(std::uint64_t period_ns, Part& part) {
+    for (const std::uint64_t end = now_ + period_ns; now_ < end; now_ += 50 * kMs) part.step(now_);
+  }
+
+  std::optional<LbNetwork> network_;
+  Config config_;
+  std::unique_ptr<BpfPrograms> programs_;
+  std::unique_ptr<Tables> tables_;
+  std::unique_ptr<Numbers> numbers_;
+  std::unique_ptr<Steering> steering_;
+  std::unique_ptr<Mender> mender_;
+  std::uint64_t now_ = kSecond;
+};
+
+}  // namespace remora
