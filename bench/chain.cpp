@@ -13,6 +13,7 @@
 
 #include "bench/katran.h"
 #include "bpf/parse.h"
+#include "daemon/memory_plan.h"
 #include "daemon/route_table.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
@@ -130,8 +131,8 @@ void set(const bpf_map* map, const Key& key, const Value& value) {
         std::string("write ") + bpf_map__name(map));
 }
 
-void limit(bpf_map* map, std::uint32_t entries) {
-  check(bpf_map__set_max_entries(map, entries), "set a table's size");
+void limit(bpf_map* map, std::uint64_t entries) {
+  check(bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries)), "set a table's size");
 }
 
 topic_keys random_keys() {
@@ -175,7 +176,12 @@ Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<
   auto& maps = objects_->mqtt->maps;
   limit(maps.predictions, kClients);
   limit(maps.guards, kClients);
-  limit(maps.flows, kFlowLimit);
+  const FlowTableSizes flow_table(kFlowLimit);
+  limit(maps.flows, flow_table.flows);
+  limit(maps.places, flow_table.places);
+  limit(maps.hints, flow_table.hint_rows);
+  limit(maps.free_places, flow_table.places);
+  objects_->mqtt->rodata->hint_rows = static_cast<std::uint32_t>(flow_table.hint_rows);
   limit(maps.half_open, kHalfOpen);
   limit(maps.openings, kHalfOpen);
   limit(maps.routes, kRoutes);

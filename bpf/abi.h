@@ -19,7 +19,7 @@
 /* Changes with every change below: a daemon takes pinned maps over only when they
  * carry its own number, and makes new ones else.
  */
-#define REMORA_ABI 3
+#define REMORA_ABI 4
 
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
@@ -188,7 +188,7 @@ struct guard {
 };
 static_assert(sizeof(struct guard) == 16, "ABI");
 
-/* ---- maps `flows` and `half_open`: one TCP connection -------------------- */
+/* ---- the flow table, and map `half_open`: TCP connections ----------------- */
 
 struct flow_key {
 	struct address client;
@@ -259,11 +259,7 @@ struct stream {
 };
 static_assert(sizeof(struct stream) == 32, "ABI");
 
-/* What each packet needs comes first, then what a PUBLISH needs, then the rest: in the
- * kernel's hash table the value begins 72 bytes into an element of 160, so the first 24
- * bytes lie in a cache line that the look-up has touched already, and with the next 32 in
- * two at most.
- */
+/* What each packet needs comes first, then what a usual PUBLISH needs, then the rest. */
 struct flow {
 	__u64 seen_at_ns;
 	__u32 end_seq; /* one past the last byte that the client sent */
@@ -284,6 +280,32 @@ struct flow {
 	__u32 pad;
 };
 static_assert(sizeof(struct flow) == 88, "ABI");
+
+/* The flow table is four maps, so that most packets need no look-up in a hash:
+ * `flows`	  array: the connections, each at a place of its own; place 0 is nobody's
+ * `places`	  hash, struct flow_key to place: the truth of where a flow lies
+ * `hints`	  array: by a hash of the key, where a flow may lie; its place says
+ *		  whether it does, and hints go wrong freely
+ * `free_places`  stack: places that were given back; those above `places_taken` (one
+ *		  entry) have never been used
+ *
+ * Two cache lines, the first with all that a packet without news needs. A free place
+ * has the state 0 and no key.
+ */
+struct flow_place {
+	struct flow_key key;
+	__u32 pad;
+	struct flow flow;
+	__u64 spare[2];
+};
+static_assert(sizeof(struct flow_place) == 128, "ABI");
+
+/* A value of `hints`: one cache line. */
+#define HINTS_PER_ROW 16
+struct hint_row {
+	__u32 place[HINTS_PER_ROW];
+};
+static_assert(sizeof(struct hint_row) == 64, "ABI");
 
 /* ---- map `topics`: texts that outlast their segment ----------------------- */
 

@@ -31,6 +31,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kRootArray = "root_array";
+// One table: none of them is of use without the others.
+constexpr std::string_view kFlowTable[] = {"flows", "places", "hints", "free_places",
+                                           "places_taken"};
 constexpr std::uint32_t kNames = 4096;
 constexpr std::uint32_t kDrains = 8192;
 
@@ -92,6 +95,16 @@ void copy_entries(int from, const bpf_map_info& info, int to) {
     ++(bpf_map_update_elem(to, key.data(), value.data(), BPF_NOEXIST) == 0 ? copied : lost);
   }
   spdlog::info("{}: {} entries moved to the new size, {} found no room", info.name, copied, lost);
+}
+
+bool is_of_flow_table(std::string_view map) {
+  return std::ranges::find(kFlowTable, map) != std::end(kFlowTable);
+}
+
+bool same_layout(const bpf_map* map, const bpf_map_info& pinned) {
+  return pinned.type == bpf_map__type(map) && pinned.key_size == bpf_map__key_size(map) &&
+         pinned.value_size == bpf_map__value_size(map) &&
+         pinned.map_flags == bpf_map__map_flags(map);
 }
 
 bool is_keyed_table(std::uint32_t type) {
@@ -216,6 +229,7 @@ BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interfa
     if (!shared_root_array_.empty()) share_root_array();
     claim_pins(config);
     load();
+    if (flow_table_resized_) move_flows();
     if (config.lb.forwarder == Forwarder::kKatranObject) {
       katran_.emplace(config.lb.katran_object, folder_,
                       KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
@@ -268,6 +282,7 @@ void BpfPrograms::open(const Config& config) {
 
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
+  constants.hint_rows = static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows);
   bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
   if (const int error = bpf_map__set_initial_value(stage, &constants, sizeof(constants));
       error != 0)
@@ -336,6 +351,8 @@ void BpfPrograms::claim_pins(const Config& config) {
     if (!same_abi) spdlog::warn("the pinned tables are of another version: they are made anew");
   }
 
+  flow_table_resized_ = same_abi && is_flow_table_resized();
+
   std::vector<std::string> resized;
   for (const Program& program : programs_) {
     bpf_map* map = nullptr;
@@ -347,12 +364,10 @@ void BpfPrograms::claim_pins(const Config& config) {
       if (pinned && pin == shared_root_array_) continue;  // as share_root_array() has seen
       if (pinned) {
         const bpf_map_info info = info_of(pinned.get());
-        const bool same_layout = same_abi && info.type == bpf_map__type(map) &&
-                                 info.key_size == bpf_map__key_size(map) &&
-                                 info.value_size == bpf_map__value_size(map) &&
-                                 info.map_flags == bpf_map__map_flags(map);
-        if (same_layout && info.max_entries == bpf_map__max_entries(map)) continue;
-        if (same_layout && info.type == BPF_MAP_TYPE_RINGBUF) {
+        const bool same = same_abi && same_layout(map, info);
+        const bool gives_way = flow_table_resized_ && is_of_flow_table(name);
+        if (same && info.max_entries == bpf_map__max_entries(map) && !gives_way) continue;
+        if (same && info.type == BPF_MAP_TYPE_RINGBUF) {
           // It may hold records that nobody has read yet.
           spdlog::warn("the ring keeps its size of {} KiB; to change it: remorad --detach first",
                        info.max_entries / 1024);
@@ -363,7 +378,7 @@ void BpfPrograms::claim_pins(const Config& config) {
           }
           continue;
         }
-        if (same_layout && is_keyed_table(info.type)) resized.push_back(name);
+        if (same && is_keyed_table(info.type) && !gives_way) resized.push_back(name);
         ::unlink(pin.c_str());
         displaced_.emplace(name, std::move(pinned));
       }
@@ -397,6 +412,37 @@ void BpfPrograms::claim_pins(const Config& config) {
       break;
     }
   }
+}
+
+// Whether a whole flow table is there, and of another size.
+bool BpfPrograms::is_flow_table_resized() const {
+  bool other_size = false;
+  for (const std::string_view name : kFlowTable) {
+    const bpf_map* map = bpf_object__find_map_by_name(programs_[1].object.get(), name.data());
+    const Fd pinned(bpf_obj_get(pin_of(std::string(name)).c_str()));
+    if (!pinned) return false;
+    const bpf_map_info info = info_of(pinned.get());
+    if (!same_layout(map, info)) return false;
+    other_size = other_size || info.max_entries != bpf_map__max_entries(map);
+  }
+  return other_size;
+}
+
+// The flows of a table whose size changed go over into the new one.
+void BpfPrograms::move_flows() {
+  const auto old = [&](const char* name) { return displaced_.at(name).get(); };
+  const FlowTable from({.flows = old("flows"),
+                        .places = old("places"),
+                        .free_places = old("free_places"),
+                        .places_taken = old("places_taken")});
+  const FlowTable to(flow_table());
+  FlowReader reader(from, 4096);
+  std::uint64_t moved = 0, lost = 0;
+  for (auto [keys, entries] = reader.next(); !keys.empty();
+       std::tie(keys, entries) = reader.next()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) ++(to.put(keys[i], entries[i]) ? moved : lost);
+  }
+  spdlog::info("flows: {} entries moved to the new size, {} found no room", moved, lost);
 }
 
 // Of a table that is made here, because no program names it.
@@ -438,6 +484,13 @@ int BpfPrograms::map_fd(std::string_view name) const {
     }
   }
   throw std::logic_error("no such map: " + text);
+}
+
+FlowTable::Maps BpfPrograms::flow_table() const {
+  return {.flows = map_fd("flows"),
+          .places = map_fd("places"),
+          .free_places = map_fd("free_places"),
+          .places_taken = map_fd("places_taken")};
 }
 
 int BpfPrograms::program_fd(std::string_view name) const {

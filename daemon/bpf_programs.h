@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "daemon/config.h"
+#include "daemon/flow_table.h"
 #include "daemon/handles.h"
 #include "daemon/katran_object.h"
 
@@ -38,6 +39,7 @@ class BpfPrograms {
   void attach();
 
   int map_fd(std::string_view name) const;
+  FlowTable::Maps flow_table() const;
   // Of packets and bytes by VIP: the forwarder's.
   int stats_fd() const;
   // Of a program that is on no interface. Throws std::logic_error for an unknown one.
@@ -75,8 +77,10 @@ class BpfPrograms {
   void share_root_array();
   std::filesystem::path pin_of(const std::string& map) const;
   void claim_pins(const Config& config);
+  bool is_flow_table_resized() const;
   void claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi);
   void load();
+  void move_flows();
   void restore_pins() noexcept;
   void attach_filters();
   int filter_fd(const char* name) const;
@@ -92,6 +96,7 @@ class BpfPrograms {
   std::map<std::string, Fd> own_maps_;   // that no program has by these names
   std::vector<std::string> fresh_;       // names of maps made by this process
   std::map<std::string, Fd> displaced_;  // pinned maps that gave way to these
+  bool flow_table_resized_ = false;
   bool attached_ = false;
 };
 

@@ -4,9 +4,8 @@
 namespace remora {
 
 void condemn(const Tables& tables, const Steering& steering, Mender& mender, const flow_key& key,
-             flow entry) {
-  entry.state = FLOW_CONDEMNED;
-  tables.flows.put(key, entry);
+             const flow& entry) {
+  tables.flows.set_state(key, FLOW_CONDEMNED);
   Record record{};
   record.head.flow = key;
   record.head.seq = entry.end_seq;

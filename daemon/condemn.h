@@ -12,6 +12,6 @@ namespace remora {
 // The kernel resets the client at its next packet; the broker gets a RST in its name, so
 // that it does not wait for its keepalive.
 void condemn(const Tables& tables, const Steering& steering, Mender& mender, const flow_key& key,
-             flow entry);
+             const flow& entry);
 
 }  // namespace remora

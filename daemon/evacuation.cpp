@@ -79,15 +79,12 @@ void Evacuation::look_for_more(Target& target) {
   }
 }
 
-// What the packet path writes to the flow between the two calls is lost. Of a stream that
-// costs at the most its clean end: it looks like one with a hole. Returns whether it was
-// this one's turn: a key may wait twice, or its flow be over.
+// Returns whether it was this one's turn: a key may wait twice, or its flow be over.
 bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t now_ns) {
-  auto entry = tables_.flows.find(key);
+  const auto entry = tables_.flows.find(key);
   const auto service = steering_.endpoint_of(key.service);
   if (!entry || !target.has(*entry) || !service) return false;
-  entry->state = FLOW_LEAVING;
-  tables_.flows.put(key, *entry);
+  tables_.flows.set_state(key, FLOW_LEAVING);
   release_connection(tables_, key.client);
   ++counts_.asked;
   mender_.ask_client(key, *service, entry->end_seq);

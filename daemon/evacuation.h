@@ -53,7 +53,7 @@ class Evacuation {
     std::uint32_t per_second;
     double allowance = 1;
     std::uint64_t counted_at_ns = 0;
-    BatchReader<flow_key, flow> reader;
+    FlowReader reader;
     std::deque<flow_key> waiting;
     bool found_in_pass = false;
     bool is_done = false;

@@ -21,6 +21,8 @@ constexpr std::uint64_t kBucket = 16;
 // An ARRAY rounds every value up to this.
 constexpr std::uint64_t kArrayUnit = 8;
 
+constexpr std::uint64_t kHintsPerFlow = 4;
+
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
@@ -35,10 +37,23 @@ TableMemory hash_table(std::string_view table, std::uint64_t entries) {
 
 }  // namespace
 
+FlowTableSizes::FlowTableSizes(std::uint64_t limit)
+    : flows(limit + 1),
+      places(limit),
+      hint_rows(std::max(std::bit_ceil(limit) * kHintsPerFlow / HINTS_PER_ROW, std::uint64_t{1})) {}
+
+std::array<std::pair<const char*, std::uint64_t>, 4> FlowTableSizes::of_maps() const {
+  return {{{"flows", flows}, {"places", places}, {"hints", hint_rows}, {"free_places", places}}};
+}
+
 std::vector<TableMemory> memory_plan(const Config& config) {
   const Limits& limits = config.limits;
+  const FlowTableSizes flow_table(limits.flows);
   std::vector<TableMemory> plan = {
-      hash_table<flow_key, flow>("flows", limits.flows),
+      {"flows", flow_table.flows, sizeof(flow_place)},
+      hash_table<flow_key, __u32>("places", flow_table.places),
+      {"hints", flow_table.hint_rows, sizeof(hint_row)},
+      {"free_places", flow_table.places, sizeof(__u32)},
       hash_table<client_key, prediction>("predictions", limits.clients),
       hash_table<address, guard>("guards", limits.clients),
       hash_table<half_open_key, flow>("half_open", limits.half_open),

@@ -6,9 +6,11 @@
 // The entries are also what the maps are created with.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/config.h"
@@ -21,6 +23,18 @@ struct TableMemory {
   std::uint64_t bytes_per_entry;
 
   std::uint64_t bytes() const { return entries * bytes_per_entry; }
+};
+
+// Entries of the maps of the flow table (bpf/abi.h) for so many flows.
+struct FlowTableSizes {
+  explicit FlowTableSizes(std::uint64_t limit);
+
+  std::uint64_t flows;      // place 0 is nobody's
+  std::uint64_t places;     // and of `free_places`
+  std::uint64_t hint_rows;  // four hints for a flow, so that few share one
+
+  // By the maps' names.
+  std::array<std::pair<const char*, std::uint64_t>, 4> of_maps() const;
 };
 
 // Every table whose size depends on the configuration, the largest first.

@@ -58,7 +58,7 @@ class Severance {
   const Steering& steering_;
   Mender& mender_;
   std::map<std::pair<std::uint16_t, std::uint32_t>, Passes> dead_;
-  BatchReader<flow_key, flow> flows_;
+  FlowReader flows_;
   BatchReader<half_open_key, flow> half_open_;
   std::deque<flow_key> waiting_;
   std::deque<Asked> asked_;  // the longest asked first

@@ -26,7 +26,7 @@ namespace remora {
 // How full the large tables are.
 struct Fill {
   Fill(const Tables& tables, const Limits& limits)
-      : flows(tables.flows, limits.flows),
+      : flows(tables.flows.places(), limits.flows),
         half_open(tables.half_open, limits.half_open),
         topics(tables.topics, limits.topics),
         early_segments(tables.early_segments, limits.early_segments),
@@ -48,7 +48,7 @@ struct Fill {
     predictions.step();
   }
 
-  FillGauge<flow_key, flow> flows;
+  FillGauge<flow_key, __u32> flows;
   FillGauge<half_open_key, flow> half_open;
   FillGauge<topic_key, topic_text> topics;
   FillGauge<early_key, early_segment> early_segments;

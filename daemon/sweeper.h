@@ -42,7 +42,7 @@ class Sweeper {
   const Numbers& numbers_;
   History& history_;
   std::uint64_t idle_ns_;
-  BatchReader<flow_key, flow> reader_;
+  FlowReader reader_;
   std::uint64_t pass_began_ns_ = 0;
   std::uint64_t last_pass_began_ns_ = 0;
   std::uint64_t flows_in_pass_ = 0;

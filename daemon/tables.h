@@ -8,6 +8,7 @@
 
 #include "daemon/bpf_map.h"
 #include "daemon/bpf_programs.h"
+#include "daemon/flow_table.h"
 
 namespace remora {
 
@@ -21,7 +22,7 @@ struct Tables {
         settings(programs.map_fd("settings"), "settings"),
         predictions(programs.map_fd("predictions"), "predictions"),
         guards(programs.map_fd("guards"), "guards"),
-        flows(programs.map_fd("flows"), "flows"),
+        flows(programs.flow_table()),
         half_open(programs.map_fd("half_open"), "half_open"),
         topics(programs.map_fd("topics"), "topics"),
         early_segments(programs.map_fd("early_segments"), "early_segments"),
@@ -45,7 +46,7 @@ struct Tables {
   BpfMap<__u32, ::settings> settings;
   BpfMap<client_key, prediction> predictions;
   BpfMap<address, guard> guards;
-  BpfMap<flow_key, flow> flows;
+  FlowTable flows;
   BpfMap<half_open_key, flow> half_open;
   BpfMap<topic_key, topic_text> topics;
   BpfMap<early_key, early_segment> early_segments;

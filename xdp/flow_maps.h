@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the mqtt stage knows: services, groups and routes (written by the
- * daemon), predictions, guards and flows (written here). Sizes marked "limit"
+ * daemon), predictions, guards and half-open flows (written here). Sizes marked "limit"
  * are set by the daemon before load.
  */
 #pragma once
@@ -91,14 +91,6 @@ struct {
 	__type(key, struct address);
 	__type(value, struct guard);
 } guards SEC(".maps");
-
-/* Size: a limit. A plain hash: nothing evicts a live flow. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
-} flows SEC(".maps");
 
 /* Size: a limit. A flood of SYNs evicts only what never went further. */
 struct {

@@ -13,6 +13,7 @@
 #include "bpf/settings.h"
 #include "xdp/answer.h"
 #include "xdp/flow_maps.h"
+#include "xdp/flow_table.h"
 #include "xdp/katran_maps.h"
 #include "xdp/steering.h"
 
@@ -246,7 +247,7 @@ static __noinline int is_real(__u32 index, const struct address *address)
 /* The flow of the quoted packet; as find_flow(), and a SYN's. */
 static __always_inline const struct flow *find_quoted(struct half_open_key *key)
 {
-	const struct flow *flow = bpf_map_lookup_elem(&flows, &key->flow), *newer;
+	const struct flow *flow = look_up_flow(&key->flow), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;

@@ -308,7 +308,7 @@ static __always_inline void walk(struct steering *s)
 
 /* Judges the payload of a segment. Returns an XDP action when the segment ends here, else
  * FORWARD. Most repeat the topic of the one before: then nothing is written but the
- * stream's place.
+ * stream's place (`early` is 0 where nothing waits and the stream is not blind).
  */
 static __always_inline int inspect(struct steering *s)
 {
@@ -321,7 +321,6 @@ static __always_inline int inspect(struct steering *s)
 	if (hash) {
 		count(COUNT_PUBLISH);
 		s->flow->stream.next += s->pkt->payload_len;
-		s->flow->early = 0;
 		if (is_judged(s, hash))
 			return FORWARD;
 	}

@@ -84,7 +84,7 @@ static __noinline void keep_half_open(const struct steering *s)
 {
 	struct half_open_key key = { s->key, s->pkt->seq };
 	struct flow fresh = {};
-	struct flow *old = bpf_map_lookup_elem(&flows, &key.flow);
+	struct flow *old = look_up_flow(&key.flow);
 
 	if (old)
 		old->flags |= FLOW_REOPENED;
@@ -109,7 +109,7 @@ static __always_inline const struct flow *find_opened(const struct steering *s)
 
 	if (opened)
 		return opened;
-	opened = bpf_map_lookup_elem(&flows, &s->key);
+	opened = look_up_flow(&s->key);
 	return opened && opened->isn == s->pkt->seq ? opened : 0;
 }
 
@@ -174,7 +174,7 @@ static __noinline struct flow *find_opening(const struct steering *s)
  */
 static __always_inline struct flow *find_flow(const struct steering *s)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, &s->key), *newer;
+	struct flow *flow = find_tracked(&s->key), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
@@ -207,35 +207,36 @@ static __always_inline struct guard *guard_of(const struct steering *s)
 /* The first payload of a half-open flow: from here on it is tracked, in the
  * table that nothing evicts. Returns its entry there, or 0 when there is none.
  */
-static __noinline struct flow *establish(struct steering *s, struct flow *opened)
+static __noinline struct flow *establish(struct steering *s, const struct flow *opened)
 {
 	struct half_open_key half_key = { s->key, s->pkt->seq - 1 };
-	struct flow fresh = *opened, *old;
+	struct flow *flow = look_up_flow(&s->key);
 	struct guard *guard = guard_of(s);
-	int replaces;
+	int begins = starts_with_connect(s);
+	int replaces = flow && flow->state == FLOW_ESTABLISHED;
 
-	old = bpf_map_lookup_elem(&flows, &s->key);
-	if (!starts_with_connect(s)) {
-		if (old)
-			return 0;
-		fresh.stream.blind = 1;
-	}
-	replaces = old && old->state == FLOW_ESTABLISHED;
+	if (!begins && flow)
+		return 0;
 	if (guard && !replaces && guard->connections >= s->set->connections_per_client) {
 		count(COUNT_CLIENT_CONNECTIONS);
 		return 0;
 	}
-	fresh.state = FLOW_ESTABLISHED;
-	fresh.seen_at_ns = s->now_ns;
-	if (bpf_map_update_elem(&flows, &s->key, &fresh, BPF_ANY)) {
+	if (!flow)
+		flow = add_flow(&s->key);
+	if (!flow) {
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
+	*flow = *opened;
+	flow->state = FLOW_ESTABLISHED;
+	flow->seen_at_ns = s->now_ns;
+	if (!begins)
+		flow->stream.blind = 1;
 	bpf_map_delete_elem(&half_open, &half_key);
 	if (guard && !replaces)
 		__sync_fetch_and_add(&guard->connections, 1);
 	count(COUNT_ESTABLISHED);
-	return bpf_map_lookup_elem(&flows, &s->key);
+	return flow;
 }
 
 /* The client says that it never opened this connection: whoever did spoke in its

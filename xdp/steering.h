@@ -7,6 +7,7 @@
 #pragma once
 
 #include "xdp/flow_maps.h"
+#include "xdp/flow_table.h"
 
 /* A packet to a service and what is known of its connection. */
 struct steering {

@@ -119,8 +119,15 @@ TEST(MemoryPlanTest, FollowsTheLimitsLargestFirst) {
     EXPECT_LE(table.bytes(), previous) << table.table;
     previous = table.bytes();
     if (table.table == "flows") {
+      EXPECT_EQ(table.entries, 4097u);
+      EXPECT_EQ(table.bytes_per_entry, sizeof(flow_place));
+    }
+    if (table.table == "places") {
       EXPECT_EQ(table.entries, 4096u);
-      EXPECT_EQ(table.bytes_per_entry, 48 + 24 + sizeof(flow) + 16);
+      EXPECT_EQ(table.bytes_per_entry, 48u + 24 + 8 + 16);
+    }
+    if (table.table == "hints") {
+      EXPECT_EQ(table.bytes(), 4u * 4096 * 4);
     }
     if (table.table == "predictions") {  // 8192 buckets for 5000 entries
       EXPECT_EQ(table.entries, 5000u);

@@ -89,7 +89,7 @@ events_kib = 64
 
   std::uint32_t count(flow_state state) const {
     std::uint32_t found = 0;
-    BatchReader<flow_key, flow> reader(tables_->flows, 4096);
+    FlowReader reader(tables_->flows, 4096);
     for (auto [keys, values] = reader.next(); !keys.empty();
          std::tie(keys, values) = reader.next()) {
       for (const flow& entry : values) found += entry.state == state ? 1 : 0;

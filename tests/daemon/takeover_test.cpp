@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "daemon/bpf_programs.h"
 #include "daemon/clock.h"
@@ -165,17 +166,74 @@ TEST_F(TakeoverTest, AGroupThatIsGoneTakesNoNewConnections) {
   EXPECT_EQ(second->numbers.group_name(warm), "warm") << "its records still name it";
 }
 
-TEST_F(TakeoverTest, ALargerTableKeepsItsEntries) {
-  flow live{};
-  live.state = FLOW_ESTABLISHED;
-  live.group = 1;
-  const flow_key key{Address::parse("10.1.1.7")->abi(), 40000, 0};
-  start(config_)->tables.flows.put(key, live);
+flow_key numbered_flow(std::uint32_t number) {
+  return {Address::from_ipv4(0x90a + (number << 16)).abi(), 40000, 0};
+}
+
+std::uint64_t flows_in(const Tables& tables) {
+  FlowReader reader(tables.flows, 100);
+  std::uint64_t count = 0;
+  for (auto [keys, flows] = reader.next(); !keys.empty(); std::tie(keys, flows) = reader.next()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      EXPECT_EQ(flows[i].isn, keys[i].client.word[3]) << "another one's flow";
+    }
+    count += keys.size();
+  }
+  return count;
+}
+
+void fill_with_flows(const Tables& tables, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    flow live{};
+    live.state = FLOW_ESTABLISHED;
+    live.isn = numbered_flow(i).client.word[3];
+    ASSERT_TRUE(tables.flows.put(numbered_flow(i), live));
+  }
+}
+
+TEST_F(TakeoverTest, ATableOfTheSameSizeIsTheSameTable) {
+  fill_with_flows(start(config_)->tables, 700);
+
+  const auto second = start(config_);
+
+  EXPECT_EQ(flows_in(second->tables), 700u);
+  EXPECT_EQ(second->tables.flows.find(numbered_flow(699))->isn, numbered_flow(699).client.word[3]);
+}
+
+TEST_F(TakeoverTest, ALargerTableKeepsItsFlows) {
+  fill_with_flows(start(config_)->tables, 1000);
 
   const auto second = start(parse_config(text("flows = 2000\n"), "test.toml"));
 
-  ASSERT_TRUE(second->tables.flows.find(key));
-  EXPECT_EQ(second->tables.flows.find(key)->group, 1);
+  EXPECT_EQ(flows_in(second->tables), 1000u);
+  fill_with_flows(second->tables, 2000);
+  EXPECT_FALSE(second->tables.flows.put(numbered_flow(2000), {})) << "full";
+}
+
+TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
+  {
+    const auto first = start(config_);
+    fill_with_flows(first->tables, 1000);
+    for (std::uint32_t i = 0; i < 300; ++i) first->tables.flows.erase(numbered_flow(i));
+  }
+
+  const auto second = start(parse_config(text("flows = 500\n"), "test.toml"));
+  EXPECT_EQ(flows_in(second->tables), 500u);
+
+  const auto third = start(config_);
+  EXPECT_EQ(flows_in(third->tables), 500u);
+}
+
+// A start that fails leaves the table to those who use it.
+TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
+  fill_with_flows(start(config_)->tables, 100);
+
+  Config wrong = parse_config(text("flows = 2000\n"), "test.toml");
+  wrong.lb.forwarder = Forwarder::kKatranObject;
+  wrong.lb.katran_object = "/nowhere/balancer.bpf.o";
+  EXPECT_THROW(start(wrong), std::runtime_error);
+
+  EXPECT_EQ(flows_in(start(config_)->tables), 100u);
 }
 
 TEST_F(TakeoverTest, TextsHaveTheRoomOfTheLimits) {

@@ -4,11 +4,14 @@
 #include <linux/bpf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
 #include "check.skel.h"
+#include "daemon/memory_plan.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
@@ -60,8 +63,8 @@ Chain::Chain(const ChainLimits& limits)
       forwarder_(open_embedded(remora_forward__elf_bytes, "forward")),
       probe_(open_embedded(remora_probe__elf_bytes, "probe")),
       check_(open_embedded(remora_check__elf_bytes, "check")) {
-  const std::pair<const char*, std::uint32_t> sizes[] = {
-      {"flows", limits.flows},
+  const FlowTableSizes flow_table(limits.flows);
+  std::vector<std::pair<const char*, std::uint64_t>> sizes = {
       {"half_open", limits.half_open},
       {"openings", limits.half_open},
       {"predictions", limits.predictions},
@@ -71,13 +74,16 @@ Chain::Chain(const ChainLimits& limits)
       {"ch_rings", limits.rings * RING_SIZE},
       {"events", limits.event_bytes},
   };
+  std::ranges::copy(flow_table.of_maps(), std::back_inserter(sizes));
   for (const auto& [name, entries] : sizes) {
     bpf_map* map = bpf_object__find_map_by_name(mqtt_.get(), name);
     if (map == nullptr) fail(ENOENT, std::string("find map ") + name);
-    require(bpf_map__set_max_entries(map, entries), std::string("size ") + name);
+    require(bpf_map__set_max_entries(map, static_cast<__u32>(entries)),
+            std::string("size ") + name);
   }
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = limits.behind_katran;
+  constants.hint_rows = static_cast<__u32>(flow_table.hint_rows);
   require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
@@ -86,6 +92,10 @@ Chain::Chain(const ChainLimits& limits)
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
+  flows_.emplace(FlowTable::Maps{.flows = map_fd("flows"),
+                                 .places = map_fd("places"),
+                                 .free_places = map_fd("free_places"),
+                                 .places_taken = map_fd("places_taken")});
   put_in_slot(SLOT_MQTT, program_fd(mqtt_.get(), "xdp_mqtt"));
   if (!limits.behind_katran) put_in_slot(SLOT_FORWARDER, forwarder_fd());
 

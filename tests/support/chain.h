@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
+#include "daemon/flow_table.h"
 #include "tests/support/packet.h"
 
 namespace remora {
@@ -87,6 +88,8 @@ class Chain {
     return MapView<Key, Value>(map_fd(name));
   }
 
+  const FlowTable& flows() const { return *flows_; }
+
   int root_fd() const;
   int forwarder_fd() const;
   int probe_fd() const;
@@ -115,6 +118,7 @@ class Chain {
 
   Object mqtt_;  // owns the maps
   Object root_, forwarder_, probe_, check_;
+  std::optional<FlowTable> flows_;
   std::vector<Event> taken_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;  // calls back into `taken_`
 };

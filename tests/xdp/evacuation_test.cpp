@@ -14,7 +14,7 @@ class EvacuationTest : public SteerTest {
     flow entry = flow_of(client).value();
     entry.state = FLOW_LEAVING;
     entry.seen_at_ns -= silent_ns;
-    chain_->map<flow_key, flow>("flows").put(key_of(client), entry);
+    chain_->flows().put(key_of(client), entry);
   }
   static constexpr std::uint64_t kTwoSeconds = 2'000'000'000;
 };
@@ -44,7 +44,7 @@ TEST_F(EvacuationTest, AnMqtt5ClientMayBeToldWhenItWasQuiet) {
 
     ASSERT_TRUE(out.is_marked());
     EXPECT_EQ((out.mark().flags & EVENT_TELL) != 0, silent_ns != 0);
-    chain_->map<flow_key, flow>("flows").remove(key_of(client));
+    chain_->flows().erase(key_of(client));
   }
 }
 
@@ -79,7 +79,7 @@ TEST_F(EvacuationTest, NothingEndsInTheMiddleOfAMessage) {
     EXPECT_TRUE(send(client.ack()).forwarded()) << cut;
     EXPECT_TRUE(send(client.send({message.begin() + cut, message.end()})).forwarded());
     EXPECT_TRUE(send(client.ack()).is_marked()) << cut;
-    chain_->map<flow_key, flow>("flows").remove(key_of(client));
+    chain_->flows().erase(key_of(client));
   }
 }
 
@@ -87,7 +87,7 @@ TEST_F(EvacuationTest, OfAStreamWithoutBoundariesTheSessionEndsByForce) {
   Client client = connect();
   flow entry = flow_of(client).value();
   entry.stream.blind = 1;
-  chain_->map<flow_key, flow>("flows").put(key_of(client), entry);
+  chain_->flows().put(key_of(client), entry);
   evacuate(client, kTwoSeconds);
 
   const Outcome out = send(client.ack());

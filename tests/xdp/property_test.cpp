@@ -193,7 +193,7 @@ class PropertyTest : public SteerTest {
     if (!flow_then || flow_then->early < 50) return;
     flow later = *flow_then;
     later.early = MAX_EARLY;
-    chain_->map<flow_key, flow>("flows").put(key_of(client), later);
+    chain_->flows().put(key_of(client), later);
   }
 
   void deliver_all(const Client& client, Path path) {
@@ -211,7 +211,7 @@ class PropertyTest : public SteerTest {
   const std::vector<std::string>& left() const { return left_; }
 
   void forget(const Client& client) {
-    chain_->map<flow_key, flow>("flows").remove(key_of(client));
+    chain_->flows().erase(key_of(client));
     for (std::uint16_t alias = 0; alias <= kMostAliases; alias++)
       chain_->map<topic_key, topic_text>("topics").remove({key_of(client), alias, 0});
   }

@@ -178,7 +178,7 @@ flow_key SteerTest::key_of(const Client& client) {
 }
 
 std::optional<flow> SteerTest::flow_of(const Client& client) const {
-  return chain_->map<flow_key, flow>("flows").find(key_of(client));
+  return chain_->flows().find(key_of(client));
 }
 
 std::optional<flow> SteerTest::half_open_of(const Client& client) const {

@@ -405,7 +405,7 @@ TEST_F(StreamTest, AGapThatLastsTooLongIsGivenUp) {
   flow waiting = *flow_of(client);
   ASSERT_NE(waiting.flags & FLOW_EARLY, 0);
   waiting.gap_began -= GAP_PATIENCE + 1;
-  chain_->map<flow_key, flow>("flows").put(key_of(client), waiting);
+  chain_->flows().put(key_of(client), waiting);
 
   EXPECT_TRUE(publish(client, "known/topic").forwarded());
 
@@ -483,7 +483,7 @@ class BlindStreamTest : public StreamTest {
       publish(client, "known/topic");
     flow lost = *flow_of(client);
     lost.stream.blind = 1;
-    chain_->map<flow_key, flow>("flows").put(key_of(client), lost);
+    chain_->flows().put(key_of(client), lost);
     client.skip(100);
     return client;
   }
@@ -648,7 +648,7 @@ TEST_F(AliasTest, AliasesFromBeforeTheStreamWasBlindCountNoMore) {
   publish_as(client, "known/topic", 2);
   flow lost = *flow_of(client);
   lost.stream.blind = 1;
-  chain_->map<flow_key, flow>("flows").put(key_of(client), lost);
+  chain_->flows().put(key_of(client), lost);
   publish_as(client, "another/topic", 1);
   publish_as(client, "known/topic", 2);
   ASSERT_EQ(counter(COUNT_RESYNCED), 1u);
