@@ -21,8 +21,6 @@ constexpr std::uint64_t kBucket = 16;
 // An ARRAY rounds every value up to this.
 constexpr std::uint64_t kArrayUnit = 8;
 
-constexpr std::uint64_t kHintsPerFlow = 4;
-
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
@@ -40,7 +38,7 @@ TableMemory hash_table(std::string_view table, std::uint64_t entries) {
 FlowTableSizes::FlowTableSizes(std::uint64_t limit)
     : flows(limit + 1),
       places(limit),
-      hint_rows(std::max(std::bit_ceil(limit) * kHintsPerFlow / HINTS_PER_ROW, std::uint64_t{1})) {}
+      hint_rows(std::max(std::bit_ceil(limit) / HINTS_PER_ROW, std::uint64_t{1})) {}
 
 std::array<std::pair<const char*, std::uint64_t>, 4> FlowTableSizes::of_maps() const {
   return {{{"flows", flows}, {"places", places}, {"hints", hint_rows}, {"free_places", places}}};

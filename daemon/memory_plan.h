@@ -29,9 +29,11 @@ struct TableMemory {
 struct FlowTableSizes {
   explicit FlowTableSizes(std::uint64_t limit);
 
-  std::uint64_t flows;      // place 0 is nobody's
-  std::uint64_t places;     // and of `free_places`
-  std::uint64_t hint_rows;  // four hints for a flow, so that few share one
+  std::uint64_t flows;   // place 0 is nobody's
+  std::uint64_t places;  // and of `free_places`
+  // A hint for each flow. More of them would be shared by fewer flows, but lie in more
+  // pages than the CPU has at hand: of 65 536 flows that costs each packet 25 ns.
+  std::uint64_t hint_rows;
 
   // By the maps' names.
   std::array<std::pair<const char*, std::uint64_t>, 4> of_maps() const;

@@ -127,7 +127,7 @@ TEST(MemoryPlanTest, FollowsTheLimitsLargestFirst) {
       EXPECT_EQ(table.bytes_per_entry, 48u + 24 + 8 + 16);
     }
     if (table.table == "hints") {
-      EXPECT_EQ(table.bytes(), 4u * 4096 * 4);
+      EXPECT_EQ(table.bytes(), 4u * 4096);
     }
     if (table.table == "predictions") {  // 8192 buckets for 5000 entries
       EXPECT_EQ(table.entries, 5000u);
