@@ -181,7 +181,8 @@ Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<
   limit(maps.places, flow_table.places);
   limit(maps.hints, flow_table.hint_rows);
   limit(maps.free_places, flow_table.places);
-  objects_->mqtt->rodata->hint_rows = static_cast<std::uint32_t>(flow_table.hint_rows);
+  objects_->mqtt->rodata->hints_in_all =
+      static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW);
   limit(maps.half_open, kHalfOpen);
   limit(maps.openings, kHalfOpen);
   limit(maps.routes, kRoutes);

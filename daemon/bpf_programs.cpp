@@ -282,7 +282,8 @@ void BpfPrograms::open(const Config& config) {
 
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
-  constants.hint_rows = static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows);
+  constants.hints_in_all =
+      static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows * HINTS_PER_ROW);
   bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
   if (const int error = bpf_map__set_initial_value(stage, &constants, sizeof(constants));
       error != 0)

@@ -36,9 +36,7 @@ TableMemory hash_table(std::string_view table, std::uint64_t entries) {
 }  // namespace
 
 FlowTableSizes::FlowTableSizes(std::uint64_t limit)
-    : flows(limit + 1),
-      places(limit),
-      hint_rows(std::max(std::bit_ceil(limit) / HINTS_PER_ROW, std::uint64_t{1})) {}
+    : flows(limit + 1), places(limit), hint_rows((limit + HINTS_PER_ROW - 1) / HINTS_PER_ROW) {}
 
 std::array<std::pair<const char*, std::uint64_t>, 4> FlowTableSizes::of_maps() const {
   return {{{"flows", flows}, {"places", places}, {"hints", hint_rows}, {"free_places", places}}};

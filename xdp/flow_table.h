@@ -28,10 +28,10 @@ struct {
 	__type(value, __u32);
 } places SEC(".maps");
 
-/* Size: `hint_rows`. */
+/* Size: a hint for each flow of the limit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 256);
+	__uint(max_entries, 64);
 	__type(key, __u32);
 	__type(value, struct hint_row);
 } hints SEC(".maps");
@@ -50,63 +50,75 @@ struct {
 	__type(value, __u32);
 } places_taken SEC(".maps");
 
-/* A power of two; set before load. */
-const volatile __u32 hint_rows = 256;
+/* HINTS_PER_ROW of each row; set before load. */
+const volatile __u32 hints_in_all = 64 * HINTS_PER_ROW;
+
+/* A key as it is hashed and compared for the way of most packets: so it takes half of the
+ * instructions.
+ */
+struct key_words {
+	__u64 low, high; /* of the client's address */
+	__u32 ends;	 /* port and service */
+};
+
+/* `key` is aligned to 8 bytes. */
+static __always_inline struct key_words words_of(const struct flow_key *key)
+{
+	const void *at = __builtin_assume_aligned(key, 8);
+	struct key_words words;
+
+	__builtin_memcpy(&words.low, at, 8);
+	__builtin_memcpy(&words.high, at + 8, 8);
+	__builtin_memcpy(&words.ends, at + 16, 4);
+	return words;
+}
 
 /* Who makes hints collide has gained nothing: those packets are looked up. */
-static __always_inline __u32 hash_for_hint(const struct flow_key *key)
+static __always_inline __u32 *hint_for(const struct key_words *words)
 {
-	const __be32 *word = key->client.word;
-	__u32 ends = key->port | (__u32)key->service << 16;
+	__u64 mixed = (words->low * 0x9e3779b97f4a7c15ull ^ words->high) +
+		      words->ends * 0xdb4f0b9175ae2165ull;
+	__u64 hash = (mixed ^ mixed >> 32) * 0xd1b54a32d192ed03ull >> 32;
+	__u32 number = hash * hints_in_all >> 32, index = number / HINTS_PER_ROW;
+	struct hint_row *row = bpf_map_lookup_elem(&hints, &index);
 
-	return ((word[0] + 0x9e3779b97f4a7c15ull) * (word[1] + 0xd1b54a32d192ed03ull) +
-		(word[2] + 0x8cb92ba72f3d8dd7ull) * (word[3] + 0xaef17502108ef2d9ull) +
-		ends * 0xdb4f0b9175ae2165ull) >>
-	       32;
-}
-
-static __always_inline __u32 *hint_for(const struct flow_key *key)
-{
-	__u32 hash = hash_for_hint(key);
-	__u32 row = (hash / HINTS_PER_ROW) & (hint_rows - 1);
-	struct hint_row *hints_there = bpf_map_lookup_elem(&hints, &row);
-
-	return hints_there ? &hints_there->place[hash % HINTS_PER_ROW] : 0;
-}
-
-static __always_inline int same_flow(const struct flow_key *left,
-				     const struct flow_key *right)
-{
-	return same_address(&left->client, &right->client) && left->port == right->port &&
-	       left->service == right->service;
+	return row ? &row->place[number % HINTS_PER_ROW] : 0;
 }
 
 /* The connection of that key, 0: it is not tracked. */
 static __noinline struct flow *look_up_flow(const struct flow_key *key)
 {
-	__u32 *hint = hint_for(key);
 	const __u32 *number = bpf_map_lookup_elem(&places, key);
-	struct flow_place *place;
+	struct flow_place *place = number ? bpf_map_lookup_elem(&flows, number) : 0;
+
+	return place && place->flow.state ? &place->flow : 0;
+}
+
+/* The same where the hint was wrong; it is put right. */
+static __noinline struct flow *correct_hint(const struct flow_key *key, __u32 *hint)
+{
+	const __u32 *number = bpf_map_lookup_elem(&places, key);
 
 	if (!number)
 		return 0;
-	place = bpf_map_lookup_elem(&flows, number);
-	if (!place || !place->flow.state)
-		return 0;
-	if (hint)
-		*hint = *number;
-	return &place->flow;
+	*hint = *number;
+	return look_up_flow(key);
 }
 
-/* The same for the way of most packets. */
+/* The same for the way of most packets. `key` is aligned to 8 bytes. */
 static __always_inline struct flow *find_tracked(const struct flow_key *key)
 {
-	const __u32 *hint = hint_for(key);
+	struct key_words words = words_of(key), there;
+	__u32 *hint = hint_for(&words);
 	struct flow_place *place = hint ? bpf_map_lookup_elem(&flows, hint) : 0;
 
-	if (place && same_flow(&place->key, key) && place->flow.state)
+	if (!place)
+		return look_up_flow(key);
+	there = words_of(&place->key);
+	if (there.low == words.low && there.high == words.high &&
+	    there.ends == words.ends && place->flow.state)
 		return &place->flow;
-	return look_up_flow(key);
+	return correct_hint(key, hint);
 }
 
 /* A free place's number, 0: there is none. */

@@ -22,6 +22,7 @@ struct steering {
 	__u32 group;	     /* where the connection goes, once that is decided */
 	__u32 real;	     /* 0: to be picked */
 };
+static_assert(__builtin_offsetof(struct steering, key) % 8 == 0, "find_tracked()");
 
 /* No XDP actions: the packet goes to its connection's real; or it is none of ours. */
 #define FORWARD (-1)

@@ -83,7 +83,7 @@ Chain::Chain(const ChainLimits& limits)
   }
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = limits.behind_katran;
-  constants.hint_rows = static_cast<__u32>(flow_table.hint_rows);
+  constants.hints_in_all = static_cast<__u32>(flow_table.hint_rows * HINTS_PER_ROW);
   require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
