@@ -18,6 +18,16 @@
 
 namespace remora {
 
+// What the kernel says of a map. Throws std::system_error.
+inline bpf_map_info map_info(int fd) {
+  bpf_map_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot read what a map is");
+  }
+  return info;
+}
+
 template <class Key, class Value>
 class BpfMap {
  public:

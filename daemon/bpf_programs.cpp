@@ -17,6 +17,8 @@
 #include "ask.skel.h"
 #include "check.skel.h"
 #include "daemon/attachment.h"
+#include "daemon/bpf_errors.h"
+#include "daemon/bpf_map.h"
 #include "daemon/check_routes.h"
 #include "daemon/link.h"
 #include "daemon/memory_plan.h"
@@ -30,12 +32,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRootArray = "root_array";
-// One table: none of them is of use without the others.
-constexpr std::string_view kFlowTable[] = {"flows", "places", "hints", "free_places",
-                                           "places_taken"};
-constexpr std::uint32_t kNames = 4096;
-constexpr std::uint32_t kDrains = 8192;
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what);
+}
 
 // Our classifiers: one handle, and in each direction a priority of their own.
 struct Filter {
@@ -49,26 +48,6 @@ constexpr Filter kFilters[] = {
     {"remora_check_out", BPF_TC_EGRESS, kProbePriority},
 };
 
-[[noreturn]] void fail(const std::string& what) {
-  throw std::runtime_error(what);
-}
-
-std::string because(int error) {
-  return std::strerror(error < 0 ? -error : error);
-}
-
-bool is_internal(const bpf_map* map) {
-  return std::strchr(bpf_map__name(map), '.') != nullptr;  // .rodata, .bss
-}
-
-bpf_map_info info_of(int fd) {
-  bpf_map_info info{};
-  __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
-    fail("cannot read a pinned map: " + because(errno));
-  return info;
-}
-
 // libbpf's own words, the verifier's among them, go to the debug log.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   if (!spdlog::should_log(spdlog::level::debug)) return 0;
@@ -81,53 +60,6 @@ int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   while (text.ends_with('\n')) text.pop_back();
   spdlog::debug("{}", text);
   return length;
-}
-
-// The entries of a hash whose limit changed go over into the new one.
-void copy_entries(int from, const bpf_map_info& info, int to) {
-  std::vector<std::uint8_t> key(info.key_size), next(info.key_size), value(info.value_size);
-  std::uint64_t copied = 0, lost = 0;
-  const void* at = nullptr;
-  while (bpf_map_get_next_key(from, at, next.data()) == 0) {
-    key = next;
-    at = key.data();
-    if (bpf_map_lookup_elem(from, key.data(), value.data()) != 0) continue;
-    ++(bpf_map_update_elem(to, key.data(), value.data(), BPF_NOEXIST) == 0 ? copied : lost);
-  }
-  spdlog::info("{}: {} entries moved to the new size, {} found no room", info.name, copied, lost);
-}
-
-bool is_of_flow_table(std::string_view map) {
-  return std::ranges::find(kFlowTable, map) != std::end(kFlowTable);
-}
-
-bool same_layout(const bpf_map* map, const bpf_map_info& pinned) {
-  return pinned.type == bpf_map__type(map) && pinned.key_size == bpf_map__key_size(map) &&
-         pinned.value_size == bpf_map__value_size(map) &&
-         pinned.map_flags == bpf_map__map_flags(map);
-}
-
-bool is_keyed_table(std::uint32_t type) {
-  return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH;
-}
-
-std::string remedy_for_load(int error) {
-  switch (error < 0 ? -error : error) {
-    case EPERM:
-      return "; run as root or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON";
-    case EACCES:  // the verifier's word, also for what CAP_PERFMON allows
-      return "; give it CAP_PERFMON, or run as root; the log at level debug shows the verifier's "
-             "words";
-    case ENOMEM:
-    case E2BIG:
-      return "; lower [limits]";
-    case EINVAL:
-    case ENOTSUP:
-      return "; Linux 5.18 or later is needed (ring buffer, bpf_loop, bpf_xdp_load_bytes); the "
-             "log at level debug shows the verifier's words";
-    default:
-      return "; the log at level debug shows more";
-  }
 }
 
 // Whether the kernel lets an XDP program of this attach type call into the prog array.
@@ -217,21 +149,23 @@ fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
 }
 
 BpfPrograms::BpfPrograms(const Config& config, fs::path folder, unsigned interface_index)
-    : folder_(std::move(folder)),
-      interface_index_(interface_index),
+    : interface_index_(interface_index),
       xdp_mode_(config.lb.xdp_mode),
       forwarder_(config.lb.forwarder),
       shared_root_array_(forwarder_ == Forwarder::kKatranShared ? config.lb.katran_root_array
-                                                                : fs::path()) {
+                                                                : fs::path()),
+      pins_(std::move(folder), shared_root_array_) {
   libbpf_set_print(log_libbpf);
   try {
     open(config);
     if (!shared_root_array_.empty()) share_root_array();
-    claim_pins(config);
+    std::vector<bpf_object*> objects;
+    for (const Program& program : programs_) objects.push_back(program.object.get());
+    pins_.claim(objects, memory_plan(config));
     load();
-    if (flow_table_resized_) move_flows();
+    pins_.move_flows(flow_table());
     if (config.lb.forwarder == Forwarder::kKatranObject) {
-      katran_.emplace(config.lb.katran_object, folder_,
+      katran_.emplace(config.lb.katran_object, pins_.folder(),
                       KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
                                          .reals = map_fd("reals"),
                                          .ctl_array = map_fd("ctl_array")});
@@ -247,13 +181,9 @@ BpfPrograms::~BpfPrograms() {
   if (!attached_) restore_pins();
 }
 
-// What is in the kernel goes on with the maps that it has: they keep their pins.
 void BpfPrograms::restore_pins() noexcept {
-  for (const std::string& name : fresh_) ::unlink(pin_of(name).c_str());
   if (katran_) katran_->remove_new_pins();
-  for (const auto& [name, map] : displaced_) bpf_obj_pin(map.get(), (folder_ / name).c_str());
-  std::error_code not_empty;
-  fs::remove(folder_, not_empty);
+  pins_.restore();
 }
 
 void BpfPrograms::open(const Config& config) {
@@ -296,17 +226,11 @@ void BpfPrograms::open(const Config& config) {
   for (const Program& program : programs_) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, program.object.get()) {
-      if (is_internal(map)) continue;
       if (const auto found = entries.find(bpf_map__name(map)); found != entries.end()) {
         bpf_map__set_max_entries(map, static_cast<__u32>(found->second));
       }
-      bpf_map__set_pin_path(map, pin_of(bpf_map__name(map)).c_str());
     }
   }
-}
-
-fs::path BpfPrograms::pin_of(const std::string& map) const {
-  return map == kRootArray && !shared_root_array_.empty() ? shared_root_array_ : folder_ / map;
 }
 
 // A prog array takes programs of one expected attach type only, that of the first; so a
@@ -317,7 +241,7 @@ void BpfPrograms::share_root_array() {
   if (!array && errno != ENOENT) fail(where + because(errno));
   if (!array) return;  // made by the load
 
-  const bpf_map_info info = info_of(array.get());
+  const bpf_map_info info = map_info(array.get());
   if (info.type != BPF_MAP_TYPE_PROG_ARRAY || info.key_size != sizeof(__u32) ||
       info.value_size != sizeof(__u32) || info.max_entries <= SLOT_FORWARDER) {
     fail(where + "is no prog array with slot " + std::to_string(SLOT_FORWARDER));
@@ -334,137 +258,7 @@ void BpfPrograms::share_root_array() {
     bpf_program__set_expected_attach_type(program.program, *type);
   }
   // libbpf calls a map that is taken over what its maker called it.
-  own_maps_.emplace(kRootArray, std::move(array));
-}
-
-// Decides for every pinned map whether it can be taken over; one that cannot
-// gives way, after its entries were copied where only the size changed.
-void BpfPrograms::claim_pins(const Config& config) {
-  const std::vector<TableMemory> plan = memory_plan(config);
-  std::uint64_t needed = 0;
-
-  bool same_abi = true;
-  if (const Fd fd(bpf_obj_get((folder_ / "settings").c_str())); fd) {
-    settings now{};
-    const __u32 zero = 0;
-    same_abi = info_of(fd.get()).value_size == sizeof(now) &&
-               bpf_map_lookup_elem(fd.get(), &zero, &now) == 0 && now.abi == REMORA_ABI;
-    if (!same_abi) spdlog::warn("the pinned tables are of another version: they are made anew");
-  }
-
-  flow_table_resized_ = same_abi && is_flow_table_resized();
-
-  std::vector<std::string> resized;
-  for (const Program& program : programs_) {
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, program.object.get()) {
-      const std::string name = bpf_map__name(map);
-      const fs::path pin = pin_of(name);
-      if (is_internal(map) || std::ranges::find(fresh_, name) != fresh_.end()) continue;
-      Fd pinned(bpf_obj_get(pin.c_str()));
-      if (pinned && pin == shared_root_array_) continue;  // as share_root_array() has seen
-      if (pinned) {
-        const bpf_map_info info = info_of(pinned.get());
-        const bool same = same_abi && same_layout(map, info);
-        const bool gives_way = flow_table_resized_ && is_of_flow_table(name);
-        if (same && info.max_entries == bpf_map__max_entries(map) && !gives_way) continue;
-        if (same && info.type == BPF_MAP_TYPE_RINGBUF) {
-          // It may hold records that nobody has read yet.
-          spdlog::warn("the ring keeps its size of {} KiB; to change it: remorad --detach first",
-                       info.max_entries / 1024);
-          for (const Program& other : programs_) {
-            if (bpf_map* ring = bpf_object__find_map_by_name(other.object.get(), name.c_str())) {
-              bpf_map__set_max_entries(ring, info.max_entries);
-            }
-          }
-          continue;
-        }
-        if (same && is_keyed_table(info.type) && !gives_way) resized.push_back(name);
-        ::unlink(pin.c_str());
-        displaced_.emplace(name, std::move(pinned));
-      }
-      fresh_.push_back(name);
-      for (const TableMemory& table : plan) {
-        if (table.table == name) needed += table.bytes();
-      }
-    }
-  }
-  if (const auto available = memory_available(); available && needed > *available) {
-    fail("[limits] need " + std::to_string(needed >> 20) + " MiB for tables, but only " +
-         std::to_string(*available >> 20) + " MiB of memory are available; lower clients or flows");
-  }
-
-  claim_own_map("names", {sizeof(name_key), sizeof(__u32), kNames}, same_abi);
-  claim_own_map("drains", {sizeof(drain_key), sizeof(__u32), kDrains}, same_abi);
-  claim_own_map("deaths", {sizeof(drain_key), sizeof(__u32), kDrains}, same_abi);
-
-  for (const std::string& name : resized) {
-    const Fd& old = displaced_.at(name);
-    for (const Program& program : programs_) {
-      bpf_map* map = bpf_object__find_map_by_name(program.object.get(), name.c_str());
-      if (!map) continue;
-      LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
-      const Fd fd(bpf_map_create(bpf_map__type(map), name.c_str(), bpf_map__key_size(map),
-                                 bpf_map__value_size(map), bpf_map__max_entries(map), &options));
-      if (!fd || bpf_obj_pin(fd.get(), (folder_ / name).c_str()) != 0) {
-        fail("cannot make the map " + name + " anew: " + because(errno) + remedy_for_load(errno));
-      }
-      copy_entries(old.get(), info_of(old.get()), fd.get());
-      break;
-    }
-  }
-}
-
-// Whether a whole flow table is there, and of another size.
-bool BpfPrograms::is_flow_table_resized() const {
-  bool other_size = false;
-  for (const std::string_view name : kFlowTable) {
-    const bpf_map* map = bpf_object__find_map_by_name(programs_[1].object.get(), name.data());
-    const Fd pinned(bpf_obj_get(pin_of(std::string(name)).c_str()));
-    if (!pinned) return false;
-    const bpf_map_info info = info_of(pinned.get());
-    if (!same_layout(map, info)) return false;
-    other_size = other_size || info.max_entries != bpf_map__max_entries(map);
-  }
-  return other_size;
-}
-
-// The flows of a table whose size changed go over into the new one.
-void BpfPrograms::move_flows() {
-  const auto old = [&](const char* name) { return displaced_.at(name).get(); };
-  const FlowTable from({.flows = old("flows"),
-                        .places = old("places"),
-                        .free_places = old("free_places"),
-                        .places_taken = old("places_taken")});
-  const FlowTable to(flow_table());
-  FlowReader reader(from, 4096);
-  std::uint64_t moved = 0, lost = 0;
-  for (auto [keys, entries] = reader.next(); !keys.empty();
-       std::tie(keys, entries) = reader.next()) {
-    for (std::size_t i = 0; i < keys.size(); ++i) ++(to.put(keys[i], entries[i]) ? moved : lost);
-  }
-  spdlog::info("flows: {} entries moved to the new size, {} found no room", moved, lost);
-}
-
-// Of a table that is made here, because no program names it.
-void BpfPrograms::claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi) {
-  const fs::path pin = folder_ / name;
-  Fd map(bpf_obj_get(pin.c_str()));
-  if (map && !same_abi) {
-    ::unlink(pin.c_str());
-    displaced_.emplace(name, std::move(map));
-  }
-  if (!map) {
-    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
-    map = Fd(bpf_map_create(BPF_MAP_TYPE_HASH, name.c_str(), layout.key_size, layout.value_size,
-                            layout.entries, &options));
-    if (!map) fail("cannot make the map " + name + ": " + because(errno) + remedy_for_load(errno));
-    if (bpf_obj_pin(map.get(), pin.c_str()) != 0) {
-      fail("cannot pin " + pin.string() + ": " + because(errno));
-    }
-    fresh_.push_back(name);
-  }
-  own_maps_.emplace(name, std::move(map));
+  pins_.add_own(kRootArray, std::move(array));
 }
 
 void BpfPrograms::load() {
@@ -478,7 +272,7 @@ void BpfPrograms::load() {
 
 int BpfPrograms::map_fd(std::string_view name) const {
   const std::string text(name);
-  if (const auto own = own_maps_.find(text); own != own_maps_.end()) return own->second.get();
+  if (const int own = pins_.own_fd(text); own >= 0) return own;
   for (const Program& program : programs_) {
     if (bpf_map* map = bpf_object__find_map_by_name(program.object.get(), text.c_str())) {
       return bpf_map__fd(map);
@@ -503,10 +297,6 @@ int BpfPrograms::program_fd(std::string_view name) const {
 
 int BpfPrograms::stats_fd() const {
   return katran_ && katran_->stats_fd() >= 0 ? katran_->stats_fd() : map_fd("stats");
-}
-
-bool BpfPrograms::is_fresh(std::string_view name) const {
-  return std::ranges::find(fresh_, name) != fresh_.end();
 }
 
 // Of those of other forwarders only their maps are in use.
@@ -544,11 +334,11 @@ void BpfPrograms::attach() {
   put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
   attach_filters();
   attach_root();
-  if (!katran_) KatranObject::remove_pins(folder_);
+  if (!katran_) KatranObject::remove_pins(pins_.folder());
   // What another kind of forwarder has left.
-  if (!shared_root_array_.empty()) ::unlink((folder_ / kRootArray).c_str());
+  if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
   attached_ = true;
-  displaced_.clear();
+  pins_.settle();
 }
 
 void BpfPrograms::attach_filters() {
@@ -577,7 +367,7 @@ int BpfPrograms::filter_fd(const char* name) const {
 
 void BpfPrograms::attach_root() {
   const int root = bpf_program__fd(programs_[0].program);
-  const fs::path pin = folder_ / kLinkPin;
+  const fs::path pin = pins_.folder() / kLinkPin;
   if (const Fd link = pinned_link(pin, interface_index_); link) {
     if (bpf_link_update(link.get(), root, nullptr) == 0) return;
     fail("cannot replace the root program: " + because(errno));

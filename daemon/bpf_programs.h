@@ -20,6 +20,7 @@
 #include "daemon/flow_table.h"
 #include "daemon/handles.h"
 #include "daemon/katran_object.h"
+#include "daemon/pinned_maps.h"
 
 namespace remora {
 
@@ -47,7 +48,7 @@ class BpfPrograms {
   // The operator's Katran, loaded by this process; else nullptr.
   const KatranObject* katran() const { return katran_ ? &*katran_ : nullptr; }
   // Whether the map was made anew, empty, by this process.
-  bool is_fresh(std::string_view name) const;
+  bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
 
   struct Loaded {
     std::string name;
@@ -67,36 +68,21 @@ class BpfPrograms {
     bpf_program* program;
   };
 
-  struct OwnMap {
-    std::uint32_t key_size;
-    std::uint32_t value_size;
-    std::uint32_t entries;
-  };
-
   void open(const Config& config);
   void share_root_array();
-  std::filesystem::path pin_of(const std::string& map) const;
-  void claim_pins(const Config& config);
-  bool is_flow_table_resized() const;
-  void claim_own_map(const std::string& name, const OwnMap& layout, bool same_abi);
   void load();
-  void move_flows();
   void restore_pins() noexcept;
   void attach_filters();
   int filter_fd(const char* name) const;
   void attach_root();
 
-  const std::filesystem::path folder_;
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
   const Forwarder forwarder_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
-  std::vector<Program> programs_;                  // root, mqtt, forward, probe, ask, check
+  PinnedMaps pins_;
+  std::vector<Program> programs_;  // root, mqtt, forward, probe, ask, check
   std::optional<KatranObject> katran_;
-  std::map<std::string, Fd> own_maps_;   // that no program has by these names
-  std::vector<std::string> fresh_;       // names of maps made by this process
-  std::map<std::string, Fd> displaced_;  // pinned maps that gave way to these
-  bool flow_table_resized_ = false;
   bool attached_ = false;
 };
 

@@ -15,13 +15,6 @@ std::system_error failure(const char* what) {
   return {errno, std::generic_category(), what};
 }
 
-bpf_map_info info_of(int fd) {
-  bpf_map_info info{};
-  __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) throw failure("cannot read the flow table");
-  return info;
-}
-
 bool same_key(const flow_key& left, const flow_key& right) {
   return std::memcmp(&left, &right, sizeof(flow_key)) == 0;
 }
@@ -40,7 +33,7 @@ FlowTable::FlowTable(const Maps& maps)
     : places_(maps.places, "places"),
       places_taken_(maps.places_taken, "places_taken"),
       free_places_fd_(maps.free_places),
-      entries_(info_of(maps.flows).max_entries) {
+      entries_(map_info(maps.flows).max_entries) {
   const std::size_t bytes = std::size_t{entries_} * sizeof(flow_place);
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, maps.flows, 0);
   if (memory == MAP_FAILED) throw failure("cannot map the flow table");

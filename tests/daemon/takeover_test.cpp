@@ -236,6 +236,20 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   EXPECT_EQ(flows_in(start(config_)->tables), 100u);
 }
 
+// The start before was killed halfway, say.
+TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
+  for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
+    SCOPED_TRACE(part);
+    fill_with_flows(start(config_)->tables, 1000);
+    fs::remove(folder_ / part);
+
+    const auto second = start(config_);
+    EXPECT_EQ(flows_in(second->tables), 0u);
+    fill_with_flows(second->tables, 1000);
+    EXPECT_EQ(flows_in(second->tables), 1000u);
+  }
+}
+
 TEST_F(TakeoverTest, TextsHaveTheRoomOfTheLimits) {
   const auto running =
       start(parse_config(text("topics = 1500\nearly_segments = 2500\n"), "test.toml"));
