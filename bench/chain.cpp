@@ -140,10 +140,8 @@ topic_keys random_keys() {
   topic_keys keys{};
   for (auto& key : keys.start) key = random();
   for (auto& key : keys.length) key = random();
-  for (auto& word : keys.word)
-    for (auto& key : word) key = random();
-  for (auto& level : keys.level)
-    for (auto& key : level) key = random();
+  for (auto& key : keys.word) key = random();
+  for (auto& key : keys.level) key = random();
   return keys;
 }
 

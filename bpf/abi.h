@@ -155,12 +155,12 @@ static_assert(sizeof(struct shape_set) == 8 + MAX_SHAPES * 8, "ABI");
 struct topic_keys {
 	__u64 start[2];
 	__u64 length[2];
-	/* Per 8 bytes of topic, two keys per half of the hash. */
-	__u64 word[TOPIC_ROOM][4];
+	/* Two for each 8 bytes of topic, word_key() of bpf/topic.h. */
+	__u64 word[2 * TOPIC_ROOM + 2];
 	/* The same for the hashes of its levels, seen through a shape. */
-	__u64 level[MAX_LEVELS][4];
+	__u64 level[2 * MAX_LEVELS + 2];
 };
-static_assert(sizeof(struct topic_keys) == 32 + (TOPIC_ROOM + MAX_LEVELS) * 32, "ABI");
+static_assert(sizeof(struct topic_keys) == 64 + (TOPIC_ROOM + MAX_LEVELS) * 16, "ABI");
 
 /* ---- map `predictions`: client -> group ---------------------------------- */
 

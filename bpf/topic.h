@@ -7,8 +7,12 @@
  * to make two topics collide. Each half of it is multilinear with halved
  * multiplications over 32-bit words, sum((k1 + w1) * (k2 + w2)) mod 2^64, of
  * which the upper 32 bits are strongly universal for keys drawn at random
- * (Lemire and Kaser, "Strongly universal string hashing is fast", §4). Two
- * independent halves: two given topics collide with probability 2^-64.
+ * (Lemire and Kaser, "Strongly universal string hashing is fast", §4). The second
+ * half takes for each word the keys that the first takes for the next one (a Toeplitz
+ * construction, as UMAC has it: Black et al., "UMAC: fast and secure message
+ * authentication", §4): so half of the keys need be read. Of the last word in which two
+ * topics differ the second half's keys stand in no other difference, whatever the first
+ * half makes of theirs: two given topics still collide with probability 2^-64.
  *
  * Through a shape, the hashes of the literal levels are the words of one more such
  * sum, with keys of their own: two topics that differ in a literal level collide
@@ -183,25 +187,38 @@ static __always_inline void sum_begin(const struct topic_keys *keys,
 	sum->half[1] = keys->start[1];
 }
 
+/* The keys of word `i`, at which those of all later ones follow. */
+static __always_inline const __u64 *word_key(const struct topic_keys *keys, __u32 i)
+{
+	return &keys->word[2 * (__u64)i];
+}
+
+/* The two keys of a word. */
+struct key_pair {
+	__u64 even, odd;
+};
+
+static __always_inline struct key_pair pair_at(const __u64 *key)
+{
+	struct key_pair pair = { key[0], key[1] };
+
+	return pair;
+}
+
+/* Adds a word by its halves, with the keys of its place and those of the next. */
+static __always_inline void sum_halves(struct topic_sum *sum, struct key_pair key,
+				       struct key_pair next, __u64 low, __u64 high)
+{
+	sum->half[0] += (key.even + low) * (key.odd + high);
+	sum->half[1] += (next.even + low) * (next.odd + high);
+}
+
 /* Adds the 8 bytes `word` (the first the lowest, zero-padded) with the keys of
  * their place.
  */
 static __always_inline void sum_add(struct topic_sum *sum, const __u64 *key, __u64 word)
 {
-	__u64 low = (__u32)word, high = word >> 32;
-
-	sum->half[0] += (key[0] + low) * (key[1] + high);
-	sum->half[1] += (key[2] + low) * (key[3] + high);
-}
-
-/* The same with the 8 bytes at `bytes`: two loads take less than a load and shifts. */
-static __always_inline void sum_add_at(struct topic_sum *sum, const __u64 *key,
-				       const void *bytes)
-{
-	const __u32 *halves = (const __u32 *)bytes;
-
-	sum->half[0] += (key[0] + halves[0]) * (key[1] + halves[1]);
-	sum->half[1] += (key[2] + halves[0]) * (key[3] + halves[1]);
+	sum_halves(sum, pair_at(key), pair_at(key + 2), (__u32)word, word >> 32);
 }
 
 /* The hash of the `len` bytes added so far. Never 0, which means "none". */
@@ -226,10 +243,10 @@ static __always_inline __u64 topic_hash(const struct topic_keys *keys, const __u
 	for (i = 0; i < TOPIC_WORDS; i++) {
 		if (8 * i + 8 > len)
 			break;
-		sum_add(&sum, keys->word[i], words[i]);
+		sum_add(&sum, word_key(keys, i), words[i]);
 	}
 	if (len & 7)
-		sum_add(&sum, keys->word[i], first_bytes(words[i], len));
+		sum_add(&sum, word_key(keys, i), first_bytes(words[i], len));
 	return sum_hash(keys, &sum, len);
 }
 
@@ -279,7 +296,7 @@ static __always_inline int level_step(const struct topic_keys *keys,
 	if (take > left)
 		take = left;
 	if (take && word < TOPIC_WORDS)
-		sum_add(&levels->sum, keys->word[word],
+		sum_add(&levels->sum, word_key(keys, word),
 			take < 8 ? first_bytes(window, take) : window);
 	at += take;
 	levels->at = at;
@@ -330,7 +347,7 @@ static __always_inline __u64 shape_hash(const struct topic_keys *keys,
 		if (i >= shape->levels)
 			break;
 		if (!(shape->plus >> i & 1))
-			sum_add(&sum, keys->level[i], levels->hash[i]);
+			sum_add(&sum, &keys->level[2 * i], levels->hash[i]);
 	}
 	return sum_hash(keys, &sum, 0);
 }

@@ -77,6 +77,25 @@ TEST_F(TopicHashTest, EveryByteAndEveryPositionCounts) {
     EXPECT_TRUE(seen.insert(hash(topic.substr(0, length))).second) << length;
 }
 
+// Both halves of the hash have the same keys, one word apart.
+TEST_F(TopicHashTest, WordsThatChangePlacesAreAnotherTopic) {
+  const std::string_view words[] = {"measured", "/in/room", "/of/what", "/and/why"};
+  std::set<std::uint64_t> hashes;
+  for (const auto first : words)
+    for (const auto second : words)
+      for (const auto third : words)
+        hashes.insert(hash(std::string(first).append(second).append(third)));
+  EXPECT_EQ(hashes.size(), 64u);
+
+  hashes.clear();
+  std::string padded("measured");
+  for (int shifted = 0; shifted < 20; ++shifted) {
+    hashes.insert(hash(padded + std::string(8 * (20 - shifted), '\0')));
+    padded.insert(0, 8, '\0');
+  }
+  EXPECT_EQ(hashes.size(), 20u);
+}
+
 TEST_F(TopicHashTest, ManyTopicsNeverCollide) {
   std::mt19937 random(kSeed);
   std::set<std::string> topics;

@@ -167,6 +167,17 @@ TEST_F(LearnTest, HashMatchesAllButDollarTopics) {
   EXPECT_EQ(group_of("$SYS/monitor"), kTemperature);
 }
 
+// The kernel hashes a topic where it lies, in pieces that depend on its length.
+TEST_F(LearnTest, TopicsOfEveryLengthHaveTheHashOfTheirRoute) {
+  Client client = connect();
+  std::string topic;
+  for (int length = 1; length <= 1300; length++) {
+    topic += static_cast<char>('a' + length * 7 % 26);
+    publish(client, topic);
+    ASSERT_EQ(flow_of(client)->topic_hash, hash(topic)) << length;
+  }
+}
+
 TEST_F(LearnTest, PrefixesOfEveryLengthAreFound) {
   std::string prefix;
   for (int length = 1; length <= 40; length++) {
