@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing clients that only the journeys need: Paho C++, and `mqtt` from npm."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -44,14 +46,31 @@ class Npm(Publisher):
 def install_npm_client():
     """Puts the npm client into the build folder, if it is not there as the lock file has it.
 
-    Returns why it cannot be had, or None.
+    Returns why it cannot be had, or None. Journeys that run at the same time share it.
     """
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             return f"no {program}: scripts/install-packages"
     folder = pathlib.Path(build_folder()) / "npm"
     folder.mkdir(exist_ok=True)
-    shutil.copy(_NPM_SOURCES / "publisher.js", folder)
+    with _only_one(folder):
+        return _install_npm_client(folder)
+
+
+@contextlib.contextmanager
+def _only_one(folder):
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _install_npm_client(folder):
+    # At no time half written: another journey's client may start now.
+    fresh = shutil.copy(_NPM_SOURCES / "publisher.js", folder / "publisher.js.new")
+    os.replace(fresh, folder / "publisher.js")
     lock = (_NPM_SOURCES / "package-lock.json").read_bytes()
     # Written last, when everything is there.
     installed = folder / "installed.json"
