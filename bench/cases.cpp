@@ -103,7 +103,7 @@ std::vector<Case> make_cases(std::uint32_t flow_bits) {
   }
   {
     // The padding behind the SYN is no payload: frames of one length.
-    Case& made = build.add("connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
+    Case& made = build.add("syn and connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
                            static_cast<std::uint32_t>(connect.size() - 8));
     made.start = Start::kNothing;
     made.unit = 2;

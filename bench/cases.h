@@ -35,8 +35,7 @@ struct Case {
   traffic packets{};
   Start start = Start::kEstablished;
   Expect expect = Expect::kForwarded;
-  // Packets of a flow that make one unit: 2 where a SYN goes in front of what is
-  // measured, whose own cost is subtracted.
+  // Packets of a flow that make one unit, whose time is given: 2 for a SYN and its CONNECT.
   std::uint32_t unit = 1;
   std::vector<enum counter> counted;          // once per unit; every other counter stays
   std::optional<double> goal;                 // times the floor

@@ -104,8 +104,7 @@ struct Contest {
 
 class Bench {
  public:
-  // Of the cases only those with `part` in their names, and the SYN where its cost
-  // is to be subtracted.
+  // Of the cases only those with `part` in their names.
   // `rivals`: nullptr, or outlives this.
   Bench(unsigned flow_bits, const std::string& part, Rivals* rivals)
       : rivals_(rivals),
@@ -113,10 +112,7 @@ class Bench {
         targets_(floor_),
         cases_(make_cases(flow_bits)) {
     const auto unwanted = [&](const Case& it) { return it.name.find(part) == std::string::npos; };
-    cases_.erase(std::remove_if(cases_.begin() + 1, cases_.end(), unwanted), cases_.end());
-    const bool syn_needed =
-        std::any_of(cases_.begin(), cases_.end(), [](const Case& it) { return it.unit > 1; });
-    if (unwanted(cases_.front()) && !syn_needed) cases_.erase(cases_.begin());
+    std::erase_if(cases_, unwanted);
     samples_.resize(cases_.size());
     contests_.resize(cases_.size());
   }
@@ -137,13 +133,10 @@ class Bench {
 
   // One round: every case, the floor right before each, and Katran right behind.
   void round(Chain& chain, Runner& runner) {
-    double syn_ns = 0;
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       Case& it = cases_[i];
       const double floor_ns = measure_floor(runner);
-      double ns = measure(chain, runner, it) * it.unit;
-      if (i == 0) syn_ns = ns;
-      if (it.unit > 1) ns -= syn_ns;
+      const double ns = measure(chain, runner, it) * it.unit;
       samples_[i].add(ns, floor_ns);
       if (!contests_[i]) continue;
       Contest& contest = *contests_[i];

@@ -85,13 +85,19 @@ static __always_inline __u32 *hint_for(const struct key_words *words)
 	return row ? &row->place[number % HINTS_PER_ROW] : 0;
 }
 
+static __always_inline struct flow *flow_at(const __u32 *number)
+{
+	struct flow_place *place = bpf_map_lookup_elem(&flows, number);
+
+	return place && place->flow.state ? &place->flow : 0;
+}
+
 /* The connection of that key, 0: it is not tracked. */
 static __noinline struct flow *look_up_flow(const struct flow_key *key)
 {
 	const __u32 *number = bpf_map_lookup_elem(&places, key);
-	struct flow_place *place = number ? bpf_map_lookup_elem(&flows, number) : 0;
 
-	return place && place->flow.state ? &place->flow : 0;
+	return number ? flow_at(number) : 0;
 }
 
 /* The same where the hint was wrong; it is put right. */
@@ -102,7 +108,7 @@ static __noinline struct flow *correct_hint(const struct flow_key *key, __u32 *h
 	if (!number)
 		return 0;
 	*hint = *number;
-	return look_up_flow(key);
+	return flow_at(number);
 }
 
 /* The same for the way of most packets. `key` is aligned to 8 bytes. */
