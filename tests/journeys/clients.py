@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import pathlib
 import shutil
@@ -43,6 +44,11 @@ class Npm(Publisher):
         self._feed(f"{topic} {payload}")
 
 
+# Of `npm ci`: what a host without a way to npm's registry waits for, in each journey.
+_NPM_PATIENCE_S = 60
+
+
+@functools.cache
 def install_npm_client():
     """Puts the npm client into the build folder, if it is not there as the lock file has it.
 
@@ -78,11 +84,15 @@ def _install_npm_client(folder):
         return None
     for name in ("package.json", "package-lock.json"):
         shutil.copy(_NPM_SOURCES / name, folder)
-    result = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False,
-    )
+    try:
+        result = subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev",
+             "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000"],
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=_NPM_PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired:
+        return f"npm ci: not done within {_NPM_PATIENCE_S} s"
     if result.returncode != 0:
         return f"npm ci: {' '.join(result.stdout.split())[-300:]}"
     installed.write_bytes(lock)
