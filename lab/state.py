@@ -65,10 +65,10 @@ class State:
 
 
 @contextlib.contextmanager
-def only_one():
-    """Keeps two commands from changing labs at once. Waits for the other."""
-    os.makedirs(STATE_ROOT, exist_ok=True)
-    lock = os.open(STATE_ROOT, os.O_RDONLY)
+def only_one(folder=STATE_ROOT):
+    """Keeps two from changing what is in a folder at once. Waits for the other."""
+    os.makedirs(folder, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing clients that only the journeys need: Paho C++, and `mqtt` from npm."""
 
-import contextlib
-import fcntl
 import functools
 import os
 import pathlib
@@ -10,6 +8,7 @@ import shutil
 import subprocess
 
 from support import Publisher, build_folder, topology
+from lab.state import only_one
 
 _NPM_SOURCES = pathlib.Path(__file__).resolve().parent / "npm"
 
@@ -58,19 +57,8 @@ def install_npm_client():
         if shutil.which(program) is None:
             return f"no {program}: scripts/install-packages"
     folder = pathlib.Path(build_folder()) / "npm"
-    folder.mkdir(exist_ok=True)
-    with _only_one(folder):
+    with only_one(folder):
         return _install_npm_client(folder)
-
-
-@contextlib.contextmanager
-def _only_one(folder):
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _install_npm_client(folder):
