@@ -9,7 +9,6 @@
 #pragma once
 
 #include "bpf/maps.h"
-#include "bpf/parse.h"
 
 /* Size: a limit, and place 0. */
 struct {
