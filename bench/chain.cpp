@@ -13,8 +13,8 @@
 
 #include "bench/katran.h"
 #include "bpf/parse.h"
-#include "daemon/memory_plan.h"
-#include "daemon/route_table.h"
+#include "daemon/config/memory_plan.h"
+#include "daemon/mqtt/route_table.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
 #include "root.skel.h"

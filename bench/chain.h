@@ -13,7 +13,7 @@
 
 #include "bench/frames.h"
 #include "bpf/abi.h"
-#include "daemon/maglev.h"
+#include "daemon/ring/maglev.h"
 
 namespace remora::bench {
 

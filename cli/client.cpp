@@ -11,7 +11,7 @@
 #include <string>
 #include <system_error>
 
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 
 namespace remora {
 namespace {

@@ -10,9 +10,9 @@
 #include <span>
 #include <utility>
 
-#include "daemon/config_check.h"
-#include "daemon/config_section.h"
-#include "daemon/config_text.h"
+#include "daemon/config/checks.h"
+#include "daemon/config/section.h"
+#include "daemon/config/text.h"
 
 namespace remora {
 namespace {

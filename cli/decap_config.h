@@ -2,7 +2,7 @@
 //
 // /etc/remora/decap.toml: which VIPs a broker turns back into which services.
 //
-// Pure, as daemon/config.h is, and in the same terms: a file is taken as a whole or
+// Pure, as daemon/config/config.h is, and in the same terms: a file is taken as a whole or
 // not at all, and everything that is wrong with it is said at once.
 #pragma once
 
@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/address.h"
-#include "daemon/config.h"
+#include "daemon/base/address.h"
+#include "daemon/config/config.h"
 
 namespace remora {
 

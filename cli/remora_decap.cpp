@@ -16,7 +16,7 @@
 
 #include "bpf/parse.h"
 #include "cli/decap_config.h"
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 #include "decap.skel.h"
 
 namespace {

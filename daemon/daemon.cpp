@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "daemon/clock.h"
-#include "daemon/status.h"
+#include "daemon/base/clock.h"
+#include "daemon/control/status.h"
 
 namespace remora {
 namespace {
@@ -48,7 +48,7 @@ HistoryOptions history_options(const Config& config) {
   return options;
 }
 
-std::optional<ForwarderSlot> slot_of(const Config& config, const BpfPrograms& programs,
+std::optional<ForwarderSlot> slot_of(const Config& config, const Programs& programs,
                                      unsigned interface_index) {
   std::optional<ForwarderSlot> slot;
   if (config.lb.forwarder == Forwarder::kKatranShared)
@@ -105,24 +105,24 @@ Daemon::Daemon(Places places, Config config)
       link_(link_of(config_)),
       instance_(places_.runtime_dir, config_.lb.instance),
       programs_(config_, pin_folder(places_.bpffs, config_.lb.instance), link_.index),
-      tables_(programs_),
-      numbers_(tables_, config_.limits.groups),
+      maps_(programs_),
+      ids_(maps_, config_.limits.groups),
       history_(history_options(config_)),
-      steering_(tables_, numbers_, programs_.katran()),
-      predictions_(tables_, history_, config_.limits.clients),
+      steering_(maps_, ids_, programs_.katran()),
+      predictions_(maps_, history_, config_.limits.clients),
       slot_(slot_of(config_, programs_, link_.index)),
-      mender_(config_, slot_ ? &*slot_ : nullptr),
-      recorder_(tables_, numbers_, steering_, mender_, history_),
-      evacuation_(tables_, steering_, mender_),
-      severance_(tables_, steering_, mender_),
-      health_(loop_, tables_, config_, link_.index,
+      ender_(config_, slot_ ? &*slot_ : nullptr),
+      recorder_(maps_, ids_, steering_, ender_, history_),
+      evacuation_(maps_, steering_, ender_),
+      severance_(maps_, steering_, ender_),
+      health_(loop_, maps_, config_, link_.index,
               {.on_dead = [this](const std::string& group,
                                  const Address& real) { real_died(group, real); },
                .on_alive = [this](const std::string& group,
                                   const Address& real) { real_lives(group, real); }}),
-      events_(loop_, tables_.events_fd, [this](const Record& record) { recorder_.take(record); }),
-      sweeper_(tables_, numbers_, history_, idle_ns(config_)),
-      fill_(tables_, config_.limits),
+      events_(loop_, maps_.events_fd, [this](const Record& record) { recorder_.take(record); }),
+      sweeper_(maps_, ids_, history_, idle_ns(config_)),
+      fill_(maps_, config_.limits),
       follower_(loop_, config_.lb.interface, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
@@ -195,13 +195,13 @@ void Daemon::run() {
   loop_.run();
   sd_notify(0, "STOPPING=1");
   // From now on the kernel answers mispredicts itself.
-  tables_.heartbeat.put(kOnly, {});
+  maps_.heartbeat.put(kOnly, {});
   events_.drain();
   spdlog::info("stopped; forwarding and prediction go on in the kernel");
 }
 
 void Daemon::beat() const {
-  tables_.heartbeat.put(kOnly, {monotonic_ns()});
+  maps_.heartbeat.put(kOnly, {monotonic_ns()});
   sd_notify(0, "WATCHDOG=1");
 }
 
@@ -220,7 +220,7 @@ void Daemon::reload() {
     }
     config_ = std::move(next);
     health_.use(config_, steering_.reals(), monotonic_ns());
-    mender_.use(config_);
+    ender_.use(config_);
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     follower_.set_gateway(config_.lb.gateway_mac);
@@ -249,17 +249,17 @@ void Daemon::real_died(const std::string& group, const Address& real) {
 void Daemon::sever_dead(const std::string& group) {
   for (const Member& member : steering_.reals().members(group)) {
     if (!member.dead || member.in_ring) continue;
-    const std::uint16_t number = numbers_.of_group(group);
-    const std::uint32_t real = numbers_.of_real(member.address);
+    const std::uint16_t number = ids_.of_group(group);
+    const std::uint32_t real = ids_.of_real(member.address);
     severance_.start(number, real);
-    if (const auto entry = tables_.groups.find(number); entry && purge_)
+    if (const auto entry = maps_.groups.find(number); entry && purge_)
       purge_->start(Address(entry->vip), real);
   }
 }
 
 void Daemon::real_lives(const std::string& group, const Address& real) {
   steering_.mark_alive(group, real);
-  severance_.stop(numbers_.of_group(group), numbers_.of_real(real));
+  severance_.stop(ids_.of_group(group), ids_.of_real(real));
   sever_dead(group);
   const Member* member = steering_.reals().find(group, real);
   spdlog::info("real {} of group {} lives again; it is {}", to_string(real), group,
@@ -290,10 +290,10 @@ void Daemon::evacuate(const Address& real, const std::vector<std::string>& group
       throw std::runtime_error(to_string(real) + " cannot be evacuated: group \"" + group +
                                "\" has no other real that takes connections");
     }
-    numbers.insert(numbers_.of_group(group));
+    numbers.insert(ids_.of_group(group));
   }
   for (const std::string& group : groups) steering_.drain(real, group);
-  evacuation_.start(numbers_.of_real(real), std::move(numbers), per_second);
+  evacuation_.start(ids_.of_real(real), std::move(numbers), per_second);
 }
 
 // Answers with the real as it is now, in each group that was changed.
@@ -312,7 +312,7 @@ nlohmann::ordered_json Daemon::change_real(const nlohmann::ordered_json& request
     steering_.drain(*real, group);
   } else {
     steering_.enable(*real, group);
-    evacuation_.stop(numbers_.of_real(*real));
+    evacuation_.stop(ids_.of_real(*real));
   }
   nlohmann::ordered_json changed = nlohmann::ordered_json::array();
   for (const auto& row : reals_of(sources())) {
@@ -330,10 +330,10 @@ nlohmann::ordered_json Daemon::change_real(const nlohmann::ordered_json& request
 StatusSources Daemon::sources() const {
   return {.config = config_,
           .programs = programs_,
-          .tables = tables_,
-          .numbers = numbers_,
+          .maps = maps_,
+          .ids = ids_,
           .steering = steering_,
-          .mender = mender_,
+          .ender = ender_,
           .recorder = recorder_,
           .events = events_,
           .sweeper = sweeper_,
@@ -350,7 +350,7 @@ StatusSources Daemon::sources() const {
 bool detach(const Places& places, const Config& config) {
   const Instance instance(places.runtime_dir, config.lb.instance);
   const auto link = find_link(config.lb.interface);
-  return BpfPrograms::detach(pin_folder(places.bpffs, config.lb.instance), link ? link->index : 0);
+  return Programs::detach(pin_folder(places.bpffs, config.lb.instance), link ? link->index : 0);
 }
 
 }  // namespace remora

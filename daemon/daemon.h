@@ -8,28 +8,28 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "daemon/bpf_programs.h"
-#include "daemon/config.h"
-#include "daemon/control.h"
-#include "daemon/evacuation.h"
-#include "daemon/event_loop.h"
-#include "daemon/event_reader.h"
-#include "daemon/forwarder_slot.h"
-#include "daemon/health_checks.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/link.h"
+#include "daemon/base/link_follower.h"
+#include "daemon/config/config.h"
+#include "daemon/control/control.h"
+#include "daemon/control/status.h"
+#include "daemon/events/reader.h"
+#include "daemon/events/recorder.h"
+#include "daemon/forwarders/forwarder_slot.h"
+#include "daemon/forwarders/katran_purge.h"
+#include "daemon/health/checks.h"
 #include "daemon/instance.h"
-#include "daemon/katran_purge.h"
-#include "daemon/katran_watch.h"
-#include "daemon/link.h"
-#include "daemon/link_follower.h"
-#include "daemon/mender.h"
-#include "daemon/numbers.h"
-#include "daemon/predictions.h"
-#include "daemon/recorder.h"
-#include "daemon/severance.h"
-#include "daemon/status.h"
-#include "daemon/steering.h"
-#include "daemon/sweeper.h"
-#include "daemon/tables.h"
+#include "daemon/kernel/ids.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/kernel/programs.h"
+#include "daemon/sessions/ender.h"
+#include "daemon/sessions/evacuation.h"
+#include "daemon/sessions/severance.h"
+#include "daemon/sessions/sweeper.h"
+#include "daemon/steering/katran_watch.h"
+#include "daemon/steering/predictions.h"
+#include "daemon/steering/steering.h"
 #include "store/history.h"
 
 namespace remora {
@@ -69,14 +69,14 @@ class Daemon {
   const Link link_;
   EventLoop loop_;
   Instance instance_;
-  BpfPrograms programs_;
-  Tables tables_;
-  Numbers numbers_;
+  Programs programs_;
+  Maps maps_;
+  Ids ids_;
   History history_;
   Steering steering_;
   Predictions predictions_;
   std::optional<ForwarderSlot> slot_;  // of a Katran server, else none
-  Mender mender_;
+  Ender ender_;
   Recorder recorder_;
   Evacuation evacuation_;
   Severance severance_;

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "daemon/handles.h"
+#include "daemon/base/handles.h"
 
 namespace remora {
 

@@ -13,7 +13,7 @@
 
 #include "cli/decap_config.h"
 #include "cli/doctor/facts.h"
-#include "daemon/address.h"
+#include "daemon/base/address.h"
 
 namespace remora::doctor {
 

@@ -8,7 +8,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "daemon/config_text.h"
+#include "daemon/config/text.h"
 
 namespace remora::doctor {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/address.h"
+#include "daemon/base/address.h"
 
 namespace remora::doctor {
 

@@ -23,7 +23,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "daemon/rtnetlink.h"
+#include "daemon/base/netlink.h"
 
 namespace remora::doctor {
 namespace {

@@ -17,13 +17,13 @@
 #include "cli/client.h"
 #include "cli/doctor/host.h"
 #include "cli/doctor/programs.h"
-#include "daemon/attachment.h"
-#include "daemon/bpf_map.h"
-#include "daemon/clock.h"
-#include "daemon/fd.h"
-#include "daemon/link.h"
-#include "daemon/memory_plan.h"
-#include "daemon/per_cpu.h"
+#include "daemon/base/attachment.h"
+#include "daemon/base/bpf_map.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/fd.h"
+#include "daemon/base/link.h"
+#include "daemon/base/per_cpu.h"
+#include "daemon/config/memory_plan.h"
 
 namespace remora::doctor {
 namespace {

@@ -14,7 +14,7 @@
 
 #include "bpf/abi.h"
 #include "cli/doctor/facts.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 namespace remora::doctor {
 

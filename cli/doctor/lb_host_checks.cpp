@@ -9,7 +9,7 @@
 
 #include "cli/doctor/common_checks.h"
 #include "cli/doctor/lb_checks.h"
-#include "daemon/memory_plan.h"
+#include "daemon/config/memory_plan.h"
 
 namespace remora::doctor {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/parse.h"
-#include "daemon/attachment.h"
+#include "daemon/base/attachment.h"
 
 namespace remora::doctor {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "cli/decap_config.h"
 #include "cli/doctor/facts.h"
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 
 namespace remora::doctor {
 

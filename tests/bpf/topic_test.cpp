@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/topic_filter.h"
+#include "daemon/mqtt/topic_filter.h"
 #include "tests/support/topics.h"
 
 namespace remora {

@@ -10,7 +10,7 @@
 
 #include "cli/doctor/common_checks.h"
 #include "cli/doctor/host.h"
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 
 namespace remora::doctor {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/address.h"
+#include "daemon/base/address.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

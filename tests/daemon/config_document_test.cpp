@@ -8,8 +8,8 @@
 #include <iterator>
 #include <regex>
 
-#include "daemon/config.h"
-#include "daemon/memory_plan.h"
+#include "daemon/config/config.h"
+#include "daemon/config/memory_plan.h"
 
 namespace remora {
 namespace {

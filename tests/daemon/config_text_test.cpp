@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Bytes that the TOML parser must not see.
-#include "daemon/config_text.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "daemon/config/text.h"
 
 namespace remora {
 namespace {

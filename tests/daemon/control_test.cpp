@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control socket, asked by the real client and by rude ones.
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

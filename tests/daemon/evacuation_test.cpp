@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whose turn it is in an evacuation, and when.
-#include "daemon/evacuation.h"
+#include "daemon/sessions/evacuation.h"
 
 #include "tests/daemon/flows_fixture.h"
 
@@ -12,16 +12,16 @@ class EvacuationTest : public FlowsTest {
  protected:
   void SetUp() override {
     FlowsTest::SetUp();
-    if (!IsSkipped()) evacuation_ = std::make_unique<Evacuation>(*tables_, *steering_, *mender_);
+    if (!IsSkipped()) evacuation_ = std::make_unique<Evacuation>(*maps_, *steering_, *ender_);
   }
 
   void start(std::uint32_t per_second) {
-    evacuation_->start(kReal, {numbers_->of_group("rest")}, per_second);
+    evacuation_->start(kReal, {ids_->of_group("rest")}, per_second);
   }
 
   void run_for(std::uint64_t period_ns) { FlowsTest::run_for(period_ns, *evacuation_); }
 
-  bool is_running() const { return evacuation_->is_evacuated(numbers_->of_group("rest"), kReal); }
+  bool is_running() const { return evacuation_->is_evacuated(ids_->of_group("rest"), kReal); }
 
   std::unique_ptr<Evacuation> evacuation_;
 };
@@ -34,7 +34,7 @@ TEST_F(EvacuationTest, SoManyASecondAreAskedAndNobodyElse) {
   run_for(2 * kSecond);
 
   EXPECT_NEAR(static_cast<double>(evacuation_->counts().asked), 100, 5);
-  EXPECT_EQ(tables_->flows.find(key(12'000))->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(maps_->flows.find(key(12'000))->state, FLOW_ESTABLISHED);
   EXPECT_TRUE(is_running());
 }
 
@@ -56,8 +56,8 @@ TEST_F(EvacuationTest, TheConnectionNoLongerCountsAgainstItsClient) {
 
   run_for(200 * kMs);
 
-  EXPECT_EQ(tables_->flows.find(key(0))->state, FLOW_LEAVING);
-  EXPECT_EQ(tables_->guards.find(key(0).client)->connections, 0U);
+  EXPECT_EQ(maps_->flows.find(key(0))->state, FLOW_LEAVING);
+  EXPECT_EQ(maps_->guards.find(key(0).client)->connections, 0U);
 }
 
 TEST_F(EvacuationTest, WhoDoesNotAnswerIsEndedByForce) {
@@ -70,7 +70,7 @@ TEST_F(EvacuationTest, WhoDoesNotAnswerIsEndedByForce) {
 
   EXPECT_EQ(count(FLOW_CONDEMNED), 3U);
   EXPECT_EQ(evacuation_->counts().forced, 3U);
-  EXPECT_EQ(mender_->counts().reset_ends, 3U);
+  EXPECT_EQ(ender_->counts().reset_ends, 3U);
 }
 
 TEST_F(EvacuationTest, AConnectionThatTookThePlaceOfOneThatLeftIsLeftAlone) {
@@ -78,15 +78,15 @@ TEST_F(EvacuationTest, AConnectionThatTookThePlaceOfOneThatLeftIsLeftAlone) {
   start(1000);
   run_for(200 * kMs);
   ASSERT_EQ(evacuation_->counts().asked, 1U);
-  flow newer = tables_->flows.find(key(0)).value();
+  flow newer = maps_->flows.find(key(0)).value();
   newer.isn = 77;
   newer.real = kOther;
   newer.state = FLOW_ESTABLISHED;
-  tables_->flows.put(key(0), newer);
+  maps_->flows.put(key(0), newer);
 
   run_for(5 * kSecond);
 
-  EXPECT_EQ(tables_->flows.find(key(0))->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(maps_->flows.find(key(0))->state, FLOW_ESTABLISHED);
   EXPECT_EQ(evacuation_->counts().forced, 0U);
 }
 

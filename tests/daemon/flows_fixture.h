@@ -13,9 +13,9 @@
 #include <tuple>
 
 #include "bpf/parse.h"
-#include "daemon/bpf_programs.h"
-#include "daemon/mender.h"
-#include "daemon/steering.h"
+#include "daemon/kernel/programs.h"
+#include "daemon/sessions/ender.h"
+#include "daemon/steering/steering.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -54,26 +54,26 @@ events_kib = 64
     network_.emplace();
     network_->add_default_routes();
     config_ = parse_config(kConfig, "test.toml");
-    programs_ = std::make_unique<BpfPrograms>(
+    programs_ = std::make_unique<Programs>(
         config_, pin_folder("/sys/fs/bpf", "test-flows-" + std::to_string(getpid())),
         network_->lb_index());
-    tables_ = std::make_unique<Tables>(*programs_);
-    numbers_ = std::make_unique<Numbers>(*tables_, 64);
-    steering_ = std::make_unique<Steering>(*tables_, *numbers_);
+    maps_ = std::make_unique<Maps>(*programs_);
+    ids_ = std::make_unique<Ids>(*maps_, 64);
+    steering_ = std::make_unique<Steering>(*maps_, *ids_);
     steering_->apply(config_, 1500);
-    mender_ = std::make_unique<Mender>(config_);
+    ender_ = std::make_unique<Ender>(config_);
   }
 
   flow_key key(std::uint32_t number) const {
     return {Address::from_ipv4(host_to_net32(0x0a010000 + number)).abi(), host_to_net16(40000),
-            numbers_->of_service("mqtt")};
+            ids_->of_service("mqtt")};
   }
 
   flow entry_of(std::uint32_t number, std::uint32_t real, flow_state state,
                 const char* group) const {
     flow entry{};
     entry.real = real;
-    entry.group = numbers_->of_group(group);
+    entry.group = ids_->of_group(group);
     entry.state = state;
     entry.isn = number;
     return entry;
@@ -82,14 +82,14 @@ events_kib = 64
   void add_flows(std::uint32_t first, std::uint32_t count, std::uint32_t real,
                  flow_state state = FLOW_ESTABLISHED, const char* group = "rest") {
     for (std::uint32_t i = first; i < first + count; ++i) {
-      tables_->flows.put(key(i), entry_of(i, real, state, group));
-      tables_->guards.put(key(i).client, {0, 0, 1});
+      maps_->flows.put(key(i), entry_of(i, real, state, group));
+      maps_->guards.put(key(i).client, {0, 0, 1});
     }
   }
 
   std::uint32_t count(flow_state state) const {
     std::uint32_t found = 0;
-    FlowReader reader(tables_->flows, 4096);
+    FlowReader reader(maps_->flows, 4096);
     for (auto [keys, values] = reader.next(); !keys.empty();
          std::tie(keys, values) = reader.next()) {
       for (const flow& entry : values) found += entry.state == state ? 1 : 0;
@@ -105,11 +105,11 @@ events_kib = 64
 
   std::optional<LbNetwork> network_;
   Config config_;
-  std::unique_ptr<BpfPrograms> programs_;
-  std::unique_ptr<Tables> tables_;
-  std::unique_ptr<Numbers> numbers_;
+  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<Maps> maps_;
+  std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;
-  std::unique_ptr<Mender> mender_;
+  std::unique_ptr<Ender> ender_;
   std::uint64_t now_ = kSecond;
 };
 

@@ -3,7 +3,7 @@
 // The tables [health] and [evacuate].
 #include <gtest/gtest.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 namespace remora {
 namespace {

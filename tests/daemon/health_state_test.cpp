@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/health_state.h"
-
 #include <gtest/gtest.h>
 
 #include <string_view>
+
+#include "daemon/health/state.h"
 
 namespace remora {
 namespace {

@@ -2,7 +2,7 @@
 //
 // Loading an operator's Katran: the stand-in of tests/katran, and a real one where
 // REMORA_KATRAN_OBJ names its balancer.bpf.o.
-#include "daemon/katran_object.h"
+#include "daemon/kernel/katran_object.h"
 
 #include <gtest/gtest.h>
 #include <linux/magic.h>
@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include "daemon/katran_purge.h"
+#include "daemon/forwarders/katran_purge.h"
 #include "tests/support/chain.h"
 #include "tests/support/packet.h"
 

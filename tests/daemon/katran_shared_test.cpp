@@ -14,9 +14,9 @@
 #include <memory>
 
 #include "bpf/parse.h"
-#include "daemon/bpf_programs.h"
-#include "daemon/katran_watch.h"
-#include "daemon/steering.h"
+#include "daemon/kernel/programs.h"
+#include "daemon/steering/katran_watch.h"
+#include "daemon/steering/steering.h"
 #include "katran_stand_in.skel.h"
 #include "tests/daemon/lb_network.h"
 
@@ -44,7 +44,7 @@ class KatranSharedTest : public testing::Test {
   void TearDown() override {
     if (folder_.empty()) return;
     running_.reset();
-    BpfPrograms::detach(folder_, network_->lb_index());
+    Programs::detach(folder_, network_->lb_index());
     ::unlink(array_.c_str());
   }
 
@@ -87,15 +87,15 @@ events_kib = 64
   }
 
   struct Running {
-    BpfPrograms programs;
-    Tables tables{programs};
-    Numbers numbers{tables, 64};
-    Steering steering{tables, numbers};
+    Programs programs;
+    Maps maps{programs};
+    Ids ids{maps, 64};
+    Steering steering{maps, ids};
   };
 
   void start(const Config& config) {
     running_.reset();
-    running_.reset(new Running{.programs = BpfPrograms(config, folder_, network_->lb_index())});
+    running_.reset(new Running{.programs = Programs(config, folder_, network_->lb_index())});
     running_->steering.apply(config, 1500);
     running_->programs.attach();
   }
@@ -170,7 +170,7 @@ events_kib = 64
   }
 
   struct group group(const char* name) const {
-    return running_->tables.groups.find(running_->numbers.of_group(name)).value();
+    return running_->maps.groups.find(running_->ids.of_group(name)).value();
   }
 
   std::optional<LbNetwork> network_;
@@ -337,7 +337,7 @@ TEST_F(KatranSharedTest, TheOuterHeadersLengthIsLearned) {
 
 TEST_F(KatranSharedTest, ThePacketsOfTheDaemonGoByTheSlot) {
   start(config());
-  const std::uint16_t warm = running_->numbers.of_group("warm");
+  const std::uint16_t warm = running_->ids.of_group("warm");
 
   const auto way = running_->steering.way_to(warm, 0);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/last_topics.h"
+#include "daemon/events/last_topics.h"
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 
 namespace remora {
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "daemon/link_follower.h"
+#include "daemon/base/link_follower.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {

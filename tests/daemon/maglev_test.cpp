@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/maglev.h"
+#include "daemon/ring/maglev.h"
 
 #include <gtest/gtest.h>
 

@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "bpf/parse.h"
-#include "daemon/event_loop.h"
-#include "daemon/mqtt_prober.h"
-#include "daemon/socket_address.h"
-#include "daemon/tcp_prober.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/socket_address.h"
+#include "daemon/health/mqtt_prober.h"
+#include "daemon/health/tcp_prober.h"
 
 namespace remora {
 namespace {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which reals are in the ring, and what a change of weights does to it.
-#include "daemon/reals.h"
+#include "daemon/steering/reals.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "daemon/maglev.h"
+#include "daemon/ring/maglev.h"
 
 namespace remora {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the ring may hold, and what it may not.
-#include "daemon/record.h"
+#include "daemon/packets/record.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 //
 // What becomes of the ring's records: history, lessons and mended connections.
 // With the kernel's maps, in a namespace of the test's own; needs root.
-#include "daemon/recorder.h"
+#include "daemon/events/recorder.h"
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -14,8 +14,8 @@
 #include <string>
 
 #include "bpf/parse.h"
-#include "daemon/bpf_programs.h"
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
+#include "daemon/kernel/programs.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -76,17 +76,17 @@ class RecorderTest : public testing::Test {
       steering.apply(config, 1500);
     }
     Config config;
-    BpfPrograms programs;
-    Tables tables{programs};
-    Numbers numbers{tables, 64};
-    Steering steering{tables, numbers};
-    Mender mender{config};
+    Programs programs;
+    Maps maps{programs};
+    Ids ids{maps, 64};
+    Steering steering{maps, ids};
+    Ender ender{config};
     History history;
-    Recorder recorder{tables, numbers, steering, mender, history};
+    Recorder recorder{maps, ids, steering, ender, history};
   };
 
   void take(event head, const std::string& data) {
-    head.flow = {kClient.abi(), host_to_net16(40000), parts_->numbers.of_service("mqtt")};
+    head.flow = {kClient.abi(), host_to_net16(40000), parts_->ids.of_service("mqtt")};
     if (head.seen_at_ns == 0) head.seen_at_ns = monotonic_ns();
     head.data_len = static_cast<__u16>(data.size());
     std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
@@ -111,9 +111,9 @@ class RecorderTest : public testing::Test {
     next_seq_ += static_cast<std::uint32_t>(topic.size()) + 10;
   }
 
-  std::optional<prediction> predicted() const { return parts_->tables.predictions.find(key()); }
-  client_key key() const { return {kClient.abi(), parts_->numbers.of_service("mqtt"), 0}; }
-  std::uint16_t group(const char* name) const { return parts_->numbers.of_group(name); }
+  std::optional<prediction> predicted() const { return parts_->maps.predictions.find(key()); }
+  client_key key() const { return {kClient.abi(), parts_->ids.of_service("mqtt"), 0}; }
+  std::uint16_t group(const char* name) const { return parts_->ids.of_group(name); }
 
   // The rows of the history's table of events, as "action old new from to".
   std::vector<std::string> events() const {
@@ -189,7 +189,7 @@ TEST_F(RecorderTest, AnotherTopicOfTheSameGroupIsNewsForTheHistory) {
 TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
   const std::string topic = "deep/" + std::string(2000, 'x');
   publish_unjudged(topic);
-  parts_->tables.predictions.put(
+  parts_->maps.predictions.put(
       key(), {.topic_hash = 5, .seen_at_ns = monotonic_ns(), .group = group("rest"), .pad = {}});
 
   publish_unjudged(topic);
@@ -199,7 +199,7 @@ TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
 
 TEST_F(RecorderTest, ALaterLessonOfTheKernelStays) {
   const std::uint64_t earlier = monotonic_ns();
-  parts_->tables.predictions.put(
+  parts_->maps.predictions.put(
       key(), {.topic_hash = 5, .seen_at_ns = earlier + 1, .group = group("rest"), .pad = {}});
 
   publish_unjudged("deep/" + std::string(2000, 'x'), earlier);
@@ -228,30 +228,30 @@ TEST_F(RecorderTest, ATopicWithARecordOfItsOwnIsRememberedOnceAndMendedOnce) {
   topic.flags = EVENT_TOPIC_APART;
   event segment = topic;
   segment.flags = EVENT_SEGMENT | EVENT_TOPIC_APART | EVENT_BEGAN_EARLIER;
-  segment.real = parts_->numbers.of_real(*Address::parse("10.1.3.105"));
+  segment.real = parts_->ids.of_real(*Address::parse("10.1.3.105"));
   segment.topic_len = 0;
 
   take(topic, "deep/one");
-  EXPECT_EQ(parts_->mender.counts().resets_sent, 0U) << "it has no number to send it with";
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 0U) << "it has no number to send it with";
   take(segment, "one and the payload");
 
   EXPECT_EQ(events(), Rows{"reset - 8 rest deep"});
-  EXPECT_EQ(parts_->mender.counts().resets_sent, 1U);
-  EXPECT_EQ(parts_->mender.counts().reset_ends, 1U);
-  EXPECT_EQ(parts_->mender.counts().send_failures, 0U);
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 1U);
+  EXPECT_EQ(parts_->ender.counts().reset_ends, 1U);
+  EXPECT_EQ(parts_->ender.counts().send_failures, 0U);
 }
 
 TEST_F(RecorderTest, ASegmentThatWasCutIsMendedWithoutItsTopic) {
   event segment{};
   segment.action = ACTION_RESET;
   segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED;
-  segment.real = parts_->numbers.of_real(*Address::parse("10.1.3.105"));
+  segment.real = parts_->ids.of_real(*Address::parse("10.1.3.105"));
   segment.topic_offset = MAX_SEGMENT;
   segment.topic_len = 20;
 
   take(segment, "what there is");
 
-  EXPECT_EQ(parts_->mender.counts().resets_sent, 1U);
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 1U);
   EXPECT_TRUE(events().empty());
 }
 

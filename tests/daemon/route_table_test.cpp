@@ -2,7 +2,7 @@
 //
 // Topic to group in user space, and what the kernel gets: against tables and against
 // the plain matcher. tests/xdp/learn_test.cpp asks the kernel the same.
-#include "daemon/route_table.h"
+#include "daemon/mqtt/route_table.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "daemon/filter_shape.h"
-#include "daemon/topic_filter.h"
+#include "daemon/mqtt/shapes.h"
+#include "daemon/mqtt/topic_filter.h"
 #include "tests/support/topics.h"
 
 namespace remora {

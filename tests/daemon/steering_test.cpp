@@ -2,7 +2,7 @@
 //
 // Rings in the kernel's maps, as reals are drained and weighed. In a namespace of
 // the test's own; needs root.
-#include "daemon/steering.h"
+#include "daemon/steering/steering.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -11,8 +11,8 @@
 #include <set>
 #include <string>
 
-#include "daemon/bpf_programs.h"
-#include "daemon/maglev.h"
+#include "daemon/kernel/programs.h"
+#include "daemon/ring/maglev.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -53,17 +53,17 @@ class SteeringTest : public testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     network_.emplace();
     config_ = config_with(kBoth);
-    programs_ = std::make_unique<BpfPrograms>(
+    programs_ = std::make_unique<Programs>(
         config_, pin_folder("/sys/fs/bpf", "test-steering-" + std::to_string(getpid())),
         network_->lb_index());
-    tables_ = std::make_unique<Tables>(*programs_);
+    maps_ = std::make_unique<Maps>(*programs_);
     start_daemon();
   }
 
   // Another daemon on the same tables.
   void start_daemon() {
-    numbers_ = std::make_unique<Numbers>(*tables_, 64);
-    steering_ = std::make_unique<Steering>(*tables_, *numbers_);
+    ids_ = std::make_unique<Ids>(*maps_, 64);
+    steering_ = std::make_unique<Steering>(*maps_, *ids_);
     steering_->apply(config_, kMtu);
   }
 
@@ -73,22 +73,22 @@ class SteeringTest : public testing::Test {
   }
 
   std::uint32_t slot(std::uint32_t number) const {
-    return numbers_->of_group("rest") * RING_SIZE + number;
+    return ids_->of_group("rest") * RING_SIZE + number;
   }
 
   std::set<Address> in_ring() const {
     std::set<Address> found;
     for (std::uint32_t i = 0; i < RING_SIZE; i += 97) {
-      found.insert(numbers_->real_address(tables_->rings.find(slot(i)).value()).value());
+      found.insert(ids_->real_address(maps_->rings.find(slot(i)).value()).value());
     }
     return found;
   }
 
   std::optional<LbNetwork> network_;
   Config config_;
-  std::unique_ptr<BpfPrograms> programs_;
-  std::unique_ptr<Tables> tables_;
-  std::unique_ptr<Numbers> numbers_;
+  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<Maps> maps_;
+  std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;
 };
 
@@ -155,28 +155,27 @@ TEST_F(SteeringTest, TheRingIsOfTheConfiguredVariant) {
     start_daemon();
 
     const auto ring = build_ring(
-        std::vector<RingReal>{{kA, 1, numbers_->of_real(kA)}, {kB, 9, numbers_->of_real(kB)}},
-        variant);
+        std::vector<RingReal>{{kA, 1, ids_->of_real(kA)}, {kB, 9, ids_->of_real(kB)}}, variant);
     std::size_t of_b = 0;
-    for (std::uint32_t i = 0; i < RING_SIZE; ++i) of_b += ring[i] == numbers_->of_real(kB);
+    for (std::uint32_t i = 0; i < RING_SIZE; ++i) of_b += ring[i] == ids_->of_real(kB);
 
     EXPECT_NEAR(static_cast<double>(of_b) / RING_SIZE, variant == RingVariant::kMaglev ? 0.5 : 0.9,
                 0.01);
     for (std::uint32_t i = 0; i < RING_SIZE; i += 97)
-      ASSERT_EQ(tables_->rings.find(slot(i)), ring[i]) << i;
+      ASSERT_EQ(maps_->rings.find(slot(i)), ring[i]) << i;
   }
 }
 
 TEST_F(SteeringTest, ARingThatDoesNotChangeIsNotWritten) {
   constexpr std::uint32_t kMark = 4000;
-  tables_->rings.put(slot(5), kMark);
+  maps_->rings.put(slot(5), kMark);
 
   reload(kBoth);
   steering_->enable(kA, std::nullopt);
-  EXPECT_EQ(tables_->rings.find(slot(5)), kMark);
+  EXPECT_EQ(maps_->rings.find(slot(5)), kMark);
 
   reload(R"({ address = "10.1.3.101", weight = 2 }, { address = "10.1.3.102" })");
-  EXPECT_NE(tables_->rings.find(slot(5)), kMark);
+  EXPECT_NE(maps_->rings.find(slot(5)), kMark);
 }
 
 TEST_F(SteeringTest, AnUnknownRealIsRefusedAndChangesNothing) {

@@ -17,11 +17,11 @@
 #include <string>
 #include <tuple>
 
-#include "daemon/bpf_programs.h"
-#include "daemon/clock.h"
-#include "daemon/fill_gauge.h"
-#include "daemon/predictions.h"
-#include "daemon/steering.h"
+#include "daemon/base/clock.h"
+#include "daemon/kernel/fill_gauge.h"
+#include "daemon/kernel/programs.h"
+#include "daemon/steering/predictions.h"
+#include "daemon/steering/steering.h"
 
 namespace remora {
 namespace {
@@ -58,7 +58,7 @@ class TakeoverTest : public testing::Test {
 
   void TearDown() override {
     if (folder_.empty()) return;
-    BpfPrograms::detach(pin_folder("/sys/fs/bpf", folder_.filename()), kLoopback);
+    Programs::detach(pin_folder("/sys/fs/bpf", folder_.filename()), kLoopback);
     fs::remove_all(files_);
   }
 
@@ -92,18 +92,18 @@ events_kib = 64
   }
 
   struct Running {
-    BpfPrograms programs;
-    Tables tables{programs};
-    Numbers numbers{tables, 64};
-    Steering steering{tables, numbers};
+    Programs programs;
+    Maps maps{programs};
+    Ids ids{maps, 64};
+    Steering steering{maps, ids};
 
     std::uint64_t load(History& past, Predictions::Found found) const {
-      return Predictions(tables, past, 1000).load(*steering.matching(), found);
+      return Predictions(maps, past, 1000).load(*steering.matching(), found);
     }
   };
   std::unique_ptr<Running> start(const Config& config) const {
     auto running =
-        std::unique_ptr<Running>(new Running{.programs = BpfPrograms(config, folder_, kLoopback)});
+        std::unique_ptr<Running>(new Running{.programs = Programs(config, folder_, kLoopback)});
     running->steering.apply(config, 1500);
     running->programs.attach();
     return running;
@@ -127,22 +127,22 @@ client_key client(const char* address) {
 
 TEST_F(TakeoverTest, ASecondDaemonFindsWhatTheFirstLearned) {
   auto first = start(config_);
-  first->tables.predictions.put(client("10.1.1.7"),
-                                {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
-  const auto key = first->tables.topic_keys.find(kOnly);
+  first->maps.predictions.put(client("10.1.1.7"),
+                              {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+  const auto key = first->maps.topic_keys.find(kOnly);
   first.reset();
   EXPECT_TRUE(is_attached()) << "forwarding stopped with the daemon";
 
   const auto second = start(config_);
 
   EXPECT_FALSE(second->programs.is_fresh("predictions"));
-  EXPECT_EQ(second->tables.predictions.find(client("10.1.1.7"))->topic_hash, 5U);
-  EXPECT_EQ(second->tables.topic_keys.find(kOnly)->start[0], key->start[0])
+  EXPECT_EQ(second->maps.predictions.find(client("10.1.1.7"))->topic_hash, 5U);
+  EXPECT_EQ(second->maps.topic_keys.find(kOnly)->start[0], key->start[0])
       << "hashes lost their meaning";
 }
 
 TEST_F(TakeoverTest, GroupsKeepTheirNumbersByName) {
-  const std::uint16_t warm = start(config_)->numbers.of_group("warm");
+  const std::uint16_t warm = start(config_)->ids.of_group("warm");
 
   std::string other = text();
   other.replace(other.find("[[group]]\nname = \"rest\""), 0,
@@ -150,28 +150,28 @@ TEST_F(TakeoverTest, GroupsKeepTheirNumbersByName) {
                 "\"10.1.3.109\" } ]\n");
   const auto second = start(parse_config(other, "test.toml"));
 
-  EXPECT_EQ(second->numbers.of_group("warm"), warm);
-  EXPECT_EQ(second->tables.groups.find(second->numbers.of_group("new"))->in_use, 1);
+  EXPECT_EQ(second->ids.of_group("warm"), warm);
+  EXPECT_EQ(second->maps.groups.find(second->ids.of_group("new"))->in_use, 1);
 }
 
 TEST_F(TakeoverTest, AGroupThatIsGoneTakesNoNewConnections) {
-  const std::uint16_t warm = start(config_)->numbers.of_group("warm");
+  const std::uint16_t warm = start(config_)->ids.of_group("warm");
 
   std::string without = text();
   const auto from = without.find("[[group]]\nname = \"warm\"");
   without.erase(from, without.find("[limits]") - from);
   const auto second = start(parse_config(without, "test.toml"));
 
-  EXPECT_EQ(second->tables.groups.find(warm)->in_use, 0);
-  EXPECT_EQ(second->numbers.group_name(warm), "warm") << "its records still name it";
+  EXPECT_EQ(second->maps.groups.find(warm)->in_use, 0);
+  EXPECT_EQ(second->ids.group_name(warm), "warm") << "its records still name it";
 }
 
 flow_key numbered_flow(std::uint32_t number) {
   return {Address::from_ipv4(0x90a + (number << 16)).abi(), 40000, 0};
 }
 
-std::uint64_t flows_in(const Tables& tables) {
-  FlowReader reader(tables.flows, 100);
+std::uint64_t flows_in(const Maps& maps) {
+  FlowReader reader(maps.flows, 100);
   std::uint64_t count = 0;
   for (auto [keys, flows] = reader.next(); !keys.empty(); std::tie(keys, flows) = reader.next()) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -182,71 +182,71 @@ std::uint64_t flows_in(const Tables& tables) {
   return count;
 }
 
-void fill_with_flows(const Tables& tables, std::uint32_t count) {
+void fill_with_flows(const Maps& maps, std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
     flow live{};
     live.state = FLOW_ESTABLISHED;
     live.isn = numbered_flow(i).client.word[3];
-    ASSERT_TRUE(tables.flows.put(numbered_flow(i), live));
+    ASSERT_TRUE(maps.flows.put(numbered_flow(i), live));
   }
 }
 
 TEST_F(TakeoverTest, ATableOfTheSameSizeIsTheSameTable) {
-  fill_with_flows(start(config_)->tables, 700);
+  fill_with_flows(start(config_)->maps, 700);
 
   const auto second = start(config_);
 
-  EXPECT_EQ(flows_in(second->tables), 700u);
-  EXPECT_EQ(second->tables.flows.find(numbered_flow(699))->isn, numbered_flow(699).client.word[3]);
+  EXPECT_EQ(flows_in(second->maps), 700u);
+  EXPECT_EQ(second->maps.flows.find(numbered_flow(699))->isn, numbered_flow(699).client.word[3]);
 }
 
 TEST_F(TakeoverTest, ALargerTableKeepsItsFlows) {
-  fill_with_flows(start(config_)->tables, 1000);
+  fill_with_flows(start(config_)->maps, 1000);
 
   const auto second = start(parse_config(text("flows = 2000\n"), "test.toml"));
 
-  EXPECT_EQ(flows_in(second->tables), 1000u);
-  fill_with_flows(second->tables, 2000);
-  EXPECT_FALSE(second->tables.flows.put(numbered_flow(2000), {})) << "full";
+  EXPECT_EQ(flows_in(second->maps), 1000u);
+  fill_with_flows(second->maps, 2000);
+  EXPECT_FALSE(second->maps.flows.put(numbered_flow(2000), {})) << "full";
 }
 
 TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
   {
     const auto first = start(config_);
-    fill_with_flows(first->tables, 1000);
-    for (std::uint32_t i = 0; i < 300; ++i) first->tables.flows.erase(numbered_flow(i));
+    fill_with_flows(first->maps, 1000);
+    for (std::uint32_t i = 0; i < 300; ++i) first->maps.flows.erase(numbered_flow(i));
   }
 
   const auto second = start(parse_config(text("flows = 500\n"), "test.toml"));
-  EXPECT_EQ(flows_in(second->tables), 500u);
+  EXPECT_EQ(flows_in(second->maps), 500u);
 
   const auto third = start(config_);
-  EXPECT_EQ(flows_in(third->tables), 500u);
+  EXPECT_EQ(flows_in(third->maps), 500u);
 }
 
 // A start that fails leaves the table to those who use it.
 TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
-  fill_with_flows(start(config_)->tables, 100);
+  fill_with_flows(start(config_)->maps, 100);
 
   Config wrong = parse_config(text("flows = 2000\n"), "test.toml");
   wrong.lb.forwarder = Forwarder::kKatranObject;
   wrong.lb.katran_object = "/nowhere/balancer.bpf.o";
   EXPECT_THROW(start(wrong), std::runtime_error);
 
-  EXPECT_EQ(flows_in(start(config_)->tables), 100u);
+  EXPECT_EQ(flows_in(start(config_)->maps), 100u);
 }
 
 // The start before was killed halfway, say.
 TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
   for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
     SCOPED_TRACE(part);
-    fill_with_flows(start(config_)->tables, 1000);
+    fill_with_flows(start(config_)->maps, 1000);
     fs::remove(folder_ / part);
 
     const auto second = start(config_);
-    EXPECT_EQ(flows_in(second->tables), 0u);
-    fill_with_flows(second->tables, 1000);
-    EXPECT_EQ(flows_in(second->tables), 1000u);
+    EXPECT_EQ(flows_in(second->maps), 0u);
+    fill_with_flows(second->maps, 1000);
+    EXPECT_EQ(flows_in(second->maps), 1000u);
   }
 }
 
@@ -260,30 +260,30 @@ TEST_F(TakeoverTest, TextsHaveTheRoomOfTheLimits) {
     ASSERT_EQ(bpf_obj_get_info_by_fd(running->programs.map_fd(name), &info, &size), 0);
     EXPECT_EQ(info.max_entries, entries) << name;
   }
-  running->tables.topics.put({{}, 7, 0}, {});
-  EXPECT_EQ(count_entries(running->tables.topics), 1U);
-  EXPECT_EQ(count_entries(running->tables.early_segments), 0U);
+  running->maps.topics.put({{}, 7, 0}, {});
+  EXPECT_EQ(count_entries(running->maps.topics), 1U);
+  EXPECT_EQ(count_entries(running->maps.early_segments), 0U);
 }
 
 TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
   {
     const auto first = start(config_);
-    first->tables.predictions.put(client("10.1.1.7"),
-                                  {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
-    auto other = *first->tables.settings.find(kOnly);
+    first->maps.predictions.put(client("10.1.1.7"),
+                                {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+    auto other = *first->maps.settings.find(kOnly);
     other.abi = REMORA_ABI + 1;
-    first->tables.settings.put(kOnly, other);
+    first->maps.settings.put(kOnly, other);
   }
 
   const auto second = start(config_);
 
   EXPECT_TRUE(second->programs.is_fresh("predictions"));
-  EXPECT_FALSE(second->tables.predictions.find(client("10.1.1.7")));
-  EXPECT_EQ(second->tables.settings.find(kOnly)->abi, REMORA_ABI);
+  EXPECT_FALSE(second->maps.predictions.find(client("10.1.1.7")));
+  EXPECT_EQ(second->maps.settings.find(kOnly)->abi, REMORA_ABI);
 }
 
 TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
-  const auto foreign = std::make_unique<BpfPrograms>(
+  const auto foreign = std::make_unique<Programs>(
       config_, pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())), kLoopback);
   foreign->attach();
 
@@ -297,20 +297,20 @@ TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
 
   EXPECT_FALSE(fs::exists(folder_)) << "pins were left behind";
   EXPECT_TRUE(is_attached());
-  BpfPrograms::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
-                      kLoopback);
+  Programs::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
+                   kLoopback);
 }
 
 TEST_F(TakeoverTest, DetachLeavesNothing) {
   start(config_);
   ASSERT_TRUE(is_attached());
 
-  EXPECT_TRUE(BpfPrograms::detach(folder_, kLoopback));
+  EXPECT_TRUE(Programs::detach(folder_, kLoopback));
 
   EXPECT_FALSE(is_attached());
   EXPECT_FALSE(fs::exists(folder_));
   folder_ = pin_folder("/sys/fs/bpf", folder_.filename());
-  EXPECT_FALSE(BpfPrograms::detach(folder_, kLoopback)) << "there was something left to take off";
+  EXPECT_FALSE(Programs::detach(folder_, kLoopback)) << "there was something left to take off";
 }
 
 TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
@@ -335,10 +335,10 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
 
   EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
 
-  const auto warm = running->tables.predictions.find(client("10.1.1.7"));
-  const auto rest = running->tables.predictions.find(client("10.1.1.8"));
-  EXPECT_EQ(warm->group, running->numbers.of_group("warm")) << "matched against today's routes";
-  EXPECT_EQ(rest->group, running->numbers.of_group("rest"));
+  const auto warm = running->maps.predictions.find(client("10.1.1.7"));
+  const auto rest = running->maps.predictions.find(client("10.1.1.8"));
+  EXPECT_EQ(warm->group, running->ids.of_group("warm")) << "matched against today's routes";
+  EXPECT_EQ(rest->group, running->ids.of_group("rest"));
   EXPECT_NE(warm->topic_hash, rest->topic_hash);
 }
 
@@ -352,9 +352,9 @@ TEST_F(TakeoverTest, PredictionsOfIpv6ClientsComeBackHoweverTheyAreWritten) {
   EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
 
   for (const char* address : {"2001:db8::7", "2001:db8::8"}) {
-    const auto known = running->tables.predictions.find(client(address));
+    const auto known = running->maps.predictions.find(client(address));
     ASSERT_TRUE(known) << address;
-    EXPECT_EQ(known->group, running->numbers.of_group("warm"));
+    EXPECT_EQ(known->group, running->ids.of_group("warm"));
   }
 }
 
@@ -364,11 +364,11 @@ TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
-  running->tables.predictions.put(client("10.1.1.7"), newer);
+  running->maps.predictions.put(client("10.1.1.7"), newer);
 
   EXPECT_EQ(running->load(past, Predictions::Found::kInUse), 0U);
 
-  EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
+  EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
 }
 
 TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
@@ -383,9 +383,9 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
 
   const std::uint64_t loaded = running->load(past, Predictions::Found::kNewTable);
 
-  EXPECT_EQ(count_entries(running->tables.predictions), loaded) << "some pushed others out";
-  EXPECT_TRUE(running->tables.predictions.find(client("10.2.5.249"))) << "the last one seen";
-  EXPECT_FALSE(running->tables.predictions.find(client("10.2.0.0"))) << "the first one seen";
+  EXPECT_EQ(count_entries(running->maps.predictions), loaded) << "some pushed others out";
+  EXPECT_TRUE(running->maps.predictions.find(client("10.2.5.249"))) << "the last one seen";
+  EXPECT_FALSE(running->maps.predictions.find(client("10.2.0.0"))) << "the first one seen";
 }
 
 TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
@@ -399,10 +399,9 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   changed.replace(changed.find("filter = \"t/warm\""), 17, "filter = \"t/cold\"");
   running->steering.apply(parse_config(changed, "test.toml"), 1500);
 
-  EXPECT_EQ(Predictions(running->tables, past, 1000).rematch(*running->steering.matching(), {}),
-            1U);
-  EXPECT_EQ(running->tables.predictions.find(client("10.1.1.7"))->group,
-            running->numbers.of_group("rest"));
+  EXPECT_EQ(Predictions(running->maps, past, 1000).rematch(*running->steering.matching(), {}), 1U);
+  EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->group,
+            running->ids.of_group("rest"));
 }
 
 TEST_F(TakeoverTest, RealsOfBothFamiliesKeepTheirNumbers) {
@@ -412,21 +411,21 @@ TEST_F(TakeoverTest, RealsOfBothFamiliesKeepTheirNumbers) {
   std::uint32_t index6 = 0, index4 = 0;
   {
     const auto first = start(parse_config(text6, "test.toml"));
-    index6 = first->numbers.of_real(six);
-    index4 = first->numbers.of_real(four);
-    const auto entry = first->tables.reals.find(index6);
+    index6 = first->ids.of_real(six);
+    index4 = first->ids.of_real(four);
+    const auto entry = first->maps.reals.find(index6);
     EXPECT_EQ(entry->flags, REAL_IPV6);
     EXPECT_EQ(std::memcmp(entry->address, six.abi().word, sizeof(entry->address)), 0);
-    EXPECT_EQ(first->tables.reals.find(index4)->flags, 0);
-    EXPECT_EQ(first->tables.reals.find(index4)->address[0], four.ipv4());
+    EXPECT_EQ(first->maps.reals.find(index4)->flags, 0);
+    EXPECT_EQ(first->maps.reals.find(index4)->address[0], four.ipv4());
   }
 
   const auto second = start(config_);
 
-  EXPECT_EQ(second->numbers.real_address(index6), six);
-  EXPECT_EQ(second->numbers.real_address(index4), four);
-  EXPECT_EQ(second->numbers.of_real(six), index6);
-  EXPECT_NE(second->numbers.of_real(*Address::parse("10.1.3.105")), index6);
+  EXPECT_EQ(second->ids.real_address(index6), six);
+  EXPECT_EQ(second->ids.real_address(index4), four);
+  EXPECT_EQ(second->ids.of_real(six), index6);
+  EXPECT_NE(second->ids.of_real(*Address::parse("10.1.3.105")), index6);
 }
 
 TEST_F(TakeoverTest, TheOuterSourceFollowsTheConfiguration) {
@@ -435,23 +434,23 @@ TEST_F(TakeoverTest, TheOuterSourceFollowsTheConfiguration) {
 
   const auto running = start(config);
 
-  auto in_force = *running->tables.settings.find(kOnly);
+  auto in_force = *running->maps.settings.find(kOnly);
   EXPECT_EQ(Address(in_force.outer_source4), Address());
   EXPECT_EQ(Address(in_force.outer_source6), *Address::parse("fc00:2::2"));
 
   running->steering.apply(config_, 1500);
 
-  in_force = *running->tables.settings.find(kOnly);
+  in_force = *running->maps.settings.find(kOnly);
   EXPECT_EQ(Address(in_force.outer_source6), Address());
 }
 
 TEST_F(TakeoverTest, RoutesOfFormerGenerationsAreRemoved) {
   const auto running = start(config_);
-  const auto before = running->tables.settings.find(kOnly)->generation;
+  const auto before = running->maps.settings.find(kOnly)->generation;
 
   running->steering.apply(config_, 1500);
 
-  BatchReader<__u64, route> reader(running->tables.routes, 16);
+  BatchReader<__u64, route> reader(running->maps.routes, 16);
   const auto [keys, values] = reader.next();
   ASSERT_EQ(keys.size(), 1U);
   EXPECT_EQ(values[0].generation, before + 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/topic_filter.h"
+#include "daemon/mqtt/topic_filter.h"
 
 #include <gtest/gtest.h>
 

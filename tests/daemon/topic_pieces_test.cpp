@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Topics that the kernel does not judge, put together from their pieces.
-#include "daemon/topic_pieces.h"
+#include "daemon/events/topic_pieces.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <random>
 
 #include "bpf/parse.h"
-#include "daemon/address.h"
+#include "daemon/base/address.h"
 
 namespace remora {
 namespace {

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/segment.h"
-#include "daemon/topic_pieces.h"
+#include "daemon/events/topic_pieces.h"
+#include "daemon/packets/builder.h"
 
 namespace remora {
 namespace {

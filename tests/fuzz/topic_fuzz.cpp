@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "bpf/topic.h"
-#include "daemon/filter_shape.h"
-#include "daemon/route_table.h"
-#include "daemon/topic_filter.h"
+#include "daemon/mqtt/route_table.h"
+#include "daemon/mqtt/shapes.h"
+#include "daemon/mqtt/topic_filter.h"
 #include "tests/support/topics.h"
 
 namespace remora {

@@ -14,7 +14,7 @@
 #include <system_error>
 
 #include "bpf/parse.h"
-#include "daemon/bpf_map.h"
+#include "daemon/base/bpf_map.h"
 
 namespace remora {
 namespace {

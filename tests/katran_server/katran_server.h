@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/address.h"
-#include "daemon/fd.h"
-#include "daemon/katran_object.h"
-#include "daemon/maglev.h"
+#include "daemon/base/address.h"
+#include "daemon/base/fd.h"
+#include "daemon/kernel/katran_object.h"
+#include "daemon/ring/maglev.h"
 
 namespace remora {
 

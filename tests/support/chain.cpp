@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "check.skel.h"
-#include "daemon/memory_plan.h"
+#include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"

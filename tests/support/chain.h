@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
-#include "daemon/flow_table.h"
+#include "daemon/kernel/flow_table.h"
 #include "tests/support/packet.h"
 
 namespace remora {

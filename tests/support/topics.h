@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "bpf/abi.h"
-#include "daemon/config.h"
-#include "daemon/topic_filter.h"
+#include "daemon/config/config.h"
+#include "daemon/mqtt/topic_filter.h"
 
 namespace remora {
 

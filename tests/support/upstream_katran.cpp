@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "bpf/parse.h"
-#include "daemon/fd.h"
+#include "daemon/base/fd.h"
 
 namespace remora {
 namespace {

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "bpf/flow_hash.h"
-#include "daemon/address.h"
-#include "daemon/maglev.h"
+#include "daemon/base/address.h"
+#include "daemon/ring/maglev.h"
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/filter_shape.h"
+#include "daemon/mqtt/shapes.h"
 #include "tests/support/topics.h"
 #include "tests/xdp/steer_fixture.h"
 

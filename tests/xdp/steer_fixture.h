@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
-#include "daemon/route_table.h"
+#include "daemon/mqtt/route_table.h"
 #include "tests/support/chain.h"
 #include "tests/support/client.h"
 #include "tests/support/mqtt_packets.h"

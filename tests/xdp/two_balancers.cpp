@@ -6,7 +6,7 @@
 
 #include "bpf/flow_hash.h"
 #include "bpf/topic.h"
-#include "daemon/route_table.h"
+#include "daemon/mqtt/route_table.h"
 #include "tests/support/topics.h"
 
 namespace remora {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
-#include "daemon/maglev.h"
+#include "daemon/ring/maglev.h"
 #include "tests/support/chain.h"
 #include "tests/support/packet.h"
 #include "tests/support/upstream_katran.h"

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/link.h"
+
+#include <bpf/libbpf.h>
+#include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <system_error>
+
+#include "daemon/base/handles.h"
+#include "daemon/base/netlink.h"
+#include "daemon/base/socket_address.h"
+
+namespace remora {
+namespace {
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+bool is_default_route(const nlmsghdr& message) {
+  const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
+  return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN;
+}
+
+// Of a route; an IPv4 one may lead to an IPv6 neighbour (`via inet6`).
+std::optional<Address> next_hop(const Attributes& attributes) {
+  const nlattr* via = attributes[RTA_VIA];
+  if (!via) return address_in(attributes[RTA_GATEWAY]);
+  constexpr std::size_t kFamily = sizeof(rtvia::rtvia_family);
+  const std::size_t size = mnl_attr_get_payload_len(via);
+  if (size < kFamily) return std::nullopt;
+  return address_in(static_cast<const char*>(mnl_attr_get_payload(via)) + kFamily, size - kFamily);
+}
+
+bool concerns(const nlmsghdr& message, unsigned interface_index,
+              const std::optional<Address>& gateway) {
+  switch (message.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK: {
+      const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+      return static_cast<unsigned>(link->ifi_index) == interface_index;
+    }
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH: {
+      const auto* entry = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
+      return gateway && static_cast<unsigned>(entry->ndm_ifindex) == interface_index &&
+             address_in(attributes_of(message, sizeof(ndmsg))[NDA_DST]) == gateway;
+    }
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      return is_default_route(message);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::optional<Link> find_link(const std::string& interface) {
+  const unsigned index = if_nametoindex(interface.c_str());
+  if (index == 0) return std::nullopt;
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  if (ioctl(socket.get(), SIOCGIFMTU, &request) != 0) fail("cannot read the interface's MTU");
+  return Link{index, static_cast<std::uint32_t>(request.ifr_mtu)};
+}
+
+bool is_running(const std::string& interface) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
+    if (errno == ENODEV) return false;
+    fail("cannot read the interface's state");
+  }
+  return (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
+std::optional<Address> default_gateway(unsigned interface_index) {
+  std::optional<Address> gateway;
+  for (const int family : {AF_INET, AF_INET6}) {
+    dump<rtmsg>(
+        RTM_GETROUTE,
+        [&](rtmsg& header) { header.rtm_family = static_cast<unsigned char>(family); },
+        [&](const nlmsghdr& message) {
+          const Attributes attributes = attributes_of(message, sizeof(rtmsg));
+          // The kernel hands them out by their metric, the lowest first.
+          if (gateway || !is_default_route(message) || !attributes[RTA_OIF] ||
+              mnl_attr_get_u32(attributes[RTA_OIF]) != interface_index) {
+            return;
+          }
+          gateway = next_hop(attributes);
+        });
+    if (gateway) break;
+  }
+  return gateway;
+}
+
+std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address) {
+  std::optional<Neighbour> found;
+  dump<ndmsg>(
+      RTM_GETNEIGH, [&](ndmsg& header) { header.ndm_family = family_of(address); },
+      [&](const nlmsghdr& message) {
+        const auto* entry = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
+        const Attributes attributes = attributes_of(message, sizeof(ndmsg));
+        constexpr unsigned kUsable =
+            NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+        if (static_cast<unsigned>(entry->ndm_ifindex) != interface_index ||
+            (entry->ndm_state & kUsable) == 0 || !attributes[NDA_LLADDR] ||
+            mnl_attr_get_payload_len(attributes[NDA_LLADDR]) != 6 ||
+            address_in(attributes[NDA_DST]) != address) {
+          return;
+        }
+        std::array<std::uint8_t, 6> mac{};
+        std::memcpy(mac.data(), mnl_attr_get_payload(attributes[NDA_LLADDR]), mac.size());
+        found = {MacAddress(mac), (entry->ndm_state & NUD_STALE) != 0};
+      });
+  return found;
+}
+
+void solicit(unsigned interface_index, const Address& address) {
+  constexpr std::uint16_t kDiscardPort = 9;
+  const SocketAddress to(address, kDiscardPort, interface_index);
+  const Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Whether it can be sent does not matter: the question precedes it.
+  static_cast<void>(sendto(socket.get(), "", 0, 0, to.get(), to.size()));
+}
+
+struct LinkNews::Socket {
+  std::unique_ptr<mnl_socket, Closer<mnl_socket_close>> handle;
+};
+
+LinkNews::LinkNews() : socket_(new Socket) {
+  socket_->handle.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket_->handle ||
+      mnl_socket_bind(socket_->handle.get(),
+                      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+                      MNL_SOCKET_AUTOPID) < 0) {
+    fail("cannot listen to the kernel (rtnetlink)");
+  }
+}
+
+LinkNews::~LinkNews() = default;
+
+int LinkNews::fd() const {
+  return mnl_socket_get_fd(socket_->handle.get());
+}
+
+bool LinkNews::concern(unsigned interface_index, const std::optional<Address>& gateway) {
+  alignas(nlmsghdr) std::array<char, 32768> buffer;
+  bool any = false;
+  for (;;) {
+    const ssize_t bytes = mnl_socket_recvfrom(socket_->handle.get(), buffer.data(), buffer.size());
+    if (bytes < 0) {
+      if (errno == EAGAIN) return any;
+      if (errno == EINTR) continue;
+      // There was no room for all of it, in the socket or in the buffer.
+      if (errno != ENOBUFS && errno != ENOSPC) fail("cannot read the kernel's news (rtnetlink)");
+      any = true;
+      continue;
+    }
+    int left = static_cast<int>(bytes);
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+         mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+      any = any || concerns(*message, interface_index, gateway);
+    }
+  }
+}
+
+bool turn_off_gro(const std::string& interface) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_value value{ETHTOOL_GGRO, 0};
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  if (ioctl(socket.get(), SIOCETHTOOL, &request) != 0) fail("cannot ask for the interface's GRO");
+  if (value.data == 0) return false;
+  value = {ETHTOOL_SGRO, 0};
+  if (ioctl(socket.get(), SIOCETHTOOL, &request) != 0) fail("cannot turn the interface's GRO off");
+  return true;
+}
+
+void remove_empty_clsact(unsigned interface_index) {
+  unsigned filters = 0;
+  for (const std::uint32_t parent : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
+    dump<tcmsg>(
+        RTM_GETTFILTER,
+        [&](tcmsg& header) {
+          header.tcm_ifindex = static_cast<int>(interface_index);
+          header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, parent);
+        },
+        [&](const nlmsghdr&) { ++filters; });
+  }
+  if (filters > 0) return;
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(interface_index),
+              .attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+  bpf_tc_hook_destroy(&hook);
+}
+
+}  // namespace remora

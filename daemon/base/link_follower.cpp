@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/link_follower.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace remora {
+namespace {
+
+constexpr unsigned kTicksBetweenLooks = 10;
+
+}  // namespace
+
+LinkFollower::LinkFollower(EventLoop& loop, std::string interface, const Link& link,
+                           Handlers handlers)
+    : interface_(std::move(interface)),
+      index_(link.index),
+      handlers_(std::move(handlers)),
+      mtu_(link.mtu) {
+  loop.on_readable(news_.fd(), "news of the link", [this] {
+    if (news_.concern(index_, router_)) look();
+  });
+}
+
+void LinkFollower::set_gateway(const std::optional<MacAddress>& fixed) {
+  is_fixed_ = fixed.has_value();
+  is_silent_ = !is_fixed_;
+  if (fixed) use(*fixed);
+}
+
+void LinkFollower::look() {
+  if (const auto link = find_link(interface_); link && link->mtu != mtu_) {
+    handlers_.on_mtu(link->mtu);
+    mtu_ = link->mtu;
+  }
+  if (!is_fixed_) look_at_gateway();
+}
+
+void LinkFollower::look_at_gateway() {
+  router_ = default_gateway(index_);
+  const auto found = router_ ? find_neighbour(index_, *router_) : std::nullopt;
+  is_silent_ = !found;
+  if (found) {
+    if (gateway_ != found->mac)
+      spdlog::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
+    use(found->mac);
+  }
+  // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.
+  if (router_ && (is_silent_ || found->is_stale)) solicit(index_, *router_);
+}
+
+void LinkFollower::use(const MacAddress& gateway) {
+  if (gateway_ == gateway) return;
+  handlers_.on_gateway(gateway);
+  gateway_ = gateway;
+}
+
+void LinkFollower::tick() {
+  if (++ticks_ % kTicksBetweenLooks == 0 || is_silent_) look();
+}
+
+}  // namespace remora

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Follows the LB's interface: its MTU, and the gateway's Ethernet address.
+//
+// The kernel tells of changes at once (rtnetlink); now and then it is asked all the
+// same, because it drops what nobody has read in time. A gateway that nobody has heard
+// of for long is asked after: one that has changed without a word is found then.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/base/event_loop.h"
+#include "daemon/base/link.h"
+
+namespace remora {
+
+class LinkFollower {
+ public:
+  struct Handlers {
+    std::function<void(std::uint32_t mtu)> on_mtu;
+    std::function<void(const MacAddress& gateway)> on_gateway;
+  };
+
+  // On the loop's thread; `loop` must outlive it. Calls the handlers from here on,
+  // never from the constructor. Throws std::system_error.
+  LinkFollower(EventLoop& loop, std::string interface, const Link& link, Handlers handlers);
+
+  // Instead of that of the default route; nothing: that one.
+  void set_gateway(const std::optional<MacAddress>& fixed);
+
+  // Asks the kernel, and, for a gateway of which it is not sure, the network. Throws
+  // std::system_error.
+  void look();
+
+  // Once a second: looks when the gateway is not known, and at intervals.
+  void tick();
+
+  std::uint32_t mtu() const { return mtu_; }
+  const std::optional<MacAddress>& gateway() const { return gateway_; }
+
+ private:
+  void look_at_gateway();
+  void use(const MacAddress& gateway);
+
+  const std::string interface_;
+  const unsigned index_;
+  const Handlers handlers_;
+  LinkNews news_;
+  std::uint32_t mtu_;
+  bool is_fixed_ = false;
+  std::optional<Address> router_;      // by its IP address
+  std::optional<MacAddress> gateway_;  // stays when the router falls silent
+  bool is_silent_ = true;
+  unsigned ticks_ = 0;
+};
+
+}  // namespace remora

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Questions to the kernel over rtnetlink, and changes, each answered at once.
+#pragma once
+
+#include <libmnl/libmnl.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <system_error>
+
+#include "daemon/base/address.h"
+
+namespace remora {
+
+// By their type; absent: none, or of a type beyond.
+using Attributes = std::array<const nlattr*, 64>;
+using MessageVisitor = std::function<void(const nlmsghdr&)>;
+
+// Of a message whose fixed part has `header_bytes`, and of those inside of another.
+Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes);
+Attributes attributes_of(const nlattr& nest);
+
+// That some bytes, or an attribute, hold; nothing for a length that no address has.
+std::optional<Address> address_in(const void* bytes, std::size_t size);
+std::optional<Address> address_in(const nlattr* attribute);
+
+unsigned char family_of(const Address& address);
+
+class NetlinkQuestion {
+ public:
+  // `flags` of linux/netlink.h beside NLM_F_REQUEST: NLM_F_DUMP for all objects of a
+  // kind, NLM_F_ACK for one of them.
+  NetlinkQuestion(std::uint16_t type, std::uint16_t flags);
+
+  // The message's fixed part, zeroed; before any attribute.
+  template <class Header>
+  Header& header() {
+    return *static_cast<Header*>(mnl_nlmsg_put_extra_header(message(), sizeof(Header)));
+  }
+  void add(std::uint16_t attribute, const Address& address);
+  void add(std::uint16_t attribute, std::uint32_t number);
+  void add(std::uint16_t attribute, std::span<const std::uint8_t> bytes);
+
+  // Hands every message of the answer to `visit`. 0, or the errno with which the
+  // kernel refuses. Throws std::system_error when it cannot be asked. `bus`: which
+  // protocol of netlink(7).
+  int ask(const MessageVisitor& visit, int bus = NETLINK_ROUTE);
+
+ private:
+  nlmsghdr* message() { return reinterpret_cast<nlmsghdr*>(buffer_.data()); }
+
+  alignas(nlmsghdr) std::array<char, 512> buffer_{};
+};
+
+// All objects of a kind: `fill` completes the request's header. Throws
+// std::system_error.
+template <class Header, class Fill>
+void dump(std::uint16_t type, Fill&& fill, const MessageVisitor& visit) {
+  NetlinkQuestion question(type, NLM_F_DUMP);
+  fill(question.header<Header>());
+  if (const int error = question.ask(visit); error != 0) {
+    throw std::system_error(error, std::generic_category(),
+                            "the kernel refuses the question (rtnetlink)");
+  }
+}
+
+}  // namespace remora

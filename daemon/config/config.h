@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration file as plain values, read and checked as a whole.
+//
+// Nothing here asks the system, so a file can be checked anywhere and by anyone:
+// whether the interface exists and whether the memory is there is for the caller
+// to find out. docs/config.md describes every key for people.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "daemon/base/address.h"
+#include "daemon/base/prefix.h"
+#include "daemon/mqtt/route.h"
+#include "daemon/ring/maglev.h"
+
+namespace remora {
+
+// What the tables of fixed size can hold.
+inline constexpr std::size_t kMaxServices = 256;
+inline constexpr std::size_t kMaxGroups = 512;  // VIPs that Katran's rings are made for
+inline constexpr std::size_t kMaxReals = 4095;  // Katran's `reals`, whose index 0 means none
+inline constexpr std::size_t kMaxRoutes = 65536;
+
+enum class XdpMode : std::uint8_t { kNative, kGeneric };
+
+enum class Forwarder : std::uint8_t { kEmbedded, kKatranObject, kKatranShared };
+
+// What happens to a connection whose PUBLISH belongs to another group.
+enum class Policy : std::uint8_t {
+  kReset = POLICY_RESET,
+  kKeep = POLICY_KEEP,
+  kDrop = POLICY_DROP,
+};
+
+// How the session at the wrong broker ends.
+enum class SessionEnd : std::uint8_t {
+  kDisconnect,  // good bytes, DISCONNECT, RST: no Will is published
+  kReset,       // RST alone: the broker publishes the Will
+};
+
+// `line` in these structs is where the entry stands in the file, from 1, for
+// errors that only show later; 0: it is not in the file.
+
+struct Lb {
+  std::string interface;
+  std::string instance;                   // a path component without dots; by default the interface
+  std::optional<MacAddress> gateway_mac;  // nothing: that of the default route's gateway
+  // Of outer headers, so that ICMP errors on the way to a broker come back here;
+  // nothing: those of Katran, which lead nowhere.
+  std::optional<Address> outer_source4;
+  std::optional<Address> outer_source6;
+  XdpMode xdp_mode = XdpMode::kNative;
+  Forwarder forwarder = Forwarder::kEmbedded;
+  RingVariant ring = RingVariant::kMaglevV2;
+  std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
+  std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
+  std::uint32_t interface_line = 0;
+};
+
+struct Service {
+  std::string name;
+  Address address;
+  std::uint16_t port = 0;  // host order
+  std::string default_group;
+  std::uint32_t line = 0;
+};
+
+struct Real {
+  Address address;
+  std::uint32_t weight = 1;
+  std::uint32_t line = 0;
+};
+
+struct Group {
+  std::string name;
+  Address vip;
+  std::vector<Real> reals;
+  std::optional<Policy> policy;  // instead of that of [mispredict]
+  std::uint32_t line = 0;
+};
+
+struct Mispredict {
+  Policy policy = Policy::kReset;
+  std::uint32_t resets_per_second = 1000;
+  std::uint32_t resets_per_client = 3;  // in RESET_WINDOW_S
+  SessionEnd session_end = SessionEnd::kDisconnect;
+};
+
+// What evacuated clients are told.
+struct Evacuate {
+  std::uint8_t reason = 0x9c;  // of the DISCONNECT (MQTT 5.0 §3.14.2.1)
+};
+
+enum class CheckKind : std::uint8_t {
+  kMqtt,  // CONNECT, CONNACK, DISCONNECT
+  kTcp,   // a handshake
+  kOff,
+};
+
+// How reals are checked, each through the encapsulation that its packets get.
+struct Health {
+  CheckKind check = CheckKind::kMqtt;
+  std::uint32_t interval_s = 5;
+  std::uint32_t timeout_s = 3;
+  std::uint32_t rise = 2;               // good checks in a row that make a dead real alive
+  std::uint32_t fall = 3;               // failed ones that make it dead
+  std::string username;                 // empty: no credentials
+  std::filesystem::path password_file;  // empty: no password
+  std::string client_id = "remora";     // what client identifiers begin with
+  // Whence the private addresses of checks come, of IPv4 and of IPv6.
+  Prefix network4 = *Prefix::parse("198.18.0.0/16");  // RFC 2544
+  Prefix network6 = *Prefix::parse("fd72:656d:6f72:6100::/64");
+  std::uint32_t line = 0;
+  std::uint32_t password_file_line = 0;
+};
+
+// The first address of a network is nobody's, the second one the next hop of them all.
+inline constexpr std::uint32_t kFirstCheckAddress = 2;
+
+struct Limits {
+  std::uint32_t clients = 1'000'000;
+  std::uint32_t flows = 1'000'000;
+  std::uint32_t half_open = 65'536;
+  std::uint32_t topics = 8192;
+  std::uint32_t early_segments = 8192;
+  std::uint32_t groups = 64;
+  std::uint32_t idle_hours = 24;
+  std::uint32_t connections_per_client = 1024;
+  std::uint32_t events_kib = 8192;  // a power of two
+  std::uint32_t line = 0;
+};
+
+struct Store {
+  std::filesystem::path path = "/var/lib/remora/history.db";
+  std::uint32_t retention_days = 90;
+  std::uint32_t path_line = 0;
+};
+
+struct Problem {
+  std::uint32_t line = 0;  // from 1; 0: of the file as a whole
+  std::string text;        // what is wrong, and what would be right
+};
+
+struct Config {
+  std::string file;  // as the caller named it
+  std::string text;  // what stands in it
+  Lb lb;
+  std::vector<Service> services;
+  std::vector<Group> groups;
+  std::vector<Route> routes;
+  Mispredict mispredict;
+  Evacuate evacuate;
+  Health health;
+  Limits limits;
+  Store store;
+  std::vector<Problem> warnings;  // odd, but it works
+};
+
+// One that was refused, with everything that is wrong with it.
+class ConfigError : public std::runtime_error {
+ public:
+  // what() is one line a problem, in the order of the file.
+  ConfigError(std::string_view file, std::vector<Problem> problems);
+
+  const std::vector<Problem>& problems() const { return problems_; }
+
+ private:
+  std::vector<Problem> problems_;
+};
+
+// "remora.toml:12: what is wrong", the form of every message about a file.
+std::string describe(std::string_view file, const Problem& problem);
+
+// The text of a configuration file. Throws ConfigError when it cannot be read.
+std::string read_config_file(const std::filesystem::path& path);
+
+// Reads and checks the file. Throws ConfigError, also when it cannot be read.
+Config load_config(const std::filesystem::path& path);
+
+// The same for a text; `name` stands for the file in messages.
+Config parse_config(std::string_view text, std::string_view name);
+
+// The policy for PUBLISHes that belong to `group`.
+Policy policy_of(const Config& config, const Group& group);
+
+std::string_view to_string(Forwarder forwarder);
+
+// The word for it in the file, which the history and the status use as well.
+std::string_view to_string(Policy policy);
+
+// The word for it in the file.
+std::string_view to_string(CheckKind kind);
+
+// Every key that a file may have, and the only list of them.
+struct KnownKey {
+  std::string_view table;  // "lb"; "group.reals" for the entries of `reals`
+  std::string_view key;
+  std::string_view example;  // of a value, as TOML
+};
+std::span<const KnownKey> known_keys();
+
+}  // namespace remora

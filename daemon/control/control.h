@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The control socket: remoractl asks, the daemon answers, one JSON object a line.
+//
+// Answers keep the order in which they are made: counters stand as in bpf/abi.h.
+//
+//   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
+//   {"request":"reals"}
+//   {"request":"drain","real":"10.1.3.101","group":"temperature"}  (group: optional)
+//   {"request":"enable",…}  likewise
+//   {"request":"evacuate","per_second":50,…}  likewise
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "daemon/base/event_loop.h"
+
+namespace remora {
+
+class Control {
+ public:
+  // Answers a request, or throws std::exception with what is wrong with it.
+  using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request)>;
+
+  // Listens on a Unix socket at `path`, for its owner alone; a leftover is
+  // replaced. `loop` must outlive it. Throws std::runtime_error.
+  Control(EventLoop& loop, std::filesystem::path path, Handler handler);
+  ~Control();
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+ private:
+  struct Client {
+    Control* control;
+    BuffereventHandle stream;
+  };
+  static constexpr std::size_t kLongestRequest = 65536;
+  static constexpr std::size_t kMostClients = 64;
+
+  void accept(int fd);
+  void read(Client& client);
+  std::string answer(std::string_view line) const;
+  void drop(Client& client);
+
+  const std::filesystem::path path_;
+  EventLoop& loop_;
+  Handler handler_;
+  ListenerHandle listener_;
+  std::list<Client> clients_;
+};
+
+}  // namespace remora

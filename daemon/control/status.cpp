@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/status.h"
+
+#include "daemon/base/callback.h"
+#include "daemon/base/clock.h"
+
+namespace remora {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+struct CounterName {
+  const char* name;
+  const char* meaning;
+};
+
+constexpr CounterName kCounters[] = {
+#define REMORA_COUNTER(name, meaning) {#name, meaning},
+    REMORA_COUNTERS(REMORA_COUNTER)
+#undef REMORA_COUNTER
+};
+
+json counters_of(const Maps& maps) {
+  const auto values = read_counters(maps);
+  json all = json::object();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    all[kCounters[i].name] = {{"value", values[i]}, {"meaning", kCounters[i].meaning}};
+  }
+  return all;
+}
+
+template <class Gauge>
+json table_of(const Gauge& gauge) {
+  return {{"used", gauge.used()}, {"limit", gauge.limit()}};
+}
+
+json groups_of(const StatusSources& s) {
+  json all = json::array();
+  for (std::uint16_t number = 0; number < s.config.limits.groups; ++number) {
+    const auto name = s.ids.group_name(number);
+    const auto entry = s.maps.groups.find(number);
+    if (!name || !entry) continue;
+    json row = {{"name", *name},
+                {"number", number},
+                {"vip", to_string(Address(entry->vip))},
+                {"configured", entry->in_use != 0}};
+    if (s.katran) {  // which counts on its own
+      const auto state = s.katran->state_of(*name);
+      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
+    } else {
+      const vip_stats traffic = read_vip_stats(s.maps, entry->vip_num);
+      row["packets"] = traffic.packets;
+      row["bytes"] = traffic.bytes;
+    }
+    all.push_back(std::move(row));
+  }
+  return all;
+}
+
+// null: not checked.
+json health_of(const HealthState* state) {
+  if (!state) return nullptr;
+  constexpr std::uint64_t kMsNs = 1'000'000;
+  const std::uint64_t now = monotonic_ns();
+  json health = {{"alive", !state->is_dead()},
+                 {"for_ms", (now - state->since_ns()) / kMsNs},
+                 {"last", nullptr}};
+  if (state->checked_at_ns() != 0) {
+    health["last"] = {{"good", state->last().good},
+                      {"what", state->last().what},
+                      {"ms_ago", (now - state->checked_at_ns()) / kMsNs}};
+  }
+  return health;
+}
+
+}  // namespace
+
+json reals_of(const StatusSources& s) {
+  json all = json::array();
+  for (const Group& group : s.config.groups) {
+    const std::uint16_t number = s.steering.matching()->groups.at(group.name);
+    for (const Member& member : s.steering.reals().members(group.name)) {
+      const auto index = s.ids.index_of(member.address);
+      all.push_back({{"group", group.name},
+                     {"real", to_string(member.address)},
+                     {"state", to_string(member.state())},
+                     {"evacuated", index && s.evacuation.is_evacuated(number, *index)},
+                     {"weight", member.weight},
+                     {"effective_weight", member.effective_weight()},
+                     {"flows", index ? s.sweeper.flows_of(number, *index) : 0},
+                     {"health", health_of(s.health.find(group.name, member.address))}});
+    }
+  }
+  return all;
+}
+
+json status_of(const StatusSources& s) {
+  const HistoryStatus history = s.history.status();
+  const EnderCounts& mended = s.ender.counts();
+  const UnjudgedCounts& unjudged = s.recorder.unjudged();
+  json programs = json::object();
+  for (const Programs::Loaded& program : s.programs.loaded()) {
+    programs[program.name] = {{"id", program.id}, {"verified_instructions", program.instructions}};
+  }
+  return {
+      {"instance", s.config.lb.instance},
+      {"interface", s.config.lb.interface},
+      {"mode", s.config.lb.xdp_mode == XdpMode::kNative ? "native" : "generic"},
+      {"forwarder", to_string(s.config.lb.forwarder)},
+      {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
+      {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
+      {"programs", programs},
+      {"groups", groups_of(s)},
+      {"reals", reals_of(s)},
+      {"tables",
+       {{"flows", table_of(s.fill.flows)},
+        {"half_open", table_of(s.fill.half_open)},
+        {"topics", table_of(s.fill.topics)},
+        {"early_segments", table_of(s.fill.early_segments)},
+        {"predictions", table_of(s.fill.predictions)}}},
+      {"counters", counters_of(s.maps)},
+      {"daemon",
+       {{"records", s.recorder.records()},
+        {"malformed_records", s.events.malformed()},
+        {"unjudged_topics", unjudged.topics},
+        {"unjudged_invalid", unjudged.invalid},
+        {"unjudged_incomplete", s.recorder.pieces().given_up()},
+        {"unjudged_unrecorded", unjudged.unrecorded},
+        {"resets_sent", mended.resets_sent},
+        {"farewells", mended.farewells},
+        {"evacuation_asked", s.evacuation.counts().asked},
+        {"evacuation_forced", s.evacuation.counts().forced},
+        {"severed", s.severance.severed()},
+        {"clean_ends", mended.clean_ends},
+        {"reset_ends", mended.reset_ends},
+        {"good_bytes", mended.good_bytes},
+        {"send_failures", mended.send_failures},
+        {"flows_expired", s.sweeper.expired()},
+        {"failed_callbacks", failed_callbacks.load()}}},
+      {"history",
+       {{"path", history.path.string()},
+        {"ok", history.ok},
+        {"error", history.error},
+        {"clients", history.clients},
+        {"written", history.written},
+        {"merged", history.merged},
+        {"lost", history.lost},
+        {"queued", history.queue_depth},
+        {"set_aside", history.set_aside ? json(history.set_aside->string()) : json(nullptr)}}},
+  };
+}
+
+}  // namespace remora

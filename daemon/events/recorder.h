@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of each record of the ring: a row of the history, for a reset
+// connection its end on both sides, and for a topic that the kernel could not
+// judge the lesson.
+//
+// The client's RST goes first: the faster it learns, the sooner it is back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daemon/events/last_topics.h"
+#include "daemon/events/topic_pieces.h"
+#include "daemon/kernel/ids.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/sessions/ender.h"
+#include "daemon/steering/steering.h"
+#include "store/history.h"
+
+namespace remora {
+
+// Of topics that the kernel did not judge.
+struct UnjudgedCounts {
+  std::uint64_t topics = 0;      // whole ones
+  std::uint64_t invalid = 0;     // of these, no topic names: wildcard, NUL, no UTF-8
+  std::uint64_t unrecorded = 0;  // of these, without a row: too much waits for the disk
+};
+
+class Recorder {
+ public:
+  // All must outlive it.
+  Recorder(const Maps& maps, const Ids& ids, const Steering& steering, Ender& ender,
+           History& history);
+
+  void take(const Record& record);
+
+  std::uint64_t records() const { return records_; }
+  const UnjudgedCounts& unjudged() const { return unjudged_; }
+  const TopicPieces& pieces() const { return pieces_; }
+
+ private:
+  void mend(const Record& record);
+  void learn(const Record& piece);
+  bool predict(const event& head, std::string_view topic, std::uint16_t group);
+  void remember(const event& head, std::string topic, std::uint16_t group);
+
+  const Maps& maps_;
+  const Ids& ids_;
+  const Steering& steering_;
+  Ender& ender_;
+  History& history_;
+  TopicPieces pieces_;
+  LastTopics last_topics_;
+  UnjudgedCounts unjudged_;
+  std::uint64_t records_ = 0;
+};
+
+}  // namespace remora

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/health/checks.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "daemon/base/callback.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/link.h"
+#include "daemon/kernel/health_routes.h"
+
+namespace remora {
+namespace {
+
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+constexpr std::uint64_t kLookEveryNs = kSecondNs;
+constexpr std::size_t kBatch = 4096;
+
+// The first line of the file.
+std::string password_of(const Config& config) {
+  const Health& health = config.health;
+  if (health.password_file.empty()) return {};
+  std::ifstream file(health.password_file);
+  std::string password;
+  if (!file || !std::getline(file, password) || password.empty()) {
+    throw std::runtime_error(
+        describe(config.file, {health.password_file_line,
+                               "no password can be read from " + health.password_file.string() +
+                                   "; write it into the file, readable for root only, or remove "
+                                   "password_file from [health]"}));
+  }
+  return password;
+}
+
+// Of the families that have services.
+std::vector<Prefix> networks_of(const Config& config) {
+  std::vector<Prefix> networks;
+  if (!are_checked(config)) return networks;
+  for (const Prefix& network : {config.health.network4, config.health.network6}) {
+    const bool is_needed = std::ranges::any_of(config.services, [&](const Service& service) {
+      return service.address.is_ipv4() == network.is_ipv4();
+    });
+    if (is_needed) networks.push_back(network);
+  }
+  return networks;
+}
+
+CheckTiming timing_of(const Health& health) {
+  return {.interval_ns = health.interval_s * kSecondNs,
+          .timeout_ns = health.timeout_s * kSecondNs,
+          .thresholds = {.rise = health.rise, .fall = health.fall}};
+}
+
+}  // namespace
+
+HealthChecks::HealthChecks(EventLoop& loop, const Maps& maps, const Config& config,
+                           unsigned interface_index, CheckSchedule::Handlers handlers)
+    : loop_(loop),
+      maps_(maps),
+      interface_(config.lb.interface),
+      interface_index_(interface_index),
+      handlers_(handlers),
+      addresses_(config.health.network4, config.health.network6),
+      schedule_(std::move(handlers)) {}
+
+HealthChecks::~HealthChecks() {
+  if (!keeps_routes_) {
+    guarded("removal of the check routes", [this] { set_check_routes(interface_index_, {}); });
+  }
+}
+
+void HealthChecks::prepare(const Config& config) {
+  login_ = {.client_id = config.health.client_id,
+            .username = config.health.username,
+            .password = password_of(config)};
+  std::vector<Prefix> networks = networks_of(config);
+  set_check_routes(interface_index_, networks);
+  networks_ = std::move(networks);
+}
+
+void HealthChecks::use(const Config& config, const Reals& reals, std::uint64_t now_ns) {
+  addresses_.assign(check_targets(config));
+  write_checks(config);
+  schedule_.use(
+      prober_for(config), addresses_.all(), timing_of(config.health),
+      [&](const CheckTarget& target) {
+        const Member* member = reals.find(target.group, target.real);
+        return member && member->dead ? HealthState::Life::kDead : HealthState::Life::kAlive;
+      },
+      now_ns);
+  if (!addresses_.all().empty()) {
+    spdlog::info("{} health checks by {}, each every {} s", addresses_.all().size(),
+                 to_string(config.health.check), config.health.interval_s);
+  }
+  for (const Group& group : config.groups) {
+    for (const Real& real : group.reals) {
+      const Member* member = reals.find(group.name, real.address);
+      if (member && member->dead && !schedule_.is_dead(group.name, real.address)) {
+        handlers_.on_alive(group.name, real.address);
+      }
+    }
+  }
+}
+
+Prober* HealthChecks::prober_for(const Config& config) {
+  if (!are_checked(config)) return nullptr;
+  const auto on_result = [this](std::uint64_t id, CheckResult result) {
+    schedule_.finish(id, std::move(result), monotonic_ns());
+  };
+  switch (config.health.check) {
+    case CheckKind::kTcp:
+      if (!tcp_) tcp_ = std::make_unique<TcpProber>(loop_, on_result);
+      return tcp_.get();
+    case CheckKind::kMqtt:
+      if (!mqtt_) mqtt_ = std::make_unique<MqttProber>(loop_, on_result);
+      mqtt_->use(login_);
+      return mqtt_.get();
+    case CheckKind::kOff:
+      break;
+  }
+  return nullptr;
+}
+
+// Behind Katran, packets carry the VIP of the group.
+void HealthChecks::write_checks(const Config& config) const {
+  std::map<std::string, Address> vips;
+  for (const Group& group : config.groups) vips[group.name] = group.vip;
+  const bool is_embedded = config.lb.forwarder == Forwarder::kEmbedded;
+  for (const auto& [target, address] : addresses_.all()) {
+    const Address& destination = is_embedded ? target.service : vips.at(target.group);
+    maps_.checks.put(address.abi(), {target.service.abi(), destination.abi(), target.real.abi()});
+  }
+  std::set<Address> wanted;
+  for (const auto& [target, address] : addresses_.all()) wanted.insert(address);
+  std::vector<address> gone;
+  BatchReader<address, check_way> reader(maps_.checks, kBatch);
+  for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
+    for (const address& key : keys) {
+      if (!wanted.contains(Address(key))) gone.push_back(key);
+    }
+  }
+  for (const address& key : gone) maps_.checks.erase(key);
+}
+
+void HealthChecks::step(Way way, std::uint64_t now_ns) {
+  if (networks_.empty() || way == Way::kNone || !has_way(now_ns)) return;
+  schedule_.step(now_ns);
+}
+
+bool HealthChecks::has_way(std::uint64_t now_ns) {
+  if (now_ns - looked_at_ns_ < kLookEveryNs) return has_way_;
+  looked_at_ns_ = now_ns;
+  const bool before = std::exchange(
+      has_way_, is_running(interface_) && restore_check_routes(interface_index_, networks_));
+  if (before && !has_way_) {
+    spdlog::warn("health checks wait: nothing can leave {} now", interface_);
+  } else if (!before && has_way_) {
+    spdlog::info("health checks go on");
+  }
+  return has_way_;
+}
+
+}  // namespace remora

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checks by a TCP handshake alone.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "daemon/base/event_loop.h"
+#include "daemon/health/prober.h"
+
+namespace remora {
+
+class TcpProber : public Prober {
+ public:
+  // On the loop's thread; `loop` must outlive it.
+  TcpProber(const EventLoop& loop, Handler on_result);
+  ~TcpProber() override;
+
+  void start(std::uint64_t id, const Endpoint& to) override;
+  void end(std::uint64_t id) override;
+
+ private:
+  struct Attempt;
+  void finish(std::uint64_t id);
+
+  const EventLoop& loop_;
+  const Handler on_result_;
+  std::map<std::uint64_t, std::unique_ptr<Attempt>> attempts_;
+};
+
+}  // namespace remora

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/kernel/ids.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace remora {
+namespace {
+
+name_key key_of(name_kind kind, const std::string& name) {
+  name_key key{};
+  key.kind = kind;
+  name.copy(key.name, sizeof(key.name));
+  return key;
+}
+
+std::string text_of(const name_key& key) {
+  return {key.name, strnlen(key.name, sizeof(key.name))};
+}
+
+real entry_of(const Address& address) {
+  real entry{};
+  if (address.is_ipv4()) {
+    entry.address[0] = address.ipv4();
+  } else {
+    std::ranges::copy(address.abi().word, entry.address);
+    entry.flags = REAL_IPV6;
+  }
+  return entry;
+}
+
+// Nothing for an index that is not used.
+std::optional<Address> address_of(const real& entry) {
+  address words{};
+  std::ranges::copy(entry.address, words.word);
+  const Address found =
+      (entry.flags & REAL_IPV6) != 0 ? Address(words) : Address::from_ipv4(entry.address[0]);
+  return found.is_unspecified() ? std::nullopt : std::optional(found);
+}
+
+}  // namespace
+
+Ids::Ids(const Maps& maps, std::uint32_t group_limit) : maps_(maps), group_limit_(group_limit) {
+  BatchReader<name_key, __u32> names(maps.names, 256);
+  for (auto [keys, values] = names.next(); !keys.empty(); std::tie(keys, values) = names.next()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto number = static_cast<std::uint16_t>(values[i]);
+      ids_[{keys[i].kind, text_of(keys[i])}] = number;
+      names_[{keys[i].kind, number}] = text_of(keys[i]);
+    }
+  }
+  for (__u32 index = 1; index <= kMaxReals; ++index) {
+    const auto known = address_of(maps.reals.find(index).value_or(real{}));
+    if (!known) break;  // handed out in order
+    reals_[*known] = index;
+  }
+}
+
+std::uint16_t Ids::number_of(name_kind kind, const std::string& name, std::uint32_t limit) {
+  if (const auto known = ids_.find({kind, name}); known != ids_.end()) {
+    return known->second;
+  }
+  for (std::uint16_t number = 0; number < limit; ++number) {
+    if (names_.contains({kind, number})) continue;
+    maps_.names.put(key_of(kind, name), number);
+    ids_[{kind, name}] = number;
+    names_[{kind, number}] = name;
+    return number;
+  }
+  throw std::runtime_error("no number is left for \"" + name +
+                           "\", former groups and services keep theirs; raise limits.groups, or "
+                           "remorad --detach and start again");
+}
+
+std::uint16_t Ids::of_group(const std::string& name) {
+  return number_of(NAME_GROUP, name, group_limit_);
+}
+
+std::uint16_t Ids::of_service(const std::string& name) {
+  return number_of(NAME_SERVICE, name, kMaxServices);
+}
+
+std::uint32_t Ids::of_real(const Address& address) {
+  if (const auto known = reals_.find(address); known != reals_.end()) return known->second;
+  const auto index = static_cast<std::uint32_t>(reals_.size()) + 1;
+  if (index > kMaxReals) {
+    throw std::runtime_error("no number is left for the real " + to_string(address) +
+                             ", former reals keep theirs; remorad --detach and start again");
+  }
+  maps_.reals.put(index, entry_of(address));
+  reals_[address] = index;
+  return index;
+}
+
+std::optional<std::string> Ids::group_name(std::uint16_t number) const {
+  const auto found = names_.find({NAME_GROUP, number});
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<std::string> Ids::service_name(std::uint16_t number) const {
+  const auto found = names_.find({NAME_SERVICE, number});
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<Address> Ids::real_address(std::uint32_t index) const {
+  const auto found = maps_.reals.find(index);
+  return index == 0 || !found ? std::nullopt : address_of(*found);
+}
+
+std::optional<std::uint32_t> Ids::index_of(const Address& real) const {
+  const auto found = reals_.find(real);
+  return found == reals_.end() ? std::nullopt : std::optional(found->second);
+}
+
+}  // namespace remora

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operator's own Katran in the forwarder's slot: its object file, unmodified.
+//
+// Rings, reals and the gateway are in maps of the same layout as the embedded
+// forwarder's, so Katran is given those. Its tables of connections, one for each CPU,
+// stay pinned, and with them its connections, when remorad is restarted.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/address.h"
+#include "daemon/base/bpf_map.h"
+#include "daemon/base/handles.h"
+
+namespace remora {
+
+// IPv4 in the first 4 bytes, the rest 0.
+using KatranAddress = std::array<__u8, 16>;
+KatranAddress katran_address(const Address& address);
+
+// Of `vip_map`.
+struct KatranVipKey {
+  KatranAddress address;
+  __be16 port;  // 0: any
+  __u8 protocol;
+  __u8 pad;
+};
+static_assert(sizeof(KatranVipKey) == 20);
+struct KatranVip {
+  __u32 flags;
+  __u32 vip_num;
+};
+static_assert(sizeof(KatranVip) == 8);
+
+// Address and port in network order; the ring's number.
+using KatranVips = std::map<std::pair<Address, __be16>, std::uint32_t>;
+
+// Of a table of connections.
+struct KatranConnectionKey {
+  KatranAddress client;
+  KatranAddress vip;
+  __be16 client_port;
+  __be16 port;
+  __u8 protocol;
+  __u8 pad[3];
+};
+static_assert(sizeof(KatranConnectionKey) == 40);
+struct KatranConnection {
+  __u32 real;  // index into `reals`
+  __u32 pad;
+  __u64 used_at_ns;
+};
+static_assert(sizeof(KatranConnection) == 16);
+
+using KatranConnections = BpfMap<KatranConnectionKey, KatranConnection>;
+
+class KatranObject {
+ public:
+  // Descriptors of maps that Katran takes for its own; the kernel keeps what it needs.
+  struct Maps {
+    int ch_rings = -1;
+    int reals = -1;
+    int ctl_array = -1;
+  };
+
+  // Loads the object at `path`, with pins in `folder`. Throws std::runtime_error that
+  // names the map and what is wrong with it, or what the kernel refuses; the pins are
+  // then as they were.
+  KatranObject(const std::filesystem::path& path, const std::filesystem::path& folder,
+               const Maps& maps);
+
+  // For the forwarder's slot.
+  int program_fd() const;
+
+  // TCP to these VIPs goes by the rings of these numbers; to others by none. A VIP must name
+  // its port: Katran's hash leaves it out when any will do, and would choose other reals
+  // than the embedded forwarder.
+  void set_vips(const KatranVips& vips) const;
+
+  // Packets and bytes by VIP, in the layout of ours; -1: the object has none.
+  int stats_fd() const;
+
+  // Of each CPU.
+  std::vector<KatranConnections> connections() const;
+
+  // Takes back the pins that were not there before: for a start that comes to nothing.
+  void remove_new_pins() const noexcept;
+
+  // The pins in `folder` that a forwarder of another kind has no use for.
+  static void remove_pins(const std::filesystem::path& folder);
+
+ private:
+  void take_flow_tables(const std::filesystem::path& folder);
+
+  BpfObjectHandle object_;
+  bpf_program* program_ = nullptr;
+  bpf_map* vip_map_ = nullptr;
+  bpf_map* lru_mapping_ = nullptr;
+  bpf_map* stats_ = nullptr;
+  std::vector<Fd> flow_tables_;  // by CPU
+  std::vector<std::filesystem::path> new_pins_;
+};
+
+}  // namespace remora

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel's maps with their types, as the rest of the daemon uses them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "daemon/base/bpf_map.h"
+#include "daemon/kernel/flow_table.h"
+#include "daemon/kernel/programs.h"
+
+namespace remora {
+
+struct Maps {
+  explicit Maps(const Programs& programs)
+      : services(programs.map_fd("services"), "services"),
+        groups(programs.map_fd("groups"), "groups"),
+        routes(programs.map_fd("routes"), "routes"),
+        shape_sets(programs.map_fd("shape_sets"), "shape_sets"),
+        topic_keys(programs.map_fd("topic_keys"), "topic_keys"),
+        settings(programs.map_fd("settings"), "settings"),
+        predictions(programs.map_fd("predictions"), "predictions"),
+        guards(programs.map_fd("guards"), "guards"),
+        flows(programs.flow_table()),
+        half_open(programs.map_fd("half_open"), "half_open"),
+        topics(programs.map_fd("topics"), "topics"),
+        early_segments(programs.map_fd("early_segments"), "early_segments"),
+        names(programs.map_fd("names"), "names"),
+        drains(programs.map_fd("drains"), "drains"),
+        deaths(programs.map_fd("deaths"), "deaths"),
+        checks(programs.map_fd("checks"), "checks"),
+        heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
+        rings(programs.map_fd("ch_rings"), "ch_rings"),
+        reals(programs.map_fd("reals"), "reals"),
+        gateways(programs.map_fd("ctl_array"), "ctl_array"),
+        counters_fd(programs.map_fd("counters")),
+        stats_fd(programs.stats_fd()),
+        events_fd(programs.map_fd("events")) {}
+
+  BpfMap<service_key, service> services;
+  BpfMap<__u32, group> groups;
+  BpfMap<__u64, route> routes;  // by route_key() of bpf/topic.h
+  BpfMap<__u32, ::shape_set> shape_sets;
+  BpfMap<__u32, ::topic_keys> topic_keys;
+  BpfMap<__u32, ::settings> settings;
+  BpfMap<client_key, prediction> predictions;
+  BpfMap<address, guard> guards;
+  FlowTable flows;
+  BpfMap<half_open_key, flow> half_open;
+  BpfMap<topic_key, topic_text> topics;
+  BpfMap<early_key, early_segment> early_segments;
+  BpfMap<name_key, __u32> names;
+  BpfMap<drain_key, __u32> drains;
+  BpfMap<drain_key, __u32> deaths;
+  BpfMap<address, check_way> checks;
+  BpfMap<__u32, ::heartbeat> heartbeat;
+  BpfMap<__u32, __u32> rings;
+  BpfMap<__u32, real> reals;
+  BpfMap<__u32, gateway> gateways;
+  int counters_fd;  // per CPU: see read_counters()
+  int stats_fd;
+  int events_fd;
+};
+
+// The sum over all CPUs of every counter. Throws std::system_error.
+std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
+
+// The same for one VIP's packets and bytes.
+vip_stats read_vip_stats(const Maps& maps, std::uint32_t vip_num);
+
+// Counts a client's established connections down, as the packet path does.
+void release_connection(const Maps& maps, const address& client);
+
+}  // namespace remora

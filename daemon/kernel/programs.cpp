@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/kernel/programs.h"
+
+#include <bpf/bpf.h>
+#include <linux/if_link.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <spdlog/spdlog.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <stdexcept>
+
+#include "ask.skel.h"
+#include "check.skel.h"
+#include "daemon/base/attachment.h"
+#include "daemon/base/bpf_errors.h"
+#include "daemon/base/bpf_map.h"
+#include "daemon/base/link.h"
+#include "daemon/config/memory_plan.h"
+#include "daemon/kernel/health_routes.h"
+#include "forward.skel.h"
+#include "mqtt.skel.h"
+#include "probe.skel.h"
+#include "root.skel.h"
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what);
+}
+
+// Our classifiers: one handle, and in each direction a priority of their own.
+struct Filter {
+  const char* program;
+  bpf_tc_attach_point direction;
+  std::uint32_t priority;
+};
+constexpr Filter kFilters[] = {
+    {"remora_probe", BPF_TC_INGRESS, kProbePriority},
+    {"remora_check_in", BPF_TC_INGRESS, kProbePriority + 1},
+    {"remora_check_out", BPF_TC_EGRESS, kProbePriority},
+};
+
+// libbpf's own words, the verifier's among them, go to the debug log.
+int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
+  if (!spdlog::should_log(spdlog::level::debug)) return 0;
+  va_list again;
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, format, arguments);
+  std::string text(static_cast<std::size_t>(std::max(length, 0)), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, format, again);
+  va_end(again);
+  while (text.ends_with('\n')) text.pop_back();
+  spdlog::debug("{}", text);
+  return length;
+}
+
+// Whether the kernel lets an XDP program of this attach type call into the prog array.
+bool may_call_into(int array, bpf_attach_type type) {
+  // The context stays in r1.
+  const bpf_insn program[] = {
+      {BPF_LD | BPF_DW | BPF_IMM, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, array},
+      {0, 0, 0, 0, 0},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, SLOT_FORWARDER},
+      {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, XDP_PASS},
+      {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+  };
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
+  const int loaded = bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
+                                   std::size(program), &options);
+  // Of the array this says nothing.
+  if (loaded == -EPERM)
+    fail("cannot load a BPF program: " + because(EPERM) + remedy_for_load(EPERM));
+  return static_cast<bool>(Fd(loaded));
+}
+
+std::string name_of(unsigned interface_index) {
+  char name[IF_NAMESIZE] = "IFACE";
+  if_indextoname(interface_index, name);
+  return name;
+}
+
+std::string holder_of(unsigned interface_index) {
+  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 || query.prog_id == 0) {
+    return "another XDP program";
+  }
+  std::string name = "program";
+  if (const Fd program(bpf_prog_get_fd_by_id(query.prog_id)); program) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 && info.name[0]) name = info.name;
+  }
+  return "XDP program \"" + name + "\" (id " + std::to_string(query.prog_id) + ")";
+}
+
+bpf_tc_hook hook_of(unsigned interface_index, bpf_tc_attach_point direction) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(interface_index);
+  hook.attach_point = direction;
+  return hook;
+}
+
+// Returns whether there was any.
+bool detach_filters(unsigned interface_index) {
+  bool any = false;
+  for (const Filter& filter : kFilters) {
+    bpf_tc_hook hook = hook_of(interface_index, filter.direction);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = filter.priority);
+    any = bpf_tc_detach(&hook, &options) == 0 || any;
+  }
+  if (any) remove_empty_clsact(interface_index);
+  return any;
+}
+
+// Those of the kernel's link that hold an XDP program on this interface.
+Fd pinned_link(const fs::path& pin, unsigned interface_index) {
+  Fd link(bpf_obj_get(pin.c_str()));
+  if (!link) return Fd();
+  bpf_link_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return Fd();
+  // A link of an interface that is gone says 0.
+  if (info.xdp.ifindex != interface_index) return Fd();
+  return link;
+}
+
+}  // namespace
+
+fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
+  struct statfs status {};
+  if (statfs(bpffs.c_str(), &status) != 0 || status.f_type != BPF_FS_MAGIC) {
+    fail(bpffs.string() + " is no BPF file system; mount it: mount -t bpf bpf " + bpffs.string());
+  }
+  fs::path folder = bpffs / "remora" / instance;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("cannot make " + folder.string() + ": " + error.message() + "; run as root");
+  return folder;
+}
+
+Programs::Programs(const Config& config, fs::path folder, unsigned interface_index)
+    : interface_index_(interface_index),
+      xdp_mode_(config.lb.xdp_mode),
+      forwarder_(config.lb.forwarder),
+      shared_root_array_(forwarder_ == Forwarder::kKatranShared ? config.lb.katran_root_array
+                                                                : fs::path()),
+      pins_(std::move(folder), shared_root_array_) {
+  libbpf_set_print(log_libbpf);
+  try {
+    open(config);
+    if (!shared_root_array_.empty()) share_root_array();
+    std::vector<bpf_object*> objects;
+    for (const Program& program : programs_) objects.push_back(program.object.get());
+    pins_.claim(objects, memory_plan(config));
+    load();
+    pins_.move_flows(flow_table());
+    if (config.lb.forwarder == Forwarder::kKatranObject) {
+      katran_.emplace(config.lb.katran_object, pins_.folder(),
+                      KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
+                                         .reals = map_fd("reals"),
+                                         .ctl_array = map_fd("ctl_array")});
+    }
+  } catch (...) {
+    restore_pins();
+    throw;
+  }
+}
+
+// The pins are left where they are; a start that never attached leaves none.
+Programs::~Programs() {
+  if (!attached_) restore_pins();
+}
+
+void Programs::restore_pins() noexcept {
+  if (katran_) katran_->remove_new_pins();
+  pins_.restore();
+}
+
+void Programs::open(const Config& config) {
+  const auto add = [&](const char* name, const void* bytes, std::size_t size, bpf_prog_type type) {
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+    BpfObjectHandle object(bpf_object__open_mem(bytes, size, &options));
+    if (!object) fail(std::string("cannot open the BPF object ") + name + ": " + because(errno));
+    bpf_program* each = nullptr;
+    bpf_object__for_each_program(each, object.get()) bpf_program__set_type(each, type);
+    bpf_program* program = bpf_object__next_program(object.get(), nullptr);
+    programs_.push_back({name, std::move(object), program});
+  };
+  std::size_t size = 0;
+  const void* bytes = remora_root__elf_bytes(&size);
+  add("root", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_mqtt__elf_bytes(&size);
+  add("mqtt", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_forward__elf_bytes(&size);
+  add("forward", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_probe__elf_bytes(&size);
+  add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+  bytes = remora_ask__elf_bytes(&size);
+  add("ask", bytes, size, BPF_PROG_TYPE_XDP);
+  bytes = remora_check__elf_bytes(&size);
+  add("check", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+
+  remora_mqtt::remora_mqtt__rodata constants{};
+  constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
+  constants.hints_in_all =
+      static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows * HINTS_PER_ROW);
+  bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
+  if (const int error = bpf_map__set_initial_value(stage, &constants, sizeof(constants));
+      error != 0)
+    fail("cannot set the constants of the mqtt stage: " + because(error));
+
+  std::map<std::string_view, std::uint64_t> entries;
+  const std::vector<TableMemory> plan = memory_plan(config);
+  for (const TableMemory& table : plan) entries[table.table] = table.entries;
+  entries["groups"] = entries["stats"] = config.limits.groups;
+  for (const Program& program : programs_) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, program.object.get()) {
+      if (const auto found = entries.find(bpf_map__name(map)); found != entries.end()) {
+        bpf_map__set_max_entries(map, static_cast<__u32>(found->second));
+      }
+    }
+  }
+}
+
+// A prog array takes programs of one expected attach type only, that of the first; so a
+// program that calls into it is loaded as such a one, too.
+void Programs::share_root_array() {
+  const std::string where = "katran_root_array " + shared_root_array_.string() + ": ";
+  Fd array(bpf_obj_get(shared_root_array_.c_str()));
+  if (!array && errno != ENOENT) fail(where + because(errno));
+  if (!array) return;  // made by the load
+
+  const bpf_map_info info = map_info(array.get());
+  if (info.type != BPF_MAP_TYPE_PROG_ARRAY || info.key_size != sizeof(__u32) ||
+      info.value_size != sizeof(__u32) || info.max_entries <= SLOT_FORWARDER) {
+    fail(where + "is no prog array with slot " + std::to_string(SLOT_FORWARDER));
+  }
+  std::optional<bpf_attach_type> type;
+  for (const bpf_attach_type candidate : {BPF_XDP, bpf_attach_type{}}) {
+    if (!type && may_call_into(array.get(), candidate)) type = candidate;
+  }
+  if (!type) fail(where + "holds programs of another kind than XDP's without fragments");
+  for (const Program& program : programs_) {
+    bpf_map* root = bpf_object__find_map_by_name(program.object.get(), kRootArray);
+    if (!root) continue;
+    bpf_map__set_max_entries(root, info.max_entries);
+    bpf_program__set_expected_attach_type(program.program, *type);
+  }
+  // libbpf calls a map that is taken over what its maker called it.
+  pins_.add_own(kRootArray, std::move(array));
+}
+
+void Programs::load() {
+  for (const Program& program : programs_) {
+    if (const int error = bpf_object__load(program.object.get()); error != 0) {
+      fail("cannot load the BPF program " + program.name + ": " + because(error) +
+           remedy_for_load(error));
+    }
+  }
+}
+
+int Programs::map_fd(std::string_view name) const {
+  const std::string text(name);
+  if (const int own = pins_.own_fd(text); own >= 0) return own;
+  for (const Program& program : programs_) {
+    if (bpf_map* map = bpf_object__find_map_by_name(program.object.get(), text.c_str())) {
+      return bpf_map__fd(map);
+    }
+  }
+  throw std::logic_error("no such map: " + text);
+}
+
+FlowTable::Maps Programs::flow_table() const {
+  return {.flows = map_fd("flows"),
+          .places = map_fd("places"),
+          .free_places = map_fd("free_places"),
+          .places_taken = map_fd("places_taken")};
+}
+
+int Programs::program_fd(std::string_view name) const {
+  for (const Program& program : programs_) {
+    if (program.name == name) return bpf_program__fd(program.program);
+  }
+  throw std::logic_error("no such program: " + std::string(name));
+}
+
+int Programs::stats_fd() const {
+  return katran_ && katran_->stats_fd() >= 0 ? katran_->stats_fd() : map_fd("stats");
+}
+
+// Of those of other forwarders only their maps are in use.
+std::vector<Programs::Loaded> Programs::loaded() const {
+  std::vector<Loaded> all;
+  const auto add = [&](const std::string& name, int fd) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
+      all.push_back({name, info.id, info.verified_insns});
+  };
+  for (const Program& program : programs_) {
+    if (program.name == "forward" && forwarder_ != Forwarder::kEmbedded) continue;
+    if (program.name == "ask" && forwarder_ != Forwarder::kKatranShared) continue;
+    add(program.name, bpf_program__fd(program.program));
+  }
+  if (katran_) add("katran", katran_->program_fd());
+  return all;
+}
+
+void Programs::attach() {
+  // From the end of a packet's way to its beginning: the root comes last.
+  const int slots = map_fd(kRootArray);
+  const auto put = [&](__u32 slot, const std::string& name, int fd) {
+    if (bpf_map_update_elem(slots, &slot, &fd, BPF_ANY) != 0) {
+      fail("cannot put " + name + " into slot " + std::to_string(slot) +
+           " of the root array: " + because(errno));
+    }
+  };
+  if (katran_) {
+    put(SLOT_FORWARDER, "Katran", katran_->program_fd());
+  } else if (forwarder_ == Forwarder::kEmbedded) {
+    put(SLOT_FORWARDER, programs_[2].name, bpf_program__fd(programs_[2].program));
+  }
+  put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
+  attach_filters();
+  attach_root();
+  if (!katran_) KatranObject::remove_pins(pins_.folder());
+  // What another kind of forwarder has left.
+  if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
+  attached_ = true;
+  pins_.settle();
+}
+
+void Programs::attach_filters() {
+  for (const Filter& filter : kFilters) {
+    bpf_tc_hook hook = hook_of(interface_index_, filter.direction);
+    if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+      fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
+    }
+    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = filter_fd(filter.program),
+                .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = filter.priority);
+    if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
+      fail("cannot attach the TC program " + std::string(filter.program) + ": " + because(error) +
+           "; the kernel needs cls_bpf");
+    }
+  }
+}
+
+int Programs::filter_fd(const char* name) const {
+  for (const Program& program : programs_) {
+    if (const bpf_program* found = bpf_object__find_program_by_name(program.object.get(), name)) {
+      return bpf_program__fd(found);
+    }
+  }
+  throw std::logic_error(std::string("no such program: ") + name);
+}
+
+void Programs::attach_root() {
+  const int root = bpf_program__fd(programs_[0].program);
+  const fs::path pin = pins_.folder() / kLinkPin;
+  if (const Fd link = pinned_link(pin, interface_index_); link) {
+    if (bpf_link_update(link.get(), root, nullptr) == 0) return;
+    fail("cannot replace the root program: " + because(errno));
+  }
+  ::unlink(pin.c_str());
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags = xdp_mode_ == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const Fd link(bpf_link_create(root, static_cast<int>(interface_index_), BPF_XDP, &options));
+  int error = link ? 0 : errno;
+  std::string what;
+  if (error == EBUSY || error == EEXIST) {
+    what = holder_of(interface_index_) +
+           " is on the interface already; remove it first: ip link set dev " +
+           name_of(interface_index_) + " xdp off, or, for another Remora, remorad --detach";
+  } else if (error == EOPNOTSUPP || error == EINVAL) {
+    what = "the interface does not take the XDP program: " + because(error) +
+           "; set [lb] xdp_mode = \"generic\", or lower its MTU";
+  } else if (error != 0) {
+    what = "cannot attach the XDP program: " + because(error);
+  } else if (bpf_obj_pin(link.get(), pin.c_str()) != 0) {
+    what = "cannot pin " + pin.string() + ": " + because(errno);
+  }
+  if (what.empty()) return;
+  detach_filters(interface_index_);
+  fail(what);
+}
+
+bool Programs::detach(const fs::path& folder, unsigned interface_index) {
+  libbpf_set_print(log_libbpf);
+  bool any = false;
+  if (const Fd link(bpf_obj_get((folder / kLinkPin).c_str())); link) {
+    bpf_link_detach(link.get());
+    any = true;
+  }
+  if (interface_index != 0) {
+    any = detach_filters(interface_index) || any;
+    set_check_routes(interface_index, {});
+  }
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    ::unlink(entry.path().c_str());
+    any = true;
+  }
+  fs::remove(folder, error);
+  return any;
+}
+
+}  // namespace remora

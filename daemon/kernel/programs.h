@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The BPF programs and their pinned maps: loads, takes over, attaches.
+//
+// Everything that must outlive the daemon is pinned in one folder of bpffs: the
+// maps, and the link that holds the root program on the interface. A daemon that
+// starts finds them, puts its own programs into the slots and goes on; packets
+// are forwarded all the while.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/handles.h"
+#include "daemon/config/config.h"
+#include "daemon/kernel/flow_table.h"
+#include "daemon/kernel/katran_object.h"
+#include "daemon/kernel/pinned_maps.h"
+
+namespace remora {
+
+class Programs {
+ public:
+  // Loads all programs; maps of the folder are taken over where their layout
+  // and size are ours. Nothing is attached yet. Throws std::runtime_error with
+  // the remedy; the pins are then as they were before.
+  Programs(const Config& config, std::filesystem::path folder, unsigned interface_index);
+  ~Programs();
+  Programs(const Programs&) = delete;
+  Programs& operator=(const Programs&) = delete;
+
+  // Puts the programs into their slots and on the interface. Throws
+  // std::runtime_error with the remedy, with nothing attached that was not
+  // before.
+  void attach();
+
+  int map_fd(std::string_view name) const;
+  FlowTable::Maps flow_table() const;
+  // Of packets and bytes by VIP: the forwarder's.
+  int stats_fd() const;
+  // Of a program that is on no interface. Throws std::logic_error for an unknown one.
+  int program_fd(std::string_view name) const;
+  // The operator's Katran, loaded by this process; else nullptr.
+  const KatranObject* katran() const { return katran_ ? &*katran_ : nullptr; }
+  // Whether the map was made anew, empty, by this process.
+  bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
+
+  struct Loaded {
+    std::string name;
+    std::uint32_t id;
+    std::uint32_t instructions;  // as the verifier counted them
+  };
+  std::vector<Loaded> loaded() const;
+
+  // Takes everything off the interface and removes the pins. Returns whether
+  // there was anything. Throws std::runtime_error.
+  static bool detach(const std::filesystem::path& folder, unsigned interface_index);
+
+ private:
+  struct Program {
+    std::string name;
+    BpfObjectHandle object;
+    bpf_program* program;
+  };
+
+  void open(const Config& config);
+  void share_root_array();
+  void load();
+  void restore_pins() noexcept;
+  void attach_filters();
+  int filter_fd(const char* name) const;
+  void attach_root();
+
+  const unsigned interface_index_;
+  const XdpMode xdp_mode_;
+  const Forwarder forwarder_;
+  const std::filesystem::path shared_root_array_;  // empty: it is ours alone
+  PinnedMaps pins_;
+  std::vector<Program> programs_;  // root, mqtt, forward, probe, ask, check
+  std::optional<KatranObject> katran_;
+  bool attached_ = false;
+};
+
+// The folder of an instance's pins. Makes it, mounting nothing. Throws
+// std::runtime_error when `bpffs` is not a BPF file system.
+std::filesystem::path pin_folder(const std::filesystem::path& bpffs, const std::string& instance);
+
+}  // namespace remora

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/packets/builder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "bpf/readdress.h"
+#include "bpf/reply.h"
+
+namespace remora {
+namespace {
+
+// MQTT 3.1.1 §3.14: no Will is published after it. MQTT 5.0 §3.14.2.1: the
+// reason code may be omitted and then is 0.
+constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
+
+// With its reason code and no properties (MQTT 5.0 §3.14.2).
+
+constexpr std::uint8_t kOptionEnd = 0;
+constexpr std::uint8_t kOptionNop = 1;
+constexpr std::uint8_t kOptionTimestamps = 8;  // RFC 7323 §3.2
+constexpr std::size_t kTimestampsBytes = 10;
+
+// The client's timestamps, padded to a multiple of four (RFC 7323 appendix A);
+// empty when the segment had none.
+Bytes timestamps_of(const event& head) {
+  const std::size_t count = std::min<std::size_t>(head.options_len, sizeof(head.options));
+  for (std::size_t at = 0; at < count;) {
+    const std::uint8_t kind = head.options[at];
+    if (kind == kOptionEnd) break;
+    if (kind == kOptionNop) {
+      ++at;
+      continue;
+    }
+    if (at + 1 >= count || head.options[at + 1] < 2) break;
+    const std::size_t length = head.options[at + 1];
+    if (at + length > count) break;
+    if (kind == kOptionTimestamps && length == kTimestampsBytes) {
+      Bytes padded{kOptionNop, kOptionNop};
+      padded.insert(padded.end(), head.options + at, head.options + at + length);
+      return padded;
+    }
+    at += length;
+  }
+  return {};
+}
+
+std::uint32_t sum_bytes(std::span<const std::uint8_t> bytes) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    sum += i % 2 == 0 ? bytes[i] : static_cast<std::uint32_t>(bytes[i]) << 8;
+  }
+  return sum;
+}
+
+bool is_ipv6(const Bytes& packet) {
+  return packet[0] >> 4 == 6;
+}
+
+template <class Header>
+Header header_of(const Bytes& packet) {
+  Header header;
+  std::memcpy(&header, packet.data(), sizeof(header));
+  return header;
+}
+
+template <class Header>
+void put(Bytes& packet, std::size_t offset, const Header& header) {
+  std::memcpy(packet.data() + offset, &header, sizeof(header));
+}
+
+struct Flags {
+  bool psh = false;
+  bool rst = false;
+};
+
+// What a segment of ours says.
+struct Segment {
+  Endpoint from;
+  Endpoint to;
+  std::uint32_t seq;
+  std::uint32_t ack;
+  Flags flags;
+  Bytes options;
+  std::span<const std::uint8_t> payload;
+};
+
+Bytes packet_of(const Segment& segment) {
+  const auto& [from, to, seq, ack, flags, options, payload] = segment;
+  const auto tcp_bytes =
+      static_cast<std::uint32_t>(sizeof(tcphdr) + options.size() + payload.size());
+  tcphdr tcp{};
+  tcp.source = from.port;
+  tcp.dest = to.port;
+  tcp.seq = host_to_net32(seq);
+  tcp.ack_seq = host_to_net32(ack);
+  tcp.doff = static_cast<std::uint16_t>((sizeof(tcphdr) + options.size()) / 4) & 0xf;
+  tcp.ack = 1;
+  tcp.psh = flags.psh;
+  tcp.rst = flags.rst;
+  tcp.window = 0xffff;
+
+  Bytes packet(tcp_bytes);
+  put(packet, 0, tcp);
+  std::copy(options.begin(), options.end(), packet.begin() + sizeof(tcp));
+  std::copy(payload.begin(), payload.end(),
+            packet.end() - static_cast<std::ptrdiff_t>(payload.size()));
+  const auto finish = [&](const auto& ip, std::uint32_t pseudo_sum) {
+    tcp.check = fold_checksum(sum_bytes(packet) + pseudo_sum);
+    put(packet, 0, tcp);
+    packet.insert(packet.begin(), sizeof(ip), 0);
+    put(packet, 0, ip);
+  };
+  if (to.address.is_ipv4()) {
+    iphdr ip;
+    write_ipv4(&ip, IPPROTO_TCP, tcp_bytes, from.address.ipv4(), to.address.ipv4());
+    finish(ip, pseudo_sum4(&ip, IPPROTO_TCP, tcp_bytes));
+  } else {
+    ipv6_header ip;
+    write_ipv6(&ip, IPPROTO_TCP, tcp_bytes, &from.address.abi(), &to.address.abi());
+    finish(ip, pseudo_sum6(&ip, IPPROTO_TCP, tcp_bytes));
+  }
+  return packet;
+}
+
+Endpoint client_of(const flow_key& flow) {
+  return {Address(flow.client), flow.port};
+}
+
+// A segment of the client to the service.
+Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
+                     std::span<const std::uint8_t> payload) {
+  return packet_of(
+      {client_of(head.flow), service, seq, head.ack, flags, timestamps_of(head), payload});
+}
+
+// The timestamps of an answer: the client's value is echoed, and what it has echoed
+// is the newest of the broker's that it knows (RFC 7323 §3.2).
+Bytes answered_timestamps(const event& head) {
+  constexpr std::size_t kValue = 4, kEcho = 8, kEnd = 12;  // behind two NOPs, kind and length
+  Bytes options = timestamps_of(head);
+  if (options.size() == kEnd) {
+    std::swap_ranges(options.begin() + kValue, options.begin() + kEcho, options.begin() + kEcho);
+  }
+  return options;
+}
+
+template <class Headers>
+Bytes bytes_of(const Headers& headers) {
+  Bytes packet(sizeof(headers));
+  put(packet, 0, headers);
+  return packet;
+}
+
+}  // namespace
+
+Bytes reset_of_client(const Record& record, const Endpoint& service) {
+  const rst reset{record.head.flow.client, service.address.abi(), record.head.flow.port,
+                  service.port, host_to_net32(record.head.ack)};
+  if (service.address.is_ipv4()) {
+    ip_tcp headers;
+    write_rst4(&headers, &reset);
+    return bytes_of(headers);
+  }
+  ipv6_tcp headers;
+  write_rst6(&headers, &reset);
+  return bytes_of(headers);
+}
+
+Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason) {
+  const std::array<std::uint8_t, 3> disconnect{0xe0, 0x01, reason};
+  const event& head = record.head;
+  return packet_of({service,
+                    client_of(head.flow),
+                    head.ack,
+                    head.seq,
+                    {.psh = true},
+                    answered_timestamps(head),
+                    disconnect});
+}
+
+std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
+                                       std::uint32_t next) {
+  constexpr std::uint32_t kHalf = 0x80000000;
+  std::vector<Bytes> packets;
+  for (const std::uint32_t seq : {next, next + kHalf}) {
+    packets.push_back(packet_of({service, client_of(flow), seq, next, {}, {}, {}}));
+  }
+  return packets;
+}
+
+SessionEnd possible_end(const Record& record) {
+  const bool whole = (record.head.flags & EVENT_BEGAN_EARLIER) == 0 &&
+                     record.head.publish_offset <= record.data.size();
+  return whole ? SessionEnd::kDisconnect : SessionEnd::kReset;
+}
+
+std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service, SessionEnd end) {
+  const event& head = record.head;
+  std::vector<Bytes> packets;
+  std::uint32_t next = head.seq;
+  if (end == SessionEnd::kDisconnect && possible_end(record) == SessionEnd::kDisconnect) {
+    const auto good = record.data.first(head.publish_offset);
+    Bytes payload(good.begin(), good.end());
+    payload.insert(payload.end(), kDisconnect.begin(), kDisconnect.end());
+    packets.push_back(client_segment(head, service, next, {.psh = true}, payload));
+    next += static_cast<std::uint32_t>(payload.size());
+  }
+  packets.push_back(client_segment(head, service, next, {.rst = true}, {}));
+  return packets;
+}
+
+Address katran_source6(const flow_key& flow) {
+  return Address(
+      address{{host_to_net32(0x01000000), 0, 0, flow.client.word[3] ^ __be32{flow.port}}});
+}
+
+Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real) {
+  const std::uint8_t protocol = is_ipv6(inner) ? IPPROTO_IPV6 : IPPROTO_IPIP;
+  const auto inner_bytes = static_cast<std::uint32_t>(inner.size());
+  Bytes packet;
+  if (real.is_ipv4()) {
+    iphdr outer;
+    write_ipv4(&outer, protocol, inner_bytes, source == Address() ? 0 : source.ipv4(), real.ipv4());
+    // The forwarder's own may be fragmented, too, unless errors find the way back.
+    if (source == Address()) outer.frag_off = 0;
+    outer.check = 0;
+    outer.check = fold_checksum(sum_words(&outer, sizeof(outer) / 2));
+    packet = bytes_of(outer);
+  } else {
+    ipv6_header outer;
+    write_ipv6(&outer, protocol, inner_bytes, &source.abi(), &real.abi());
+    packet = bytes_of(outer);
+  }
+  packet.insert(packet.end(), inner.begin(), inner.end());
+  return packet;
+}
+
+Bytes reset_of(const Endpoint& from, const Endpoint& to) {
+  return packet_of({from, to, 0, 0, {.rst = true}, {}, {}});
+}
+
+Bytes readdressed(Bytes packet, const Address& vip) {
+  if (is_ipv6(packet)) {
+    auto ip = header_of<ipv6_header>(packet);
+    ip.destination = vip.abi();
+    put(packet, 0, ip);
+  } else {
+    auto ip = header_of<iphdr>(packet);
+    readdress_ipv4(&ip, vip.ipv4());
+    put(packet, 0, ip);
+  }
+  return packet;
+}
+
+Address destination_of(const Bytes& packet) {
+  return is_ipv6(packet) ? Address(header_of<ipv6_header>(packet).destination)
+                         : Address::from_ipv4(header_of<iphdr>(packet).daddr);
+}
+
+}  // namespace remora

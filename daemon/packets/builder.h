@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The packets with which a mispredicted connection is ended, as bytes.
+//
+// Pure: a ring record goes in, packets for a raw socket come out, IPv4 or IPv6 as
+// the connection is. Addresses and ports are in network byte order, sequence
+// numbers in host order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "daemon/config/config.h"
+#include "daemon/packets/record.h"
+
+namespace remora {
+
+using Bytes = std::vector<std::uint8_t>;
+
+struct Endpoint {
+  Address address;
+  __be16 port;
+};
+
+// How packets of the daemon's own get to the broker of a connection.
+struct BrokerWay {
+  std::optional<Address> real;  // nothing: known to the forwarder only
+  // Behind Katran, whose brokers expect it in the inner packet: their decap turns it
+  // back into the service.
+  std::optional<Address> vip;
+};
+
+// The RST to the client, as the service: its sequence number is what the client
+// acknowledged (RFC 5961 §3.2).
+Bytes reset_of_client(const Record& record, const Endpoint& service);
+
+// Of no connection in particular: sequence number 0.
+Bytes reset_of(const Endpoint& from, const Endpoint& to);
+
+// As the service, to an MQTT 5 client: DISCONNECT with a reason such as 0x9C, "use
+// another server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to
+// which no bytes of the broker are under way, with which it would clash.
+Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason);
+
+// As the service: ACKs whose sequence numbers mean nothing. A client answers one
+// outside of its window with an ACK of its own (RFC 9293 §3.10.7.4); of two that are
+// half of the numbers apart one is. `next`: what the client sends next.
+std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
+                                       std::uint32_t next);
+
+// How the session at the wrong broker can be ended: with DISCONNECT only when
+// the mispredicted PUBLISH begins in the record's segment and what stands in
+// front of it is there, because its bytes must be the next that the broker
+// expects.
+SessionEnd possible_end(const Record& record);
+
+// The packets that end the session at the wrong broker, as the client; each an
+// inner packet, in the order in which they are to arrive. The bytes in front of
+// the mispredicted PUBLISH are good messages and are delivered.
+std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
+
+// The source of the outer header to an IPv6 real that Katran gives a flow, where
+// the configuration names none: of 100::/64 (RFC 6666), different for each flow.
+Address katran_source6(const flow_key& flow);
+
+// Puts an outer header in front of an inner packet: of `real`'s family, whatever
+// the inner one is (RFC 2003, RFC 2473). `source` is of that family; `::`, for
+// an IPv4 real only: the kernel puts its own in (raw(7)).
+Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real);
+
+// The packet, addressed to a VIP of its family. TCP's checksum stays that of the service.
+Bytes readdressed(Bytes packet, const Address& vip);
+
+// Where a packet goes: the destination in its first header.
+Address destination_of(const Bytes& packet);
+
+}  // namespace remora

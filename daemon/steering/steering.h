@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Brings the kernel's tables to what the configuration says.
+//
+// Traffic flows meanwhile. What a packet may meet is ordered: reals before the
+// rings that name them, rings before groups, groups before services, and routes
+// as a whole set of a new generation.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/config/config.h"
+#include "daemon/kernel/ids.h"
+#include "daemon/kernel/katran_object.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/packets/builder.h"
+#include "daemon/steering/reals.h"
+#include "daemon/steering/topic_matching.h"
+
+namespace remora {
+
+enum class Family : std::uint8_t { kIpv4, kIpv6 };
+
+class Steering {
+ public:
+  // All must outlive it. `katran`: of the operator's, else nullptr.
+  Steering(const Maps& maps, Ids& ids, const KatranObject* katran = nullptr);
+
+  // Applies the difference to what is in force. Throws, with the remedy, before
+  // anything is changed when numbers run out.
+  void apply(const Config& config, std::uint32_t link_mtu);
+
+  // Of the configuration in force.
+  const std::shared_ptr<const TopicMatching>& matching() const { return matching_; }
+
+  const Reals& reals() const { return reals_; }
+
+  // A real takes no new connections, or takes them again: in one group or, without
+  // `group`, in all of its groups, which are returned. Outlives the daemon, as its
+  // tables do. Throws std::runtime_error, saying what there is, for an unknown one.
+  std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
+  std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
+
+  // How packets of the daemon's own get to the broker of a connection; nothing when it is
+  // no longer known. `real`: its index.
+  std::optional<BrokerWay> way_to(std::uint16_t group, std::uint32_t real) const;
+
+  // Of the outer headers for a group whose reals only a Katran server knows.
+  void set_outer_family(const std::string& group, Family family);
+  // A real of a group dies by its checks, or lives again. Outlives the daemon likewise.
+  void mark_dead(const std::string& group, const Address& real);
+  void mark_alive(const std::string& group, const Address& real);
+
+  void set_link_mtu(std::uint32_t mtu);
+  void set_gateway(const MacAddress& mac);
+
+  // Of a service's number; nothing for a former one.
+  std::optional<Endpoint> endpoint_of(std::uint16_t service) const;
+
+ private:
+  // In a group's ring: who, and with which weight.
+  using Ring = std::map<Address, std::uint32_t>;
+
+  void remember(const Config& config);
+  template <class Apply>
+  void remember_in(const BpfMap<drain_key, __u32>& table, Apply&& apply);
+  void write_groups(const Config& config);
+  std::uint16_t outer_length_of(std::uint16_t group) const;
+  void write_ring(const std::string& group);
+  void write_services(const Config& config);
+  void write_routes();
+  ::settings current_settings() const;
+
+  const Maps& maps_;
+  Ids& ids_;
+  const KatranObject* katran_;
+  Forwarder forwarder_ = Forwarder::kEmbedded;
+  RingVariant variant_ = RingVariant::kMaglevV2;
+  const ::topic_keys keys_;
+  Reals reals_;
+  std::map<std::string, Ring> rings_;  // as the kernel has them, by group
+  std::shared_ptr<const TopicMatching> matching_;
+  std::map<std::uint16_t, Endpoint> endpoints_;
+};
+
+}  // namespace remora

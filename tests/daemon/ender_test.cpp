@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What ends a connection leaves the LB host, whatever the families of client and
+// broker are. Needs root.
+#include "daemon/sessions/ender.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+#include "bpf/parse.h"
+#include "tests/daemon/lb_network.h"
+
+namespace remora {
+namespace {
+
+Address address(const char* text) {
+  return *Address::parse(text);
+}
+
+struct Case {
+  const char* name;
+  const char* client;
+  const char* service;
+  const char* real;
+  std::size_t outer_bytes;
+  std::uint8_t protocol;  // of the outer header's content
+};
+
+constexpr Case kCases[] = {
+    {"IPv4", "10.1.1.7", "10.1.50.200", "10.1.3.105", sizeof(iphdr), IPPROTO_IPIP},
+    {"IPv4OverIPv6", "10.1.1.7", "10.1.50.200", "fc00:3::105", sizeof(ipv6_header), IPPROTO_IPIP},
+    {"IPv6", "fc00:1::7", "fc00:50::200", "fc00:3::105", sizeof(ipv6_header), IPPROTO_IPV6},
+};
+
+class MenderTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    network_.emplace();
+    network_->add_default_routes();
+    record_.head.flow = {address(GetParam().client).abi(), host_to_net16(40000), 0};
+    record_.head.seq = 1000;
+    record_.head.ack = 2000;
+    record_.head.flags = EVENT_SEGMENT;
+    service_ = {address(GetParam().service), host_to_net16(1883)};
+  }
+
+  Address source_of_next_outer_header() {
+    const auto packet = network_->next_packet();
+    if (!packet) return Address();
+    if (GetParam().outer_bytes == sizeof(ipv6_header)) {
+      ipv6_header ip;
+      std::memcpy(&ip, packet->data(), sizeof(ip));
+      return Address(ip.source);
+    }
+    iphdr ip;
+    std::memcpy(&ip, packet->data(), sizeof(ip));
+    return Address::from_ipv4(ip.saddr);
+  }
+
+  std::optional<LbNetwork> network_;
+  Config config_;
+  Record record_{};
+  Endpoint service_{};
+};
+
+INSTANTIATE_TEST_SUITE_P(Over, MenderTest, testing::ValuesIn(kCases),
+                         [](const auto& test) { return test.param.name; });
+
+TEST_P(MenderTest, TheClientGetsItsRstAsFromTheService) {
+  Ender mender(config_);
+
+  mender.reset_client(record_, service_);
+
+  auto expected = reset_of_client(record_, service_);
+  auto packet = network_->next_packet();
+  ASSERT_TRUE(packet) << "nothing was sent";
+  if (service_.address.is_ipv4()) {  // the kernel numbers it
+    packet->erase(packet->begin() + 4, packet->begin() + 6);
+    packet->erase(packet->begin() + 8, packet->begin() + 10);
+    expected.erase(expected.begin() + 4, expected.begin() + 6);
+    expected.erase(expected.begin() + 8, expected.begin() + 10);
+  }
+  EXPECT_EQ(*packet, expected);
+  EXPECT_EQ(mender.counts().resets_sent, 1U);
+  EXPECT_EQ(mender.counts().send_failures, 0U);
+}
+
+TEST_P(MenderTest, TheSessionEndReachesTheBroker) {
+  Ender mender(config_);
+  const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
+
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+
+  ASSERT_EQ(inner.size(), 2U);
+  for (const Bytes& expected : inner) {
+    const auto packet = network_->next_packet();
+    ASSERT_TRUE(packet) << "too little was sent";
+    EXPECT_EQ(destination_of(*packet), address(GetParam().real));
+    EXPECT_EQ((*packet)[GetParam().outer_bytes == sizeof(iphdr) ? 9 : 6], GetParam().protocol);
+    EXPECT_EQ(
+        Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
+        expected);
+  }
+  EXPECT_EQ(mender.counts().clean_ends, 1U);
+  EXPECT_EQ(mender.counts().send_failures, 0U);
+}
+
+// Brokers behind Katran expect the VIP of their group; the TCP segment is the service's.
+TEST_P(MenderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
+  Ender mender(config_);
+  const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
+  const Address vip = address(service_.address.is_ipv4() ? "10.1.50.201" : "fc00:50::201");
+
+  mender.end_session(record_, service_, {address(GetParam().real), vip});
+
+  for (const Bytes& expected : inner) {
+    const auto packet = network_->next_packet();
+    ASSERT_TRUE(packet) << "too little was sent";
+    EXPECT_EQ(destination_of(*packet), address(GetParam().real));
+    EXPECT_EQ(
+        Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
+        readdressed(expected, vip));
+  }
+}
+
+TEST_P(MenderTest, TheOuterSourceIsThatOfTheConfiguration) {
+  Ender mender(config_);
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  const Address by_default = source_of_next_outer_header();
+  network_->next_packet();  // the RST
+
+  config_.lb.outer_source4 = address("10.1.2.99");
+  config_.lb.outer_source6 = address("fc00:2::99");
+  mender.use(config_);
+  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+
+  const bool is_ipv4 = address(GetParam().real).is_ipv4();
+  EXPECT_EQ(by_default, is_ipv4 ? address("10.1.2.2") : katran_source6(record_.head.flow));
+  EXPECT_EQ(source_of_next_outer_header(), address(is_ipv4 ? "10.1.2.99" : "fc00:2::99"));
+}
+
+TEST_P(MenderTest, WithoutARouteItIsCounted) {
+  LbNetwork::run("ip route del default");
+  LbNetwork::run("ip -6 route del default");
+  Ender mender(config_);
+
+  mender.reset_client(record_, service_);
+
+  EXPECT_EQ(mender.counts().resets_sent, 0U);
+  EXPECT_EQ(mender.counts().send_failures, 1U);
+}
+
+}  // namespace
+}  // namespace remora
