@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`cmake --install` into an empty tree: every file in its place, unit and man pages in order.
 
-    install_test.py CMAKE BUILD_FOLDER
+    install_test.py CMAKE BUILD_FOLDER SOURCE_FOLDER
 """
 
 import json
@@ -14,18 +14,18 @@ import sys
 import tempfile
 import unittest
 
-CMAKE, BUILD = sys.argv[1:3]
+CMAKE, BUILD, SOURCE = sys.argv[1:4]
 
 CONFIG = "etc/remora/remora.toml"
 CONFIGS = (CONFIG, "etc/remora/decap.toml")
 UNITS = {"remora.service": "remorad", "remora-decap@.service": "remora-decap %I"}
 PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
-DOCUMENTS = (
-    "README.md", "architecture.md", "config.md", "history.md", "journey.md", "operations.md", "performance.md",
-    "testing.md", "katran.md",
-    "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
-)
+DOCS = pathlib.Path(SOURCE, "docs")
+DOCUMENTS = {
+    "README.md", "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
+    *(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")),
+}
 
 
 def run(*argv, stderr=subprocess.STDOUT, **environment):
