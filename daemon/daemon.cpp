@@ -51,7 +51,7 @@ HistoryOptions history_options(const Config& config) {
 std::optional<ForwarderSlot> slot_of(const Config& config, const Programs& programs,
                                      unsigned interface_index) {
   std::optional<ForwarderSlot> slot;
-  if (config.lb.forwarder == Forwarder::kKatranShared)
+  if (config.lb.forwarder == ForwarderKind::kKatranShared)
     slot.emplace(programs.program_fd("ask"), interface_index);
   return slot;
 }

@@ -196,7 +196,7 @@ LbFacts look_at_lb(const LbPlaces& places) {
   const std::string instance = places.instance.empty() ? config.lb.instance : places.instance;
   facts.daemon = look_at_daemon(places.runtime_dir / (instance + ".sock"));
   const fs::path folder = places.bpffs / "remora" / instance;
-  const bool is_shared = config.lb.forwarder == Forwarder::kKatranShared;
+  const bool is_shared = config.lb.forwarder == ForwarderKind::kKatranShared;
   facts.pins =
       look_at_pins(folder, is_shared ? config.lb.katran_root_array : folder / "root_array");
   facts.has_katran_object = look([&] { return fs::exists(config.lb.katran_object); });

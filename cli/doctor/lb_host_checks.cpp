@@ -129,7 +129,7 @@ Findings check_offloads(const LbFacts& facts) {
 
 Findings check_gateway(const LbFacts& facts) {
   if (!facts.config || !facts.interface) return {};
-  if (facts.config->lb.forwarder == Forwarder::kKatranShared)
+  if (facts.config->lb.forwarder == ForwarderKind::kKatranShared)
     return {About{"gateway", "the gateway"}.ok("is the Katran server's matter")};
   const std::string& name = facts.interface->name;
   const auto& fixed = facts.config->lb.gateway_mac;
@@ -242,7 +242,7 @@ Findings check_service_addresses(const LbFacts& facts) {
 }
 
 Findings check_routes_to_reals(const LbFacts& facts) {
-  if (!facts.config || facts.config->lb.forwarder == Forwarder::kKatranShared) return {};
+  if (!facts.config || facts.config->lb.forwarder == ForwarderKind::kKatranShared) return {};
   const About about{"routes", "routes of this host to the reals"};
   if (!facts.routes_to_reals) return {about.unknown(facts.routes_to_reals.why_not)};
   Findings found;

@@ -192,12 +192,12 @@ Findings check_slots(const LbFacts& facts) {
   if (!facts.pins.slots) return {about.unknown(facts.pins.slots.why_not)};
   if (!*facts.pins.slots)
     return {about.error("is not there: nothing was loaded", remedy_by_start(facts))};
-  const Forwarder forwarder = facts.config->lb.forwarder;
-  const bool is_shared = forwarder == Forwarder::kKatranShared;
+  const ForwarderKind forwarder = facts.config->lb.forwarder;
+  const bool is_shared = forwarder == ForwarderKind::kKatranShared;
   return {judge_slot(facts, SLOT_MQTT, "the mqtt stage", kStage, "clients are not steered by topic",
                      remedy_by_start(facts)),
           judge_slot(facts, SLOT_FORWARDER, is_shared ? "the Katran server's" : "the forwarder",
-                     forwarder == Forwarder::kEmbedded ? kForwarder : "",
+                     forwarder == ForwarderKind::kEmbedded ? kForwarder : "",
                      is_shared ? "service packets are dropped (NO_FORWARDER) until that server runs"
                                : "service packets are dropped (NO_FORWARDER)",
                      is_shared ? "" : remedy_by_start(facts))};
@@ -243,7 +243,7 @@ Findings check_history(const LbFacts& facts) {
 
 Findings check_reals(const LbFacts& facts) {
   if (!facts.config || !runs(facts)) return {};
-  if (facts.config->lb.forwarder == Forwarder::kKatranShared)
+  if (facts.config->lb.forwarder == ForwarderKind::kKatranShared)
     return {About{"reals", "the reals"}.ok("are the Katran server's")};
   Findings found;
   std::map<std::string, bool> alive;  // by group: whether somebody is not dead

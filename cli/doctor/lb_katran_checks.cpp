@@ -44,7 +44,7 @@ Finding judge_vip(const Config& config, const Group& group, const json& state) {
 }  // namespace
 
 Findings check_katran_object(const LbFacts& facts) {
-  if (!facts.config || facts.config->lb.forwarder != Forwarder::kKatranObject) return {};
+  if (!facts.config || facts.config->lb.forwarder != ForwarderKind::kKatranObject) return {};
   const std::string file = facts.config->lb.katran_object.string();
   const About about{"katran", "katran_object " + file};
   if (!facts.has_katran_object) return {about.unknown(facts.has_katran_object.why_not)};
@@ -53,7 +53,7 @@ Findings check_katran_object(const LbFacts& facts) {
 }
 
 Findings check_katran_vips(const LbFacts& facts) {
-  if (!facts.config || facts.config->lb.forwarder != Forwarder::kKatranShared) return {};
+  if (!facts.config || facts.config->lb.forwarder != ForwarderKind::kKatranShared) return {};
   if (!facts.daemon.status) return {};  // it alone can ask
   Findings found;
   const json groups = facts.daemon.status->value("groups", json::array());

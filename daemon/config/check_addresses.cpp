@@ -7,7 +7,7 @@
 namespace remora {
 
 bool are_checked(const Config& config) {
-  return config.health.check != CheckKind::kOff && config.lb.forwarder != Forwarder::kKatranShared;
+  return config.health.check != CheckKind::kOff && traits_of(config.lb.forwarder).has_our_reals;
 }
 
 std::vector<CheckTarget> check_targets(const Config& config) {

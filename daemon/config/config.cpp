@@ -90,13 +90,17 @@ constexpr Word<Policy> kPolicies[] = {{"reset", Policy::kReset},
                                       {"keep", Policy::kKeep},
                                       {"drop", Policy::kDrop},
                                       {"takeover", std::nullopt}};
-constexpr Word<Forwarder> kForwarders[] = {{"embedded", Forwarder::kEmbedded},
-                                           {"katran-object", Forwarder::kKatranObject},
-                                           {"katran-shared", Forwarder::kKatranShared}};
 constexpr Word<RingVariant> kRings[] = {{"maglev-v2", RingVariant::kMaglevV2},
                                         {"maglev", RingVariant::kMaglev}};
 constexpr Word<SessionEnd> kSessionEnds[] = {{"disconnect", SessionEnd::kDisconnect},
                                              {"reset", SessionEnd::kReset}};
+
+std::vector<Word<ForwarderKind>> words_of_forwarders() {
+  std::vector<Word<ForwarderKind>> words;
+  for (const ForwarderTraits& forwarder : forwarder_kinds())
+    words.push_back({forwarder.word, forwarder.kind});
+  return words;
+}
 
 std::string message_of(std::string_view file, const std::vector<Problem>& problems) {
   std::string text;
@@ -242,29 +246,30 @@ class Reader {
     if (const auto mode = section->word<XdpMode>(
             "xdp_mode", {{"native", XdpMode::kNative}, {"generic", XdpMode::kGeneric}}))
       lb.xdp_mode = *mode;
-    if (const auto forwarder = section->word("forwarder", kForwarders)) lb.forwarder = *forwarder;
+    if (const auto forwarder = section->word<ForwarderKind>("forwarder", words_of_forwarders()))
+      lb.forwarder = *forwarder;
     if (const auto ring = section->word("ring", kRings)) lb.ring = *ring;
     read_katran(*section);
   }
 
   void read_katran(const Section& section) {
-    const auto read = [&](std::string_view key, Forwarder user, std::filesystem::path& path) {
+    const ForwarderTraits& forwarder = traits_of(config_.lb.forwarder);
+    const auto read = [&](std::string_view key, std::filesystem::path& path) {
       if (const auto found = optional(section, key, path_problem)) path = found->value;
-      if (config_.lb.forwarder == user && !section.has(key))
-        section.report(
-            key, section.line(),
-            "is needed by forwarder = " + in_quotes(std::string(to_string(config_.lb.forwarder))));
+      if (forwarder.needed_key == key && !section.has(key))
+        section.report(key, section.line(),
+                       "is needed by forwarder = " + in_quotes(std::string(forwarder.word)));
     };
-    read("katran_object", Forwarder::kKatranObject, config_.lb.katran_object);
-    read("katran_root_array", Forwarder::kKatranShared, config_.lb.katran_root_array);
-    if (config_.lb.forwarder != Forwarder::kEmbedded && section.has("outer_source"))
+    read("katran_object", config_.lb.katran_object);
+    read("katran_root_array", config_.lb.katran_root_array);
+    if (!forwarder.takes_outer_source && section.has("outer_source"))
       section.report("outer_source", section.texts("outer_source").front().line,
                      "is for the embedded forwarder only: Katran has its own");
   }
 
   // What Katran needs, which finds a group by the VIP in the packet alone.
   void check_for_katran() {
-    if (config_.lb.forwarder == Forwarder::kEmbedded) return;
+    if (!traits_of(config_.lb.forwarder).finds_groups_by_vip) return;
     std::map<std::uint16_t, std::uint32_t> ports;
     for (const Service& service : config_.services) {
       const auto [earlier, is_new] = ports.try_emplace(service.port, service.line);
@@ -344,7 +349,7 @@ class Reader {
     }
     group.policy = section.word("policy", kPolicies);
     check_.begin_group();
-    if (config_.lb.forwarder == Forwarder::kKatranShared) {
+    if (!traits_of(config_.lb.forwarder).has_our_reals) {
       if (section.has("reals"))
         problems_.add(section.line(),
                       "the reals of a [[group]] are those that the Katran server has for its VIP; "
@@ -497,12 +502,6 @@ Config load_config(const std::filesystem::path& path) {
 
 Policy policy_of(const Config& config, const Group& group) {
   return group.policy.value_or(config.mispredict.policy);
-}
-
-std::string_view to_string(Forwarder forwarder) {
-  for (const Word<Forwarder>& candidate : kForwarders)
-    if (candidate.value == forwarder) return candidate.word;
-  return "unknown";
 }
 
 std::string_view to_string(Policy policy) {

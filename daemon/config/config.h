@@ -20,6 +20,7 @@
 #include "bpf/abi.h"
 #include "daemon/base/address.h"
 #include "daemon/base/prefix.h"
+#include "daemon/config/forwarder_kind.h"
 #include "daemon/mqtt/route.h"
 #include "daemon/ring/maglev.h"
 
@@ -32,8 +33,6 @@ inline constexpr std::size_t kMaxReals = 4095;  // Katran's `reals`, whose index
 inline constexpr std::size_t kMaxRoutes = 65536;
 
 enum class XdpMode : std::uint8_t { kNative, kGeneric };
-
-enum class Forwarder : std::uint8_t { kEmbedded, kKatranObject, kKatranShared };
 
 // What happens to a connection whose PUBLISH belongs to another group.
 enum class Policy : std::uint8_t {
@@ -60,7 +59,7 @@ struct Lb {
   std::optional<Address> outer_source4;
   std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
-  Forwarder forwarder = Forwarder::kEmbedded;
+  ForwarderKind forwarder = ForwarderKind::kEmbedded;
   RingVariant ring = RingVariant::kMaglevV2;
   std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
   std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
@@ -192,8 +191,6 @@ Config parse_config(std::string_view text, std::string_view name);
 
 // The policy for PUBLISHes that belong to `group`.
 Policy policy_of(const Config& config, const Group& group);
-
-std::string_view to_string(Forwarder forwarder);
 
 // The word for it in the file, which the history and the status use as well.
 std::string_view to_string(Policy policy);

@@ -93,6 +93,10 @@ class Section {
 
   template <class T, std::size_t count>
   std::optional<T> word(std::string_view key, const Word<T> (&words)[count]) const {
+    return word(key, std::span<const Word<T>>(words));
+  }
+  template <class T>
+  std::optional<T> word(std::string_view key, std::span<const Word<T>> words) const {
     const auto found = text(key);
     if (!found) return std::nullopt;
     std::vector<std::string_view> available;

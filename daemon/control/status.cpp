@@ -106,7 +106,7 @@ json status_of(const StatusSources& s) {
       {"instance", s.config.lb.instance},
       {"interface", s.config.lb.interface},
       {"mode", s.config.lb.xdp_mode == XdpMode::kNative ? "native" : "generic"},
-      {"forwarder", to_string(s.config.lb.forwarder)},
+      {"forwarder", traits_of(s.config.lb.forwarder).word},
       {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
       {"programs", programs},

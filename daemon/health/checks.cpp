@@ -132,7 +132,7 @@ Prober* HealthChecks::prober_for(const Config& config) {
 void HealthChecks::write_checks(const Config& config) const {
   std::map<std::string, Address> vips;
   for (const Group& group : config.groups) vips[group.name] = group.vip;
-  const bool is_embedded = config.lb.forwarder == Forwarder::kEmbedded;
+  const bool is_embedded = config.lb.forwarder == ForwarderKind::kEmbedded;
   for (const auto& [target, address] : addresses_.all()) {
     const Address& destination = is_embedded ? target.service : vips.at(target.group);
     maps_.checks.put(address.abi(), {target.service.abi(), destination.abi(), target.real.abi()});

@@ -152,8 +152,8 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
     : interface_index_(interface_index),
       xdp_mode_(config.lb.xdp_mode),
       forwarder_(config.lb.forwarder),
-      shared_root_array_(forwarder_ == Forwarder::kKatranShared ? config.lb.katran_root_array
-                                                                : fs::path()),
+      shared_root_array_(forwarder_ == ForwarderKind::kKatranShared ? config.lb.katran_root_array
+                                                                    : fs::path()),
       pins_(std::move(folder), shared_root_array_) {
   libbpf_set_print(log_libbpf);
   try {
@@ -164,7 +164,7 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
     pins_.claim(objects, memory_plan(config));
     load();
     pins_.move_flows(flow_table());
-    if (config.lb.forwarder == Forwarder::kKatranObject) {
+    if (config.lb.forwarder == ForwarderKind::kKatranObject) {
       katran_.emplace(config.lb.katran_object, pins_.folder(),
                       KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
                                          .reals = map_fd("reals"),
@@ -211,7 +211,7 @@ void Programs::open(const Config& config) {
   add("check", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
 
   remora_mqtt::remora_mqtt__rodata constants{};
-  constants.behind_katran = config.lb.forwarder != Forwarder::kEmbedded;
+  constants.behind_katran = config.lb.forwarder != ForwarderKind::kEmbedded;
   constants.hints_in_all =
       static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows * HINTS_PER_ROW);
   bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
@@ -309,8 +309,8 @@ std::vector<Programs::Loaded> Programs::loaded() const {
       all.push_back({name, info.id, info.verified_insns});
   };
   for (const Program& program : programs_) {
-    if (program.name == "forward" && forwarder_ != Forwarder::kEmbedded) continue;
-    if (program.name == "ask" && forwarder_ != Forwarder::kKatranShared) continue;
+    if (program.name == "forward" && forwarder_ != ForwarderKind::kEmbedded) continue;
+    if (program.name == "ask" && forwarder_ != ForwarderKind::kKatranShared) continue;
     add(program.name, bpf_program__fd(program.program));
   }
   if (katran_) add("katran", katran_->program_fd());
@@ -328,7 +328,7 @@ void Programs::attach() {
   };
   if (katran_) {
     put(SLOT_FORWARDER, "Katran", katran_->program_fd());
-  } else if (forwarder_ == Forwarder::kEmbedded) {
+  } else if (forwarder_ == ForwarderKind::kEmbedded) {
     put(SLOT_FORWARDER, programs_[2].name, bpf_program__fd(programs_[2].program));
   }
   put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));

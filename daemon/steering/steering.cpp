@@ -235,7 +235,7 @@ void Steering::write_routes() {
 // 0: that of the real's family. Of a Katran server's reals the longer one until they are
 // known.
 std::uint16_t Steering::outer_length_of(std::uint16_t group) const {
-  if (forwarder_ != Forwarder::kKatranShared) return 0;
+  if (forwarder_ != ForwarderKind::kKatranShared) return 0;
   const auto entry = maps_.groups.find(group);
   return entry && entry->outer_len != 0 ? entry->outer_len : sizeof(ipv6_header);
 }
@@ -266,11 +266,11 @@ void Steering::set_gateway(const MacAddress& mac) {
 
 std::optional<BrokerWay> Steering::way_to(std::uint16_t group, std::uint32_t real) const {
   BrokerWay way{.real = ids_.real_address(real), .vip = std::nullopt};
-  const bool is_known = way.real || forwarder_ == Forwarder::kKatranShared;
+  const bool is_known = way.real || forwarder_ == ForwarderKind::kKatranShared;
   const auto entry = maps_.groups.find(group);
   if (!is_known || !entry) return std::nullopt;
-  if (forwarder_ == Forwarder::kKatranShared) way.real.reset();
-  if (forwarder_ != Forwarder::kEmbedded) way.vip = Address(entry->vip);
+  if (forwarder_ == ForwarderKind::kKatranShared) way.real.reset();
+  if (forwarder_ != ForwarderKind::kEmbedded) way.vip = Address(entry->vip);
   return way;
 }
 

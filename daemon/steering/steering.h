@@ -79,7 +79,7 @@ class Steering {
   const Maps& maps_;
   Ids& ids_;
   const KatranObject* katran_;
-  Forwarder forwarder_ = Forwarder::kEmbedded;
+  ForwarderKind forwarder_ = ForwarderKind::kEmbedded;
   RingVariant variant_ = RingVariant::kMaglevV2;
   const ::topic_keys keys_;
   Reals reals_;

@@ -80,7 +80,7 @@ TEST(ConfigTest, TheSmallestFileHasTheDefaults) {
   EXPECT_EQ(config.lb.instance, "eth0");
   EXPECT_EQ(config.lb.gateway_mac, std::nullopt);
   EXPECT_EQ(config.lb.xdp_mode, XdpMode::kNative);
-  EXPECT_EQ(config.lb.forwarder, Forwarder::kEmbedded);
+  EXPECT_EQ(config.lb.forwarder, ForwarderKind::kEmbedded);
 
   ASSERT_EQ(config.services.size(), 1u);
   EXPECT_EQ(config.services[0].name, "mqtt");
@@ -483,7 +483,7 @@ TEST(ConfigTest, TakesAKatranObject) {
                              "interface = \"eth0\"\nforwarder = \"katran-object\"\n"
                              "katran_object = \"/k/balancer.bpf.o\""),
                    "remora.toml");
-  EXPECT_EQ(config.lb.forwarder, Forwarder::kKatranObject);
+  EXPECT_EQ(config.lb.forwarder, ForwarderKind::kKatranObject);
   EXPECT_EQ(config.lb.katran_object, "/k/balancer.bpf.o");
 }
 
@@ -498,7 +498,7 @@ TEST(ConfigTest, TakesAKatranServer) {
 
   const Config config = parse_config(text, "remora.toml");
 
-  EXPECT_EQ(config.lb.forwarder, Forwarder::kKatranShared);
+  EXPECT_EQ(config.lb.forwarder, ForwarderKind::kKatranShared);
   EXPECT_EQ(config.lb.katran_root_array, "/sys/fs/bpf/jmp_eth0");
   EXPECT_TRUE(config.groups.at(0).reals.empty());
   std::string without_array = text;

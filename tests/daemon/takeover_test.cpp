@@ -229,7 +229,7 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   fill_with_flows(start(config_)->maps, 100);
 
   Config wrong = parse_config(text("flows = 2000\n"), "test.toml");
-  wrong.lb.forwarder = Forwarder::kKatranObject;
+  wrong.lb.forwarder = ForwarderKind::kKatranObject;
   wrong.lb.katran_object = "/nowhere/balancer.bpf.o";
   EXPECT_THROW(start(wrong), std::runtime_error);
 
