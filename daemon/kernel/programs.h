@@ -78,7 +78,7 @@ class Programs {
 
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
-  const Forwarder forwarder_;
+  const ForwarderKind forwarder_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
   PinnedMaps pins_;
   std::vector<Program> programs_;  // root, mqtt, forward, probe, ask, check
