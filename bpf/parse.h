@@ -63,7 +63,7 @@ static_assert(sizeof(struct ipv6_header) == 40, "no padding in the header");
 #define IPV6_OFFSET_MASK 0xfff8 /* of a fragment; bit 0: more of them follow */
 
 enum parse_result {
-	PARSE_TCP,	 /* whole, plain: `struct packet` is filled */
+	PARSE_TCP,	 /* whole, plain: `struct headers` is filled */
 	PARSE_OTHER,	 /* not TCP over IP, or no ports in it */
 	PARSE_TRUNCATED, /* the IP length does not fit the frame */
 	/* Addresses and ports are filled: */
@@ -92,7 +92,7 @@ struct segment {
 	__u32 flags;	      /* enum segment_flags */
 };
 
-struct packet {
+struct headers {
 	struct address client, service;
 	struct segment tcp;
 	__be32 ack;
@@ -208,33 +208,32 @@ static __always_inline __u32 link_length(void *data, void *data_end, __be16 *typ
 
 /* What is not whole, or has something in front of TCP: the ports count. */
 static __always_inline enum parse_result
-take_part(struct packet *pkt, const struct tcphdr *tcp, enum parse_result result)
+take_part(struct headers *headers, const struct tcphdr *tcp, enum parse_result result)
 {
-	take_tcp(&pkt->tcp, tcp);
+	take_tcp(&headers->tcp, tcp);
 	return result;
 }
 
 /* The rest of a packet, if its IP length is right. */
-static __always_inline enum parse_result take_whole(void *data_end, struct packet *pkt,
-						    const void *ip, __u32 ip_header,
-						    const struct tcphdr *tcp,
-						    __u32 ip_len)
+static __always_inline enum parse_result
+take_whole(void *data_end, struct headers *headers, const void *ip, __u32 ip_header,
+	   const struct tcphdr *tcp, __u32 ip_len)
 {
-	take_tcp(&pkt->tcp, tcp);
-	pkt->ack = tcp->ack_seq;
+	take_tcp(&headers->tcp, tcp);
+	headers->ack = tcp->ack_seq;
 	if (ip_len < ip_header + sizeof(*tcp) ||
 	    ip_len > (__u32)((const __u8 *)data_end - (const __u8 *)ip))
 		return PARSE_TRUNCATED;
-	take_payload(&pkt->tcp, tcp, ip_len, pkt->ip_offset, ip_header);
+	take_payload(&headers->tcp, tcp, ip_len, headers->ip_offset, ip_header);
 	return PARSE_TCP;
 }
 
-/* IPv4 at `pkt->ip_offset`. */
+/* IPv4 at `headers->ip_offset`. */
 static __always_inline enum parse_result parse_ipv4(void *data, void *data_end,
-						    struct packet *pkt)
+						    struct headers *headers)
 {
 	const struct iphdr *ip =
-		(const struct iphdr *)((const __u8 *)data + pkt->ip_offset);
+		(const struct iphdr *)((const __u8 *)data + headers->ip_offset);
 	enum parse_result result = PARSE_TCP;
 	const struct tcphdr *tcp = (const struct tcphdr *)(ip + 1);
 
@@ -255,23 +254,23 @@ static __always_inline enum parse_result parse_ipv4(void *data, void *data_end,
 	if ((void *)(tcp + 1) > data_end)
 		return PARSE_OTHER;
 
-	pkt->is_ipv6 = 0;
-	pkt->client = mapped_address(ip->saddr);
-	pkt->service = mapped_address(ip->daddr);
-	return result == PARSE_TCP ? take_whole(data_end, pkt, ip, sizeof(*ip), tcp,
+	headers->is_ipv6 = 0;
+	headers->client = mapped_address(ip->saddr);
+	headers->service = mapped_address(ip->daddr);
+	return result == PARSE_TCP ? take_whole(data_end, headers, ip, sizeof(*ip), tcp,
 						net_to_host16(ip->tot_len))
-				   : take_part(pkt, tcp, result);
+				   : take_part(headers, tcp, result);
 }
 
-/* IPv6 at `pkt->ip_offset`. Mapped addresses are no business of the wire (RFC 4942
+/* IPv6 at `headers->ip_offset`. Mapped addresses are no business of the wire (RFC 4942
  * §2.2), and would look like a service's IPv4 address.
  */
 static __always_inline enum parse_result parse_ipv6(void *data, void *data_end,
-						    struct packet *pkt)
+						    struct headers *headers)
 {
 	const struct ipv6_header *ip =
-		(const struct ipv6_header *)((const __u8 *)data + pkt->ip_offset);
-	__u32 at = pkt->ip_offset + (__u32)sizeof(*ip);
+		(const struct ipv6_header *)((const __u8 *)data + headers->ip_offset);
+	__u32 at = headers->ip_offset + (__u32)sizeof(*ip);
 	enum parse_result result = PARSE_TCP;
 	const struct tcphdr *tcp;
 	__u8 next;
@@ -306,28 +305,28 @@ static __always_inline enum parse_result parse_ipv6(void *data, void *data_end,
 	if (next != IPPROTO_TCP || (void *)(tcp + 1) > data_end)
 		return PARSE_OTHER;
 
-	pkt->is_ipv6 = 1;
-	pkt->client = ip->source;
-	pkt->service = ip->destination;
+	headers->is_ipv6 = 1;
+	headers->client = ip->source;
+	headers->service = ip->destination;
 	/* A jumbogram's length is 0 here (RFC 2675 §3). */
 	return result == PARSE_TCP
-		       ? take_whole(data_end, pkt, ip, sizeof(*ip), tcp,
+		       ? take_whole(data_end, headers, ip, sizeof(*ip), tcp,
 				    sizeof(*ip) + net_to_host16(ip->payload_len))
-		       : take_part(pkt, tcp, result);
+		       : take_part(headers, tcp, result);
 }
 
 /* Reads any frame that begins at `data`. */
 static __always_inline enum parse_result parse_tcp(void *data, void *data_end,
-						   struct packet *pkt)
+						   struct headers *headers)
 {
 	__be16 type = 0;
 
-	pkt->ip_offset = link_length(data, data_end, &type);
-	if (!pkt->ip_offset)
+	headers->ip_offset = link_length(data, data_end, &type);
+	if (!headers->ip_offset)
 		return PARSE_OTHER;
 	if (type == host_to_net16(ETH_P_IP))
-		return parse_ipv4(data, data_end, pkt);
+		return parse_ipv4(data, data_end, headers);
 	if (type == host_to_net16(ETH_P_IPV6))
-		return parse_ipv6(data, data_end, pkt);
+		return parse_ipv6(data, data_end, headers);
 	return PARSE_OTHER;
 }

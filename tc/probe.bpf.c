@@ -8,7 +8,7 @@
  * heartbeat is stale, the RST is sent from here.
  */
 #include "bpf/maps.h"
-#include "bpf/reply.h"
+#include "bpf/write.h"
 
 #define TC_ACT_UNSPEC (-1) /* goes on to the next classifier */
 #define TC_ACT_SHOT   2

@@ -12,15 +12,15 @@
 #include "xdp/icmp.h"
 
 /* The client's end first: the other way round than in `struct quoted_tcp`. */
-struct quoted_answer {
+struct quoted_ports {
 	__be16 service_port, client_port;
 };
 
 /* Reads an IPv4 error's addresses and ports. Returns whether it is about TCP. */
-__noinline int read_answer4(struct xdp_md *ctx)
+__noinline int read_broker_icmp4(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
-	struct quoted_answer ports;
+	struct quoted_ports ports;
 	struct icmp_quote4 *head;
 
 	if (!t)
@@ -42,10 +42,10 @@ __noinline int read_answer4(struct xdp_md *ctx)
 }
 
 /* The same for IPv6. */
-__noinline int read_answer6(struct xdp_md *ctx)
+__noinline int read_broker_icmp6(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
-	struct quoted_answer ports;
+	struct quoted_ports ports;
 	struct icmp_quote6 *head;
 
 	if (!t)
@@ -82,8 +82,8 @@ __noinline int hand_to_broker(struct xdp_md *ctx)
 		return 0;
 	t->ip_offset =
 		link_length((void *)(long)ctx->data, (void *)(long)ctx->data_end, &type);
-	if (type == host_to_net16(ETH_P_IP)	? !read_answer4(ctx)
-	    : type == host_to_net16(ETH_P_IPV6) ? !read_answer6(ctx)
+	if (type == host_to_net16(ETH_P_IP)	? !read_broker_icmp4(ctx)
+	    : type == host_to_net16(ETH_P_IPV6) ? !read_broker_icmp6(ctx)
 						: 1)
 		return 0;
 	t->at.port = t->tcp.service_port;

@@ -11,11 +11,11 @@
 #pragma once
 
 #include "bpf/settings.h"
-#include "xdp/answer.h"
-#include "xdp/flow_maps.h"
+#include "xdp/reply.h"
+#include "xdp/stage_maps.h"
 #include "xdp/flow_table.h"
 #include "xdp/katran_maps.h"
-#include "xdp/steering.h"
+#include "xdp/packet.h"
 
 #define IPV4_MIN_MTU 68 /* RFC 791 §3.2 */
 
@@ -172,7 +172,7 @@ __noinline int read_icmp6(struct xdp_md *ctx)
 
 /* Reads the quoted packet's ends. Returns whether it is TCP's. */
 static __noinline int read_quoted(struct xdp_md *ctx, struct translation *t,
-				  struct icmp_answer *icmp)
+				  struct icmp_reply *icmp)
 {
 	__u32 header = t->is_ipv6 ? sizeof(t->quoted.ipv6) : sizeof(t->quoted.ipv4);
 
@@ -204,7 +204,7 @@ static __noinline int read_quoted(struct xdp_md *ctx, struct translation *t,
 /* Fills in what the client is told. Returns whether that is of use to it: not when its
  * packet did fit.
  */
-static __noinline int say(const struct translation *t, struct icmp_answer *icmp)
+static __noinline int say(const struct translation *t, struct icmp_reply *icmp)
 {
 	__u32 mtu = t->mtu, least = t->is_ipv6 ? IPV6_MIN_MTU : IPV4_MIN_MTU;
 
@@ -287,28 +287,28 @@ static __noinline __u32 find_real(struct translation *t, const struct service *s
 __noinline int tell_client(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
-	struct answering *w = own_answering();
+	struct reply *reply = own_reply();
 	const struct service *service;
 	const struct gateway *gateway;
 	__u32 zero = 0;
 
 	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
-	if (!t || !w || !gateway || !read_quoted(ctx, t, &w->icmp))
+	if (!t || !reply || !gateway || !read_quoted(ctx, t, &reply->icmp))
 		return PASS_ON;
-	t->at.address = w->icmp.service;
+	t->at.address = reply->icmp.service;
 	t->at.port = t->tcp.service_port;
 	t->at.pad = 0;
 	service = bpf_map_lookup_elem(&services, &t->at);
 	if (!service)
 		return PASS_ON;
-	t->key.flow.client = w->icmp.client;
+	t->key.flow.client = reply->icmp.client;
 	t->key.flow.port = t->tcp.client_port;
 	t->key.flow.service = service->number;
 	t->key.isn = net_to_host32(t->tcp.seq);
 	/* Else the stage does not send to the real that the router names. */
-	if (!is_real(find_real(t, service), &t->real) || !say(t, &w->icmp))
+	if (!is_real(find_real(t, service), &t->real) || !say(t, &reply->icmp))
 		return PASS_ON;
-	__builtin_memcpy(w->icmp.destination, gateway->mac, ETH_ALEN);
+	__builtin_memcpy(reply->icmp.destination, gateway->mac, ETH_ALEN);
 	count(COUNT_ICMP_TRANSLATED);
 	return send_icmp(ctx);
 }

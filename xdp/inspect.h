@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "xdp/answer.h"
+#include "xdp/reply.h"
 #include "xdp/walk.h"
 
 /* Fields of a segment that take no byte of their own: one in a row. */
@@ -18,10 +18,10 @@
 /* A mispredicted segment goes up to the TC probe, marked. `flags`: more of enum
  * event_flags.
  */
-static __noinline int pass_up(const struct steering *s, __u32 flags)
+static __noinline int pass_up(const struct packet *pkt, __u32 flags)
 {
-	const struct walking *at = &s->scratch->walking;
-	struct xdp_md *ctx = s->ctx;
+	const struct walking *at = &pkt->scratch->walking;
+	struct xdp_md *ctx = pkt->ctx;
 	struct mark *mark;
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
@@ -32,10 +32,10 @@ static __noinline int pass_up(const struct steering *s, __u32 flags)
 	__builtin_memset(mark, 0, sizeof(*mark));
 	mark->magic = MARK_MAGIC;
 	mark->seq = at->seq;
-	mark->real = s->flow->real;
-	mark->from_group = s->flow->group;
+	mark->real = pkt->flow->real;
+	mark->from_group = pkt->flow->group;
 	mark->to_group = at->to_group;
-	mark->service = s->key.service;
+	mark->service = pkt->key.service;
 	mark->action = at->action;
 	mark->flags = EVENT_SEGMENT | flags;
 	if (at->apart) {
@@ -54,45 +54,45 @@ static __noinline int pass_up(const struct steering *s, __u32 flags)
 /* The driver has no metadata: the topic is reported and the client reset here;
  * what stood in front of the PUBLISH is lost.
  */
-static __noinline int mend_without_probe(const struct steering *s)
+static __noinline int mend_without_probe(const struct packet *pkt)
 {
-	const struct walking *at = &s->scratch->walking;
+	const struct walking *at = &pkt->scratch->walking;
 
 	count(COUNT_NO_METADATA);
 	if (!at->apart)
-		report(s, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
+		report(pkt, at->action, at->action == ACTION_RESET ? EVENT_RESET_SENT : 0,
 		       at->to_group, at->found.topic_len);
-	return at->action == ACTION_RESET ? answer_with_rst(s->ctx) : XDP_DROP;
+	return at->action == ACTION_RESET ? reply_with_rst(pkt->ctx) : XDP_DROP;
 }
 
 /* Finds the way back into a stream whose packet boundaries were lost: a segment
  * that begins with a PUBLISH of the topic that the flow published before. Payload
  * bytes do not look like that by chance: 64 bits of a secret hash must agree.
  */
-static __noinline int back_in_step(struct steering *s)
+static __noinline int back_in_step(struct packet *pkt)
 {
-	struct walking *at = &s->scratch->walking;
-	struct stream *stream = &s->flow->stream;
+	struct walking *at = &pkt->scratch->walking;
+	struct stream *stream = &pkt->flow->stream;
 	struct topic_part part;
 	__u64 window = 0;
 
 	count(COUNT_BLIND);
-	if (!s->flow->topic_hash || at->payload_len < MQTT_WINDOW)
+	if (!pkt->flow->topic_hash || at->payload_len < MQTT_WINDOW)
 		return 0;
 	/* Repeated bytes lead back to a boundary that later ones, which nobody
 	 * repeats, have passed: the next new segment would look like a hole.
 	 */
-	if ((__s32)(at->seq + at->payload_len - s->flow->end_seq) < 0)
+	if ((__s32)(at->seq + at->payload_len - pkt->flow->end_seq) < 0)
 		return 0;
-	if (bpf_xdp_load_bytes(s->ctx, at->payload_offset, &window, MQTT_WINDOW))
+	if (bpf_xdp_load_bytes(pkt->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;
 	stream_resume(stream, at->seq);
 	stream->topic_len = 0;
 	walk_step(stream, at->seq, at->payload_len, window, MQTT_WINDOW, &at->found);
 	part = part_of_topic(stream, at->seq, at->payload_len);
 	if (!stream->topic_len || part.len != stream->topic_len ||
-	    hash_in_place(s->ctx, at->payload_offset + part.offset, part.len) !=
-		    s->flow->topic_hash) {
+	    hash_in_place(pkt->ctx, at->payload_offset + part.offset, part.len) !=
+		    pkt->flow->topic_hash) {
 		stream->blind = 1;
 		return 0;
 	}
@@ -106,11 +106,11 @@ static __noinline int back_in_step(struct steering *s)
 /* A step of the search for the early segment behind which the present one belongs, for
  * bpf_loop().
  */
-static long find_place(__u32 index, void *steering)
+static long find_place(__u32 index, void *packet)
 {
-	struct steering *s = steering;
-	struct walking *at = &s->scratch->walking;
-	const struct early_segment *early = find_early(s, at->place);
+	struct packet *pkt = packet;
+	struct walking *at = &pkt->scratch->walking;
+	const struct early_segment *early = find_early(pkt, at->place);
 
 	if (!early || early->next == at->place || (__s32)(early->next - at->seq) > 0)
 		return 1;
@@ -121,10 +121,10 @@ static long find_place(__u32 index, void *steering)
 /* Puts the copy in the scratch into its place among the early segments, which are
  * chained in the order of their sequence numbers. Returns 0 on success.
  */
-static __noinline int chain_early(struct steering *s, struct early_segment *copy)
+static __noinline int chain_early(struct packet *pkt, struct early_segment *copy)
 {
-	struct walking *at = &s->scratch->walking;
-	struct flow *flow = s->flow;
+	struct walking *at = &pkt->scratch->walking;
+	struct flow *flow = pkt->flow;
 	struct early_segment *before;
 
 	copy->next = at->seq;
@@ -141,9 +141,9 @@ static __noinline int chain_early(struct steering *s, struct early_segment *copy
 	at->place = flow->last_early;
 	if ((__s32)(at->seq - flow->last_early) < 0) {
 		at->place = flow->first_early;
-		bpf_loop(MAX_EARLY, find_place, s, 0);
+		bpf_loop(MAX_EARLY, find_place, pkt, 0);
 	}
-	before = find_early(s, at->place);
+	before = find_early(pkt, at->place);
 	if (!before)
 		return -1; /* pushed out */
 	if (at->place == at->seq) {
@@ -164,79 +164,79 @@ static __noinline int chain_early(struct steering *s, struct early_segment *copy
 /* A segment in front of which bytes are missing is forwarded, and kept until they
  * come: then it is judged, before the broker can read what it holds.
  */
-static __noinline void keep_early(struct steering *s)
+static __noinline void keep_early(struct packet *pkt)
 {
-	const struct walking *at = &s->scratch->walking;
-	struct early_segment *copy = (void *)s->scratch->topic;
-	__u32 now = s->now_ns >> GAP_SHIFT;
+	const struct walking *at = &pkt->scratch->walking;
+	struct early_segment *copy = (void *)pkt->scratch->topic;
+	__u32 now = pkt->now_ns >> GAP_SHIFT;
 	int chained;
 
-	if (!(s->flow->flags & FLOW_EARLY))
-		s->flow->gap_began = now;
-	if (s->flow->early >= MAX_EARLY || now - s->flow->gap_began > GAP_PATIENCE ||
-	    load(s, 0, 0, s->scratch->topic, at->payload_len, EARLY_BYTES)) {
-		lose_boundaries(s->flow);
+	if (!(pkt->flow->flags & FLOW_EARLY))
+		pkt->flow->gap_began = now;
+	if (pkt->flow->early >= MAX_EARLY || now - pkt->flow->gap_began > GAP_PATIENCE ||
+	    load(pkt, 0, 0, pkt->scratch->topic, at->payload_len, EARLY_BYTES)) {
+		lose_boundaries(pkt->flow);
 		return;
 	}
 	copy->len = at->payload_len;
-	chained = chain_early(s, copy);
+	chained = chain_early(pkt, copy);
 	if (chained < 0) {
-		lose_boundaries(s->flow);
+		lose_boundaries(pkt->flow);
 		return;
 	}
 	if (chained == 0)
-		bpf_map_update_elem(&early_segments, key_of_early(s, at->seq), copy,
+		bpf_map_update_elem(&early_segments, key_of_early(pkt, at->seq), copy,
 				    BPF_ANY);
-	s->flow->early++;
-	s->flow->flags |= FLOW_EARLY;
+	pkt->flow->early++;
+	pkt->flow->flags |= FLOW_EARLY;
 	count(COUNT_EARLY);
 }
 
 /* What came early and is no longer ahead. */
-static __noinline void replay(struct steering *s)
+static __noinline void replay(struct packet *pkt)
 {
-	if (bpf_loop(MOST_REPLAYED, replay_next, s, 0) == MOST_REPLAYED)
-		lose_boundaries(s->flow);
+	if (bpf_loop(MOST_REPLAYED, replay_next, pkt, 0) == MOST_REPLAYED)
+		lose_boundaries(pkt->flow);
 }
 
 /* What a look at the payload begins with. Returns 0 on success. */
-static __always_inline int begin_inspection(struct steering *s)
+static __always_inline int begin_inspection(struct packet *pkt)
 {
 	struct walking *at;
 
-	s->scratch = own_scratch();
-	if (!s->scratch)
+	pkt->scratch = own_scratch();
+	if (!pkt->scratch)
 		return -1;
-	at = &s->scratch->walking;
-	at->seq = s->pkt->seq;
-	at->payload_offset = s->pkt->payload_offset;
-	at->payload_len = s->pkt->payload_len;
-	at->default_group = s->service->default_group;
+	at = &pkt->scratch->walking;
+	at->seq = pkt->tcp->seq;
+	at->payload_offset = pkt->tcp->payload_offset;
+	at->payload_len = pkt->tcp->payload_len;
+	at->default_group = pkt->service->default_group;
 	at->action = 0;
 	at->in_early = 0;
 	return 0;
 }
 
 /* A segment in front of its connection's CONNECT. */
-static __noinline void keep_eager(struct steering *s)
+static __noinline void keep_eager(struct packet *pkt)
 {
-	if (!begin_inspection(s))
-		keep_early(s);
+	if (!begin_inspection(pkt))
+		keep_early(pkt);
 }
 
 /* Whether the segment is the usual one: a PUBLISH that needs no walk. */
-static __always_inline int find_usual(const struct steering *s,
+static __always_inline int find_usual(const struct packet *pkt,
 				      struct usual_publish *publish)
 {
-	__u32 at = s->pkt->payload_offset, len = s->pkt->payload_len;
-	const void *data = (void *)(long)s->ctx->data;
-	const void *data_end = (void *)(long)s->ctx->data_end;
+	__u32 at = pkt->tcp->payload_offset, len = pkt->tcp->payload_len;
+	const void *data = (void *)(long)pkt->ctx->data;
+	const void *data_end = (void *)(long)pkt->ctx->data_end;
 	const __u64 *window = data + (at & FRAME_MASK);
 	const __u8 *properties;
 
 	if (len < MQTT_WINDOW || (void *)(window + 1) > data_end ||
-	    s->flow->flags & FLOW_EARLY ||
-	    !is_usual_publish(&s->flow->stream, s->pkt->seq, len, *window, publish))
+	    pkt->flow->flags & FLOW_EARLY ||
+	    !is_usual_publish(&pkt->flow->stream, pkt->tcp->seq, len, *window, publish))
 		return 0;
 	if (!publish->properties)
 		return 1;
@@ -247,62 +247,63 @@ static __always_inline int find_usual(const struct steering *s,
 /* The usual segment publishes another topic than the one before, or the routes have
  * changed.
  */
-static __always_inline void judge_usual(struct steering *s,
+static __always_inline void judge_usual(struct packet *pkt,
 					const struct usual_publish *publish, __u64 hash)
 {
-	struct walking *at = &s->scratch->walking;
+	struct walking *at = &pkt->scratch->walking;
 
-	s->flow->stream.topic = at->seq + publish->topic;
+	pkt->flow->stream.topic = at->seq + publish->topic;
 	at->found.packet_offset = 0;
 	at->found.topic_offset = publish->topic;
 	at->found.topic_len = publish->topic_len;
 	at->hash = hash;
 	at->apart = 0;
-	if (!take_topic(s->ctx, at->payload_offset + publish->topic, publish->topic_len))
-		judge(s, publish->topic_len);
+	if (!take_topic(pkt->ctx, at->payload_offset + publish->topic,
+			publish->topic_len))
+		judge(pkt, publish->topic_len);
 }
 
 /* What becomes of a segment once a PUBLISH has ended the walk. */
-static __always_inline int end_connection(struct steering *s)
+static __always_inline int end_connection(struct packet *pkt)
 {
-	__u8 action = s->scratch->walking.action;
+	__u8 action = pkt->scratch->walking.action;
 	int verdict;
 
-	leave_established(&s->key, s->flow,
+	leave_established(&pkt->key, pkt->flow,
 			  action == ACTION_RESET ? FLOW_CONDEMNED : FLOW_DROPPED);
-	verdict = pass_up(s, 0);
-	return verdict >= 0 ? verdict : mend_without_probe(s);
+	verdict = pass_up(pkt, 0);
+	return verdict >= 0 ? verdict : mend_without_probe(pkt);
 }
 
 /* Walks the MQTT packets of a segment's payload. */
-static __always_inline void walk(struct steering *s)
+static __always_inline void walk(struct packet *pkt)
 {
-	struct walking *at = &s->scratch->walking;
-	struct flow *flow = s->flow;
+	struct walking *at = &pkt->scratch->walking;
+	struct flow *flow = pkt->flow;
 	enum walk_place place;
 	__u32 offset = 0;
 
-	if (flow->stream.blind && !back_in_step(s))
+	if (flow->stream.blind && !back_in_step(pkt))
 		return;
 	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
 	if (place == WALK_HOLE) {
-		keep_early(s);
-		if (!flow->stream.blind || !back_in_step(s))
+		keep_early(pkt);
+		if (!flow->stream.blind || !back_in_step(pkt))
 			return;
 		place = WALK_HERE;
 	}
 	if (place == WALK_HERE) {
 		/* Most segments hold one packet: no loop for them. */
-		if (!walk_field(s))
-			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, s, 0);
+		if (!walk_field(pkt))
+			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, pkt, 0);
 		if (flow->stream.phase >= STREAM_TOPIC && !at->action)
-			keep_topic(s, 0, at->seq, at->payload_len);
+			keep_topic(pkt, 0, at->seq, at->payload_len);
 		if (!flow->stream.blind)
 			flow->early = 0;
 	}
 	if (flow->flags & FLOW_EARLY && !at->action) {
-		flow->gap_began = s->now_ns >> GAP_SHIFT;
-		replay(s);
+		flow->gap_began = pkt->now_ns >> GAP_SHIFT;
+		replay(pkt);
 	}
 }
 
@@ -310,25 +311,25 @@ static __always_inline void walk(struct steering *s)
  * FORWARD. Most repeat the topic of the one before: then nothing is written but the
  * stream's place (`early` is 0 where nothing waits and the stream is not blind).
  */
-static __always_inline int inspect(struct steering *s)
+static __always_inline int inspect(struct packet *pkt)
 {
 	struct usual_publish publish;
 	__u64 hash = 0;
 
-	if (find_usual(s, &publish))
-		hash = hash_topic(s->ctx, s->pkt->payload_offset + publish.topic,
+	if (find_usual(pkt, &publish))
+		hash = hash_topic(pkt->ctx, pkt->tcp->payload_offset + publish.topic,
 				  publish.topic_len);
 	if (hash) {
 		count(COUNT_PUBLISH);
-		s->flow->stream.next += s->pkt->payload_len;
-		if (is_judged(s, hash))
+		pkt->flow->stream.next += pkt->tcp->payload_len;
+		if (is_judged(pkt, hash))
 			return FORWARD;
 	}
-	if (begin_inspection(s))
+	if (begin_inspection(pkt))
 		return XDP_ABORTED;
 	if (hash)
-		judge_usual(s, &publish, hash);
+		judge_usual(pkt, &publish, hash);
 	else
-		walk(s);
-	return s->scratch->walking.action ? end_connection(s) : FORWARD;
+		walk(pkt);
+	return pkt->scratch->walking.action ? end_connection(pkt) : FORWARD;
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "xdp/match.h"
-#include "xdp/steering.h"
+#include "xdp/packet.h"
 
 #define NS_PER_S 1000000000ull
 /* What a record has room for that is written in the ring, bytes. */
@@ -48,24 +48,24 @@ static __always_inline int take_token(__u32 per_second, __u64 now_ns)
 }
 
 /* Counts a reset against the client. Returns 0 when it had its share. */
-static __always_inline int may_reset(const struct steering *s)
+static __always_inline int may_reset(const struct packet *pkt)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
 
-	if (!guard || (s->flow->flags & FLOW_KEPT)) {
+	if (!guard || (pkt->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	if (is_over(guard->window_began_ns, s->now_ns, RESET_WINDOW_S * NS_PER_S)) {
-		guard->window_began_ns = s->now_ns;
+	if (is_over(guard->window_began_ns, pkt->now_ns, RESET_WINDOW_S * NS_PER_S)) {
+		guard->window_began_ns = pkt->now_ns;
 		guard->resets = 0;
 	}
-	if (guard->resets >= s->set->resets_per_client) {
-		s->flow->flags |= FLOW_KEPT;
+	if (guard->resets >= pkt->set->resets_per_client) {
+		pkt->flow->flags |= FLOW_KEPT;
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	if (!take_token(s->set->resets_per_second, s->now_ns)) {
+	if (!take_token(pkt->set->resets_per_second, pkt->now_ns)) {
 		count(COUNT_KEPT_RATE);
 		return 0;
 	}
@@ -74,7 +74,7 @@ static __always_inline int may_reset(const struct steering *s)
 }
 
 /* What to do with a PUBLISH that belongs to `group`. */
-static __noinline __u8 decide(const struct steering *s, __u32 group, __u8 *flags)
+static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u8 *flags)
 {
 	const struct group *target = find_group(group);
 	__u8 policy = target ? target->policy : POLICY_KEEP;
@@ -87,7 +87,7 @@ static __noinline __u8 decide(const struct steering *s, __u32 group, __u8 *flags
 		count(COUNT_DROPPED_POLICY);
 		return ACTION_DROPPED;
 	}
-	if (!may_reset(s)) {
+	if (!may_reset(pkt)) {
 		*flags |= EVENT_OVER_LIMIT;
 		return ACTION_KEPT;
 	}
@@ -98,28 +98,28 @@ static __noinline __u8 decide(const struct steering *s, __u32 group, __u8 *flags
 /* Writes the prediction, so that the client's very next SYN is right. Returns
  * whether the client or its topic is new.
  */
-static __always_inline int teach(const struct steering *s, __u64 hash, __u16 group)
+static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 group)
 {
-	struct scratch *scratch = s->scratch;
+	struct scratch *scratch = pkt->scratch;
 	struct prediction *known;
 
-	scratch->client_key = client_of(&s->key);
+	scratch->client_key = client_of(&pkt->key);
 	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
 	if (known && known->topic_hash == hash && known->group == group) {
-		known->seen_at_ns = s->now_ns;
+		known->seen_at_ns = pkt->now_ns;
 		return 0;
 	}
-	if (!(s->flow->flags & FLOW_TAUGHT)) {
-		s->flow->flags |= FLOW_TAUGHT;
-		s->flow->prior_group = known ? known->group : NO_GROUP;
+	if (!(pkt->flow->flags & FLOW_TAUGHT)) {
+		pkt->flow->flags |= FLOW_TAUGHT;
+		pkt->flow->prior_group = known ? known->group : NO_GROUP;
 	}
 	if (known) {
 		known->group = group;
 		known->topic_hash = hash;
-		known->seen_at_ns = s->now_ns;
+		known->seen_at_ns = pkt->now_ns;
 	} else {
 		scratch->prediction.topic_hash = hash;
-		scratch->prediction.seen_at_ns = s->now_ns;
+		scratch->prediction.seen_at_ns = pkt->now_ns;
 		scratch->prediction.group = group;
 		bpf_map_update_elem(&predictions, &scratch->client_key,
 				    &scratch->prediction, BPF_ANY);
@@ -128,16 +128,16 @@ static __always_inline int teach(const struct steering *s, __u64 hash, __u16 gro
 	return 1;
 }
 
-static __always_inline void fill_event(struct event *event, const struct steering *s,
+static __always_inline void fill_event(struct event *event, const struct packet *pkt,
 				       __u8 action, __u8 flags, __u16 group,
 				       __u32 topic_len)
 {
 	/* The options mean nothing where there are none. */
 	__builtin_memset(event, 0, __builtin_offsetof(struct event, options));
-	event->seen_at_ns = s->now_ns;
-	event->flow = s->key;
-	event->seq = s->flow->stream.topic;
-	event->from_group = s->flow->group;
+	event->seen_at_ns = pkt->now_ns;
+	event->flow = pkt->key;
+	event->seq = pkt->flow->stream.topic;
+	event->from_group = pkt->flow->group;
 	event->to_group = group;
 	event->topic_len = topic_len;
 	event->data_len = topic_len;
@@ -146,7 +146,7 @@ static __always_inline void fill_event(struct event *event, const struct steerin
 }
 
 /* Sends the text in the scratch to the daemon. */
-static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
+static __noinline void report(const struct packet *pkt, __u8 action, __u8 flags,
 			      __u16 group, __u32 topic_len)
 {
 	struct event *event;
@@ -158,16 +158,16 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 			count(COUNT_EVENT_LOST);
 			return;
 		}
-		fill_event(event, s, action, flags, group, topic_len);
-		__builtin_memcpy(event + 1, s->scratch->topic, SHORT_TOPIC);
+		fill_event(event, pkt, action, flags, group, topic_len);
+		__builtin_memcpy(event + 1, pkt->scratch->topic, SHORT_TOPIC);
 		bpf_ringbuf_submit(event, 0);
 		return;
 	}
 	FORGET(topic_len);
 	if (topic_len > MAX_TOPIC)
 		return;
-	event = &s->scratch->event;
-	fill_event(event, s, action, flags, group, topic_len);
+	event = &pkt->scratch->event;
+	fill_event(event, pkt, action, flags, group, topic_len);
 	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, 0))
 		count(COUNT_EVENT_LOST);
 }
@@ -175,16 +175,16 @@ static __noinline void report(const struct steering *s, __u8 action, __u8 flags,
 /* A topic that is new to its flow, or routes that are; its text and its hash are in the
  * scratch. Returns whether the walk is over.
  */
-static __noinline int judge(struct steering *s, __u32 topic_len)
+static __noinline int judge(struct packet *pkt, __u32 topic_len)
 {
-	struct walking *at = &s->scratch->walking;
+	struct walking *at = &pkt->scratch->walking;
 	__u64 hash = at->hash;
-	struct flow *flow = s->flow;
-	__u32 group, generation = s->set->generation;
+	struct flow *flow = pkt->flow;
+	__u32 group, generation = pkt->set->generation;
 	__u8 action = ACTION_LEARNED, flags = 0;
 	int news;
 
-	group = match_topic(s->scratch, generation, hash, topic_len);
+	group = match_topic(pkt->scratch, generation, hash, topic_len);
 	if (group == INVALID_TOPIC) {
 		count(COUNT_TOPIC_INVALID);
 		return 0;
@@ -194,24 +194,24 @@ static __noinline int judge(struct steering *s, __u32 topic_len)
 		/* The daemon learns it once. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
-		report(s, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
+		report(pkt, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
 		return 0;
 	}
 	if (group == NO_GROUP)
 		group = at->default_group;
 	count(COUNT_JUDGED);
 
-	news = teach(s, hash, group);
+	news = teach(pkt, hash, group);
 	flow->topic_hash = hash;
 	flow->generation = generation;
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
-		action = decide(s, group, &flags);
+		action = decide(pkt, group, &flags);
 		if (action != ACTION_KEPT) {
 			at->to_group = group;
 			at->action = action;
 			if (at->apart)
-				report(s, action, EVENT_TOPIC_APART, group, topic_len);
+				report(pkt, action, EVENT_TOPIC_APART, group, topic_len);
 			return 1;
 		}
 	}
@@ -224,6 +224,6 @@ static __noinline int judge(struct steering *s, __u32 topic_len)
 			return 0;
 	}
 	if (news || action == ACTION_KEPT)
-		report(s, action, flags, group, topic_len);
+		report(pkt, action, flags, group, topic_len);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "bpf/readdress.h"
-#include "xdp/steering.h"
+#include "xdp/packet.h"
 
 /* Set by the daemon before load, so that the verifier takes the branches of the other
  * forwarder out: whether it is Katran's.

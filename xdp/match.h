@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "xdp/flow_maps.h"
+#include "xdp/stage_maps.h"
 
 /* No group number: a filter that the kernel does not know may match the topic. */
 #define UNSURE_TOPIC 0x10000

@@ -9,7 +9,7 @@
  */
 #include "xdp/broker_icmp.h"
 #include "xdp/chain.h"
-#include "xdp/cut.h"
+#include "xdp/syn_data.h"
 #include "xdp/icmp.h"
 #include "xdp/inspect.h"
 #include "xdp/katran.h"
@@ -28,24 +28,25 @@ static __always_inline int pass_on(struct xdp_md *ctx)
 }
 
 /* The ports as they stand in the TCP header. */
-static __always_inline __u32 tcp_ports(const struct segment *pkt)
+static __always_inline __u32 tcp_ports(const struct segment *tcp)
 {
-	return pkt->client_port | (__u32)pkt->service_port << 16;
+	return tcp->client_port | (__u32)tcp->service_port << 16;
 }
 
 /* To the real of the connection; one whose real is known goes there even when its
  * group is no longer configured. Katran finds it itself, by the group's VIP.
  */
-static __always_inline int forward(struct steering *s)
+static __always_inline int forward(struct packet *pkt)
 {
-	__u32 number = s->group, real = s->real;
+	__u32 number = pkt->group, real = pkt->real;
 	const struct group *group;
 	struct handoff *handoff;
 
 	if (behind_katran) {
-		if (!address_usual(s->ctx, number) && address_to_group(s->ctx, number))
+		if (!address_usual(pkt->ctx, number) &&
+		    address_to_group(pkt->ctx, number))
 			return XDP_DROP;
-		bpf_tail_call(s->ctx, &root_array, SLOT_FORWARDER);
+		bpf_tail_call(pkt->ctx, &root_array, SLOT_FORWARDER);
 		return drop(COUNT_NO_FORWARDER);
 	}
 	group = bpf_map_lookup_elem(&groups, &number);
@@ -53,153 +54,154 @@ static __always_inline int forward(struct steering *s)
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
 	if (!real && group->in_use)
-		real = pick_real(group->vip_num, &s->key.client, tcp_ports(s->pkt));
+		real = pick_real(group->vip_num, &pkt->key.client, tcp_ports(pkt->tcp));
 	if (!real)
 		return drop(COUNT_NO_REAL);
 
 	handoff->real = real;
 	handoff->vip_num = group->vip_num;
-	bpf_tail_call(s->ctx, &root_array, SLOT_FORWARDER);
+	bpf_tail_call(pkt->ctx, &root_array, SLOT_FORWARDER);
 	handoff->real = 0;
 	return drop(COUNT_NO_FORWARDER);
 }
 
 /* The group predicted for the client, NO_GROUP if none is. */
-static __noinline __u32 predicted_group(const struct steering *s)
+static __noinline __u32 predicted_group(const struct packet *pkt)
 {
-	struct client_key key = client_of(&s->key);
+	struct client_key key = client_of(&pkt->key);
 	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
 
 	return known && find_group(known->group) ? known->group : NO_GROUP;
 }
 
-static __always_inline struct flow *find_half_open(const struct steering *s, __u32 isn)
+static __always_inline struct flow *find_half_open(const struct packet *pkt, __u32 isn)
 {
-	struct half_open_key key = { s->key, isn };
+	struct half_open_key key = { pkt->key, isn };
 
 	return bpf_map_lookup_elem(&half_open, &key);
 }
 
-static __noinline void keep_half_open(const struct steering *s)
+static __noinline void keep_half_open(const struct packet *pkt)
 {
-	struct half_open_key key = { s->key, s->pkt->seq };
+	struct half_open_key key = { pkt->key, pkt->tcp->seq };
 	struct flow fresh = {};
 	struct flow *old = look_up_flow(&key.flow);
 
 	if (old)
 		old->flags |= FLOW_REOPENED;
-	fresh.seen_at_ns = s->now_ns;
+	fresh.seen_at_ns = pkt->now_ns;
 	fresh.isn = key.isn;
 	fresh.end_seq = key.isn + 1;
-	fresh.group = s->group;
-	fresh.real = s->real;
+	fresh.group = pkt->group;
+	fresh.real = pkt->real;
 	fresh.prior_group = NO_GROUP;
 	fresh.state = FLOW_HALF_OPEN;
 	stream_begin(&fresh.stream, key.isn + 1);
 	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
-	bpf_map_update_elem(&openings, &s->key, &key.isn, BPF_ANY);
+	bpf_map_update_elem(&openings, &pkt->key, &key.isn, BPF_ANY);
 }
 
 /* The connection of which a SYN is a copy: half-open, or, when the copy comes late,
  * already established.
  */
-static __always_inline const struct flow *find_opened(const struct steering *s)
+static __always_inline const struct flow *find_opened(const struct packet *pkt)
 {
-	const struct flow *opened = find_half_open(s, s->pkt->seq);
+	const struct flow *opened = find_half_open(pkt, pkt->tcp->seq);
 
 	if (opened)
 		return opened;
-	opened = look_up_flow(&s->key);
-	return opened && opened->isn == s->pkt->seq ? opened : 0;
+	opened = look_up_flow(&pkt->key);
+	return opened && opened->isn == pkt->tcp->seq ? opened : 0;
 }
 
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence
  * number opens a flow of its own and touches nothing of an old one.
  */
-static __noinline int open_flow(struct steering *s)
+static __noinline int open_flow(struct packet *pkt)
 {
-	const struct flow *known = find_opened(s);
+	const struct flow *known = find_opened(pkt);
 	const struct group *target;
 
 	count(COUNT_SYN);
-	if (s->pkt->payload_len) {
-		if (cut_payload(s->ctx))
+	if (pkt->tcp->payload_len) {
+		if (cut_payload(pkt->ctx))
 			return drop(COUNT_TRUNCATED);
 		count(COUNT_SYN_DATA);
 	}
 	if (known) {
-		s->group = known->group;
-		s->real = known->real;
+		pkt->group = known->group;
+		pkt->real = known->real;
 		return FORWARD;
 	}
-	s->group = predicted_group(s);
-	count(s->group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
-	if (s->group == NO_GROUP)
-		s->group = s->service->default_group;
-	target = find_group(s->group);
-	s->real = target ? pick_real(target->vip_num, &s->key.client, tcp_ports(s->pkt))
-			 : 0;
-	keep_half_open(s);
+	pkt->group = predicted_group(pkt);
+	count(pkt->group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
+	if (pkt->group == NO_GROUP)
+		pkt->group = pkt->service->default_group;
+	target = find_group(pkt->group);
+	pkt->real =
+		target ? pick_real(target->vip_num, &pkt->key.client, tcp_ports(pkt->tcp))
+		       : 0;
+	keep_half_open(pkt);
 	return FORWARD;
 }
 
 /* A connection without a flow (table full, evicted, or moved here from another
  * LB): predicted, never judged.
  */
-static __always_inline int follow_prediction(struct steering *s)
+static __always_inline int follow_prediction(struct packet *pkt)
 {
 	count(COUNT_NO_FLOW);
-	s->group = predicted_group(s);
-	if (s->group == NO_GROUP)
-		s->group = s->service->default_group;
-	s->real = 0;
+	pkt->group = predicted_group(pkt);
+	if (pkt->group == NO_GROUP)
+		pkt->group = pkt->service->default_group;
+	pkt->real = 0;
 	return FORWARD;
 }
 
 /* The half-open flow of a segment that comes in front of its CONNECT, when that is
  * lost, late, or longer than a segment.
  */
-static __noinline struct flow *find_opening(const struct steering *s)
+static __noinline struct flow *find_opening(const struct packet *pkt)
 {
-	const __u32 *isn = bpf_map_lookup_elem(&openings, &s->key);
+	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
 
-	if (!isn || s->pkt->seq - *isn > EAGER_REACH)
+	if (!isn || pkt->tcp->seq - *isn > EAGER_REACH)
 		return 0;
-	return find_half_open(s, *isn);
+	return find_half_open(pkt, *isn);
 }
 
 /* The flow of a segment: the established one, unless the segment follows a newer
  * SYN of the same 5-tuple. Its ACK and the beginning of its CONNECT carry the
  * sequence number behind the SYN's.
  */
-static __always_inline struct flow *find_flow(const struct steering *s)
+static __always_inline struct flow *find_flow(const struct packet *pkt)
 {
-	struct flow *flow = find_tracked(&s->key), *newer;
+	struct flow *flow = find_tracked(&pkt->key), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
-	newer = find_half_open(s, s->pkt->seq - 1);
+	newer = find_half_open(pkt, pkt->tcp->seq - 1);
 	return newer ? newer : flow;
 }
 
-static __always_inline int starts_with_connect(const struct steering *s)
+static __always_inline int starts_with_connect(const struct packet *pkt)
 {
 	__u8 first = 0;
 
-	return bpf_xdp_load_bytes(s->ctx, s->pkt->payload_offset, &first, 1) == 0 &&
+	return bpf_xdp_load_bytes(pkt->ctx, pkt->tcp->payload_offset, &first, 1) == 0 &&
 	       first == MQTT_CONNECT << 4;
 }
 
 /* The guard of the client, made if need be. */
-static __always_inline struct guard *guard_of(const struct steering *s)
+static __always_inline struct guard *guard_of(const struct packet *pkt)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &s->key.client);
+	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
 
 	if (!guard) {
 		struct guard fresh = {};
 
-		bpf_map_update_elem(&guards, &s->key.client, &fresh, BPF_NOEXIST);
-		guard = bpf_map_lookup_elem(&guards, &s->key.client);
+		bpf_map_update_elem(&guards, &pkt->key.client, &fresh, BPF_NOEXIST);
+		guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
 	}
 	return guard;
 }
@@ -207,29 +209,30 @@ static __always_inline struct guard *guard_of(const struct steering *s)
 /* The first payload of a half-open flow: from here on it is tracked, in the
  * table that nothing evicts. Returns its entry there, or 0 when there is none.
  */
-static __noinline struct flow *establish(struct steering *s, const struct flow *opened)
+static __noinline struct flow *establish(struct packet *pkt, const struct flow *opened)
 {
-	struct half_open_key half_key = { s->key, s->pkt->seq - 1 };
-	struct flow *flow = look_up_flow(&s->key);
-	struct guard *guard = guard_of(s);
-	int begins = starts_with_connect(s);
+	struct half_open_key half_key = { pkt->key, pkt->tcp->seq - 1 };
+	struct flow *flow = look_up_flow(&pkt->key);
+	struct guard *guard = guard_of(pkt);
+	int begins = starts_with_connect(pkt);
 	int replaces = flow && flow->state == FLOW_ESTABLISHED;
 
 	if (!begins && flow)
 		return 0;
-	if (guard && !replaces && guard->connections >= s->set->connections_per_client) {
+	if (guard && !replaces &&
+	    guard->connections >= pkt->set->connections_per_client) {
 		count(COUNT_CLIENT_CONNECTIONS);
 		return 0;
 	}
 	if (!flow)
-		flow = add_flow(&s->key);
+		flow = add_flow(&pkt->key);
 	if (!flow) {
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
 	*flow = *opened;
 	flow->state = FLOW_ESTABLISHED;
-	flow->seen_at_ns = s->now_ns;
+	flow->seen_at_ns = pkt->now_ns;
 	if (!begins)
 		flow->stream.blind = 1;
 	bpf_map_delete_elem(&half_open, &half_key);
@@ -263,28 +266,28 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
 /* A RST counts only at exactly the next sequence number, or right behind the
  * SYN, where a client answers a SYN-ACK that it did not ask for.
  */
-static __noinline void take_rst(const struct steering *s, struct flow *flow)
+static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 {
-	if (s->pkt->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
-		disown(&s->key, flow);
-	else if (s->pkt->seq != flow->end_seq)
+	if (pkt->tcp->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
+		disown(&pkt->key, flow);
+	else if (pkt->tcp->seq != flow->end_seq)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)
 		flow->stream.blind = 1; /* whoever goes on speaks in the client's name */
 	else if (flow->state != FLOW_ESTABLISHED)
 		return;
 	count(COUNT_CLOSED);
-	leave_established(&s->key, flow, FLOW_CLOSING);
+	leave_established(&pkt->key, flow, FLOW_CLOSING);
 }
 
 /* Condemned: a RST of its own for every packet. */
-static __noinline int refuse(struct steering *s, const struct flow *flow)
+static __noinline int refuse(struct packet *pkt, const struct flow *flow)
 {
-	if (flow->state == FLOW_DROPPED || s->pkt->flags & SEGMENT_RST ||
-	    !(s->pkt->flags & SEGMENT_ACK))
+	if (flow->state == FLOW_DROPPED || pkt->tcp->flags & SEGMENT_RST ||
+	    !(pkt->tcp->flags & SEGMENT_ACK))
 		return drop(COUNT_CONDEMNED_DROP);
 	count(COUNT_CONDEMNED_RST);
-	return answer_with_rst(s->ctx);
+	return reply_with_rst(pkt->ctx);
 }
 
 /* No byte of the broker's can be under way any more: it would have been acknowledged
@@ -305,68 +308,69 @@ static __always_inline int is_between_packets(const struct flow *flow)
  * everything in front of it has gone to the broker: nothing is lost, and both
  * sides can be told in words. Until then it goes on. Returns FORWARD or an XDP action.
  */
-static __noinline int let_go(struct steering *s)
+static __noinline int let_go(struct packet *pkt)
 {
-	struct flow *flow = s->flow;
+	struct flow *flow = pkt->flow;
 	struct walking *at;
 	__u32 flags = EVENT_EVACUATED;
 	int verdict;
 
-	s->scratch = own_scratch();
-	if (!s->scratch || s->pkt->flags != SEGMENT_ACK || s->pkt->payload_len ||
-	    s->pkt->seq != flow->end_seq)
+	pkt->scratch = own_scratch();
+	if (!pkt->scratch || pkt->tcp->flags != SEGMENT_ACK || pkt->tcp->payload_len ||
+	    pkt->tcp->seq != flow->end_seq)
 		return FORWARD;
 	if (!flow->stream.blind && !is_between_packets(flow))
 		return FORWARD;
-	at = &s->scratch->walking;
-	at->seq = s->pkt->seq;
+	at = &pkt->scratch->walking;
+	at->seq = pkt->tcp->seq;
 	at->action = ACTION_RESET;
 	at->to_group = flow->group;
 	at->apart = 1;
 	at->in_early = flow->stream.blind;
 	at->found.packet_offset = 0;
 	if (flow->stream.flags & STREAM_MQTT5 &&
-	    is_over(flow->seen_at_ns, s->now_ns, QUIET_NS))
+	    is_over(flow->seen_at_ns, pkt->now_ns, QUIET_NS))
 		flags |= EVENT_TELL;
 	count(COUNT_EVACUATED);
 	flow->state = FLOW_CONDEMNED;
-	verdict = pass_up(s, flags);
-	return verdict >= 0 ? verdict : mend_without_probe(s);
+	verdict = pass_up(pkt, flags);
+	return verdict >= 0 ? verdict : mend_without_probe(pkt);
 }
 
 /* A segment of a tracked connection. Returns FORWARD or an XDP action. */
-static __always_inline int follow_flow(struct steering *s)
+static __always_inline int follow_flow(struct packet *pkt)
 {
-	struct flow *flow = s->flow;
-	__u32 end = s->pkt->seq + s->pkt->payload_len + !!(s->pkt->flags & SEGMENT_FIN);
+	struct flow *flow = pkt->flow;
+	__u32 end =
+		pkt->tcp->seq + pkt->tcp->payload_len + !!(pkt->tcp->flags & SEGMENT_FIN);
 	int verdict;
 
-	s->group = flow->group;
-	s->real = flow->real;
-	if (s->pkt->flags & SEGMENT_RST)
-		take_rst(s, flow);
+	pkt->group = flow->group;
+	pkt->real = flow->real;
+	if (pkt->tcp->flags & SEGMENT_RST)
+		take_rst(pkt, flow);
 	if (flow->state >= FLOW_CONDEMNED) {
 		if (flow->state != FLOW_LEAVING)
-			return refuse(s, flow);
-		verdict = let_go(s);
+			return refuse(pkt, flow);
+		verdict = let_go(pkt);
 		if (verdict != FORWARD)
 			return verdict;
 	}
 
 	/* Nothing within a client's reach: not for the flow's books. */
-	if (s->pkt->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
+	if (pkt->tcp->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
-	if (flow->seen_at_ns != s->now_ns)
-		flow->seen_at_ns = s->now_ns;
-	if (s->pkt->payload_len && flow->state != FLOW_HALF_OPEN) {
-		verdict = inspect(s);
+	if (flow->seen_at_ns != pkt->now_ns)
+		flow->seen_at_ns = pkt->now_ns;
+	if (pkt->tcp->payload_len && flow->state != FLOW_HALF_OPEN) {
+		verdict = inspect(pkt);
 		if (verdict != FORWARD)
 			return verdict;
 	}
-	if (s->pkt->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
+	if (pkt->tcp->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
 		count(COUNT_CLOSED);
-		leave_established(&s->key, flow, FLOW_CLOSING);
+		leave_established(&pkt->key, flow, FLOW_CLOSING);
 	}
 	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
 		flow->end_seq = end;
@@ -376,64 +380,64 @@ static __always_inline int follow_flow(struct steering *s)
 /* The longest packet that the link takes with the outer header of its real (RFC 2003,
  * RFC 2473).
  */
-static __always_inline __u32 room_for_packet(const struct steering *s)
+static __always_inline __u32 room_for_packet(const struct packet *pkt)
 {
-	const struct flow *flow = s->flow;
-	__u32 number = flow ? flow->group : predicted_group(s), index = 0;
+	const struct flow *flow = pkt->flow;
+	__u32 number = flow ? flow->group : predicted_group(pkt), index = 0;
 	const struct group *group;
 	const struct real *real;
 
 	if (number == NO_GROUP)
-		number = s->service->default_group;
+		number = pkt->service->default_group;
 	if (flow)
 		index = flow->real;
 	group = find_group(number);
 	if (!index && group)
-		index = pick_real(group->vip_num, &s->key.client, tcp_ports(s->pkt));
+		index = pick_real(group->vip_num, &pkt->key.client, tcp_ports(pkt->tcp));
 	if (group && group->outer_len)
-		return s->set->link_mtu - group->outer_len;
+		return pkt->set->link_mtu - group->outer_len;
 	real = bpf_map_lookup_elem(&reals, &index);
-	return s->set->link_mtu - (real && real->flags & REAL_IPV6
-					   ? sizeof(struct ipv6_header)
-					   : sizeof(struct iphdr));
+	return pkt->set->link_mtu - (real && real->flags & REAL_IPV6
+					     ? sizeof(struct ipv6_header)
+					     : sizeof(struct iphdr));
 }
 
 /* Tells a client whose packet is too long. Returns FORWARD when it is not. */
-static __noinline int check_length(const struct steering *s)
+static __noinline int check_length(const struct packet *pkt)
 {
-	__u32 room = room_for_packet(s);
+	__u32 room = room_for_packet(pkt);
 
-	if (s->pkt->ip_len <= room)
+	if (pkt->tcp->ip_len <= room)
 		return FORWARD;
 	count(COUNT_TOO_BIG);
-	return answer_too_big(s->ctx, room);
+	return reply_too_big(pkt->ctx, room);
 }
 
 /* Decides about a packet to a service. Returns FORWARD, with group and real in
- * `s`, or an XDP action.
+ * `pkt`, or an XDP action.
  */
-static __always_inline int steer(struct steering *s)
+static __always_inline int steer(struct packet *pkt)
 {
 	int verdict;
 
-	if ((s->pkt->flags & (SEGMENT_SYN | SEGMENT_ACK)) == SEGMENT_SYN)
-		return open_flow(s);
+	if ((pkt->tcp->flags & (SEGMENT_SYN | SEGMENT_ACK)) == SEGMENT_SYN)
+		return open_flow(pkt);
 
-	s->flow = find_flow(s);
-	if (!s->flow && s->pkt->payload_len)
-		s->flow = find_opening(s);
-	if (s->pkt->ip_len + sizeof(struct ipv6_header) > s->set->link_mtu) {
-		verdict = check_length(s);
+	pkt->flow = find_flow(pkt);
+	if (!pkt->flow && pkt->tcp->payload_len)
+		pkt->flow = find_opening(pkt);
+	if (pkt->tcp->ip_len + sizeof(struct ipv6_header) > pkt->set->link_mtu) {
+		verdict = check_length(pkt);
 		if (verdict != FORWARD)
 			return verdict;
 	}
-	if (s->flow && s->flow->state == FLOW_HALF_OPEN && s->pkt->payload_len) {
-		if (s->pkt->seq == s->flow->isn + 1)
-			s->flow = establish(s, s->flow);
+	if (pkt->flow && pkt->flow->state == FLOW_HALF_OPEN && pkt->tcp->payload_len) {
+		if (pkt->tcp->seq == pkt->flow->isn + 1)
+			pkt->flow = establish(pkt, pkt->flow);
 		else
-			keep_eager(s);
+			keep_eager(pkt);
 	}
-	return s->flow ? follow_flow(s) : follow_prediction(s);
+	return pkt->flow ? follow_flow(pkt) : follow_prediction(pkt);
 }
 
 static __noinline void look_up(struct recent *recent, __u64 tick)
@@ -480,83 +484,83 @@ static __always_inline __u32 reason_of(enum parse_result parsed)
 }
 
 /* A packet to a service, which `recent` holds. */
-static __always_inline int take_recent(struct steering *s, struct recent *recent)
+static __always_inline int take_recent(struct packet *pkt, struct recent *recent)
 {
-	s->key.port = recent->pkt.client_port;
-	s->key.service = recent->service.number;
-	s->pkt = &recent->pkt;
-	s->service = &recent->service;
-	s->now_ns = recent->now_ns;
+	pkt->key.port = recent->tcp.client_port;
+	pkt->key.service = recent->service.number;
+	pkt->tcp = &recent->tcp;
+	pkt->service = &recent->service;
+	pkt->now_ns = recent->now_ns;
 	return FORWARD;
 }
 
-/* Anything but a usual packet. Returns FORWARD, with the packet in `s`, when it is one
+/* Anything but a usual packet. Returns FORWARD, with the packet in `pkt`, when it is one
  * to a service, PASS_ON when it is for none, or an XDP action.
  */
-static __noinline int take_unusual(struct steering *s)
+static __noinline int take_unusual(struct packet *pkt)
 {
-	const struct answering *w = own_answering();
-	enum parse_result parsed = parse_frame(s->ctx);
+	const struct frame *frame = own_frame();
+	enum parse_result parsed = parse_frame(pkt->ctx);
 	struct recent *recent;
 	int verdict;
 
-	if (!w)
+	if (!frame)
 		return XDP_ABORTED;
 	if (parsed == PARSE_OTHER) {
-		verdict = translate_icmp(s->ctx);
+		verdict = translate_icmp(pkt->ctx);
 		if (verdict >= 0)
 			return verdict;
 		if (!behind_katran)
-			hand_to_broker(s->ctx);
+			hand_to_broker(pkt->ctx);
 		return PASS_ON;
 	}
-	recent = find_service(&w->pkt.service, w->pkt.tcp.service_port);
+	recent = find_service(&frame->headers.service, frame->headers.tcp.service_port);
 	if (!recent || !recent->found)
 		return PASS_ON;
 	if (parsed != PARSE_TCP)
 		return drop(reason_of(parsed));
-	s->key.client = w->pkt.client;
-	recent->pkt = w->pkt.tcp;
-	return take_recent(s, recent);
+	pkt->key.client = frame->headers.client;
+	recent->tcp = frame->headers.tcp;
+	return take_recent(pkt, recent);
 }
 
 /* The same for any packet. */
-static __always_inline int take(struct steering *s)
+static __always_inline int take(struct packet *pkt)
 {
-	void *data = (void *)(long)s->ctx->data;
+	void *data = (void *)(long)pkt->ctx->data;
 	struct address service;
 	struct recent *recent;
 
-	if (!is_plain(data, (void *)(long)s->ctx->data_end))
-		return take_unusual(s);
+	if (!is_plain(data, (void *)(long)pkt->ctx->data_end))
+		return take_unusual(pkt);
 	service = mapped_address(plain_ip(data)->daddr);
 	recent = find_service(&service, plain_tcp(data)->dest);
 	if (!recent || !recent->found)
 		return PASS_ON;
-	s->key.client = mapped_address(plain_ip(data)->saddr);
-	read_plain(data, &recent->pkt);
-	return take_recent(s, recent);
+	pkt->key.client = mapped_address(plain_ip(data)->saddr);
+	read_plain(data, &recent->tcp);
+	return take_recent(pkt, recent);
 }
 
 SEC("xdp")
 int xdp_mqtt(struct xdp_md *ctx)
 {
-	struct steering s; /* not zeroed: filled on the way */
+	struct packet pkt; /* not zeroed: filled on the way */
 	int verdict;
 
-	s.ctx = ctx;
-	s.pkt = 0;
-	verdict = take(&s);
+	pkt.ctx = ctx;
+	pkt.tcp = 0;
+	verdict = take(&pkt);
 	if (verdict == PASS_ON)
 		return pass_on(ctx);
 	/* Not FORWARD; Linux 6.1 would not know what that says of the packet. */
-	if (!s.pkt)
+	if (!pkt.tcp)
 		return verdict;
-	s.set = the_settings();
-	if (!s.set)
+	pkt.set = the_settings();
+	if (!pkt.set)
 		return XDP_ABORTED;
-	verdict = steer(&s);
-	return verdict == FORWARD ? forward(&s) : verdict;
+	verdict = steer(&pkt);
+	return verdict == FORWARD ? forward(&pkt) : verdict;
 }
 
 char LICENSE[] SEC("license") = "GPL";

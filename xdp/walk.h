@@ -13,15 +13,16 @@
 #include "xdp/judge.h"
 
 /* Whether the flow's last verdict holds for a topic with this hash. */
-static __always_inline int is_judged(const struct steering *s, __u64 hash)
+static __always_inline int is_judged(const struct packet *pkt, __u64 hash)
 {
-	return hash == s->flow->topic_hash && s->flow->generation == s->set->generation;
+	return hash == pkt->flow->topic_hash &&
+	       pkt->flow->generation == pkt->set->generation;
 }
 
 /* Copies payload to `to`, which has room for `most` bytes: from the segment, or
  * from `early` when the walk has come to one. Returns 0 on success.
  */
-static __always_inline long load(const struct steering *s,
+static __always_inline long load(const struct packet *pkt,
 				 const struct early_segment *early, __u32 offset,
 				 void *to, __u32 len, __u32 most)
 {
@@ -32,39 +33,39 @@ static __always_inline long load(const struct steering *s,
 	if (last >= most)
 		return -1;
 	if (!early)
-		return bpf_xdp_load_bytes(s->ctx,
-					  s->scratch->walking.payload_offset + offset, to,
-					  last + 1);
+		return bpf_xdp_load_bytes(pkt->ctx,
+					  pkt->scratch->walking.payload_offset + offset,
+					  to, last + 1);
 	FORGET(offset);
 	if (offset >= EARLY_BYTES)
 		return -1;
 	return bpf_probe_read_kernel(to, last + 1, early->bytes + offset);
 }
 
-static __always_inline const struct topic_key *key_of_text(const struct steering *s,
+static __always_inline const struct topic_key *key_of_text(const struct packet *pkt,
 							   __u16 alias)
 {
-	struct topic_key *key = &s->scratch->topic_key;
+	struct topic_key *key = &pkt->scratch->topic_key;
 
-	key->flow = s->key;
+	key->flow = pkt->key;
 	key->alias = alias;
 	key->pad = 0;
 	return key;
 }
 
-static __always_inline const struct early_key *key_of_early(const struct steering *s,
+static __always_inline const struct early_key *key_of_early(const struct packet *pkt,
 							    __u32 seq)
 {
-	struct early_key *key = &s->scratch->early_key;
+	struct early_key *key = &pkt->scratch->early_key;
 
-	key->flow = s->key;
+	key->flow = pkt->key;
 	key->seq = seq;
 	return key;
 }
 
-static __always_inline struct topic_text *find_text(const struct steering *s, __u16 alias)
+static __always_inline struct topic_text *find_text(const struct packet *pkt, __u16 alias)
 {
-	return bpf_map_lookup_elem(&topics, key_of_text(s, alias));
+	return bpf_map_lookup_elem(&topics, key_of_text(pkt, alias));
 }
 
 /* Tells the aliases that hold from those of a former connection of the same port, and
@@ -76,33 +77,34 @@ static __always_inline __u32 mark_of_aliases(const struct flow *flow)
 }
 
 /* Writes the text in the scratch to `topics`. */
-static __noinline void keep_text(const struct steering *s, __u16 alias, __u64 hash,
+static __noinline void keep_text(const struct packet *pkt, __u16 alias, __u64 hash,
 				 __u32 have)
 {
-	const struct stream *stream = &s->flow->stream;
+	const struct stream *stream = &pkt->flow->stream;
 
-	s->scratch->text.hash = hash;
-	s->scratch->text.seq = alias ? mark_of_aliases(s->flow) : stream->topic;
-	s->scratch->text.len = stream->topic_len;
-	s->scratch->text.have = have;
-	bpf_map_update_elem(&topics, key_of_text(s, alias), s->scratch->topic, BPF_ANY);
+	pkt->scratch->text.hash = hash;
+	pkt->scratch->text.seq = alias ? mark_of_aliases(pkt->flow) : stream->topic;
+	pkt->scratch->text.len = stream->topic_len;
+	pkt->scratch->text.have = have;
+	bpf_map_update_elem(&topics, key_of_text(pkt, alias), pkt->scratch->topic,
+			    BPF_ANY);
 }
 
 /* Puts what is known of the topic at hand into the scratch: what earlier segments
  * brought, then its part in the segment of `len` bytes at `seq`. Returns how many
  * bytes that are; 0 when the beginning is lost.
  */
-static __noinline __u32 collect_topic(const struct steering *s,
+static __noinline __u32 collect_topic(const struct packet *pkt,
 				      const struct early_segment *early, __u32 seq,
 				      __u32 len)
 {
-	const struct stream *stream = &s->flow->stream;
+	const struct stream *stream = &pkt->flow->stream;
 	struct topic_part part = part_of_topic(stream, seq, len);
-	struct scratch *scratch = s->scratch;
+	struct scratch *scratch = pkt->scratch;
 	__u32 have = part.from, repeated;
 
 	if (have) {
-		const struct topic_text *kept = find_text(s, 0);
+		const struct topic_text *kept = find_text(pkt, 0);
 
 		if (!kept || kept->seq != stream->topic || kept->have < have)
 			return 0;
@@ -118,8 +120,8 @@ static __noinline __u32 collect_topic(const struct steering *s,
 	if (!part.len)
 		return have;
 	FORGET(have);
-	if (have > MAX_TOPIC || load(s, early, part.offset, (__u8 *)scratch->topic + have,
-				     part.len, MAX_TOPIC))
+	if (have > MAX_TOPIC || load(pkt, early, part.offset,
+				     (__u8 *)scratch->topic + have, part.len, MAX_TOPIC))
 		return 0;
 	return have + part.len;
 }
@@ -127,22 +129,22 @@ static __noinline __u32 collect_topic(const struct steering *s,
 /* A piece of a topic that is longer than the kernel reads goes to the daemon. Returns
  * 0 on success.
  */
-static __noinline long send_piece(const struct steering *s,
+static __noinline long send_piece(const struct packet *pkt,
 				  const struct early_segment *early, __u32 seq, __u32 len)
 {
-	const struct stream *stream = &s->flow->stream;
+	const struct stream *stream = &pkt->flow->stream;
 	struct topic_part part = part_of_topic(stream, seq, len);
-	struct event *event = &s->scratch->event;
+	struct event *event = &pkt->scratch->event;
 
 	if (!part.len)
 		return 0;
-	if (load(s, early, part.offset, s->scratch->topic, part.len, TEXT_ROOM))
+	if (load(pkt, early, part.offset, pkt->scratch->topic, part.len, TEXT_ROOM))
 		return -1;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
-	event->flow = s->key;
+	event->flow = pkt->key;
 	event->seq = stream->topic;
-	event->from_group = s->flow->group;
+	event->from_group = pkt->flow->group;
 	event->to_group = NO_GROUP;
 	event->topic_offset = part.from;
 	event->topic_len = stream->topic_len;
@@ -155,30 +157,30 @@ static __noinline long send_piece(const struct steering *s,
 	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1, 0);
 }
 
-static __always_inline void leave_piece(const struct steering *s,
+static __always_inline void leave_piece(const struct packet *pkt,
 					const struct early_segment *early, __u32 seq,
 					__u32 len)
 {
-	if (send_piece(s, early, seq, len))
+	if (send_piece(pkt, early, seq, len))
 		count(COUNT_EVENT_LOST);
 }
 
 /* A segment has ended within a PUBLISH: what it shows of the topic is kept. */
-static __noinline void keep_topic(const struct steering *s,
+static __noinline void keep_topic(const struct packet *pkt,
 				  const struct early_segment *early, __u32 seq, __u32 len)
 {
 	const struct topic_text *kept;
 	__u32 have;
 
-	if (s->flow->stream.topic_len > MAX_TOPIC) {
-		leave_piece(s, early, seq, len);
+	if (pkt->flow->stream.topic_len > MAX_TOPIC) {
+		leave_piece(pkt, early, seq, len);
 		return;
 	}
-	have = collect_topic(s, early, seq, len);
-	kept = find_text(s, 0);
+	have = collect_topic(pkt, early, seq, len);
+	kept = find_text(pkt, 0);
 	/* An early segment may show less than one before it did. */
-	if (have && !(kept && kept->seq == s->flow->stream.topic && kept->have >= have))
-		keep_text(s, 0, 0, have);
+	if (have && !(kept && kept->seq == pkt->flow->stream.topic && kept->have >= have))
+		keep_text(pkt, 0, 0, have);
 }
 
 /* The hash of the text in the scratch. Verified on its own. */
@@ -199,126 +201,128 @@ __noinline __u64 hash_text(__u32 len)
 /* What an alias stands for on this connection; a former one of the same port may have
  * left its own.
  */
-static __always_inline const struct topic_text *find_alias(const struct steering *s,
+static __always_inline const struct topic_text *find_alias(const struct packet *pkt,
 							   __u16 alias)
 {
-	const struct topic_text *known = find_text(s, alias);
+	const struct topic_text *known = find_text(pkt, alias);
 
-	if ((s->flow->stream.flags & STREAM_GAPS) == STREAM_GAPS)
+	if ((pkt->flow->stream.flags & STREAM_GAPS) == STREAM_GAPS)
 		return 0; /* too many to be told apart */
-	return known && known->seq == mark_of_aliases(s->flow) ? known : 0;
+	return known && known->seq == mark_of_aliases(pkt->flow) ? known : 0;
 }
 
 /* A PUBLISH without a topic: its alias stands for one (MQTT 5.0 §3.3.2.3.4). As
  * gather_topic().
  */
-static __always_inline __u32 recall_alias(struct steering *s, __u16 alias)
+static __always_inline __u32 recall_alias(struct packet *pkt, __u16 alias)
 {
-	const struct topic_text *known = find_alias(s, alias);
+	const struct topic_text *known = find_alias(pkt, alias);
 
 	if (!known) {
 		count(COUNT_TOPIC_ALIAS);
 		return 0;
 	}
-	if (is_judged(s, known->hash))
+	if (is_judged(pkt, known->hash))
 		return 0;
-	bpf_probe_read_kernel(s->scratch->topic, sizeof(s->scratch->topic), known->words);
-	s->scratch->walking.apart = 1;
-	s->scratch->walking.hash = known->hash;
+	bpf_probe_read_kernel(pkt->scratch->topic, sizeof(pkt->scratch->topic),
+			      known->words);
+	pkt->scratch->walking.apart = 1;
+	pkt->scratch->walking.hash = known->hash;
 	return known->len;
 }
 
 /* The topic in the scratch has an alias from now on. */
-static __noinline void learn_alias(const struct steering *s, __u16 alias, __u64 hash,
+static __noinline void learn_alias(const struct packet *pkt, __u16 alias, __u64 hash,
 				   __u32 len)
 {
-	const struct topic_text *known = find_alias(s, alias);
+	const struct topic_text *known = find_alias(pkt, alias);
 
 	if (alias <= MAX_ALIAS && (!known || known->hash != hash))
-		keep_text(s, alias, hash, len);
+		keep_text(pkt, alias, hash, len);
 }
 
 /* The topic that the alias, if there is one, has from now on is not known. */
-static __always_inline void forget_alias(const struct steering *s, __u16 alias)
+static __always_inline void forget_alias(const struct packet *pkt, __u16 alias)
 {
 	if (alias)
-		bpf_map_delete_elem(&topics, key_of_text(s, alias));
+		bpf_map_delete_elem(&topics, key_of_text(pkt, alias));
 }
 
 /* The PUBLISH just found, when it takes more than a look at its segment: the topic
  * spans segments, has an alias, is an alias, or lies in an early segment. Puts text and
  * hash into the scratch. Returns the topic's length, 0 when there is nothing to judge.
  */
-static __noinline __u32 gather_topic(struct steering *s,
+static __noinline __u32 gather_topic(struct packet *pkt,
 				     const struct early_segment *early, __u32 seq,
 				     __u32 segment_len)
 {
-	struct walking *at = &s->scratch->walking;
+	struct walking *at = &pkt->scratch->walking;
 	__u32 len = at->found.topic_len;
 	__u16 alias = at->found.alias;
 
 	if (len == 0) {
 		if (alias)
-			return recall_alias(s, alias);
+			return recall_alias(pkt, alias);
 		count(COUNT_TOPIC_INVALID);
 		return 0;
 	}
 	if (len > MAX_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
-		leave_piece(s, early, seq, segment_len);
-		forget_alias(s, alias);
+		leave_piece(pkt, early, seq, segment_len);
+		forget_alias(pkt, alias);
 		return 0;
 	}
-	if (collect_topic(s, early, seq, segment_len) != len) {
+	if (collect_topic(pkt, early, seq, segment_len) != len) {
 		count(COUNT_TOPIC_LOST);
-		forget_alias(s, alias);
+		forget_alias(pkt, alias);
 		return 0;
 	}
 	at->hash = hash_text(len);
 	at->apart = early || at->found.topic_offset < 0;
 	if (alias)
-		learn_alias(s, alias, at->hash, len);
-	return is_judged(s, at->hash) ? 0 : len;
+		learn_alias(pkt, alias, at->hash, len);
+	return is_judged(pkt, at->hash) ? 0 : len;
 }
 
 /* The PUBLISH just found in the segment. Returns whether the walk is over. */
-static __always_inline int look_at_topic(struct steering *s)
+static __always_inline int look_at_topic(struct packet *pkt)
 {
-	struct walking *at = &s->scratch->walking;
+	struct walking *at = &pkt->scratch->walking;
 	__u32 len = at->found.topic_len;
 
 	count(COUNT_PUBLISH);
 	at->hash = 0;
 	if (at->found.topic_offset >= 0 && !at->found.alias)
 		at->hash = hash_in_place(
-			s->ctx, at->payload_offset + at->found.topic_offset, len);
+			pkt->ctx, at->payload_offset + at->found.topic_offset, len);
 	if (at->hash) {
-		if (is_judged(s, at->hash) ||
-		    take_topic(s->ctx, at->payload_offset + at->found.topic_offset, len))
+		if (is_judged(pkt, at->hash) ||
+		    take_topic(pkt->ctx, at->payload_offset + at->found.topic_offset,
+			       len))
 			return 0;
 		at->apart = 0;
 	} else {
-		len = gather_topic(s, 0, at->seq, at->payload_len);
+		len = gather_topic(pkt, 0, at->seq, at->payload_len);
 	}
-	return len ? judge(s, len) : 0;
+	return len ? judge(pkt, len) : 0;
 }
 
 /* The payload bytes at `offset`, at most MQTT_WINDOW of the `left` ones, the first
  * in the lowest byte. Returns 0 on success.
  */
-static __always_inline long load_window(const struct steering *s, __u32 offset,
+static __always_inline long load_window(const struct packet *pkt, __u32 offset,
 					__u32 left, __u64 *window)
 {
-	const struct walking *at = &s->scratch->walking;
-	const __u64 *bytes =
-		(void *)(long)s->ctx->data + ((at->payload_offset + offset) & FRAME_MASK);
+	const struct walking *at = &pkt->scratch->walking;
+	const __u64 *bytes = (void *)(long)pkt->ctx->data +
+			     ((at->payload_offset + offset) & FRAME_MASK);
 
 	if (left >= MQTT_WINDOW &&
-	    (void *)(bytes + 1) <= (void *)(long)s->ctx->data_end) {
+	    (void *)(bytes + 1) <= (void *)(long)pkt->ctx->data_end) {
 		*window = *bytes;
 		return 0;
 	}
-	return load(s, 0, offset, window, left, MQTT_WINDOW);
+	return load(pkt, 0, offset, window, left, MQTT_WINDOW);
 }
 
 static __always_inline void lose_boundaries(struct flow *flow)
@@ -329,14 +333,14 @@ static __always_inline void lose_boundaries(struct flow *flow)
 }
 
 /* One field of the segment's MQTT packets. Returns whether the walk is over. */
-static __always_inline int walk_field(struct steering *s)
+static __always_inline int walk_field(struct packet *pkt)
 {
-	struct walking *at = &s->scratch->walking;
-	struct stream *stream = &s->flow->stream;
+	struct walking *at = &pkt->scratch->walking;
+	struct stream *stream = &pkt->flow->stream;
 	__u32 offset = stream_wants(stream) - at->seq, left = at->payload_len - offset;
 	__u64 window = 0;
 
-	if (offset >= at->payload_len || load_window(s, offset, left, &window))
+	if (offset >= at->payload_len || load_window(pkt, offset, left, &window))
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
@@ -346,10 +350,10 @@ static __always_inline int walk_field(struct steering *s)
 		return 1;
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
-		lose_boundaries(s->flow);
+		lose_boundaries(pkt->flow);
 		return 1;
 	case FOUND_PUBLISH:
-		if (look_at_topic(s))
+		if (look_at_topic(pkt))
 			return 1;
 		break;
 	case FOUND_NOTHING:
@@ -360,17 +364,17 @@ static __always_inline int walk_field(struct steering *s)
 }
 
 /* The same for bpf_loop(). */
-static long walk_next(__u32 index, void *steering)
+static long walk_next(__u32 index, void *packet)
 {
-	return walk_field(steering);
+	return walk_field(packet);
 }
 
 /* One field of an early segment. */
-static __always_inline int walk_early(struct steering *s,
+static __always_inline int walk_early(struct packet *pkt,
 				      const struct early_segment *early, __u32 seq,
 				      __u32 len, __u32 offset)
 {
-	struct walking *at = &s->scratch->walking;
+	struct walking *at = &pkt->scratch->walking;
 	__u32 left = len - offset;
 
 	FORGET(offset);
@@ -378,53 +382,53 @@ static __always_inline int walk_early(struct steering *s,
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
-	switch (walk_step(&s->flow->stream, seq, len,
+	switch (walk_step(&pkt->flow->stream, seq, len,
 			  *(const __u64 *)(early->bytes + offset), left, &at->found)) {
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
-		lose_boundaries(s->flow);
+		lose_boundaries(pkt->flow);
 		return 1;
 	case FOUND_PUBLISH:
 		count(COUNT_PUBLISH);
-		len = gather_topic(s, early, seq, len);
-		return len ? judge(s, len) : 0;
+		len = gather_topic(pkt, early, seq, len);
+		return len ? judge(pkt, len) : 0;
 	default:
 		return 0;
 	}
 }
 
-static __always_inline struct early_segment *find_early(const struct steering *s,
+static __always_inline struct early_segment *find_early(const struct packet *pkt,
 							__u32 seq)
 {
-	return bpf_map_lookup_elem(&early_segments, key_of_early(s, seq));
+	return bpf_map_lookup_elem(&early_segments, key_of_early(pkt, seq));
 }
 
 /* A step of the walk over the early segments that the stream has come to, for
  * bpf_loop(): a field, or on to the next of them.
  */
-static long replay_next(__u32 index, void *steering)
+static long replay_next(__u32 index, void *packet)
 {
-	struct steering *s = steering;
-	struct flow *flow = s->flow;
+	struct packet *pkt = packet;
+	struct flow *flow = pkt->flow;
 	__u32 seq = flow->first_early, offset = stream_wants(&flow->stream) - seq, next;
 	const struct early_segment *early;
 
 	if ((__s32)offset < 0)
 		return 1;
-	early = find_early(s, seq);
+	early = find_early(pkt, seq);
 	if (!early) {
 		lose_boundaries(flow); /* pushed out */
 		return 1;
 	}
 	if (offset < early->len) {
-		s->scratch->walking.in_early = 1;
-		return walk_early(s, early, seq, early->len, offset);
+		pkt->scratch->walking.in_early = 1;
+		return walk_early(pkt, early, seq, early->len, offset);
 	}
 	if (flow->stream.phase >= STREAM_TOPIC)
-		keep_topic(s, early, seq, early->len);
+		keep_topic(pkt, early, seq, early->len);
 	count(COUNT_EARLY_JUDGED);
 	next = early->next;
-	bpf_map_delete_elem(&early_segments, key_of_early(s, seq));
+	bpf_map_delete_elem(&early_segments, key_of_early(pkt, seq));
 	flow->first_early = next;
 	if (next != seq)
 		return 0;

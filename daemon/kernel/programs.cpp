@@ -15,7 +15,7 @@
 #include <stdexcept>
 
 #include "ask.skel.h"
-#include "check.skel.h"
+#include "health.skel.h"
 #include "daemon/base/attachment.h"
 #include "daemon/base/bpf_errors.h"
 #include "daemon/base/bpf_map.h"
@@ -44,8 +44,8 @@ struct Filter {
 };
 constexpr Filter kFilters[] = {
     {"remora_probe", BPF_TC_INGRESS, kProbePriority},
-    {"remora_check_in", BPF_TC_INGRESS, kProbePriority + 1},
-    {"remora_check_out", BPF_TC_EGRESS, kProbePriority},
+    {"remora_health_in", BPF_TC_INGRESS, kProbePriority + 1},
+    {"remora_health_out", BPF_TC_EGRESS, kProbePriority},
 };
 
 // libbpf's own words, the verifier's among them, go to the debug log.
@@ -207,8 +207,8 @@ void Programs::open(const Config& config) {
   add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
   bytes = remora_ask__elf_bytes(&size);
   add("ask", bytes, size, BPF_PROG_TYPE_XDP);
-  bytes = remora_check__elf_bytes(&size);
-  add("check", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
+  bytes = remora_health__elf_bytes(&size);
+  add("health", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
 
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = config.lb.forwarder != ForwarderKind::kEmbedded;

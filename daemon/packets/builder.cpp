@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "bpf/readdress.h"
-#include "bpf/reply.h"
+#include "bpf/write.h"
 
 namespace remora {
 namespace {

@@ -34,7 +34,7 @@ IpAddress ip_of(const address& abi) {
 // behind it, and so that the IP header is aligned (NET_IP_ALIGN).
 struct Parsed {
   std::unique_ptr<std::uint8_t[]> memory;
-  packet pkt{};
+  headers headers{};
   parse_result result;
 
   explicit Parsed(const Bytes& frame) {
@@ -42,17 +42,17 @@ struct Parsed {
     memory = std::make_unique<std::uint8_t[]>(kAlign + frame.size());
     std::copy(frame.begin(), frame.end(), memory.get() + kAlign);
     void *data = memory.get() + kAlign, *end = memory.get() + kAlign + frame.size();
-    result = parse_tcp(data, end, &pkt);
+    result = parse_tcp(data, end, &headers);
 
     // The short way of the usual packet says the same, or nothing.
     if (!is_plain(data, end)) return;
     EXPECT_EQ(result, PARSE_TCP);
-    EXPECT_EQ(pkt.ip_offset, 14u);
-    EXPECT_EQ(ip_of(mapped_address(plain_ip(data)->saddr)), ip_of(pkt.client));
-    EXPECT_EQ(ip_of(mapped_address(plain_ip(data)->daddr)), ip_of(pkt.service));
+    EXPECT_EQ(headers.ip_offset, 14u);
+    EXPECT_EQ(ip_of(mapped_address(plain_ip(data)->saddr)), ip_of(headers.client));
+    EXPECT_EQ(ip_of(mapped_address(plain_ip(data)->daddr)), ip_of(headers.service));
     segment plain{};
     read_plain(data, &plain);
-    EXPECT_EQ(std::memcmp(&plain, &pkt.tcp, sizeof(plain)), 0);
+    EXPECT_EQ(std::memcmp(&plain, &headers.tcp, sizeof(plain)), 0);
     is_usual = true;
   }
 
@@ -72,18 +72,18 @@ TEST(ParseTest, FillsThePacketOfAPlainSegment) {
 
   ASSERT_EQ(parsed.result, PARSE_TCP);
   EXPECT_TRUE(parsed.is_usual);
-  EXPECT_EQ(parsed.pkt.ip_offset, 14u);
-  EXPECT_FALSE(parsed.pkt.is_ipv6);
-  EXPECT_EQ(ip_of(parsed.pkt.client), kClient.address);
-  EXPECT_EQ(ip_of(parsed.pkt.service), kService.address);
-  EXPECT_EQ(be16toh(parsed.pkt.tcp.client_port), kClient.port);
-  EXPECT_EQ(be16toh(parsed.pkt.tcp.service_port), kService.port);
-  EXPECT_EQ(parsed.pkt.tcp.seq, 77u);
-  EXPECT_EQ(be32toh(parsed.pkt.ack), 99u);
-  EXPECT_EQ(parsed.pkt.tcp.flags, unsigned{Segment::kPsh | Segment::kAck});
-  EXPECT_EQ(parsed.pkt.tcp.ip_len, 45u);
-  EXPECT_EQ(parsed.pkt.tcp.payload_offset, 54u);
-  EXPECT_EQ(parsed.pkt.tcp.payload_len, 5u);
+  EXPECT_EQ(parsed.headers.ip_offset, 14u);
+  EXPECT_FALSE(parsed.headers.is_ipv6);
+  EXPECT_EQ(ip_of(parsed.headers.client), kClient.address);
+  EXPECT_EQ(ip_of(parsed.headers.service), kService.address);
+  EXPECT_EQ(be16toh(parsed.headers.tcp.client_port), kClient.port);
+  EXPECT_EQ(be16toh(parsed.headers.tcp.service_port), kService.port);
+  EXPECT_EQ(parsed.headers.tcp.seq, 77u);
+  EXPECT_EQ(be32toh(parsed.headers.ack), 99u);
+  EXPECT_EQ(parsed.headers.tcp.flags, unsigned{Segment::kPsh | Segment::kAck});
+  EXPECT_EQ(parsed.headers.tcp.ip_len, 45u);
+  EXPECT_EQ(parsed.headers.tcp.payload_offset, 54u);
+  EXPECT_EQ(parsed.headers.tcp.payload_len, 5u);
 }
 
 TEST(ParseTest, FillsThePacketOfASegmentOverIpv6) {
@@ -91,17 +91,17 @@ TEST(ParseTest, FillsThePacketOfASegmentOverIpv6) {
 
   ASSERT_EQ(parsed.result, PARSE_TCP);
   EXPECT_FALSE(parsed.is_usual);
-  EXPECT_EQ(parsed.pkt.ip_offset, 14u);
-  EXPECT_TRUE(parsed.pkt.is_ipv6);
-  EXPECT_EQ(ip_of(parsed.pkt.client), kClient6.address);
-  EXPECT_EQ(ip_of(parsed.pkt.service), kService6.address);
-  EXPECT_EQ(be16toh(parsed.pkt.tcp.client_port), kClient.port);
-  EXPECT_EQ(be16toh(parsed.pkt.tcp.service_port), kService.port);
-  EXPECT_EQ(parsed.pkt.tcp.seq, 77u);
-  EXPECT_EQ(be32toh(parsed.pkt.ack), 99u);
-  EXPECT_EQ(parsed.pkt.tcp.ip_len, 65u);
-  EXPECT_EQ(parsed.pkt.tcp.payload_offset, 74u);
-  EXPECT_EQ(parsed.pkt.tcp.payload_len, 5u);
+  EXPECT_EQ(parsed.headers.ip_offset, 14u);
+  EXPECT_TRUE(parsed.headers.is_ipv6);
+  EXPECT_EQ(ip_of(parsed.headers.client), kClient6.address);
+  EXPECT_EQ(ip_of(parsed.headers.service), kService6.address);
+  EXPECT_EQ(be16toh(parsed.headers.tcp.client_port), kClient.port);
+  EXPECT_EQ(be16toh(parsed.headers.tcp.service_port), kService.port);
+  EXPECT_EQ(parsed.headers.tcp.seq, 77u);
+  EXPECT_EQ(be32toh(parsed.headers.ack), 99u);
+  EXPECT_EQ(parsed.headers.tcp.ip_len, 65u);
+  EXPECT_EQ(parsed.headers.tcp.payload_offset, 74u);
+  EXPECT_EQ(parsed.headers.tcp.payload_len, 5u);
 }
 
 // IEEE 802.1Q and 802.1ad: one tag, two, whatever their types; not three.
@@ -116,12 +116,12 @@ TEST(ParseTest, ReadsBehindVlanTags) {
 
       ASSERT_EQ(tagged.result, PARSE_TCP);
       EXPECT_FALSE(tagged.is_usual);
-      EXPECT_EQ(tagged.pkt.ip_offset, 14u + added);
-      EXPECT_EQ(tagged.pkt.tcp.payload_offset, untagged.pkt.tcp.payload_offset + added);
-      EXPECT_EQ(tagged.pkt.tcp.payload_len, 5u);
-      EXPECT_EQ(tagged.pkt.tcp.ip_len, untagged.pkt.tcp.ip_len);
-      EXPECT_EQ(ip_of(tagged.pkt.client), ip_of(untagged.pkt.client));
-      EXPECT_EQ(ip_of(tagged.pkt.service), ip_of(untagged.pkt.service));
+      EXPECT_EQ(tagged.headers.ip_offset, 14u + added);
+      EXPECT_EQ(tagged.headers.tcp.payload_offset, untagged.headers.tcp.payload_offset + added);
+      EXPECT_EQ(tagged.headers.tcp.payload_len, 5u);
+      EXPECT_EQ(tagged.headers.tcp.ip_len, untagged.headers.tcp.ip_len);
+      EXPECT_EQ(ip_of(tagged.headers.client), ip_of(untagged.headers.client));
+      EXPECT_EQ(ip_of(tagged.headers.service), ip_of(untagged.headers.service));
     }
     EXPECT_EQ(Parsed(Segment(segment).tagged({provider, customer, customer}).frame()).result,
               PARSE_OTHER);
@@ -131,23 +131,23 @@ TEST(ParseTest, ReadsBehindVlanTags) {
 TEST(ParseTest, TcpOptionsAreNotPayload) {
   const Parsed parsed(hello().options(Bytes(12, 1)).frame());
   ASSERT_EQ(parsed.result, PARSE_TCP);
-  EXPECT_EQ(parsed.pkt.tcp.payload_offset, 66u);
-  EXPECT_EQ(parsed.pkt.tcp.payload_len, 5u);
+  EXPECT_EQ(parsed.headers.tcp.payload_offset, 66u);
+  EXPECT_EQ(parsed.headers.tcp.payload_len, 5u);
 
   const Parsed over_ipv6(hello6().options(Bytes(12, 1)).frame());
   ASSERT_EQ(over_ipv6.result, PARSE_TCP);
-  EXPECT_EQ(over_ipv6.pkt.tcp.payload_offset, 86u);
-  EXPECT_EQ(over_ipv6.pkt.tcp.payload_len, 5u);
+  EXPECT_EQ(over_ipv6.headers.tcp.payload_offset, 86u);
+  EXPECT_EQ(over_ipv6.headers.tcp.payload_len, 5u);
 }
 
 TEST(ParseTest, EthernetPaddingIsNotPayload) {
   const Parsed padded(ack().from(kClient).to(kService).padded_to(60).frame());
   ASSERT_EQ(padded.result, PARSE_TCP);
-  EXPECT_EQ(padded.pkt.tcp.payload_len, 0u);
+  EXPECT_EQ(padded.headers.tcp.payload_len, 0u);
 
   const Parsed over_ipv6(ack().from(kClient6).to(kService6).padded_to(80).frame());
   ASSERT_EQ(over_ipv6.result, PARSE_TCP);
-  EXPECT_EQ(over_ipv6.pkt.tcp.payload_len, 0u);
+  EXPECT_EQ(over_ipv6.headers.tcp.payload_len, 0u);
 }
 
 TEST(ParseTest, TellsApartWhatIsNotPlainTcp) {
@@ -251,17 +251,17 @@ TEST(ParseTest, WhatCannotBeSteeredHasItsEndsAllTheSame) {
        {hello().ip_options({7, 3, 4}).frame(), hello().fragment(0x2000).frame(),
         hello().claiming_ip_length(1000).frame(), hello().tagged({{5}}).fragment(0x2000).frame()}) {
     const Parsed parsed(frame);
-    EXPECT_EQ(ip_of(parsed.pkt.client), kClient.address);
-    EXPECT_EQ(ip_of(parsed.pkt.service), kService.address);
-    EXPECT_EQ(be16toh(parsed.pkt.tcp.service_port), kService.port);
+    EXPECT_EQ(ip_of(parsed.headers.client), kClient.address);
+    EXPECT_EQ(ip_of(parsed.headers.service), kService.address);
+    EXPECT_EQ(be16toh(parsed.headers.tcp.service_port), kService.port);
   }
   for (const Bytes& frame :
        {hello6().extension(kHopByHop, {}).frame(), hello6().extension(kFragment, {0, 1}).frame(),
         hello6().claiming_ip_length(1000).frame()}) {
     const Parsed parsed(frame);
-    EXPECT_EQ(ip_of(parsed.pkt.client), kClient6.address);
-    EXPECT_EQ(ip_of(parsed.pkt.service), kService6.address);
-    EXPECT_EQ(be16toh(parsed.pkt.tcp.service_port), kService6.port);
+    EXPECT_EQ(ip_of(parsed.headers.client), kClient6.address);
+    EXPECT_EQ(ip_of(parsed.headers.service), kService6.address);
+    EXPECT_EQ(be16toh(parsed.headers.tcp.service_port), kService6.port);
   }
 }
 
@@ -270,10 +270,10 @@ TEST(ParseTest, AnInconsistentTcpHeaderHasNoPayload) {
     for (const std::uint8_t words : std::initializer_list<std::uint8_t>{1, 4, 7, 15}) {
       const Parsed parsed(Segment(segment).claiming_data_offset(words).frame());
       ASSERT_EQ(parsed.result, PARSE_TCP) << int{words};
-      EXPECT_EQ(parsed.pkt.tcp.payload_len, 0u) << int{words};
+      EXPECT_EQ(parsed.headers.tcp.payload_len, 0u) << int{words};
     }
     const Parsed fits(Segment(segment).claiming_data_offset(6).frame());
-    EXPECT_EQ(fits.pkt.tcp.payload_len, 1u);
+    EXPECT_EQ(fits.headers.tcp.payload_len, 1u);
   }
 }
 
@@ -310,9 +310,9 @@ TEST(ParseTest, ReadsNothingBehindRandomFrames) {
     frame.resize(random() % (frame.size() + 1));
     const Parsed parsed(frame);
     if (parsed.result != PARSE_TCP) continue;
-    ASSERT_LE(parsed.pkt.tcp.payload_offset + parsed.pkt.tcp.payload_len, frame.size())
+    ASSERT_LE(parsed.headers.tcp.payload_offset + parsed.headers.tcp.payload_len, frame.size())
         << "seed " << seed << ", round " << round;
-    ASSERT_LE(parsed.pkt.ip_offset + parsed.pkt.tcp.ip_len, frame.size());
+    ASSERT_LE(parsed.headers.ip_offset + parsed.headers.tcp.ip_len, frame.size());
   }
 }
 

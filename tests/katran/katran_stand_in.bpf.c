@@ -78,26 +78,26 @@ struct {
 } lru_mapping SEC(".maps");
 
 /* The connection's real: a SYN's and an unknown one's are those of the ring. */
-static __always_inline __u32 find_real(const struct packet *pkt,
+static __always_inline __u32 find_real(const struct headers *headers,
 				       const struct vip_key *vip, __u32 vip_num)
 {
-	struct connection_key key = { .source_port = pkt->tcp.client_port,
-				      .port = pkt->tcp.service_port,
+	struct connection_key key = { .source_port = headers->tcp.client_port,
+				      .port = headers->tcp.service_port,
 				      .protocol = IPPROTO_TCP };
 	__u32 cpu = bpf_get_smp_processor_id(), slot, *real;
 	void *table = bpf_map_lookup_elem(&lru_mapping, &cpu);
 	struct connection fresh = {}, *known;
 
-	__builtin_memcpy(key.source, &pkt->client, sizeof(key.source));
+	__builtin_memcpy(key.source, &headers->client, sizeof(key.source));
 	__builtin_memcpy(key.destination, vip->address, sizeof(key.destination));
-	if (table && !(pkt->tcp.flags & SEGMENT_SYN)) {
+	if (table && !(headers->tcp.flags & SEGMENT_SYN)) {
 		known = bpf_map_lookup_elem(table, &key);
 		if (known)
 			return known->real;
 	}
 	slot = vip_num * RING_SIZE +
-	       flow_hash(&pkt->client,
-			 pkt->tcp.client_port | (__u32)pkt->tcp.service_port << 16) %
+	       flow_hash(&headers->client,
+			 headers->tcp.client_port | (__u32)headers->tcp.service_port << 16) %
 		       RING_SIZE;
 	real = bpf_map_lookup_elem(&ch_rings, &slot);
 	if (!real)
@@ -126,20 +126,20 @@ int stand_in(struct xdp_md *ctx)
 	const struct vip_meta *vip;
 	const struct gateway *gateway;
 	__u32 real, zero = 0;
-	struct packet pkt = {};
+	struct headers headers = {};
 	struct ethhdr *link;
 
-	if (parse_tcp(data, data_end, &pkt) != PARSE_TCP || pkt.ip_offset != ETH_HLEN)
+	if (parse_tcp(data, data_end, &headers) != PARSE_TCP || headers.ip_offset != ETH_HLEN)
 		return XDP_PASS;
-	if (pkt.is_ipv6)
-		__builtin_memcpy(key.address, &pkt.service, sizeof(key.address));
+	if (headers.is_ipv6)
+		__builtin_memcpy(key.address, &headers.service, sizeof(key.address));
 	else
-		key.address[0] = pkt.service.word[3];
-	key.port = pkt.tcp.service_port;
+		key.address[0] = headers.service.word[3];
+	key.port = headers.tcp.service_port;
 	vip = find_vip(&key);
 	if (!vip)
 		return XDP_PASS;
-	real = find_real(&pkt, &key, vip->vip_num);
+	real = find_real(&headers, &key, vip->vip_num);
 	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
 	if (!real || !bpf_map_lookup_elem(&reals, &real) || !gateway)
 		return XDP_DROP;

@@ -10,7 +10,7 @@
 #include <numeric>
 #include <utility>
 
-#include "check.skel.h"
+#include "health.skel.h"
 #include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
@@ -62,7 +62,7 @@ Chain::Chain(const ChainLimits& limits)
       root_(open_embedded(remora_root__elf_bytes, "root")),
       forwarder_(open_embedded(remora_forward__elf_bytes, "forward")),
       probe_(open_embedded(remora_probe__elf_bytes, "probe")),
-      check_(open_embedded(remora_check__elf_bytes, "check")) {
+      health_(open_embedded(remora_health__elf_bytes, "health")) {
   const FlowTableSizes flow_table(limits.flows);
   std::vector<std::pair<const char*, std::uint64_t>> sizes = {
       {"half_open", limits.half_open},
@@ -88,7 +88,7 @@ Chain::Chain(const ChainLimits& limits)
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
-  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get(), check_.get()}) {
+  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get(), health_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
@@ -112,7 +112,7 @@ Chain::Chain(const ChainLimits& limits)
 }
 
 int Chain::map_fd(const char* name) const {
-  for (const bpf_object* object : {mqtt_.get(), probe_.get(), check_.get()}) {
+  for (const bpf_object* object : {mqtt_.get(), probe_.get(), health_.get()}) {
     const bpf_map* map = bpf_object__find_map_by_name(object, name);
     if (map != nullptr) return bpf_map__fd(map);
   }
@@ -128,11 +128,11 @@ int Chain::forwarder_fd() const {
 int Chain::probe_fd() const {
   return program_fd(probe_.get(), "remora_probe");
 }
-int Chain::check_out_fd() const {
-  return program_fd(check_.get(), "remora_check_out");
+int Chain::health_out_fd() const {
+  return program_fd(health_.get(), "remora_health_out");
 }
-int Chain::check_in_fd() const {
-  return program_fd(check_.get(), "remora_check_in");
+int Chain::health_in_fd() const {
+  return program_fd(health_.get(), "remora_health_in");
 }
 
 void Chain::put_in_slot(std::uint32_t slot, int program_fd) {

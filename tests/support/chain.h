@@ -93,8 +93,8 @@ class Chain {
   int root_fd() const;
   int forwarder_fd() const;
   int probe_fd() const;
-  int check_out_fd() const;
-  int check_in_fd() const;
+  int health_out_fd() const;
+  int health_in_fd() const;
 
   void put_in_slot(std::uint32_t slot, int program_fd);
   void empty_slot(std::uint32_t slot);
@@ -117,7 +117,7 @@ class Chain {
   };
 
   Object mqtt_;  // owns the maps
-  Object root_, forwarder_, probe_, check_;
+  Object root_, forwarder_, probe_, health_;
   std::optional<FlowTable> flows_;
   std::vector<Event> taken_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;  // calls back into `taken_`

@@ -18,7 +18,7 @@ CACHE = PROJECT / "build" / "vm"
 JOURNEYS = PROJECT / "tests" / "journeys"
 
 # Tests that run the BPF programs: minutes each, for they load them anew every time.
-BPF_TESTS = ("xdp_test", "probe_test", "check_test")
+BPF_TESTS = ("xdp_test", "probe_test", "health_test")
 CORE_JOURNEYS = (
     "one_client", "long_lived_connection", "changing_topics", "many_clients", "versions",
     "wildcards", "shared_group", "restart", "no_daemon", "will", "policies", "path_mtu",

@@ -58,10 +58,10 @@ static __always_inline __u32 sum_words(const void *data, int count)
 }
 
 /* The RST for a segment. */
-static __always_inline struct rst rst_for(const struct packet *pkt)
+static __always_inline struct rst rst_for(const struct headers *headers)
 {
-	struct rst rst = { pkt->client, pkt->service, pkt->tcp.client_port,
-			   pkt->tcp.service_port, pkt->ack };
+	struct rst rst = { headers->client, headers->service, headers->tcp.client_port,
+			   headers->tcp.service_port, headers->ack };
 
 	return rst;
 }

@@ -6,15 +6,15 @@
  */
 #pragma once
 
-#include "xdp/flow_maps.h"
+#include "xdp/stage_maps.h"
 #include "xdp/flow_table.h"
 
 /* A packet to a service and what is known of its connection. */
-struct steering {
+struct packet {
 	struct xdp_md *ctx;
 	const struct service *service;
 	const struct settings *set;
-	const struct segment *pkt;
+	const struct segment *tcp;
 	struct flow *flow;	 /* of a tracked connection */
 	struct scratch *scratch; /* while its payload is inspected */
 	__u64 now_ns;
@@ -22,7 +22,7 @@ struct steering {
 	__u32 group;	     /* where the connection goes, once that is decided */
 	__u32 real;	     /* 0: to be picked */
 };
-static_assert(__builtin_offsetof(struct steering, key) % 8 == 0, "find_tracked()");
+static_assert(__builtin_offsetof(struct packet, key) % 8 == 0, "find_tracked()");
 
 /* No XDP actions: the packet goes to its connection's real; or it is none of ours. */
 #define FORWARD (-1)

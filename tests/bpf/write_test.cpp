@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bpf/reply.h"
+#include "bpf/write.h"
 
 #include <gtest/gtest.h>
 
@@ -24,12 +24,12 @@ Packet framed(const Headers& headers) {
 struct rst rst_of(const Packet& segment) {
   Bytes memory(2);  // so that the IP header is aligned (NET_IP_ALIGN)
   memory.insert(memory.end(), segment.bytes().begin(), segment.bytes().end());
-  packet parsed{};
+  headers parsed{};
   EXPECT_EQ(parse_tcp(memory.data() + 2, memory.data() + memory.size(), &parsed), PARSE_TCP);
   return rst_for(&parsed);
 }
 
-TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
+TEST(WriteTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
   const Packet segment(data(bytes_of("x"))
                            .from({ipv4("10.1.1.7"), 40'000})
                            .to({ipv4("10.1.50.200"), 1883})
@@ -56,7 +56,7 @@ TEST(ReplyTest, TheRstIsTheServicesAndWhereTheClientExpectsIt) {
   EXPECT_TRUE(answer.checksums_are_valid());
 }
 
-TEST(ReplyTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
+TEST(WriteTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
   const std::uint32_t seed = 4;
   std::mt19937 random(seed);
   for (int round = 0; round < 20'000; round++) {
@@ -70,7 +70,7 @@ TEST(ReplyTest, ChecksumsAreRightForAnyAddressesAndNumbers) {
   }
 }
 
-TEST(ReplyTest, TheRstOverIpv6IsTheServicesAndWhereTheClientExpectsIt) {
+TEST(WriteTest, TheRstOverIpv6IsTheServicesAndWhereTheClientExpectsIt) {
   const IpAddress client = ipv6("2001:db8:1::7"), service = ipv6("2001:db8:50::200");
   const Packet segment(data(bytes_of("x"))
                            .from({client, 40'000})
@@ -97,7 +97,7 @@ TEST(ReplyTest, TheRstOverIpv6IsTheServicesAndWhereTheClientExpectsIt) {
   EXPECT_TRUE(answer.checksums_are_valid());
 }
 
-TEST(ReplyTest, ChecksumsOverIpv6AreRightForAnyAddressesAndNumbers) {
+TEST(WriteTest, ChecksumsOverIpv6AreRightForAnyAddressesAndNumbers) {
   const std::uint32_t seed = 5;
   std::mt19937 random(seed);
   const auto any = [&] {
@@ -113,7 +113,7 @@ TEST(ReplyTest, ChecksumsOverIpv6AreRightForAnyAddressesAndNumbers) {
   }
 }
 
-TEST(ReplyTest, FoldsEveryCarry) {
+TEST(WriteTest, FoldsEveryCarry) {
   const struct {
     std::uint32_t sum;
     std::uint16_t checksum;

@@ -2,29 +2,28 @@
 /*
  * Takes the data off a SYN (TCP Fast Open, RFC 7413).
  *
- * Nobody knows yet whether the client is at the address that it writes, so what its
- * SYN carries may teach nothing; and once forwarded it could not be withheld. A server
- * that gets no data acknowledges the SYN alone, and the client sends its data again
- * behind the handshake (RFC 7413 §4.2.2), where they are judged.
+ * A SYN does not prove that the client is at its source address. So its data must teach
+ * nothing, and once forwarded they could not be withheld. A server that gets no data
+ * acknowledges the SYN alone. The client then sends its data again after the handshake
+ * (RFC 7413 §4.2.2), where they are judged.
  */
 #pragma once
 
-#include "xdp/answer.h"
+#include "xdp/frame.h"
 
-/* Writes the lengths and checksums of the headers in the frame anew. Returns 0 on
- * success.
+/* Corrects the lengths and checksums of the headers in the frame. Returns 0 on success.
  */
-static __always_inline long mend_headers(struct xdp_md *ctx, struct answering *w)
+static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame)
 {
-	__u32 ip_offset = w->pkt.ip_offset, tcp_offset, len, pseudo;
+	__u32 ip_offset = frame->headers.ip_offset, tcp_offset, len, pseudo;
 	__be16 check = 0;
 	int sum;
 
-	if (w->pkt.is_ipv6) {
-		struct ipv6_header *ip = &w->out.rst6.ip;
+	if (frame->headers.is_ipv6) {
+		struct ipv6_header *ip = &frame->part.ipv6;
 
 		tcp_offset = ip_offset + sizeof(*ip);
-		len = w->pkt.tcp.payload_offset - tcp_offset;
+		len = frame->headers.tcp.payload_offset - tcp_offset;
 		if (bpf_xdp_load_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 		ip->payload_len = host_to_net16(len);
@@ -32,10 +31,10 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct answering *w
 		if (bpf_xdp_store_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 	} else {
-		struct iphdr *ip = &w->out.rst4.ip;
+		struct iphdr *ip = &frame->part.ipv4;
 
 		tcp_offset = ip_offset + sizeof(*ip);
-		len = w->pkt.tcp.payload_offset - tcp_offset;
+		len = frame->headers.tcp.payload_offset - tcp_offset;
 		if (bpf_xdp_load_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 		ip->tot_len = host_to_net16(sizeof(*ip) + len);
@@ -48,7 +47,7 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct answering *w
 	tcp_offset += __builtin_offsetof(struct tcphdr, check);
 	if (bpf_xdp_store_bytes(ctx, tcp_offset, &check, sizeof(check)))
 		return -1;
-	sum = sum_of_frame(ctx, w->pkt.tcp.payload_offset - len, len);
+	sum = sum_of_frame(ctx, frame->headers.tcp.payload_offset - len, len);
 	if (sum < 0)
 		return -1;
 	check = fold_checksum(pseudo + (__u32)sum);
@@ -58,10 +57,10 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct answering *w
 /* Cuts the payload off the TCP segment in the frame. Returns 0 on success. */
 __noinline int cut_payload(struct xdp_md *ctx)
 {
-	struct answering *w = own_answering();
+	struct frame *frame = own_frame();
 
-	if (!w || parse_frame(ctx) != PARSE_TCP ||
-	    resize(ctx, w->pkt.tcp.payload_offset) || mend_headers(ctx, w))
+	if (!frame || parse_frame(ctx) != PARSE_TCP ||
+	    resize(ctx, frame->headers.tcp.payload_offset) || mend_headers(ctx, frame))
 		return -1;
 	return 0;
 }

@@ -219,7 +219,7 @@ static __always_inline int send(struct __sk_buff *skb, const struct check_way *c
 }
 
 SEC("tc")
-int remora_check_out(struct __sk_buff *skb)
+int remora_health_out(struct __sk_buff *skb)
 {
 	const struct check_way *check;
 	struct address to;
@@ -279,7 +279,7 @@ static __always_inline int answer6(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int remora_check_in(struct __sk_buff *skb)
+int remora_health_in(struct __sk_buff *skb)
 {
 	if (is_protocol(skb, ETH_P_IP))
 		return answer4(skb);

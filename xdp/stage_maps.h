@@ -63,7 +63,7 @@ struct recent {
 	/* The packet itself. Here, not on the stack: so the verifier takes all kinds
 	 * of packets for the same and follows the rest of the stage once.
 	 */
-	struct segment pkt;
+	struct segment tcp;
 };
 
 #define RECENTS 16

@@ -23,8 +23,8 @@ class CheckTest : public SteerTest {
         abi_address(at), {abi_address(service), abi_address(destination), abi_address(real)});
   }
 
-  TcResult leave(const Segment& segment) { return run_tc(chain_->check_out_fd(), segment.frame()); }
-  TcResult arrive(const Segment& segment) { return run_tc(chain_->check_in_fd(), segment.frame()); }
+  TcResult leave(const Segment& segment) { return run_tc(chain_->health_out_fd(), segment.frame()); }
+  TcResult arrive(const Segment& segment) { return run_tc(chain_->health_in_fd(), segment.frame()); }
 };
 
 // The LB's own address plays the client, over each pair of families.
@@ -144,7 +144,7 @@ TEST_F(CheckTest, OtherTrafficIsNotTouched) {
       Bytes(60, 0xff),
   };
   for (const Bytes& frame : frames) {
-    for (const int program : {chain_->check_out_fd(), chain_->check_in_fd()}) {
+    for (const int program : {chain_->health_out_fd(), chain_->health_in_fd()}) {
       const TcResult out = run_tc(program, frame);
       EXPECT_EQ(out.verdict, TC_ACT_UNSPEC);
       EXPECT_EQ(out.frame, frame);
@@ -178,7 +178,7 @@ TEST_F(CheckTest, NothingLeavesWhileTheGatewayIsUnknown) {
 TEST_F(CheckTest, WhatIsNoTcpForACheckAddressGoesNowhere) {
   check(kCheck, kService.address, kService.address, ipv4("10.2.0.1"));
   const TcResult out =
-      run_tc(chain_->check_out_fd(), ipv4_frame(kClient, {kCheck, 0}, IPPROTO_UDP, Bytes(30, 7)));
+      run_tc(chain_->health_out_fd(), ipv4_frame(kClient, {kCheck, 0}, IPPROTO_UDP, Bytes(30, 7)));
   EXPECT_EQ(out.verdict, TC_ACT_SHOT);
   EXPECT_EQ(counter(COUNT_TRUNCATED), 1u);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Replies of the stage itself to a client: a RST, or an ICMP error. Each is made of the
+ * received frame, whose VLAN tags stay.
+ */
+#pragma once
+
+#include "xdp/frame.h"
+
+/* Ethernet's header with all the tags that it may have. */
+struct link {
+	__u8 destination[ETH_ALEN], source[ETH_ALEN];
+	__u8 rest[2 + VLAN_TAGS * VLAN_TAG_LEN];
+};
+
+/* An ICMP error to a client, as the service, about a packet that lies in the frame. */
+struct icmp_reply {
+	struct address client, service;
+	struct icmp_error error;
+	__u32 ip_offset;    /* of the frame's IP header, and of the reply's */
+	__u32 quote_offset; /* in the frame */
+	__u32 quote_len;    /* bytes */
+	__u8 destination[ETH_ALEN];
+	__u8 is_ipv6;
+	__u8 pad;
+};
+
+/* A reply under construction. In a map, because the stack is short. */
+struct reply {
+	struct icmp_reply icmp;
+	struct link link;
+	struct rst rst;
+	union {
+		struct ip_tcp rst4;
+		struct ipv6_tcp rst6;
+		struct ip_icmp icmp4;
+		struct ipv6_icmp icmp6;
+	} out;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct reply);
+} replies SEC(".maps");
+
+static __always_inline struct reply *own_reply(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&replies, &zero);
+}
+
+static __always_inline void swap_ends(struct link *link)
+{
+	__u8 mac[ETH_ALEN];
+
+	__builtin_memcpy(mac, link->source, ETH_ALEN);
+	__builtin_memcpy(link->source, link->destination, ETH_ALEN);
+	__builtin_memcpy(link->destination, mac, ETH_ALEN);
+}
+
+/* Turns a packet of a condemned connection into a RST for its sender. */
+__noinline int reply_with_rst(struct xdp_md *ctx)
+{
+	const struct frame *frame = own_frame();
+	struct reply *reply = own_reply();
+	__u32 ip_offset;
+	long failed;
+
+	if (!frame || !reply || parse_frame(ctx) != PARSE_TCP ||
+	    bpf_xdp_load_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN))
+		return XDP_DROP;
+	ip_offset = frame->headers.ip_offset;
+	reply->rst = rst_for(&frame->headers);
+	if (frame->headers.is_ipv6) {
+		write_rst6(&reply->out.rst6, &reply->rst);
+		failed = resize(ctx, ip_offset + sizeof(reply->out.rst6)) ||
+			 bpf_xdp_store_bytes(ctx, ip_offset, &reply->out.rst6,
+					     sizeof(reply->out.rst6));
+	} else {
+		write_rst4(&reply->out.rst4, &reply->rst);
+		failed = resize(ctx, ip_offset + sizeof(reply->out.rst4)) ||
+			 bpf_xdp_store_bytes(ctx, ip_offset, &reply->out.rst4,
+					     sizeof(reply->out.rst4));
+	}
+	swap_ends(&reply->link);
+	if (failed || bpf_xdp_store_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN))
+		return XDP_DROP;
+	return XDP_TX;
+}
+
+/* Turns the frame into the ICMP error in own_reply(). */
+__noinline int send_icmp(struct xdp_md *ctx)
+{
+	struct reply *reply = own_reply();
+	struct icmp_reply *icmp;
+	__u32 head_len;
+	__be16 type;
+	long failed;
+	int sum;
+
+	if (!reply)
+		return XDP_DROP;
+	icmp = &reply->icmp;
+	type = icmp->is_ipv6 ? host_to_net16(ETH_P_IPV6) : host_to_net16(ETH_P_IP);
+	head_len = icmp->is_ipv6 ? sizeof(reply->out.icmp6) : sizeof(reply->out.icmp4);
+	sum = sum_of_frame(ctx, icmp->quote_offset, icmp->quote_len);
+	/* `link` may hold the beginning of the IP header, which is written over below. */
+	if (sum < 0 || bpf_xdp_load_bytes(ctx, 0, &reply->link, sizeof(reply->link)) ||
+	    resize(ctx, icmp->quote_offset + icmp->quote_len) ||
+	    bpf_xdp_adjust_head(ctx, (int)icmp->quote_offset -
+					     (int)(icmp->ip_offset + head_len)))
+		return XDP_DROP;
+	__builtin_memcpy(reply->link.source, reply->link.destination, ETH_ALEN);
+	__builtin_memcpy(reply->link.destination, icmp->destination, ETH_ALEN);
+	failed = bpf_xdp_store_bytes(ctx, 0, &reply->link, sizeof(reply->link)) |
+		 bpf_xdp_store_bytes(ctx, icmp->ip_offset - sizeof(type), &type,
+				     sizeof(type));
+	if (icmp->is_ipv6) {
+		write_icmp6(&reply->out.icmp6, &icmp->service, &icmp->client, icmp->error,
+			    icmp->quote_len, sum);
+		failed |= bpf_xdp_store_bytes(ctx, icmp->ip_offset, &reply->out.icmp6,
+					      sizeof(reply->out.icmp6));
+	} else {
+		write_icmp4(&reply->out.icmp4, icmp->service.word[3],
+			    icmp->client.word[3], icmp->error, icmp->quote_len, sum);
+		failed |= bpf_xdp_store_bytes(ctx, icmp->ip_offset, &reply->out.icmp4,
+					      sizeof(reply->out.icmp4));
+	}
+	return failed ? XDP_DROP : XDP_TX;
+}
+
+/* Only the source of one host gets an ICMP error (RFC 1122 §3.2.2, RFC 4443 §2.4). */
+static __always_inline int is_one_host(const struct address *client)
+{
+	__u8 first = client->word[0] & 0xff, first4 = client->word[3] & 0xff;
+
+	if (is_ipv4(client))
+		return first4 != 0 && first4 != 127 && first4 < 224;
+	return first != 0xff && (client->word[0] | client->word[1] | client->word[2]);
+}
+
+/* Tells the client, as the service, which MTU leaves room for the outer header: ICMP
+ * "fragmentation needed" (RFC 792, RFC 1191 §4) or ICMPv6 "packet too big" (RFC 4443
+ * §3.2). The quoted packet is the one that the client sent.
+ */
+__noinline int reply_too_big(struct xdp_md *ctx, __u32 mtu)
+{
+	const struct frame *frame = own_frame();
+	struct reply *reply = own_reply();
+	const struct headers *headers;
+	struct icmp_reply *icmp;
+
+	if (!frame || !reply)
+		return XDP_DROP;
+	headers = &frame->headers;
+	icmp = &reply->icmp;
+	if (parse_frame(ctx) != PARSE_TCP || headers->tcp.flags & SEGMENT_RST ||
+	    !is_one_host(&headers->client) ||
+	    bpf_xdp_load_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN) ||
+	    reply->link.destination[0] & 1) /* a broadcast */
+		return XDP_DROP;
+	icmp->client = headers->client;
+	icmp->service = headers->service;
+	icmp->ip_offset = headers->ip_offset;
+	icmp->quote_offset = headers->ip_offset;
+	icmp->is_ipv6 = headers->is_ipv6;
+	icmp->error.mtu = host_to_net32(mtu);
+	if (headers->is_ipv6) {
+		icmp->error.type = ICMP6_TOO_BIG;
+		icmp->error.code = 0;
+		icmp->quote_len =
+			headers->tcp.ip_len < QUOTED6 ? headers->tcp.ip_len : QUOTED6;
+	} else {
+		icmp->error.type = ICMP4_UNREACHABLE;
+		icmp->error.code = ICMP4_FRAG_NEEDED;
+		icmp->quote_len = QUOTED4;
+	}
+	__builtin_memcpy(icmp->destination, reply->link.source, ETH_ALEN);
+	return send_icmp(ctx);
+}
