@@ -11,8 +11,7 @@
 #include <utility>
 
 #include "daemon/config/checks.h"
-#include "daemon/config/section.h"
-#include "daemon/config/text.h"
+#include "daemon/config/toml.h"
 
 namespace remora {
 namespace {
@@ -21,61 +20,59 @@ constexpr std::array<std::string_view, 3> kFileKeys = {"interface", "xdp_mode", 
 constexpr std::array<std::string_view, 3> kVipKeys = {"vip", "service", "port"};
 constexpr std::int64_t kHighestPort = 65'535;
 
-std::uint32_t line_of(const toml::node& node) {
-  return node.source().begin.line;
-}
-
 class Reader {
  public:
   explicit Reader(Problems& problems) : problems_(problems) {}
 
-  DecapConfig read(const toml::table& root) {
+  DecapConfig read(const TomlTable& root) {
     report_unknown(root, kFileKeys, "in the file");
     if (const auto interface = text(root, "interface", interface_problem))
       config_.interface = *interface;
     read_mode(root);
-    const toml::node* vips = root.get("vip");
+    const TomlValue* vips = root.find("vip");
     if (!vips) return std::move(config_);
-    if (!vips->is_array_of_tables()) {
-      problems_.add(line_of(*vips), "\"vip\" must be a list of tables; write [[vip]] above each");
+    const auto* entries = vips->as<TomlArray>();
+    const auto is_table = [](const TomlValue& entry) { return entry.as<TomlTable>() != nullptr; };
+    if (!entries || entries->empty() || !std::ranges::all_of(*entries, is_table)) {
+      problems_.add(vips->line, "\"vip\" must be a list of tables; write [[vip]] above each");
       return std::move(config_);
     }
-    for (const toml::node& entry : *vips->as_array()) read_vip(*entry.as_table());
+    for (const TomlValue& entry : *entries) read_vip(entry);
     if (config_.vips.size() > MAX_DECAP_VIPS)
-      problems_.add(line_of(*vips), "there are more than " + std::to_string(MAX_DECAP_VIPS) +
-                                        " [[vip]], which is all that the program holds");
+      problems_.add(vips->line, "there are more than " + std::to_string(MAX_DECAP_VIPS) +
+                                    " [[vip]], which is all that the program holds");
     return std::move(config_);
   }
 
  private:
-  void report_unknown(const toml::table& table, std::span<const std::string_view> known,
+  void report_unknown(const TomlTable& table, std::span<const std::string_view> known,
                       const std::string& where) {
-    for (const auto& [key, value] : table) {
-      if (std::ranges::find(known, key.str()) != known.end()) continue;
-      std::string problem = "unknown key " + in_quotes(key.str()) + " " + where;
-      if (const auto meant = closest(key.str(), known))
+    for (const auto& [key, line, value] : table.entries) {
+      if (std::ranges::find(known, key) != known.end()) continue;
+      std::string problem = "unknown key " + in_quotes(key) + " " + where;
+      if (const auto meant = closest(key, known))
         problem += "; did you mean \"" + std::string(*meant) + "\"?";
-      problems_.add(key.source().begin.line, problem);
+      problems_.add(line, problem);
     }
   }
 
   template <class Rule>
-  std::optional<std::string> text(const toml::table& table, std::string_view key, Rule rule) {
-    const toml::node* node = table.get(key);
-    if (!node) return std::nullopt;
-    const auto* string = node->as_string();
+  std::optional<std::string> text(const TomlTable& table, std::string_view key, Rule rule) {
+    const TomlValue* value = table.find(key);
+    if (!value) return std::nullopt;
+    const auto* string = value->as<std::string>();
     if (!string) {
-      problems_.add(line_of(*node), "\"" + std::string(key) + "\" must be a string");
+      problems_.add(value->line, "\"" + std::string(key) + "\" must be a string");
       return std::nullopt;
     }
-    if (const auto problem = rule(**string)) {
-      problems_.add(line_of(*node), "\"" + std::string(key) + "\" " + *problem);
+    if (const auto problem = rule(*string)) {
+      problems_.add(value->line, "\"" + std::string(key) + "\" " + *problem);
       return std::nullopt;
     }
-    return **string;
+    return *string;
   }
 
-  void read_mode(const toml::table& root) {
+  void read_mode(const TomlTable& root) {
     const auto rule = [](std::string_view word) -> std::optional<std::string> {
       if (word == "native" || word == "generic") return std::nullopt;
       return "is " + in_quotes(word) + ", but must be \"native\" or \"generic\"";
@@ -84,39 +81,40 @@ class Reader {
       config_.xdp_mode = *mode == "generic" ? XdpMode::kGeneric : XdpMode::kNative;
   }
 
-  std::optional<Address> address(const toml::table& table, std::string_view key) {
-    if (!table.contains(key))
-      problems_.add(line_of(table), "[[vip]] has no \"" + std::string(key) +
-                                        "\"; add for example " + std::string(key) +
-                                        " = \"10.1.50.201\"");
+  std::optional<Address> address(const TomlValue& entry, std::string_view key) {
+    const TomlTable& table = *entry.as<TomlTable>();
+    if (!table.find(key))
+      problems_.add(entry.line, "[[vip]] has no \"" + std::string(key) + "\"; add for example " +
+                                    std::string(key) + " = \"10.1.50.201\"");
     const auto found = text(table, key, address_problem);
     return found ? Address::parse(*found) : std::nullopt;
   }
 
   // 0, any, when there is none.
-  std::optional<std::uint16_t> port(const toml::table& table) {
-    const toml::node* node = table.get("port");
-    if (!node) return 0;
-    const auto* number = node->as_integer();
-    if (number && **number >= 1 && **number <= kHighestPort)
-      return static_cast<std::uint16_t>(**number);
-    problems_.add(line_of(*node), "\"port\" must be an integer from 1 to 65535");
+  std::optional<std::uint16_t> port(const TomlTable& table) {
+    const TomlValue* value = table.find("port");
+    if (!value) return 0;
+    const auto* number = value->as<std::int64_t>();
+    if (number && *number >= 1 && *number <= kHighestPort)
+      return static_cast<std::uint16_t>(*number);
+    problems_.add(value->line, "\"port\" must be an integer from 1 to 65535");
     return std::nullopt;
   }
 
-  void read_vip(const toml::table& table) {
+  void read_vip(const TomlValue& entry) {
+    const TomlTable& table = *entry.as<TomlTable>();
     report_unknown(table, kVipKeys, "in [[vip]]");
-    const auto vip = address(table, "vip"), service = address(table, "service");
+    const auto vip = address(entry, "vip"), service = address(entry, "service");
     const auto of_port = port(table);
     if (!vip || !service || !of_port) return;
     if (vip->is_ipv4() != service->is_ipv4())
-      problems_.add(line_of(table), "the VIP " + to_string(*vip) + " and the service " +
-                                        to_string(*service) + " must both be IPv4 or both IPv6");
-    const auto [earlier, is_new] = taken_.try_emplace({*vip, *of_port}, line_of(table));
+      problems_.add(entry.line, "the VIP " + to_string(*vip) + " and the service " +
+                                    to_string(*service) + " must both be IPv4 or both IPv6");
+    const auto [earlier, is_new] = taken_.try_emplace({*vip, *of_port}, entry.line);
     if (!is_new)
-      problems_.add(line_of(table), "the VIP " + to_string(*vip) + " has the same port in line " +
-                                        std::to_string(earlier->second) +
-                                        "; one of the two needs another \"port\"");
+      problems_.add(entry.line, "the VIP " + to_string(*vip) + " has the same port in line " +
+                                    std::to_string(earlier->second) +
+                                    "; one of the two needs another \"port\"");
     config_.vips.push_back({*vip, *service, *of_port});
   }
 
@@ -128,17 +126,9 @@ class Reader {
 }  // namespace
 
 DecapConfig parse_decap_config(std::string_view text, std::string_view name) {
-  if (const auto problem = misplaced_byte(text)) throw ConfigError(name, {*problem});
-  toml::table root;
-  try {
-    root = toml::parse(text, name);
-  } catch (const toml::parse_error& error) {
-    std::string words(error.description());
-    std::ranges::replace(words, '\n', ' ');
-    throw ConfigError(name, {{error.source().begin.line, "this is not TOML: " + words}});
-  }
+  const TomlValue root = parse_toml(text, name);
   Problems problems;
-  DecapConfig config = Reader(problems).read(root);
+  DecapConfig config = Reader(problems).read(*root.as<TomlTable>());
   if (!problems.empty()) throw ConfigError(name, problems.take());
   return config;
 }

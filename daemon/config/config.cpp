@@ -13,7 +13,7 @@
 #include "daemon/config/checks.h"
 #include "daemon/config/health_section.h"
 #include "daemon/config/section.h"
-#include "daemon/config/text.h"
+#include "daemon/config/toml.h"
 
 namespace remora {
 namespace {
@@ -102,19 +102,10 @@ std::vector<Word<ForwarderKind>> words_of_forwarders() {
   return words;
 }
 
-std::string message_of(std::string_view file, const std::vector<Problem>& problems) {
-  std::string text;
-  for (const Problem& problem : problems) {
-    if (!text.empty()) text += '\n';
-    text += describe(file, problem);
-  }
-  return text;
-}
-
 // One pass over the file's tables.
 class Reader {
  public:
-  Reader(const toml::table& root, Problems& problems)
+  Reader(const TomlTable& root, Problems& problems)
       : root_(root), problems_(problems), check_(problems) {}
 
   Config read() {
@@ -128,9 +119,9 @@ class Reader {
     if (const auto health = single("health")) config_.health = read_health(*health);
     read_limits();
     read_store();
-    if (!root_.contains("service"))
+    if (!root_.find("service"))
       problems_.add(0, "there is no [[service]]; add one with name, address, port, default_group");
-    if (!root_.contains("group"))
+    if (!root_.find("group"))
       problems_.add(0, "there is no [[group]]; add one with name, vip and reals");
     check_for_katran();
     check_.finish(config_);
@@ -140,52 +131,53 @@ class Reader {
 
  private:
   void report_unknown_tables() {
-    for (const auto& [key, value] : root_) {
-      if (std::find(kTables.begin(), kTables.end(), key.str()) != kTables.end()) continue;
-      const bool is_table = value.is_table() || value.is_array_of_tables();
-      std::string text = (is_table ? "unknown table " : "unknown key ") + in_quotes(key.str());
-      if (const auto meant = closest(key.str(), kTables))
+    for (const auto& [key, line, value] : root_.entries) {
+      if (std::find(kTables.begin(), kTables.end(), key) != kTables.end()) continue;
+      const bool is_table = value.as<TomlTable>() || is_list_of_tables(value);
+      std::string text = (is_table ? "unknown table " : "unknown key ") + in_quotes(key);
+      if (const auto meant = closest(key, kTables))
         text += "; did you mean \"" + std::string(*meant) + "\"?";
-      else if (const std::string home = home_of(key.str()); !home.empty())
+      else if (const std::string home = home_of(key); !home.empty())
         text += " outside of a table; it belongs into " + home + ".";
       else
         text += '.';
-      problems_.add(key.source().begin.line,
-                    text +
-                        " Known tables: [lb], [[service]], [[group]], [[route]], [mispredict], "
-                        "[evacuate], [health], [limits], [store]");
+      problems_.add(line, text +
+                              " Known tables: [lb], [[service]], [[group]], [[route]], "
+                              "[mispredict], [evacuate], [health], [limits], [store]");
     }
+  }
+
+  static bool is_list_of_tables(const TomlValue& value) {
+    const auto* array = value.as<TomlArray>();
+    return array && !array->empty() && array->front().as<TomlTable>();
   }
 
   // A table that may stand once.
   std::optional<Section> single(std::string_view name) {
-    const toml::node* node = root_.get(name);
-    if (!node) return std::nullopt;
-    if (const toml::table* table = node->as_table()) return Section(*table, name, problems_);
+    const TomlValue* value = root_.find(name);
+    if (!value) return std::nullopt;
+    if (value->as<TomlTable>()) return Section(*value, name, problems_);
     const std::string text(name);
-    problems_.add(node->source().begin.line,
-                  "\"" + text + "\" must be one table; write [" + text + "]");
+    problems_.add(value->line, "\"" + text + "\" must be one table; write [" + text + "]");
     return std::nullopt;
   }
 
   // A table that may stand several times.
   std::vector<Section> list(std::string_view name) {
     std::vector<Section> sections;
-    const toml::node* node = root_.get(name);
-    if (!node) return sections;
-    const toml::array* array = node->as_array();
+    const TomlValue* value = root_.find(name);
+    if (!value) return sections;
+    const auto* array = value->as<TomlArray>();
     const std::string remedy = "; write [[" + std::string(name) + "]] above each entry";
     if (!array || array->empty()) {
-      problems_.add(node->source().begin.line,
-                    "\"" + std::string(name) + "\" must be a list of tables" + remedy);
+      problems_.add(value->line, "\"" + std::string(name) + "\" must be a list of tables" + remedy);
       return sections;
     }
-    for (const toml::node& element : *array) {
-      if (const toml::table* table = element.as_table())
-        sections.emplace_back(*table, name, problems_);
+    for (const TomlValue& element : *array) {
+      if (element.as<TomlTable>())
+        sections.emplace_back(element, name, problems_);
       else
-        problems_.add(element.source().begin.line,
-                      "\"" + std::string(name) + "\" must hold tables" + remedy);
+        problems_.add(element.line, "\"" + std::string(name) + "\" must hold tables" + remedy);
     }
     return sections;
   }
@@ -221,7 +213,7 @@ class Reader {
 
   void read_lb() {
     const auto section = single("lb");
-    if (!root_.contains("lb")) problems_.add(0, "there is no [lb]; add it with the interface");
+    if (!root_.find("lb")) problems_.add(0, "there is no [lb]; add it with the interface");
     if (!section) return;
     Lb& lb = config_.lb;
 
@@ -436,18 +428,11 @@ class Reader {
     number(*section, "retention_days", kRetentionDays, config_.store.retention_days);
   }
 
-  const toml::table& root_;
+  const TomlTable& root_;
   Problems& problems_;
   ConfigCheck check_;
   Config config_;
 };
-
-// Not TOML: the parser's words, on one line.
-Problem syntax_problem(const toml::parse_error& error) {
-  std::string text(error.description());
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return {error.source().begin.line, "this is not TOML: " + text};
-}
 
 }  // namespace
 
@@ -455,25 +440,10 @@ std::span<const KnownKey> known_keys() {
   return kKnownKeys;
 }
 
-ConfigError::ConfigError(std::string_view file, std::vector<Problem> problems)
-    : std::runtime_error(message_of(file, problems)), problems_(std::move(problems)) {}
-
-std::string describe(std::string_view file, const Problem& problem) {
-  std::string place(file);
-  if (problem.line > 0) place += ":" + std::to_string(problem.line);
-  return place + ": " + problem.text;
-}
-
 Config parse_config(std::string_view text, std::string_view name) {
-  if (const auto problem = misplaced_byte(text)) throw ConfigError(name, {*problem});
-  toml::table root;
-  try {
-    root = toml::parse(text, name);
-  } catch (const toml::parse_error& error) {
-    throw ConfigError(name, {syntax_problem(error)});
-  }
+  const TomlValue root = parse_toml(text, name);
   Problems problems;
-  Config config = Reader(root, problems).read();
+  Config config = Reader(*root.as<TomlTable>(), problems).read();
   if (!problems.empty()) throw ConfigError(name, problems.take());
   config.file = name;
   config.text = text;

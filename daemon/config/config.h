@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "daemon/base/address.h"
 #include "daemon/base/prefix.h"
 #include "daemon/config/forwarder_kind.h"
+#include "daemon/config/problem.h"
 #include "daemon/mqtt/route.h"
 #include "daemon/ring/maglev.h"
 
@@ -145,11 +145,6 @@ struct Store {
   std::uint32_t path_line = 0;
 };
 
-struct Problem {
-  std::uint32_t line = 0;  // from 1; 0: of the file as a whole
-  std::string text;        // what is wrong, and what would be right
-};
-
 struct Config {
   std::string file;  // as the caller named it
   std::string text;  // what stands in it
@@ -164,21 +159,6 @@ struct Config {
   Store store;
   std::vector<Problem> warnings;  // odd, but it works
 };
-
-// One that was refused, with everything that is wrong with it.
-class ConfigError : public std::runtime_error {
- public:
-  // what() is one line a problem, in the order of the file.
-  ConfigError(std::string_view file, std::vector<Problem> problems);
-
-  const std::vector<Problem>& problems() const { return problems_; }
-
- private:
-  std::vector<Problem> problems_;
-};
-
-// "remora.toml:12: what is wrong", the form of every message about a file.
-std::string describe(std::string_view file, const Problem& problem);
 
 // The text of a configuration file. Throws ConfigError when it cannot be read.
 std::string read_config_file(const std::filesystem::path& path);

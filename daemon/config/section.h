@@ -6,11 +6,6 @@
 // Reading goes on after a mistake, so that one look shows them all.
 #pragma once
 
-// The parser's asserts hold for some bad files too (toml++ 3.3: "[[.1"), which it
-// then refuses all the same.
-#define TOML_ASSERT(condition) static_cast<void>(0)
-#include <toml++/toml.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,22 +15,10 @@
 #include <vector>
 
 #include "daemon/config/config.h"
+#include "daemon/config/problem.h"
+#include "daemon/config/toml.h"
 
 namespace remora {
-
-// What is wrong so far. Lines are those of the file, from 1.
-class Problems {
- public:
-  void add(std::uint32_t line, std::string text) { found_.push_back({line, std::move(text)}); }
-
-  // In the order of the file, those without a line last. Leaves none behind.
-  std::vector<Problem> take();
-
-  bool empty() const { return found_.empty(); }
-
- private:
-  std::vector<Problem> found_;
-};
 
 // A value and where it stands.
 template <class T>
@@ -56,25 +39,18 @@ struct Range {
   std::uint32_t highest;
 };
 
-// Text of the user for a message: in quotation marks, shortened, on one line.
-std::string in_quotes(std::string_view text);
-
-// The one of `candidates` that `word` was probably meant to be.
-std::optional<std::string_view> closest(std::string_view word,
-                                        std::span<const std::string_view> candidates);
-
 // Where `key` is known, for one that stands elsewhere: "[[group]] or
 // [mispredict]". Empty: nowhere.
 std::string home_of(std::string_view key);
 
 class Section {
  public:
-  // Reports keys that `name`, a table of known_keys(), does not have. `values`
-  // and `problems` must outlive the section.
-  Section(const toml::table& values, std::string_view name, Problems& problems);
+  // `table` must be a table. Reports keys that `name`, a table of known_keys(), does not
+  // have. `table` and `problems` must outlive the section.
+  Section(const TomlValue& table, std::string_view name, Problems& problems);
 
-  std::uint32_t line() const;
-  bool has(std::string_view key) const { return values_->contains(key); }
+  std::uint32_t line() const { return table_->line; }
+  bool has(std::string_view key) const { return find(key) != nullptr; }
 
   // Each of these reports a value of the wrong type or outside of what it may
   // be and then answers as if the key were absent.
@@ -118,13 +94,14 @@ class Section {
   void report(std::string_view key, std::uint32_t line, std::string_view what) const;
 
  private:
+  const TomlValue* find(std::string_view key) const { return table_->as<TomlTable>()->find(key); }
   void report_missing(std::string_view key) const;
   void report_planned_word(std::string_view key, const Found<std::string>& found,
                            std::span<const std::string_view> available) const;
   void report_unknown_word(std::string_view key, const Found<std::string>& found,
                            std::span<const std::string_view> available) const;
 
-  const toml::table* values_;
+  const TomlValue* table_;
   std::string_view name_;
   Problems* problems_;
 };

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "daemon/config/config.h"
+#include "daemon/config/problem.h"
 
 namespace remora {
 

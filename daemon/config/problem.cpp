@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/config/problem.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace remora {
+namespace {
+
+// Longer text of the user is shortened to this many bytes in messages.
+constexpr std::size_t kLongestQuote = 80;
+// A longer word is no misspelt key.
+constexpr std::size_t kLongestWord = 64;
+
+std::string message_of(std::string_view file, const std::vector<Problem>& problems) {
+  std::string text;
+  for (const Problem& problem : problems) {
+    if (!text.empty()) text += '\n';
+    text += describe(file, problem);
+  }
+  return text;
+}
+
+// The edit distance: how many letters to insert, delete or replace (Levenshtein).
+std::size_t distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < right.size(); ++j) {
+      const std::size_t replaced = diagonal + (left[i] == right[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string describe(std::string_view file, const Problem& problem) {
+  std::string place(file);
+  if (problem.line > 0) place += ":" + std::to_string(problem.line);
+  return place + ": " + problem.text;
+}
+
+ConfigError::ConfigError(std::string_view file, std::vector<Problem> problems)
+    : std::runtime_error(message_of(file, problems)), problems_(std::move(problems)) {}
+
+std::vector<Problem> Problems::take() {
+  const auto place = [](const Problem& problem) {
+    return problem.line == 0 ? std::numeric_limits<std::uint32_t>::max() : problem.line;
+  };
+  std::stable_sort(found_.begin(), found_.end(), [&](const Problem& left, const Problem& right) {
+    return place(left) < place(right);
+  });
+  return std::exchange(found_, {});
+}
+
+std::string in_quotes(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  const bool is_long = text.size() > kLongestQuote;
+  if (is_long) {
+    std::size_t end = kLongestQuote;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+    text = text.substr(0, end);
+  }
+  std::string result = "\"";
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte >= 0x20 && byte != 0x7f) {
+      result += character;
+      continue;
+    }
+    result += "\\x";
+    result += kDigits[byte >> 4];
+    result += kDigits[byte & 0xf];
+  }
+  return result + (is_long ? "…\"" : "\"");
+}
+
+std::string joined(std::span<const std::string_view> words) {
+  std::string text;
+  for (const std::string_view word : words) {
+    if (!text.empty()) text += ", ";
+    text += word;
+  }
+  return text;
+}
+
+std::optional<std::string_view> closest(std::string_view word,
+                                        std::span<const std::string_view> candidates) {
+  if (word.size() > kLongestWord) return std::nullopt;
+  std::optional<std::string_view> best;
+  std::size_t best_distance = 0;
+  for (const std::string_view candidate : candidates) {
+    const std::size_t candidate_distance = distance(word, candidate);
+    if (candidate_distance > std::max<std::size_t>(1, candidate.size() / 3)) continue;
+    if (best && candidate_distance >= best_distance) continue;
+    best = candidate;
+    best_distance = candidate_distance;
+  }
+  return best;
+}
+
+}  // namespace remora
