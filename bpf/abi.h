@@ -19,7 +19,7 @@
 /* Changes with every change below: a daemon takes pinned maps over only when they
  * carry its own number, and makes new ones else.
  */
-#define REMORA_ABI 4
+#define REMORA_ABI 5
 
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
@@ -215,11 +215,20 @@ enum flow_state {
 	FLOW_LEAVING = 6,   /* evacuated: goes on until it can end well */
 };
 
+/* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
 enum flow_flags {
-	FLOW_REOPENED = 1, /* a half-open flow with this 5-tuple may exist */
-	FLOW_TAUGHT = 2,   /* it changed its client's prediction */
-	FLOW_KEPT = 4,	   /* over resets_per_client: stays where it is for good */
-	FLOW_EARLY = 8,	   /* segments of it wait in `early_segments` */
+	FLOW_REOPENED = 1 << 0,	  /* a half-open flow with this 5-tuple may exist */
+	FLOW_TAUGHT = 1 << 1,	  /* it changed its client's prediction */
+	FLOW_KEPT = 1 << 2,	  /* over resets_per_client: stays where it is for good */
+	FLOW_EARLY = 1 << 3,	  /* segments of it wait in `early_segments` */
+	FLOW_STRAY = 1 << 4,	  /* reserved: adopted in mid-stream, its SYN unseen */
+	FLOW_PROVEN = 1 << 5,	  /* reserved: went beyond its CONNECT */
+	FLOW_UNREPORTED = 1 << 6, /* reserved: its last report found the ring full */
+	FLOW_FIN = 1 << 7,	  /* reserved: a FIN came ahead of missing bytes */
+	FLOW_STAMPED = 1 << 8,	  /* reserved: its segments carry timestamps (RFC 7323) */
+	FLOW_ECHOED = 1 << 9,	  /* reserved: they echo the broker's timestamps */
+	FLOW_SACK = 1 << 10,	  /* reserved: its SYN permits SACK (RFC 2018) */
+	FLOW_BOUND = 1 << 11,	  /* reserved: its session has state at its broker */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -236,12 +245,7 @@ enum stream_flags {
 	STREAM_MQTT5 = 1,     /* the CONNECT said so: there are properties */
 	STREAM_PACKET_ID = 2, /* the PUBLISH at hand has one: QoS 1 or 2 */
 	STREAM_CONNECTED = 4, /* there was a CONNECT */
-	STREAM_GAP = 8,	      /* the lowest bit of STREAM_GAPS */
 };
-/* How often the stream was blind for a while, 31 and more in one: aliases may have
- * been set anew meanwhile, so those from before count no more.
- */
-#define STREAM_GAPS 0xf8
 
 /* How far the MQTT packets of a stream are read. Sequence numbers in host order. */
 struct stream {
@@ -259,14 +263,17 @@ struct stream {
 };
 static_assert(sizeof(struct stream) == 32, "ABI");
 
-/* What each packet needs comes first, then what a usual PUBLISH needs, then the rest. */
+/* What each packet needs comes first, then what a usual PUBLISH needs, then the rest.
+ * Fields without another unit hold sequence numbers, host order.
+ */
 struct flow {
 	__u64 seen_at_ns;
 	__u32 end_seq; /* one past the last byte that the client sent */
-	__u32 real;    /* index into `reals`; 0: to be picked */
+	__u16 real;    /* index into `reals`; 0: to be picked */
 	__u16 group;
-	__u8 state;	  /* enum flow_state */
-	__u8 flags;	  /* enum flow_flags */
+	__u16 flags; /* enum flow_flags */
+	__u8 state;  /* enum flow_state */
+	__u8 gaps;   /* how often the stream was blind for a while, at most MAX_GAPS */
 	__u32 generation; /* of the routes that judged `topic_hash` */
 	__u64 topic_hash; /* of the last judged topic; 0: none */
 	struct stream stream;
@@ -277,9 +284,34 @@ struct flow {
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
 	__u32 gap_began;   /* when the stream last went on; unit: 1 << GAP_SHIFT ns */
-	__u32 pad;
+	/* Reserved: the contiguous edge, RCV.NXT of RFC 9293 §3.3.1: one past the last
+	 * byte up to which none is missing. Only bytes in order move it.
+	 */
+	__u32 edge;
+	/* Reserved: what the segment of the CONNECT acknowledged, the broker's first
+	 * sequence number. No later segment acknowledges less.
+	 */
+	__u32 connect_ack;
+	/* Reserved: one past the last byte of the answers that the broker owes so far
+	 * (CONNACK, PUBACK, PUBREC, PUBCOMP, PINGRESP). A client that acknowledges it
+	 * has all of them.
+	 */
+	__u32 broker_end;
+	/* Reserved: what the SYN offered. MSS / 4 in the upper 12 bits (RFC 9293
+	 * §3.7.1), the window scale in the lower 4, NO_SCALE: none (RFC 7323 §2.2).
+	 */
+	__u16 syn_offer;
+	__u16 keep_alive; /* reserved: the CONNECT's (MQTT 5.0 §3.1.2.10), seconds */
+	__u16 open_qos2;  /* reserved: PUBLISHes of QoS 2 whose PUBREL has not come */
+	__u16 spent;	  /* reserved: work that its segments have caused lately */
 };
-static_assert(sizeof(struct flow) == 88, "ABI");
+static_assert(sizeof(struct flow) == 104, "ABI");
+
+/* So many and more gaps are one: aliases set before a gap may have been set anew in
+ * it, so they no longer count.
+ */
+#define MAX_GAPS 255
+#define NO_SCALE 15 /* of `syn_offer`; the highest scale is 14 */
 
 /* The flow table is four maps, so that most packets need no look-up in a hash:
  * `flows`	  array: the connections, each at a place of its own; place 0 is nobody's
@@ -294,11 +326,12 @@ static_assert(sizeof(struct flow) == 88, "ABI");
  */
 struct flow_place {
 	struct flow_key key;
-	__u32 pad;
+	__u32 claim; /* reserved: compared and exchanged to take and leave the place */
 	struct flow flow;
-	__u64 spare[2];
 };
 static_assert(sizeof(struct flow_place) == 128, "ABI");
+static_assert(__builtin_offsetof(struct flow_place, flow.stream.kept) == 64,
+	      "the first cache line");
 
 /* A value of `hints`: one cache line. */
 #define HINTS_PER_ROW 16
@@ -470,6 +503,7 @@ static_assert(sizeof(struct handoff) == 8, "ABI");
 struct mark {
 	__u32 magic; /* MARK_MAGIC */
 	__u32 seq;   /* of the first payload byte */
+	__u32 isn;   /* reserved: the flow's, as in struct event */
 	__u32 real;
 	__u16 from_group;
 	__u16 to_group;
@@ -477,12 +511,13 @@ struct mark {
 	__u16 publish_offset; /* of the mispredicted PUBLISH in the payload */
 	__u16 topic_offset;
 	__u16 topic_len;
+	__u16 flags; /* enum event_flags */
 	__u8 action; /* enum action */
-	__u8 flags;  /* enum event_flags */
-	__u16 pad;
+	__u8 reason; /* reserved: why the action is no other one */
 };
-#define MARK_MAGIC 0x72656d6f
-static_assert(sizeof(struct mark) == 28, "ABI");
+/* A probe does not read what a stage of another ABI has left. */
+#define MARK_MAGIC (0x72656d00 + REMORA_ABI)
+static_assert(sizeof(struct mark) == 32, "ABI");
 
 /* ---- ring `events` --------------------------------------------------------- */
 
@@ -526,13 +561,17 @@ struct event {
 	__u16 topic_offset; /* in the data */
 	__u16 topic_len;    /* bytes (MQTT 3.1.1 §1.5.3) */
 	__u16 data_len;
-	__u8 action; /* enum action */
-	__u8 flags;  /* enum event_flags */
+	__u16 flags;  /* enum event_flags */
+	__u16 window; /* reserved: the segment's, not scaled; with EVENT_SEGMENT */
+	__u32 isn;    /* reserved: the flow's: tells it from others of the same port */
+	__u32 time;   /* reserved: when the client taught this, as in its prediction */
+	__u8 action;  /* enum action */
+	__u8 reason;  /* reserved: why the action is no other one */
 	__u8 options_len;
 	__u8 options[40]; /* the segment's TCP options */
-	__u8 pad[1];
+	__u8 pad[5];
 };
-static_assert(sizeof(struct event) == 96, "ABI");
+static_assert(sizeof(struct event) == 112, "ABI");
 
 /* ---- map `counters`: what happened, per CPU -------------------------------- */
 

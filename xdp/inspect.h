@@ -98,8 +98,8 @@ static __noinline int back_in_step(struct packet *pkt)
 	}
 	count(COUNT_RESYNCED);
 	stream_resume(stream, at->seq);
-	if ((stream->flags & STREAM_GAPS) != STREAM_GAPS)
-		stream->flags += STREAM_GAP;
+	if (pkt->flow->gaps != MAX_GAPS)
+		pkt->flow->gaps++;
 	return 1;
 }
 

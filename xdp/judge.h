@@ -74,7 +74,7 @@ static __always_inline int may_reset(const struct packet *pkt)
 }
 
 /* What to do with a PUBLISH that belongs to `group`. */
-static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u8 *flags)
+static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flags)
 {
 	const struct group *target = find_group(group);
 	__u8 policy = target ? target->policy : POLICY_KEEP;
@@ -129,7 +129,7 @@ static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 gro
 }
 
 static __always_inline void fill_event(struct event *event, const struct packet *pkt,
-				       __u8 action, __u8 flags, __u16 group,
+				       __u8 action, __u16 flags, __u16 group,
 				       __u32 topic_len)
 {
 	/* The options mean nothing where there are none. */
@@ -146,7 +146,7 @@ static __always_inline void fill_event(struct event *event, const struct packet 
 }
 
 /* Sends the text in the scratch to the daemon. */
-static __noinline void report(const struct packet *pkt, __u8 action, __u8 flags,
+static __noinline void report(const struct packet *pkt, __u8 action, __u16 flags,
 			      __u16 group, __u32 topic_len)
 {
 	struct event *event;
@@ -181,7 +181,8 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	__u64 hash = at->hash;
 	struct flow *flow = pkt->flow;
 	__u32 group, generation = pkt->set->generation;
-	__u8 action = ACTION_LEARNED, flags = 0;
+	__u8 action = ACTION_LEARNED;
+	__u16 flags = 0;
 	int news;
 
 	group = match_topic(pkt->scratch, generation, hash, topic_len);

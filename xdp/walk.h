@@ -73,7 +73,7 @@ static __always_inline struct topic_text *find_text(const struct packet *pkt, __
  */
 static __always_inline __u32 mark_of_aliases(const struct flow *flow)
 {
-	return flow->isn + (flow->stream.flags & STREAM_GAPS) / STREAM_GAP;
+	return flow->isn + flow->gaps;
 }
 
 /* Writes the text in the scratch to `topics`. */
@@ -206,7 +206,7 @@ static __always_inline const struct topic_text *find_alias(const struct packet *
 {
 	const struct topic_text *known = find_text(pkt, alias);
 
-	if ((pkt->flow->stream.flags & STREAM_GAPS) == STREAM_GAPS)
+	if (pkt->flow->gaps == MAX_GAPS)
 		return 0; /* too many to be told apart */
 	return known && known->seq == mark_of_aliases(pkt->flow) ? known : 0;
 }

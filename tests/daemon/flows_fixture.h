@@ -72,7 +72,7 @@ events_kib = 64
   flow entry_of(std::uint32_t number, std::uint32_t real, flow_state state,
                 const char* group) const {
     flow entry{};
-    entry.real = real;
+    entry.real = static_cast<__u16>(real);
     entry.group = ids_->of_group(group);
     entry.state = state;
     entry.isn = number;

@@ -40,7 +40,8 @@ TEST_F(MispredictTest, TheSegmentIsPassedUpWithItsMark) {
   EXPECT_EQ(mark.topic_len, kHumidityTopic.size());
   EXPECT_EQ(mark.action, ACTION_RESET);
   EXPECT_EQ(mark.flags, EVENT_SEGMENT);
-  EXPECT_EQ(mark.pad, 0);
+  EXPECT_EQ(mark.reason, 0);
+  EXPECT_EQ(mark.isn, 0U);
 }
 
 TEST_F(MispredictTest, EverythingIsWrittenBeforeTheSegmentLeaves) {
