@@ -18,6 +18,7 @@
 #include "cli/decap_config.h"
 #include "daemon/base/fd.h"
 #include "decap.skel.h"
+#include "version.h"
 
 namespace {
 
@@ -97,6 +98,7 @@ int main(int argc, char** argv) {
   std::string interface, file, checked;
   bool take_off = false, generic = false;
   CLI::App app("Strips the outer header of IPIP packets on a broker host");
+  app.set_version_flag("--version", std::string("remora-decap ") + remora::kVersion);
   app.add_option("interface", interface,
                  "where the load balancer's packets arrive; by default that of the file");
   app.add_option(

@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "cli/reals.h"
 #include "cli/status.h"
+#include "version.h"
 
 namespace {
 
@@ -77,7 +78,7 @@ int main(int argc, char** argv) {
   std::string instance;
   Question question;
   CLI::App app("Asks a running remorad");
-  app.set_version_flag("--version", REMORA_VERSION);
+  app.set_version_flag("--version", std::string("remoractl ") + remora::kVersion);
   app.add_option("--runtime-dir", runtime_dir, "where the control sockets are")
       ->capture_default_str();
   app.add_option("--instance", instance, "which remorad; by default the only one");

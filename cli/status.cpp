@@ -42,9 +42,10 @@ std::string gateway_of(const json& status) {
 void print_status(std::ostream& out, const json& status) {
   const json& history = status.at("history");
   out << fmt::format(
-      "instance {} on {} ({} XDP, {} forwarder), up {}\n", status.at("instance").get<std::string>(),
+      "instance {} on {} ({} XDP, {} forwarder), remorad {}, up {}\n",
+      status.at("instance").get<std::string>(),
       status.at("interface").get<std::string>(), status.at("mode").get<std::string>(),
-      status.at("forwarder").get<std::string>(),
+      status.at("forwarder").get<std::string>(), status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "daemon/daemon.h"
+#include "version.h"
 
 namespace {
 
@@ -71,7 +72,7 @@ int serve(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Topic-based load balancing of MQTT publishers at layer 4");
-  app.set_version_flag("--version", REMORA_VERSION);
+  app.set_version_flag("--version", std::string("remorad ") + remora::kVersion);
   app.add_option("--config", options.places.config, "configuration file")->capture_default_str();
   app.add_option("--check", options.check, "check a configuration file and exit; needs no root");
   app.add_flag("--detach", options.detach, "take the instance off its interface and exit");

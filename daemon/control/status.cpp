@@ -3,6 +3,7 @@
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
+#include "version.h"
 
 namespace remora {
 namespace {
@@ -103,6 +104,7 @@ json status_of(const StatusSources& s) {
     programs[program.name] = {{"id", program.id}, {"verified_instructions", program.instructions}};
   }
   return {
+      {"version", kVersion},
       {"instance", s.config.lb.instance},
       {"interface", s.config.lb.interface},
       {"mode", s.config.lb.xdp_mode == XdpMode::kNative ? "native" : "generic"},

@@ -15,7 +15,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 json status_with(const json& groups) {
-  return {{"instance", "lb"},
+  return {{"version", "0.2.0"},
+          {"instance", "lb"},
           {"interface", "eth0"},
           {"mode", "native"},
           {"forwarder", "embedded"},
@@ -41,6 +42,15 @@ std::string groups_of(const json& status) {
   const std::string text = out.str();
   const auto begin = text.find("group ");
   return text.substr(begin, text.find("\n\n", begin) - begin);
+}
+
+TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
+  std::ostringstream out;
+  print_status(out, status_with(json::array()));
+
+  const std::string text = out.str();
+  EXPECT_EQ(text.substr(0, text.find('\n')),
+            "instance lb on eth0 (native XDP, embedded forwarder), remorad 0.2.0, up 3 s");
 }
 
 TEST(StatusTextTest, GroupsStandInColumns) {

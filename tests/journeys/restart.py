@@ -4,9 +4,10 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 
-from support import Addressing, Journey, Paho, main
+from support import Addressing, Journey, Paho, build_folder, main
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 
@@ -46,6 +47,13 @@ class Restart(Journey):
             lambda: self.history("SELECT count(*) FROM clients") == [(len(TOPICS),)],
             "both clients in the history",
         )
+
+    def test_status_names_the_version_of_the_program(self):
+        program = os.path.join(build_folder(), "remorad")
+        named = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=True
+        ).stdout
+        self.assertEqual(f"remorad {self.daemon.status()['version']}\n", named)
 
     def test_with_pinned_state_nobody_notices(self):
         with self.expect_counted(MISPREDICT=0, RESET=0):

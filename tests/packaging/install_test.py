@@ -8,6 +8,7 @@
 import json
 import os
 import pathlib
+import re
 import stat
 import subprocess
 import sys
@@ -72,6 +73,13 @@ class Install(unittest.TestCase):
         for name in PROGRAMS:
             result = run(str(self.root / "usr/sbin" / name), "--help")
             self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_the_programs_name_the_version_of_the_build(self):
+        cache = pathlib.Path(BUILD, "CMakeCache.txt").read_text(encoding="utf-8")
+        version = re.search(r"^CMAKE_PROJECT_VERSION:STATIC=(.+)$", cache, re.MULTILINE).group(1)
+        for name in PROGRAMS:
+            result = run(str(self.root / "usr/sbin" / name), "--version")
+            self.assertEqual((result.returncode, result.stdout), (0, f"{name} {version}\n"))
 
     def test_the_configurations_are_accepted(self):
         for program, config in zip(("remorad", "remora-decap"), CONFIGS):
