@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown pages: relative links and anchors resolve, and prose wraps at 100 columns.
+"""Markdown pages: links and anchors resolve, lines wrap, and the functions in journey.md exist.
 
     documents_test.py SOURCE_FOLDER
 """
@@ -22,13 +22,13 @@ FENCE = re.compile(r"\s*(```|~~~)")
 TABLE_ROW = re.compile(r"\s*\|")
 
 
-def tracked_pages():
+def tracked(*patterns):
     listed = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "*.md"], cwd=ROOT,
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", *patterns], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
     )
     names = listed.stdout.decode().split("\0")[:-1] if listed.returncode == 0 else []
-    return [page for page in map(ROOT.joinpath, names) if page.is_file()]
+    return [path for path in map(ROOT.joinpath, names) if path.is_file()]
 
 
 def prose(text):
@@ -115,17 +115,24 @@ class Checks(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     def found_by(self, check):
-        return [f"{page.relative_to(ROOT).parent}/{finding}" for page in tracked_pages() for finding in check(page)]
+        return [f"{page.relative_to(ROOT).parent}/{finding}" for page in tracked("*.md") for finding in check(page)]
 
     def test_links_lead_somewhere(self):
         self.assertEqual(self.found_by(broken_links), [])
+
+    def test_the_functions_of_the_journeys_exist(self):
+        journey = (ROOT / "docs/journey.md").read_text(encoding="utf-8")
+        source = "\n".join(path.read_text(encoding="utf-8") for path in tracked("*.[ch]", "*.cpp"))
+        named = set(re.findall(r"`(\w+)\(\)`", journey))
+        self.assertEqual({name for name in named if not re.search(rf"\b{name}\(", source)}, set())
+        self.assertGreater(len(named), 20)
 
     def test_lines_wrap(self):
         self.assertEqual(self.found_by(long_lines), [])
 
 
 if __name__ == "__main__":
-    if not tracked_pages():
+    if not tracked("*.md"):
         print("skipped: not a git checkout")
         sys.exit(SKIPPED)
     unittest.main(argv=sys.argv[:1], verbosity=2)
