@@ -4,9 +4,9 @@
 import os
 import socket
 import subprocess
-import time
 
 from lab import namespaces, topology
+from lab.waiting import PATIENCE_S, wait_until
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 
@@ -36,21 +36,20 @@ def start(layout, node, config, log):
     return namespaces.spawn_service(layout.namespace(node), [MOSQUITTO, "-c", config], log)
 
 
-def wait_until_listening(layout, node, patience_s=10.0):
+def wait_until_listening(layout, node):
     """Returns once the broker of `node` accepts connections."""
-    deadline = time.monotonic() + patience_s
-    while True:
+    def listens():
         with namespaces.inside(layout.namespace(node)):
             probe = socket.socket()
         with probe:
-            probe.settimeout(patience_s)
+            probe.settimeout(PATIENCE_S)
             try:
                 probe.connect(("127.0.0.1", topology.MQTT_PORT))
-                return
             except ConnectionRefusedError:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"mosquitto in {node} does not listen") from None
-        time.sleep(0.01)
+                return False
+        return True
+
+    wait_until(listens, f"mosquitto in {node} to listen")
 
 
 _KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}

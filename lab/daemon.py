@@ -5,10 +5,10 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 from lab import namespaces, network, processes, receive_cpu, topology
 from lab.config import KATRAN_SHARED, LIKE_A_NIC, shared_root_array
+from lab.waiting import PATIENCE_S, wait_until
 
 REMORAD = "remorad"
 
@@ -38,21 +38,20 @@ class Daemon:
         """The running daemon as recorded, or None."""
         return self._state.find(REMORAD)
 
-    def start(self, patience_s=20.0):
+    def start(self):
         """Starts the daemon and returns once its control socket answers."""
         os.makedirs(self.runtime_dir, exist_ok=True)
         lb = self._layout.namespace(topology.LB)
         pollers = receive_cpu.pollers()
         self._state.record(REMORAD, namespaces.spawn_service(lb, self._argv(), self.log))
-        deadline = time.monotonic() + patience_s
-        while self.status() is None:
-            if self.process() is None:
-                raise RuntimeError(f"remorad has ended: {self.last_words()}")
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"remorad does not answer: {self.last_words()}")
-            time.sleep(0.02)
+        wait_until(self._answers_or_has_ended, "an answer of remorad")
         if self.config.receiving == LIKE_A_NIC:
             receive_cpu.settle(self._layout, pollers)
+
+    def _answers_or_has_ended(self):
+        if self.process() is None:
+            raise RuntimeError(f"remorad has ended: {self.last_words()}")
+        return self.status() is not None
 
     def _argv(self, *more):
         return [
@@ -74,7 +73,7 @@ class Daemon:
     def stop(self):
         """A clean stop: what is pinned stays, and so does forwarding."""
         if process := self.process():
-            processes.end([process], patience_s=10.0)
+            processes.end([process])
 
     def kill(self):
         """SIGKILL, in the middle of whatever it is doing."""
@@ -91,7 +90,7 @@ class Daemon:
         self.stop()
         result = namespaces.run(
             self._layout.namespace(topology.LB), self._argv("--detach"),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S,
         )
         if result.returncode != 0:
             raise RuntimeError(f"remorad --detach: {' '.join(result.stdout.split())}")
@@ -119,7 +118,7 @@ class Daemon:
             "--instance", self.config.instance,
             *command, "--json",
         ]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     def counters(self):
         """{counter: value}. Throws when no daemon answers."""

@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the brokers got: a subscriber to everything in each broker's namespace, read here.
+"""Counts what the brokers got, with a subscriber to everything in each broker's namespace.
 
-Counted at the brokers and never inferred: a message is delivered when a mosquitto_sub that is
-connected to that broker over its loopback prints it.
+A message counts as delivered when a mosquitto_sub that is connected to that broker over its
+loopback prints it. Nothing is inferred.
 """
 
 import collections
 import dataclasses
+import itertools
 import selectors
+import socket
 import subprocess
 import threading
 import time
 
-from lab import mqtt, namespaces
+from lab import mqtt, namespaces, topology
+from lab.waiting import PATIENCE_S
 
 # Time, topic and payload, with tabs between; the payload may contain anything but a line end.
 _FORMAT = "%U\t%t\t%p"
-_HELLO = "lab/hello"
+_FENCE = "lab/fence"
+_REPEAT_FENCE_S = 1.0  # a subscriber that is not back yet misses it
 
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """One message at one broker. `at` is CLOCK_REALTIME in seconds, `client`, `phase` and `number`
-    are what the payload says; None where it is not one of the lab's."""
+    """One message at one broker.
+
+    `at` is CLOCK_REALTIME in seconds. `client`, `phase` and `number` are what the payload says, and
+    None if it is not one of the lab's.
+    """
 
     broker: str
     at: float
@@ -38,10 +45,11 @@ class Deliveries:
 
     def __init__(self, lab):
         self._lab = lab
-        self._lock = threading.Condition()
+        self._changed = threading.Condition()
         self._all = []
         self._counts = collections.Counter()
-        self._greeted = set()
+        self._fences = itertools.count(1)
+        self._last_fence = {}  # broker: number of the latest one that came back
         self._subscribers = {}
         self._reader = threading.Thread(target=self._read, name="deliveries", daemon=True)
         for node in lab.layout.broker_nodes:
@@ -54,7 +62,8 @@ class Deliveries:
             )
         self._reader.start()
         try:
-            self._wait_until_subscribed()
+            # A subscription is in force when a message to oneself comes back.
+            self.settle(repeat_s=0.05)
         except BaseException:
             self.close()
             raise
@@ -64,25 +73,6 @@ class Deliveries:
 
     def __exit__(self, *_):
         self.close()
-
-    def _wait_until_subscribed(self, patience_s=10.0):
-        """A subscription is in force when a message to oneself comes back."""
-        deadline = time.monotonic() + patience_s
-        while True:
-            with self._lock:
-                missing = set(self._subscribers) - self._greeted
-            if not missing:
-                return
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no subscription at {', '.join(sorted(missing))}")
-            for node in missing:
-                namespaces.run(
-                    self._lab.namespace(node),
-                    ["mosquitto_pub", "-h", "127.0.0.1", "-t", _HELLO, "-m", "hello"],
-                    stderr=subprocess.DEVNULL,
-                )
-            with self._lock:
-                self._lock.wait_for(lambda: missing <= self._greeted, timeout=0.05)
 
     def close(self):
         for process in self._subscribers.values():
@@ -114,45 +104,84 @@ class Deliveries:
 
     def _take(self, node, lines):
         fresh = []
+        last_fence = 0
         for line in lines:
             at, topic, payload = line.split(b"\t", 2)
-            if topic == _HELLO.encode():
-                self._greeted.add(node)
+            if topic == _FENCE.encode():
+                last_fence = int(payload)
                 continue
             named = mqtt.parse_message(payload) or (None, None, None)
             fresh.append(
                 Delivery(node, float(at), topic.decode(errors="replace"), *named, payload)
             )
-        with self._lock:
+        with self._changed:
             self._all += fresh
             self._counts.update((d.client, d.phase) for d in fresh)
-            self._lock.notify_all()
+            self._last_fence[node] = max(last_fence, self._last_fence.get(node, 0))
+            self._changed.notify_all()
 
     # ---- everybody else's ----------------------------------------------------
 
     def all(self):
-        with self._lock:
+        with self._changed:
             return list(self._all)
 
     def count(self, client=None, phase=None):
         """How many messages arrived, of one client and phase or of all."""
-        with self._lock:
-            return sum(
-                n
-                for (c, p), n in self._counts.items()
-                if client in (None, c) and phase in (None, p)
-            )
+        with self._changed:
+            return self._count(client, phase)
 
-    def wait_for(self, predicate, patience_s=10.0):
-        """Waits until predicate(list of all deliveries); whether it came true."""
-        with self._lock:
-            return self._lock.wait_for(lambda: predicate(self._all), timeout=patience_s)
+    def _count(self, client, phase):
+        return sum(
+            n for (c, p), n in self._counts.items() if client in (None, c) and phase in (None, p)
+        )
 
-    def wait_until_quiet(self, quiet_s=0.3, patience_s=10.0):
-        """Waits until nothing has arrived for `quiet_s` seconds."""
+    def wait_for(self, predicate, patience_s=PATIENCE_S):
+        """Waits until predicate(list of all deliveries) holds; returns whether it does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: predicate(self._all), timeout=patience_s)
+
+    def wait_for_count(self, least, client=None, phase=None, patience_s=PATIENCE_S):
+        """Waits until count() is at least `least`; returns whether it is."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._count(client, phase) >= least, timeout=patience_s)
+
+    def settle(self, patience_s=PATIENCE_S, repeat_s=_REPEAT_FENCE_S):
+        """Waits until everything that has reached a broker by now is counted here.
+
+        A message that is published at the broker itself now comes back after what came before it.
+        """
+        number = next(self._fences)
         deadline = time.monotonic() + patience_s
-        with self._lock:
-            while time.monotonic() < deadline:
-                seen = len(self._all)
-                if not self._lock.wait_for(lambda: len(self._all) != seen, timeout=quiet_s):
-                    return
+        missing = set(self._subscribers)
+        while missing:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no subscription at {', '.join(sorted(missing))}")
+            for node in list(missing):
+                if not self._publish_fence(node, number):
+                    missing.remove(node)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._behind(missing, number), timeout=repeat_s)
+                missing = self._behind(missing, number)
+
+    def _behind(self, nodes, fence):
+        return {node for node in nodes if self._last_fence.get(node, 0) < fence}
+
+    def _publish_fence(self, node, number):
+        """Returns whether the broker was there to take it."""
+        with namespaces.inside(self._lab.namespace(node)):
+            connection = socket.socket()
+        with connection:
+            connection.settimeout(PATIENCE_S)
+            try:
+                connection.connect(("127.0.0.1", topology.MQTT_PORT))
+            except ConnectionRefusedError:
+                return False
+            connection.sendall(mqtt.connect(f"lab-fence-{number}"))
+            # Only then: the broker has looked at all its other connections in between.
+            connection.recv(4, socket.MSG_WAITALL)
+            connection.sendall(mqtt.publish(_FENCE, str(number)) + mqtt.disconnect())
+            while connection.recv(1 << 10):
+                pass
+        return True

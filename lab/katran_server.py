@@ -5,9 +5,9 @@ maps; tests/katran_server stands in for it."""
 import json
 import os
 import signal
-import time
 
 from lab import config, namespaces, network, pinned, processes, topology
+from lab.waiting import wait_until
 
 _NAME = "katran"
 
@@ -57,12 +57,12 @@ class KatranServer:
             self.log,
         )
         self._state.record(_NAME, pid)
-        self._wait_until(lambda: slot.program() not in (None, before), "is not in its slot")
+        self._wait_until(lambda: slot.program() not in (None, before), "its program in the slot")
 
     def stop(self):
         """Its program stays in the slot."""
         if process := self.process():
-            processes.end([process], patience_s=10.0)
+            processes.end([process])
 
     def reload(self):
         """Returns once what plan() wrote is in force."""
@@ -74,12 +74,17 @@ class KatranServer:
                 file.seek(before)
                 return b"is in force\n" in file.read()
 
-        self._wait_until(says_so, "does not take its plan")
+        self._wait_until(says_so, "its plan in force")
 
-    def _wait_until(self, predicate, trouble, patience_s=20.0):
-        deadline = time.monotonic() + patience_s
-        while not predicate():
-            if self.process() is None or time.monotonic() > deadline:
-                with open(self.log, encoding="utf-8", errors="replace") as file:
-                    raise RuntimeError(f"the Katran server {trouble}: {file.read()[-500:]}")
-            time.sleep(0.02)
+    def _wait_until(self, predicate, what):
+        has_ended = False
+
+        def is_decided():
+            nonlocal has_ended
+            has_ended = self.process() is None
+            return predicate() or has_ended
+
+        wait_until(is_decided, f"the Katran server: {what}")
+        if has_ended:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                raise RuntimeError(f"the Katran server has ended: {file.read()[-500:]}")

@@ -5,7 +5,6 @@ import dataclasses
 import os
 import signal
 import subprocess
-import time
 
 from lab import (
     bad_link, brokers, config, namespaces, network, processes, tagged_link, topology,
@@ -13,6 +12,7 @@ from lab import (
 from lab.daemon import Daemon
 from lab.katran_server import KatranServer
 from lab.state import State, only_one
+from lab.waiting import wait_until
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -172,16 +172,13 @@ class Lab:
             return None
         return KatranServer(self.layout, self.state, build, self.daemon.root_array)
 
-    def _wait_until_katran_is_noticed(self, patience_s=20.0):
+    def _wait_until_katran_is_noticed(self):
         """remorad looks now and then; until then it allows for the longer of the outer headers."""
-        deadline = time.monotonic() + patience_s
-        while states := {
-            group["name"]: group["katran"] for group in self.daemon.status()["groups"]
-            if group["configured"] and group["katran"] != "forwards"
-        }:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"remorad does not see that Katran forwards: {states}")
-            time.sleep(0.05)
+        wait_until(
+            lambda: all(group["katran"] == "forwards"
+                        for group in self.daemon.status()["groups"] if group["configured"]),
+            "remorad to see that Katran forwards",
+        )
 
     def _plan_katran(self, settings):
         groups = config.groups_of(self.layout, settings).values()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What remorad has pinned, read and changed past it: the ring of a group, the forwarder's slot.
+"""Reads and changes what remorad has pinned, past it: rings, the heartbeat, the forwarder's slot.
 
 Through libbpf, which remorad needs anyhow: bpftool would take seconds for a whole ring.
 """
@@ -11,8 +11,11 @@ import ipaddress
 import json
 import os
 import subprocess
+import time
 
-RING_SIZE = 65537  # bpf/abi.h
+# bpf/abi.h
+RING_SIZE = 65537
+HEARTBEAT_STALE_S = 3
 FORWARDER_SLOT = 2  # of the root array
 _MOST_REALS = 4096
 _LONGEST_NAME = 15  # BPF_OBJ_NAME_LEN, without its NUL
@@ -69,6 +72,22 @@ def index_of_real(pins, address):
             if value.raw[: len(wanted)] == wanted:
                 return index
     return 0
+
+
+def heartbeat_age_s(pins):
+    """How long ago remorad was last alive, as the kernel knows it."""
+    key, beat_at_ns = ctypes.c_uint32(0), ctypes.c_uint64()
+    with _open_map(os.path.join(pins, "heartbeat")) as fd:
+        _call("bpf_map_lookup_elem", fd, ctypes.byref(key), ctypes.byref(beat_at_ns))
+    return (time.monotonic_ns() - beat_at_ns.value) / 1e9
+
+
+def beat(pins):
+    """Says in remorad's place that it is alive."""
+    key, beat_at_ns = ctypes.c_uint32(0), ctypes.c_uint64(time.monotonic_ns())
+    with _open_map(os.path.join(pins, "heartbeat")) as fd:
+        _call("bpf_map_update_elem", fd, ctypes.byref(key), ctypes.byref(beat_at_ns),
+              ctypes.c_uint64(0))
 
 
 class ForwarderSlot:

@@ -10,6 +10,8 @@ import select
 import signal
 import time
 
+from lab.waiting import PATIENCE_S
+
 
 def started_at(pid):
     """Start time of `pid` in clock ticks since boot; None when there is no such process."""
@@ -39,7 +41,7 @@ def is_running(process):
     return process["started"] is not None and started_at(process["pid"]) == process["started"]
 
 
-def end(processes, patience_s=3.0):
+def end(processes, patience_s=PATIENCE_S):
     """SIGTERM to all, SIGKILL to those that ignore it; returns once they are gone."""
     open_fds = {}
     try:
@@ -53,7 +55,7 @@ def end(processes, patience_s=3.0):
                 open_fds[fd] = process
             else:
                 os.close(fd)
-        for signal_number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 60.0)):
+        for signal_number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, PATIENCE_S)):
             for fd in open_fds:
                 _send(fd, signal_number)
             for fd in _wait_for_ends(open_fds, wait_s):

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from lab import namespaces, topology
+from lab.waiting import PATIENCE_S
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "publisher.py")
 
@@ -28,7 +29,7 @@ class Publisher:
             errors = self._process.communicate()[1].decode(errors="replace")
             raise RuntimeError(f"{self.kind} in {self.node} has ended: {errors.strip()}") from None
 
-    def close(self, patience_s=15.0):
+    def close(self, patience_s=PATIENCE_S):
         """Ends the input and waits until the client has said all it has to say."""
         try:
             self._process.stdin.close()

@@ -1,18 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An MQTT client on a bare socket, for what no library lets one do: two PUBLISHes in one segment,
-a reconnect at once, a look at exactly when the connection was reset."""
+"""An MQTT client on a bare socket, for what no library allows: two PUBLISHes in one segment, an
+immediate reconnect, telling a reset from a close."""
 
+import contextlib
 import select
 import socket
 import time
 
 from lab import mqtt, namespaces, topology
+from lab.waiting import PATIENCE_S
+
+
+def teach(lab, node, topic, **options):
+    """Makes Remora know that `node` publishes to `topic`, so that its next connection is right.
+
+    The options are Session's.
+    """
+    for _ in range(3):
+        with contextlib.suppress(ConnectionResetError):
+            with Session(lab, node, **options) as session:
+                session.publish(topic, mqtt.message(node, "teach", 0), qos=1, packet_id=1)
+                session.read(mqtt.PUBACK)
+                session.disconnect()
+                return
+    raise RuntimeError(f"{node} cannot publish to {topic}: reset three times")
 
 
 class Session:
-    """One connection to the service from a client's namespace, CONNECT already acknowledged."""
+    """One connection to the service from a client's namespace, CONNECT already acknowledged.
 
-    def __init__(self, lab, node, client_id=None, *, source=None, patience_s=10.0, **connect):
+    It never pings, so by default its broker does not expect it to.
+    """
+
+    def __init__(self, lab, node, client_id=None, *, source=None, patience_s=PATIENCE_S, **connect):
         with namespaces.inside(lab.namespace(node)):
             self.socket = socket.socket(lab.layout.service_family)
         try:
@@ -23,7 +43,7 @@ class Session:
             self._walker = mqtt.Walker()
             self._packets = []
             self.socket.connect((lab.layout.service_address, topology.MQTT_PORT))
-            self.socket.sendall(mqtt.connect(client_id or node, **connect))
+            self.socket.sendall(mqtt.connect(client_id or node, **{"keepalive_s": 0, **connect}))
             self.read(mqtt.CONNACK)
         except BaseException:
             self.socket.close()
@@ -68,7 +88,7 @@ class Session:
         packets, self._packets = self._packets, []
         return packets
 
-    def wait_for_reset(self, patience_s=10.0):
+    def wait_for_reset(self, patience_s=PATIENCE_S):
         """Whether the connection was reset (and not closed) within `patience_s` seconds."""
         deadline = time.monotonic() + patience_s
         while (left := deadline - time.monotonic()) > 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sees every TCP connection to the service, at the clients' and at the brokers' interfaces.
 
-One thread with a packet socket in each namespace. Times are the kernel's own, taken as a frame
-leaves or arrives (SO_TIMESTAMPNS, CLOCK_REALTIME), so that a late reader costs no accuracy.
+One thread reads a packet socket in each namespace. Times are the kernel's own, taken as a frame
+leaves or arrives (SO_TIMESTAMPNS, CLOCK_REALTIME), so a late reader costs no accuracy.
 """
 
 import bisect
@@ -14,6 +14,7 @@ import threading
 import time
 
 from lab import mqtt, namespaces, topology
+from lab.waiting import PATIENCE_S
 
 _ETH_P_ALL = 0x0003  # the outgoing frames too
 _ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
@@ -22,7 +23,10 @@ _SO_RCVBUFFORCE = 33
 _PACKET_OUTGOING = 4
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _LONGEST_FRAME = 1 << 16
-_SETTLING_S = 0.005  # from a frame's time stamp to its being in the socket, generously
+_STOP, _LOOK = b"s", b"l"  # what wakes the thread
+# From a frame's time stamp to its being in the socket: microseconds, unless the CPU is taken away
+# in between.
+_SETTLING_S = 0.02
 
 
 @dataclasses.dataclass
@@ -114,13 +118,15 @@ class Witness:
     """Watches while open."""
 
     def __init__(self, lab):
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self.connections = []
         self._by_tuple = {}
         self._waiting = []  # frames as (time, node, outgoing, segment), not yet looked at
+        self._taken_until = 0.0  # all frames up to this time have been looked at
+        self._wanted_until = 0.0
         self._selector = selectors.DefaultSelector()
-        self._stop_reader, self._stop_writer = socket.socketpair()
-        self._selector.register(self._stop_reader, selectors.EVENT_READ, None)
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         for node in [*lab.layout.client_nodes, *lab.layout.broker_nodes]:
             self._selector.register(_tap(lab.namespace(node)), selectors.EVENT_READ, node)
         self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
@@ -133,15 +139,21 @@ class Witness:
         self.close()
 
     def close(self):
-        self._stop_writer.send(b"x")
+        self._wake_writer.send(_STOP)
         self._thread.join()
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
         self._selector.close()
-        self._stop_writer.close()
+        self._wake_writer.close()
 
     def all(self):
-        with self._lock:
+        """All connections, with everything that has passed an interface before this call."""
+        called_at = time.time()
+        with self._changed:
+            self._wanted_until = called_at
+            self._wake_writer.send(_LOOK)
+            if not self._changed.wait_for(lambda: self._taken_until >= called_at, PATIENCE_S):
+                raise RuntimeError("the witness is stuck")
             return list(self.connections)
 
     # ---- the witness' thread -------------------------------------------------
@@ -152,18 +164,21 @@ class Witness:
             # Frames are read socket by socket but mean something only in the order of their times.
             # All that left or came before `horizon` is in its socket by now; the later ones wait.
             horizon = time.time() - _SETTLING_S
-            for key, _ in self._selector.select(_SETTLING_S if self._waiting else None):
+            is_behind = self._waiting or self._wanted_until > self._taken_until
+            for key, _ in self._selector.select(_SETTLING_S if is_behind else None):
                 if key.data is None:
-                    stopping = True
+                    stopping = _STOP in key.fileobj.recv(4096)
                 else:
                     self._drain(key.fileobj, key.data)
             self._waiting.sort(key=lambda frame: frame[0])
             if stopping:
                 horizon = time.time()
             ripe = bisect.bisect(self._waiting, horizon, key=lambda frame: frame[0])
-            with self._lock:
+            with self._changed:
                 for frame in self._waiting[:ripe]:
                     self._take(*frame)
+                self._taken_until = horizon
+                self._changed.notify_all()
             del self._waiting[:ripe]
 
     def _drain(self, tap, node):

@@ -8,7 +8,9 @@ import os
 import pathlib
 import tempfile
 
-from support import Journey, Settings, build_folder, main, namespaces, network, topology
+from support import (
+    Journey, PATIENCE_S, Settings, build_folder, main, namespaces, network, topology,
+)
 
 FAILED, BAD_CONFIG = 1, 2
 
@@ -21,7 +23,8 @@ class BadStarts(Journey):
         self.lb = self.lab.namespace(topology.LB)
 
     def in_lb(self, *argv, **options):
-        return namespaces.run(self.lb, argv, capture_output=True, text=True, timeout=30, **options)
+        return namespaces.run(
+            self.lb, argv, capture_output=True, text=True, timeout=PATIENCE_S, **options)
 
     def attached(self):
         """What of ours and of others is on the interface."""

@@ -4,23 +4,14 @@
 address is gone from its lo. It is found dead as if it had ended, and its clients come back
 elsewhere; put right again, it lives."""
 
-from support import Addressing, Journey, Session, Settings, main, mqtt, topology
+from support import Addressing, CHECK_TIMEOUT_S, HEALTH, Journey, Session, Settings, main, mqtt
 
 TOPIC = "anything"
-HEALTH = "interval_s = 2\ntimeout_s = 2\nrise = 2\nfall = 2"
 
 
 class DecapStopped(Journey):
     brokers = 2
     settings = Settings(groups={"default": [1, 2]}, routes=(), health=HEALTH)
-
-    def row(self, node):
-        address = self.lab.layout.broker_address(topology.number_of(node))
-        rows = self.daemon.ask("reals", "list")["reals"]
-        return next(row for row in rows if row["real"] == address)
-
-    def wait_for_state(self, node, state):
-        self.wait_until(lambda: self.row(node)["state"] == state, f"{node} to be {state}", 20)
 
     def connect(self, phase):
         """A connection that has published; and the broker that it is on."""
@@ -28,14 +19,14 @@ class DecapStopped(Journey):
         self.addCleanup(session.close)
         session.publish(TOPIC, mqtt.message("client0", phase, 1), qos=1, packet_id=1)
         session.read(mqtt.PUBACK)
-        self.deliveries.wait_for(lambda all_: any(d.phase == phase for d in all_))
-        return session, next(d.broker for d in self.deliveries.all() if d.phase == phase)
+        self.wait_for_number("client0", 1, phase)
+        return session, self.brokers_that_got("client0", phase).pop()
 
     def expect_found(self, spoil, repair):
         # Before: each is checked, and lives.
         for node in self.lab.layout.broker_nodes:
-            self.wait_until(lambda node=node: (self.row(node)["health"]["last"] or {}).get("good"),
-                            f"a good check of {node}", 20)
+            self.wait_until(lambda node=node: (self.real(node)["health"]["last"] or {}).get("good"),
+                            f"a good check of {node}")
         session, home = self.connect("before")
         other = ({"broker1", "broker2"} - {home}).pop()
 
@@ -43,15 +34,16 @@ class DecapStopped(Journey):
         self.wait_for_state(home, "dead")
         # An idle client learns of it, too.
         self.assertTrue(session.wait_for_reset(), "the client was not reset")
-        self.assertEqual(self.row(home)["health"]["last"]["what"], "no answer within 2 s")
-        self.assertEqual(self.row(other)["state"], "enabled")
+        self.assertEqual(self.real(home)["health"]["last"]["what"], 
+                         f"no answer within {CHECK_TIMEOUT_S} s")
+        self.assertEqual(self.real(other)["state"], "enabled")
         self.assertEqual(self.daemon.status()["daemon"]["severed"], 1)
         _, now = self.connect("while")
         self.assertEqual(now, other)
 
         repair(home)
         self.wait_for_state(home, "enabled")
-        self.assertGreater(self.row(home)["effective_weight"], 0)
+        self.assertGreater(self.real(home)["effective_weight"], 0)
 
     def test_the_last_one_keeps_its_connections_until_another_is_back(self):
         session, home = self.connect("before")
@@ -60,14 +52,14 @@ class DecapStopped(Journey):
         self.wait_for_state(other, "dead")
         self.lab.stop_stripping(home)
         self.wait_for_state(home, "dead")
-        self.assertGreater(self.row(home)["effective_weight"], 0)
+        self.assertGreater(self.real(home)["effective_weight"], 0)
         self.assertEqual(self.daemon.status()["daemon"]["severed"], 0)
         self.assertEqual(session.read_available(), [])
 
         self.lab.strip(other)
         self.wait_for_state(other, "enabled")
         self.assertTrue(session.wait_for_reset(), "the client was not reset")
-        self.assertEqual(self.row(home)["effective_weight"], 0)
+        self.assertEqual(self.real(home)["effective_weight"], 0)
 
     def test_the_decapsulation_is_stopped(self):
         self.expect_found(self.lab.stop_stripping, self.lab.strip)

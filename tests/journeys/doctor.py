@@ -10,7 +10,8 @@ import socket
 import subprocess
 
 from support import (
-    Addressing, Journey, Session, Settings, build_folder, main, mqtt, namespaces, topology,
+    Addressing, Journey, PATIENCE_S, Session, build_folder, main, mqtt, namespaces,
+    topology,
 )
 from lab import brokers, processes
 
@@ -39,7 +40,7 @@ class Doctor(Journey):
         path = f"{build_folder()}:{os.environ['PATH']}"
         result = namespaces.run(
             self.lab.namespace(node), ["sh", "-c", command], env={**os.environ, "PATH": path},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S,
         )
         self.assertEqual(result.returncode, 0, f"{command}: {result.stdout}")
         return result.stdout
@@ -47,7 +48,7 @@ class Doctor(Journey):
     def remoractl(self, node, *arguments, prefix=()):
         return namespaces.run(
             self.lab.namespace(node), [*prefix, TOOL, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S,
         )
 
     def ask(self, node, *arguments):

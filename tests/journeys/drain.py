@@ -4,7 +4,7 @@
 
 import dataclasses
 
-from support import Journey, Paho, Settings, config, main, with_forwarders
+from support import Journey, Paho, Settings, config, main, topology, with_forwarders
 
 TOPIC = "measurements/temperature"
 
@@ -16,19 +16,15 @@ class Drain(Journey):
     def setUp(self):
         super().setUp()
         self.teach("client0", TOPIC)
-        self.witness = self.watch()
         self.living = Paho(self.lab, "client0")
         self.addCleanup(self.living.kill)
         self.feed(self.living, TOPIC, 5)
-        self.home = next(c.broker for c in self.witness.all() if c.node == "client0")
+        self.expect_all_delivered()
+        self.home, = self.brokers_that_got("client0")
         self.others = self.group_brokers["temperature"] - {self.home}
 
     def address(self, broker):
-        return self.lab.layout.broker_address(int(broker.removeprefix("broker")))
-
-    def row(self, broker):
-        rows = self.daemon.ask("reals", "list")["reals"]
-        return next(row for row in rows if row["real"] == self.address(broker))
+        return self.lab.layout.broker_address(topology.number_of(broker))
 
     def connect_often(self, phase, times=6):
         """New connections, each with a port of its own; the brokers that got them."""
@@ -36,16 +32,12 @@ class Drain(Journey):
         for number in range(times):
             self.mosquitto_pub("client1", TOPIC, number, phase=phase, qos=1)
         self.expect_delivered("client1", range(times), phase)
-        return {d.broker for d in self.deliveries.all()
-                if (d.client, d.phase) == ("client1", phase)}
+        return self.brokers_that_got("client1", phase)
 
     def expect_the_living_one_at_home(self, phase):
         self.feed(self.living, TOPIC, 5, phase=phase)
         self.expect_delivered("client0", range(1, 6), phase)
-        self.assertEqual(
-            {d.broker for d in self.deliveries.all() if (d.client, d.phase) == ("client0", phase)},
-            {self.home},
-        )
+        self.assertEqual(self.brokers_that_got("client0", phase), {self.home})
 
     def test_a_drained_broker_keeps_its_connections_and_gets_no_new_ones(self):
         with self.expect_counted(MISPREDICT=0, RESET=0):
@@ -54,11 +46,11 @@ class Drain(Journey):
                              [("temperature", "draining")])
             self.expect_the_living_one_at_home("drained")
         self.assertEqual(self.connect_often("drained"), self.others)
-        self.wait_until(lambda: self.row(self.home)["flows"] == 1, "the count of its flows", 30)
+        self.wait_until(lambda: self.real(self.home)["flows"] == 1, "the count of its flows")
 
         self.daemon.stop()
         self.daemon.start()
-        self.assertEqual(self.row(self.home)["state"], "draining")
+        self.assertEqual(self.real(self.home)["state"], "draining")
         self.expect_the_living_one_at_home("restarted")
         self.assertEqual(self.connect_often("restarted"), self.others)
 
@@ -68,12 +60,12 @@ class Drain(Journey):
 
     def test_a_reload_of_weights_moves_no_connection_and_keeps_the_drain(self):
         self.daemon.ask("reals", "drain", self.address(self.home), "--group", "temperature")
-        weights = {int(self.home.removeprefix("broker")): 5}
+        weights = {topology.number_of(self.home): 5}
         self.configure(dataclasses.replace(self.settings, weights=weights))
         with self.expect_counted(MISPREDICT=0, RESET=0):
             self.reload("configuration reloaded")
             self.expect_the_living_one_at_home("heavier")
-        row = self.row(self.home)
+        row = self.real(self.home)
         self.assertEqual((row["state"], row["weight"], row["effective_weight"]),
                          ("draining", 5, 0))
         self.assertEqual(self.connect_often("heavier"), self.others)

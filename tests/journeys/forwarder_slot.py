@@ -5,16 +5,17 @@ for a second, and what comes meanwhile is dropped and counted, and goes nowhere 
 
 import os
 import socket
-import threading
 
 from support import (
-    Addressing, Journey, Paho, build_folder, config, main, namespaces, network, topology,
+    Addressing, Journey, MosquittoPub, PATIENCE_S, Paho, build_folder, config, main, namespaces,
+    network, topology,
 )
 
 from lab import pinned
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 REPLACEMENTS = 20
+PACE_S = 0.02
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 CARRIERS = {socket.IPPROTO_TCP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6}
 # What may be counted while all is well.
@@ -36,6 +37,7 @@ class ForwarderSlot(Journey):
         for publisher in self.publishers:
             self.addCleanup(publisher.kill)
         self.publish(5, "before")
+        self.expect_all_delivered("before")
 
     def copy(self):
         embedded = os.path.join(build_folder(), "bpf", "forward.bpf.o")
@@ -46,24 +48,8 @@ class ForwarderSlot(Journey):
         )
 
     def publish(self, count, phase):
-        for _ in range(count):
-            for publisher in self.publishers:
-                self.feed(publisher, TOPICS[publisher.node], 1, every_s=0.02, phase=phase)
-
-    def publish_while(self, happens, phase):
-        done = threading.Event()
-
-        def run():
-            while not done.is_set():
-                self.publish(1, phase)
-
-        feeder = threading.Thread(target=run)
-        feeder.start()
-        try:
-            happens()
-        finally:
-            done.set()
-            feeder.join()
+        for publisher in self.publishers:
+            self.feed(publisher, TOPICS[publisher.node], count, phase=phase)
 
     def expect_the_same_connections(self):
         connections = [c for c in self.witness.all() if c.node in TOPICS]
@@ -74,18 +60,16 @@ class ForwarderSlot(Journey):
         return {name for name, value in self.counters().items() if value != before[name]}
 
     def test_another_copy_takes_over(self):
-        def replace(copy):
-            for number in range(REPLACEMENTS):
-                program = self.own if number % 2 else copy
-                self.slot.put(program)
-                self.assertEqual(self.slot.program(), program)
-                before = len(self.sent)
-                self.wait_until(lambda: len(self.sent) > before + 3, "more messages")
-
         before = self.counters()
         with self.copy() as copy:
             self.assertNotEqual(copy, self.own)
-            self.publish_while(lambda: replace(copy), "during")
+            with self.meanwhile(lambda: self.publish(1, "during"), PACE_S):
+                for number in range(REPLACEMENTS):
+                    program = self.own if number % 2 else copy
+                    self.slot.put(program)
+                    self.assertEqual(self.slot.program(), program)
+                    arrived = self.deliveries.count()
+                    self.deliveries.wait_for_count(arrived + 3)
             self.slot.put(copy)
         # Only the slot holds it now.
         self.publish(5, "copied")
@@ -121,14 +105,14 @@ class ForwarderSlot(Journey):
         return sum(len(c.arrivals) for c in self.witness.all())
 
     def test_an_empty_slot_loses_packets_and_sends_them_nowhere(self):
-        self.expect_all_delivered("before")
         with self.behind_the_balancer() as tap:
             before, arrived = self.counters(), self.arrivals()
             self.slot.clear()
             self.assertIsNone(self.slot.program())
             # Frames that were on their way are through: all was delivered and acknowledged.
             self.segments(tap)
-            late = Paho(self.lab, "client2")
+            # Unlike paho it waits for an answer to its SYN for as long as it takes.
+            late = MosquittoPub(self.lab, "client2", "measurements/other")
             self.addCleanup(late.kill)
             self.publish(25, "gap")
             self.wait_until(
@@ -139,7 +123,7 @@ class ForwarderSlot(Journey):
             # Other traffic has no need of a forwarder.
             ping = namespaces.run(
                 self.lab.namespace("client2"),
-                ["ping", "-c", "1", "-W", "2", self.addressing.service.lb],
+                ["ping", "-c", "1", "-W", str(PATIENCE_S), self.addressing.service.lb],
                 capture_output=True, text=True,
             )
             self.assertEqual(ping.returncode, 0, ping.stdout)

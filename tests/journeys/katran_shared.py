@@ -25,9 +25,8 @@ class KatranShared(Journey):
         self.publish("both")
 
     def publish(self, phase):
-        for _ in range(10):
-            for publisher in self.publishers:
-                self.feed(publisher, TOPICS[publisher.node], 1, every_s=0.02, phase=phase)
+        for publisher in self.publishers:
+            self.feed_in_step(publisher, TOPICS[publisher.node], 10, phase=phase)
         self.expect_all_delivered(phase)
 
     def states(self):

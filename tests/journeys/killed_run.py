@@ -8,14 +8,12 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
-from support import main, namespaces, network
+from support import PATIENCE_S, main, namespaces, network
 from lab import processes
 from lab.lab import PROJECT, Lab, build_folder
-
-PATIENCE_S = 20
+from lab.waiting import wait_until
 
 
 class KilledRun(unittest.TestCase):
@@ -28,11 +26,9 @@ class KilledRun(unittest.TestCase):
         )
         with run:
             try:
-                deadline = time.monotonic() + PATIENCE_S
-                while not told(Lab(name)):
-                    self.assertIsNone(run.poll(), "the run has ended by itself")
-                    self.assertLess(time.monotonic(), deadline, "the run does not get going")
-                    time.sleep(0.02)
+                wait_until(
+                    lambda: told(Lab(name)) or run.poll() is not None, "the run to get going")
+                self.assertIsNone(run.poll(), "the run has ended by itself")
             finally:
                 run.send_signal(signal.SIGKILL)
         return Lab(name)
@@ -47,11 +43,11 @@ class KilledRun(unittest.TestCase):
         """Publishers and subscribers end with the run; remorad and the brokers stay for `down`."""
         services = {process["pid"] for process in lab.state.processes}
         names = lab.state.values["namespaces"]
-        deadline = time.monotonic() + PATIENCE_S
-        while (left := {p for pids in network.inhabitants(names).values() for p in pids}
-               - services):
-            self.assertLess(time.monotonic(), deadline, f"processes {left} live on")
-            time.sleep(0.02)
+
+        def left():
+            return {p for pids in network.inhabitants(names).values() for p in pids} - services
+
+        wait_until(lambda: not left(), "the run's clients to end")
 
     def expect_nothing_left(self, lab):
         self.assertEqual([n for n in lab.state.values["namespaces"] if namespaces.exists(n)], [])
@@ -67,7 +63,8 @@ class KilledRun(unittest.TestCase):
         # A journey's lab is named after its file, as far as a lab's name may be long.
         killed = self.run_and_kill("j-long-lived-connect", argv, self.at_work)
         self.expect_only_services_left(killed)
-        again = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        again = subprocess.run(argv, capture_output=True, text=True, timeout=5 * PATIENCE_S,
+                               check=False)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.expect_nothing_left(killed)
 

@@ -9,8 +9,9 @@ import subprocess
 import tempfile
 import unittest
 
-from support import main, namespaces
+from support import PATIENCE_S, main, namespaces
 from lab.lab import PROJECT
+from lab.waiting import wait_until
 
 NAME = "j-hand"
 
@@ -19,8 +20,8 @@ class LabCommand(unittest.TestCase):
     def lab(self, *arguments, expect=0, through=()):
         result = subprocess.run(
             [*through, os.path.join(PROJECT, "scripts", "lab"), *arguments],
-            env={**os.environ, "REMORA_LAB": NAME}, capture_output=True, text=True, timeout=60,
-            check=False,
+            env={**os.environ, "REMORA_LAB": NAME}, capture_output=True, text=True,
+            timeout=PATIENCE_S, check=False,
         )
         self.assertEqual(result.returncode, expect, result.stdout + result.stderr)
         return result.stdout if expect == 0 else result.stderr
@@ -40,18 +41,17 @@ class LabCommand(unittest.TestCase):
     def test_publish_by_hand(self):
         subscriber = subprocess.Popen(
             [os.path.join(PROJECT, "scripts", "lab"), "exec", "broker3", "mosquitto_sub",
-             "-h", "127.0.0.1", "-t", "#", "-C", "1", "-W", "20"],
+             "-h", "127.0.0.1", "-t", "#", "-C", "1", "-W", str(round(PATIENCE_S))],
             env={**os.environ, "REMORA_LAB": NAME}, stdout=subprocess.PIPE, text=True,
         )
         with subscriber:
-            for _ in range(20):
+            def has_got_it():
+                # What is published before it has subscribed, it does not get.
                 self.lab("exec", "client1", "mosquitto_pub", "-h", self.env["MQTT_VIP"],
                          "-t", "anything", "-m", "hi")
-                try:
-                    subscriber.wait(0.5)
-                    break
-                except subprocess.TimeoutExpired:
-                    pass  # it had not subscribed yet
+                return subscriber.poll() is not None
+
+            wait_until(has_got_it, "the subscriber to get a message")
             self.assertEqual(subscriber.stdout.read(), "hi\n")
         self.assertRegex(self.lab("status"), r"ESTABLISHED \d+")
 

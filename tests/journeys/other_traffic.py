@@ -10,7 +10,9 @@ import threading
 
 from scapy import all as scapy
 
-from support import Addressing, Journey, MosquittoPub, main, namespaces, network, topology
+from support import (
+    Addressing, Journey, MosquittoPub, PATIENCE_S, main, namespaces, network, topology,
+)
 
 MEGABYTES = 4
 
@@ -45,7 +47,7 @@ class OtherTraffic(Journey):
         with namespaces.inside(self.lab.namespace("client0")):
             client = socket.socket(self.family)
         with client:
-            client.settimeout(20)
+            client.settimeout(PATIENCE_S)
             client.connect((address, port))
             sender = threading.Thread(target=client.sendall, args=(data,))
             sender.start()
@@ -56,7 +58,7 @@ class OtherTraffic(Journey):
                 seen.update(part)
                 length += len(part)
             sender.join()
-        server.join(10)
+        server.join(PATIENCE_S)
         self.assertEqual(seen.digest(), hashlib.sha256(data).digest())
 
     def test_tcp_to_other_ports_and_other_addresses(self):
@@ -84,13 +86,13 @@ class OtherTraffic(Journey):
             client = socket.socket(self.family, socket.SOCK_DGRAM)
         with server, client:
             server.bind((self.lb, 53))
-            server.settimeout(5)
+            server.settimeout(PATIENCE_S)
             client.sendto(b"question", (self.lb, 53))
             data, source = server.recvfrom(100)
             self.assertEqual((data, source[0]), (b"question", self.lab.client_address("client0")))
         ping = namespaces.run(
             self.lab.namespace("client0"),
-            ["ping", "-c", "3", "-i", "0.05", "-W", "2", self.lb],
+            ["ping", "-c", "3", "-i", "0.05", "-W", str(PATIENCE_S), self.lb],
             stdout=subprocess.DEVNULL,
         )
         self.assertEqual(ping.returncode, 0)
@@ -129,9 +131,9 @@ class OtherTraffic(Journey):
         before = self.counters()
         with raw, MosquittoPub(self.lab, "client0", topic) as publisher:
             for counter, packet in packets:
-                self.feed(publisher, topic, 5, every_s=0)
+                self.feed_in_step(publisher, topic, 5)
                 raw.sendto(bytes(packet), (self.service, 0))
-            self.feed(publisher, topic, 5, every_s=0)
+            self.feed_in_step(publisher, topic, 5)
             publisher.close()
             self.expect_all_delivered()
         after = self.counters()

@@ -6,10 +6,11 @@
 """
 
 import json
-import threading
+import time
 
 from support import (
-    Addressing, Journey, MosquittoPub, Session, config, main, mqtt, namespaces, network, topology,
+    Addressing, Journey, MosquittoPub, PATIENCE_S, Session, config, main, mqtt, namespaces, network,
+    topology,
 )
 
 TOPIC = "measurements/temperature"
@@ -36,7 +37,7 @@ class PathMtu(Journey):
         return metrics[0].get("mtu", MTU)
 
     def expect_all(self):
-        self.expect_delivered("client0", range(1, MESSAGES + 1), patience_s=30)
+        self.expect_delivered("client0", range(1, MESSAGES + 1))
         self.assertGreater(self.counters()["TOO_BIG"], 0)
         self.assertEqual(self.path_mtu(), MTU - self.outer_header)
 
@@ -46,7 +47,7 @@ class PathMtu(Journey):
             with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
                 for number in range(1, MESSAGES + 1):
                     publisher.publish(TOPIC, mqtt.message("client0", "1", number, SIZE))
-                publisher.close(patience_s=30)
+                publisher.close()
             self.expect_all()
 
     def test_nor_without_nagle(self):
@@ -93,12 +94,9 @@ class ChangingMtu(PathMtu):
 
     def expect_path_mtu(self, expected, phase):
         """Publishes until the client's kernel has heard of it; nothing may be lost."""
-        patience = threading.Event()
-        timer = threading.Timer(10, patience.set)
-        timer.start()
-        self.addCleanup(timer.cancel)
+        deadline = time.monotonic() + PATIENCE_S
         count = self.publish_until(
-            lambda: patience.is_set() or self.path_mtu() == expected, phase
+            lambda: self.path_mtu() == expected or time.monotonic() > deadline, phase
         )
         self.assertEqual(self.path_mtu(), expected)
         self.expect_delivered("client0", range(1, count + 1), phase)

@@ -27,9 +27,10 @@ class Restart(Journey):
         return publishers
 
     def publish(self, publishers, count):
-        for _ in range(count):
-            for publisher in publishers:
-                self.feed(publisher, TOPICS[publisher.node], 1, every_s=0.02)
+        """Returns once everything has arrived, so that what happens next happens after it."""
+        for publisher in publishers:
+            self.feed_in_step(publisher, TOPICS[publisher.node], count)
+        self.expect_all_delivered()
 
     def pinned_tables(self):
         """{pin: id} of the maps that the kernel holds for this instance."""
@@ -60,7 +61,6 @@ class Restart(Journey):
             tables = self.pinned_tables()
             publishers = self.connect()
             self.publish(publishers, 10)
-            self.expect_all_delivered()
             self.daemon.kill()
             self.publish(publishers, 10)
             more = [Paho(self.lab, node, client_id=f"{node}-again") for node in TOPICS]
@@ -71,25 +71,21 @@ class Restart(Journey):
             self.publish(publishers, 10)
             for publisher in publishers + more:
                 publisher.close()
-            self.expect_all_delivered()
         self.assertIn(self.daemon.pins + "/flows", tables)
         self.assertEqual(self.pinned_tables(), tables, "taken over, not made anew")
 
     def test_a_clean_stop_leaves_forwarding_on(self):
         publishers = self.connect()
         self.publish(publishers, 5)
-        self.expect_all_delivered()
         self.daemon.stop()
         self.publish(publishers, 5)
         for publisher in publishers:
             publisher.close()
-        self.expect_all_delivered()
         self.daemon.start()
 
     def test_tables_of_another_size_take_their_entries_along(self):
         publishers = self.connect()
         self.publish(publishers, 5)
-        self.expect_all_delivered()
         self.daemon.stop()
         self.configure(dataclasses.replace(self.settings, clients=50_000, flows=200_000))
         self.daemon.start()
@@ -104,7 +100,6 @@ class Restart(Journey):
             self.publish(publishers, 5)
             for publisher in publishers:
                 publisher.close()
-            self.expect_all_delivered()
 
     def test_without_pinned_state_everything_is_rebuilt_from_the_history(self):
         self.wait_for_the_history()
@@ -115,19 +110,16 @@ class Restart(Journey):
             self.publish(publishers, 10)
             for publisher in publishers:
                 publisher.close()
-            self.expect_all_delivered()
 
     def test_a_living_connection_outlives_the_loss_of_all_state(self):
         self.wait_for_the_history()
         publishers = self.connect()
         self.publish(publishers, 10)
-        self.expect_all_delivered()
         self.daemon.throw_away()
         self.daemon.start()
         self.publish(publishers, 20)
         for publisher in publishers:
             publisher.close()
-        self.expect_all_delivered()
         self.assertEqual(self.counters()["RESET"], 0)
 
 

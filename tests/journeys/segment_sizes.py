@@ -8,12 +8,13 @@ import socket
 import termios
 import time
 
-from support import Addressing, Journey, MosquittoPub, Paho, Session, main, mqtt, namespaces
+from support import (
+    Addressing, Journey, MosquittoPub, PATIENCE_S, Paho, Session, main, mqtt, namespaces,
+)
 from clients import Npm, PahoCpp, install_npm_client
 
 TOPIC = "measurements/temperature"
 MEGABYTE = 1_000_000
-PATIENCE_S = 10
 MESSAGES = 100  # and the last of them has a megabyte
 
 
@@ -27,8 +28,8 @@ class SegmentSizes(Journey):
             for number in range(1, MESSAGES):
                 publisher.publish(TOPIC, mqtt.message(node, "1", number, number * 3))
             publisher.publish(TOPIC, mqtt.message(node, "1", MESSAGES, MEGABYTE))
-            publisher.close(patience_s=30)
-        self.expect_delivered(node, range(1, MESSAGES + 1), patience_s=30)
+            publisher.close()
+        self.expect_delivered(node, range(1, MESSAGES + 1))
         sizes = {d.number: len(d.payload) for d in self.deliveries.all() if d.client == node}
         self.assertEqual(sizes[MESSAGES], MEGABYTE)
 

@@ -16,8 +16,8 @@ class SharedGroup(Journey):
         self.teach("client0", "temperature")
         with self.expect_counted(MISPREDICT=0, RESET=0), Paho(self.lab, "client0") as paho:
             for _ in range(10):
-                self.feed(paho, "temperature", 1)
-                self.feed(paho, "humidity", 1)
+                self.feed_in_step(paho, "temperature", 1)
+                self.feed_in_step(paho, "humidity", 1)
             paho.close()
             self.expect_all_delivered()
         self.wait_until(

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all journeys share: a private lab for each test, and verbs to tell a story with.
 
-A journey is a program: it runs its tests and ends with 77, which ctest shows as skipped, where it
-cannot run at all. REMORA_BUILD names the build folder whose remorad is put to the test.
+A journey is a program that runs its tests. Where it cannot run at all it ends with 77, which ctest
+shows as skipped. REMORA_BUILD names the build folder whose remorad is tested.
+
+A journey waits for facts, never for a time, and no assertion depends on how fast the machine is:
+lab/waiting.py. Measurements are in bench/.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
 import sqlite3
 import sys
+import threading
 import time
 import unittest
 
@@ -21,18 +26,26 @@ from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab, build_folder  # noqa: E402
 from lab.publishers import MosquittoPub, Paho, Publisher  # noqa: E402
-from lab.session import Session  # noqa: E402
+from lab.session import Session, teach  # noqa: E402
 from lab.topology import Addressing  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
+from lab.waiting import PATIENCE_S, wait_until  # noqa: E402
 from lab.witness import Witness  # noqa: E402
 
 __all__ = [
-    "Addressing", "Journey", "MosquittoPub", "Paho", "Publisher", "Session", "Settings",
-    "build_folder", "config", "main", "mqtt", "namespaces", "network", "topology", "verdict",
+    "Addressing", "CHECK_TIMEOUT_S", "HEALTH", "Journey", "MosquittoPub", "PATIENCE_S", "Paho",
+    "Publisher", "Session", "Settings", "build_folder", "config", "main", "mqtt", "namespaces", "network", "topology",
     "with_forwarders",
 ]
 
 SKIPPED = 77
+
+# [health] where brokers must be found dead. Paho notices a new connection up to 1.1 s late, and a
+# busy machine takes its time, too: a broker that lives is to be found alive all the same.
+CHECK_TIMEOUT_S = 4
+HEALTH = f"interval_s = {CHECK_TIMEOUT_S}\ntimeout_s = {CHECK_TIMEOUT_S}\nrise = 1\nfall = 2"
+
+_TRY_EVERY_S = 0.1
 
 
 class Journey(unittest.TestCase):
@@ -42,12 +55,6 @@ class Journey(unittest.TestCase):
     brokers = 6
     settings = Settings()
     addressing = Addressing.IPV4
-
-    def run_ahead_of_the_machine(self):
-        """Before setUp: all that the lab starts inherits it. For measurements."""
-        before = os.sched_getscheduler(0), os.sched_getparam(0)
-        self.addCleanup(os.sched_setscheduler, 0, *before)
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
     def setUp(self):
         story = pathlib.Path(sys.argv[0]).stem.replace("_", "-")
@@ -90,19 +97,11 @@ class Journey(unittest.TestCase):
             self.lab.namespace(node),
             ["mosquitto_pub", "-h", self.lab.layout.service_address, "-i", node, "-t", topic,
              "-q", str(qos), "-m", mqtt.message(node, phase, number)],
-            timeout=20, capture_output=True,
+            timeout=PATIENCE_S, capture_output=True,
         ).returncode
 
     def teach(self, node, topic, **options):
-        """Makes Remora know that `node` publishes to `topic`: its next connection is right."""
-        for _ in range(3):
-            with contextlib.suppress(ConnectionResetError):
-                with Session(self.lab, node, **options) as session:
-                    session.publish(topic, mqtt.message(node, "teach", 0), qos=1, packet_id=1)
-                    session.read(mqtt.PUBACK)
-                    session.disconnect()
-                    return
-        self.fail(f"{node} cannot publish to {topic}: reset three times")
+        teach(self.lab, node, topic, **options)
 
     def change_address(self, node):
         return self.lab.change_address(node)
@@ -125,27 +124,61 @@ class Journey(unittest.TestCase):
         self.addCleanup(witness.close)
         return witness
 
-    def feed(self, publisher, topic, count, *, every_s=0.05, phase="1", size=0):
-        """Gives `publisher` the next `count` messages of its client and phase, one at a time."""
+    # ---- messages --------------------------------------------------------------
+
+    def feed(self, publisher, topic, count, *, phase="1", size=0):
+        """Gives `publisher` the next `count` messages of its client and phase, without a pause.
+
+        Returns the number of the last one.
+        """
         node = publisher.node
         for _ in range(count):
             number = 1 + sum((m.client, m.phase) == (node, phase) for m in self.sent)
             self.sent.append(Sent(node, phase, number, topic, time.time()))
             publisher.publish(topic, mqtt.message(node, phase, number, size))
-            time.sleep(every_s)
+        return number
 
-    def feed_until_back(self, publisher, topic, phase, patience_s=30.0):
+    def feed_in_step(self, publisher, topic, count, *, phase="1"):
+        """As feed(), but each message waits until the one before it has been delivered."""
+        for _ in range(count):
+            number = self.feed(publisher, topic, 1, phase=phase)
+            self.wait_for_number(publisher.node, number, phase)
+
+    def feed_until_back(self, publisher, topic, phase="1"):
         """Feeds a client that will be reset until it has come back; returns the last number.
 
-        However long its start and its return take: it ends only when its messages arrive.
+        A client that is away may throw messages away, so that only the arrival of one tells that it
+        is back.
         """
-        deadline = time.monotonic() + patience_s
-        while not self.numbers(publisher.node, phase):
+        deadline = time.monotonic() + PATIENCE_S
+        first = number = self.feed(publisher, topic, 1, phase=phase)
+        while not self.deliveries.wait_for(
+            lambda _: max(self.numbers(publisher.node, phase), default=0) >= first,
+            _TRY_EVERY_S,
+        ):
             if time.monotonic() > deadline:
                 self.fail(f"{publisher.node} does not come back")
-            self.feed(publisher, topic, 1, every_s=0.1, phase=phase)
-        self.feed(publisher, topic, 5, phase=phase)
-        return self.sent[-1].number
+            number = self.feed(publisher, topic, 1, phase=phase)
+        self.wait_for_number(publisher.node, number, phase)
+        self.feed_in_step(publisher, topic, 3, phase=phase)
+        return number + 3
+
+    @contextlib.contextmanager
+    def meanwhile(self, step, every_s=0.0):
+        """Repeats `step` on a thread of its own until the block ends; throws what it threw."""
+        is_over = threading.Event()
+
+        def run():
+            while not is_over.wait(every_s):
+                step()
+
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+            running = pool.submit(run)
+            try:
+                yield
+            finally:
+                is_over.set()
+            running.result()
 
     # ---- what is expected ----------------------------------------------------------
 
@@ -155,41 +188,58 @@ class Journey(unittest.TestCase):
             d.number for d in self.deliveries.all() if (d.client, d.phase) == (client, phase)
         ]
 
-    def expect_delivered(self, client, numbers, phase="1", patience_s=10.0):
+    def brokers_that_got(self, client, phase="1"):
+        return {d.broker for d in self.deliveries.all() if (d.client, d.phase) == (client, phase)}
+
+    def wait_for_number(self, client, number, phase="1"):
+        """Waits until that message has arrived anywhere."""
+        if not self.deliveries.wait_for(
+            lambda everything: any(
+                (d.client, d.phase, d.number) == (client, phase, number) for d in everything)
+        ):
+            self.fail(f"message {number} of {client} in phase {phase} does not arrive")
+
+    def expect_delivered(self, client, numbers, phase="1"):
         """Waits until exactly the messages `numbers` of `client` have arrived, at right brokers."""
         expected = sorted(numbers)
-        self.deliveries.wait_for(
-            lambda everything: sum((d.client, d.phase) == (client, phase) for d in everything)
-            >= len(expected),
-            patience_s,
-        )
-        self.deliveries.wait_until_quiet(0.2)
+        self.deliveries.wait_for_count(len(expected), client, phase)
+        self.deliveries.settle()
         self.assertEqual(sorted(self.numbers(client, phase)), expected)
         self.expect_no_wrong_group()
 
-    def expect_all_delivered(self, phase="1", patience_s=15.0):
+    def expect_all_delivered(self, phase="1"):
         """Waits until all that was fed in `phase` has arrived, once each and at right brokers."""
         for client in sorted({m.client for m in self.sent if m.phase == phase}):
             numbers = [m.number for m in self.sent if (m.client, m.phase) == (client, phase)]
-            self.expect_delivered(client, numbers, phase, patience_s)
+            self.expect_delivered(client, numbers, phase)
 
     def expect_losses_only_in_gaps(self, witness, phase="1"):
         """Nothing may be missing but between a mispredict and the client's own reconnect.
 
         Returns the mispredicts that the witness saw in `phase`.
         """
-        self.deliveries.wait_until_quiet()
-        mispredicts = [
-            m for m in witness.mispredicts(self.brokers_of) if m.publish.phase == phase
-        ]
-        seen = verdict.Phase(
-            phase, "", [m for m in self.sent if m.phase == phase],
-            [d for d in self.deliveries.all() if d.phase == phase], mispredicts, {}, {},
-        )
-        self.assertEqual(seen.unexplained_losses(), [])
-        self.assertEqual(seen.repeated(), 0)
+        def seen():
+            return verdict.Phase(
+                phase, "", [m for m in self.sent if m.phase == phase],
+                [d for d in self.deliveries.all() if d.phase == phase],
+                [m for m in witness.mispredicts(self.brokers_of) if m.publish.phase == phase],
+                {}, {},
+            )
+
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not seen().unexplained_losses(), "what is missing")
+        self.deliveries.settle()
+        observed = seen()
+        self.assertEqual(observed.unexplained_losses(), [])
+        self.assertEqual(observed.repeated(), 0)
         self.expect_no_wrong_group()
-        return mispredicts
+        return observed.mispredicts
+
+    def wait_for_ends(self, mispredicts, how):
+        """Waits until each of these connections has ended for its broker, and so."""
+        self.wait_until(
+            lambda: all(m.connection.ended_by for m in mispredicts), "the ends of all sessions")
+        self.assertEqual({m.connection.ended_by for m in mispredicts}, {how})
 
     def expect_no_wrong_group(self):
         wrong = [
@@ -225,13 +275,28 @@ class Journey(unittest.TestCase):
             if name.startswith("TOPIC_")
         )
 
-    def wait_until(self, predicate, what, patience_s=10.0):
-        """Asks again until it is so: for what gives no sign when it changes."""
-        deadline = time.monotonic() + patience_s
-        while not predicate():
-            if time.monotonic() > deadline:
-                self.fail(f"still waiting for {what} after {patience_s:.0f} s")
-            time.sleep(0.02)
+    def retransmitted(self, node):
+        """How many segments the TCP of a client has sent again, by its kernel's count."""
+        with namespaces.inside(self.lab.namespace(node)):
+            with open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+                names, values = (line.split() for line in file if line.startswith("Tcp:"))
+        return int(values[names.index("RetransSegs")])
+
+    def wait_until(self, predicate, what):
+        """lab.waiting.wait_until(), as a failure of the test."""
+        try:
+            return wait_until(predicate, what)
+        except TimeoutError as error:
+            self.fail(str(error))
+
+    def real(self, node):
+        """What `remoractl reals list` says of the broker of `node`."""
+        address = self.lab.layout.broker_address(topology.number_of(node))
+        rows = self.daemon.ask("reals", "list")["reals"]
+        return next(row for row in rows if row["real"] == address)
+
+    def wait_for_state(self, node, state):
+        self.wait_until(lambda: self.real(node)["state"] == state, f"{node} to be {state}")
 
     def configure(self, settings):
         """Writes another configuration file; remorad reads it when it is told to."""
@@ -256,7 +321,7 @@ class Journey(unittest.TestCase):
     def history(self, sql, *parameters):
         """Rows of the history, read as anybody else would while remorad writes."""
         uri = f"file:{self.daemon.config.history}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as database:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE_S)) as database:
             return database.execute(sql, parameters).fetchall()
 
 

@@ -5,7 +5,6 @@ slots of the ring move that need not, and new connections follow the new weights
 
 import collections
 import dataclasses
-import threading
 
 from support import (
     Addressing, Journey, Session, Settings, config, main, mqtt, with_forwarders,
@@ -49,27 +48,6 @@ class Weights(Journey):
         for session in self.sessions.values():
             session.read(mqtt.PUBACK)
 
-    def publish_while(self, happens):
-        """Publishes without a pause until `happens` has returned, and once more."""
-        done, failures = threading.Event(), []
-
-        def run():
-            try:
-                while not done.is_set():
-                    self.publish()
-            except (OSError, AssertionError) as error:
-                failures.append(error)
-
-        publisher = threading.Thread(target=run)
-        publisher.start()
-        try:
-            happens()
-        finally:
-            done.set()
-            publisher.join()
-        self.assertEqual(failures, [])
-        self.publish()
-
     def ring(self):
         number = next(g["number"] for g in self.daemon.status()["groups"] if g["configured"])
         return pinned.ring_of(self.daemon.pins, number)
@@ -103,15 +81,17 @@ class Weights(Journey):
         heavier = dataclasses.replace(self.settings, weights={HEAVY: 2})
         self.configure(heavier)
         with self.expect_counted(MISPREDICT=0, RESET=0, NO_FLOW=0):
-            self.publish_while(lambda: self.reload("configuration reloaded"))
+            with self.meanwhile(self.publish):
+                self.reload("configuration reloaded")
+            self.publish()
         after = self.ring()
         self.expect_shares(after, {1: 1, 2: 2, 3: 1, 4: 1})
         self.expect_few_moves(before, after)
 
         expected = collections.Counter(
             (name, number) for name in self.sessions for number in range(1, self.published + 1))
-        self.deliveries.wait_for(lambda everything: len(everything) >= expected.total())
-        self.deliveries.wait_until_quiet()
+        self.deliveries.wait_for_count(expected.total())
+        self.deliveries.settle()
         got = self.deliveries.all()
         self.assertEqual(collections.Counter((d.client, d.number) for d in got), expected)
         self.assertEqual(len({(d.client, d.broker) for d in got}), CLIENTS, "each at one broker")

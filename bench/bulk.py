@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plain TCP as fast as it goes, for measurements: what a broker would do costs no time here.
+"""Plain TCP as fast as it goes, for bench/lossy: what a broker would do costs no time here.
 
     bulk.py sink PORT                                 reads connections to their ends, for ever
     bulk.py send HOST PORT CONNECTIONS MEGABYTES mqtt|unjudged SEED
 
 `send` opens the connections, writes to all of them at once, waits until the sink has confirmed
 each, and prints {"seconds", "bytes", "publishes"}. A stream is a CONNECT and PUBLISHes of random
-sizes.
-If they are to be `unjudged`, a PINGREQ stands in front: Remora judges no stream that does not begin
-with a CONNECT, and forwards it on its flow all the same.
+sizes. Before those of an `unjudged` stream comes a PINGREQ: Remora judges no stream that does not
+begin with a CONNECT, and forwards it on its flow all the same.
 """
 
 import json
@@ -23,7 +22,7 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from lab import mqtt  # noqa: E402  (the path comes first)
 
