@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sizes checked against what Linux 6.18 reports as `memlock` of such maps.
+// The sizes were checked against what Linux 6.18 reports as `memlock` of such maps.
 #include "daemon/config/memory_plan.h"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bpf/abi.h"
+#include "daemon/config/map_list.h"
 
 namespace remora {
 namespace {
@@ -25,12 +26,23 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-template <class Key, class Value>
-TableMemory hash_table(std::string_view table, std::uint64_t entries) {
-  const std::uint64_t element =
-      kElementHead + round_up(sizeof(Key), 8) + round_up(sizeof(Value), 8);
-  const std::uint64_t buckets = std::bit_ceil(entries) * kBucket;
-  return {table, entries, element + round_up(buckets, entries) / entries};
+// A map of this many entries, each.
+std::uint64_t bytes_per_entry(const MapSpec& map, std::uint64_t entries) {
+  switch (map.type) {
+    case BPF_MAP_TYPE_HASH:
+    case BPF_MAP_TYPE_LRU_HASH: {
+      const std::uint64_t element =
+          kElementHead + round_up(map.key_size, 8) + round_up(map.value_size, 8);
+      const std::uint64_t buckets = std::bit_ceil(entries) * kBucket;
+      return element + round_up(buckets, entries) / entries;
+    }
+    case BPF_MAP_TYPE_RINGBUF:
+      return 1;
+    case BPF_MAP_TYPE_STACK:
+      return map.value_size;
+    default:
+      return round_up(map.value_size, kArrayUnit);
+  }
 }
 
 }  // namespace
@@ -43,24 +55,12 @@ std::array<std::pair<const char*, std::uint64_t>, 4> FlowTableSizes::of_maps() c
 }
 
 std::vector<TableMemory> memory_plan(const Config& config) {
-  const Limits& limits = config.limits;
-  const FlowTableSizes flow_table(limits.flows);
-  std::vector<TableMemory> plan = {
-      {"flows", flow_table.flows, sizeof(flow_place)},
-      hash_table<flow_key, __u32>("places", flow_table.places),
-      {"hints", flow_table.hint_rows, sizeof(hint_row)},
-      {"free_places", flow_table.places, sizeof(__u32)},
-      hash_table<client_key, prediction>("predictions", limits.clients),
-      hash_table<address, guard>("guards", limits.clients),
-      hash_table<half_open_key, flow>("half_open", limits.half_open),
-      hash_table<flow_key, __u32>("openings", limits.half_open),
-      hash_table<topic_key, topic_text>("topics", limits.topics),
-      hash_table<early_key, early_segment>("early_segments", limits.early_segments),
-      // Two generations: a changed set of routes is written beside the old one.
-      hash_table<__u64, route>("routes", 2 * kMaxRoutes),
-      {"ch_rings", std::uint64_t{limits.groups} * RING_SIZE, kArrayUnit},
-      {"events", std::uint64_t{limits.events_kib} * 1024, 1},
-  };
+  std::vector<TableMemory> plan;
+  for (const MapSpec& map : map_list()) {
+    if (!map.is(kPlanned)) continue;
+    const std::uint64_t entries = map.entries(config.limits);
+    plan.push_back({map.name, entries, bytes_per_entry(map, entries)});
+  }
   std::stable_sort(plan.begin(), plan.end(), [](const TableMemory& left, const TableMemory& right) {
     return left.bytes() > right.bytes();
   });

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every pinned map, once. Loading, the pins, the memory plan and the fill gauges follow this
+// list; tests compare it with the BPF programs and with docs/maps.md.
+//
+// Pure: it only describes.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "daemon/config/config.h"
+
+namespace remora {
+
+enum MapTrait : unsigned {
+  kPlanned = 1 << 0,    // large: stands in the memory plan
+  kGauged = 1 << 1,     // `remoractl status` shows how full it is
+  kFlowTable = 1 << 2,  // of no use without the other maps of the flow table
+  kLasting = 1 << 3,    // has one layout under every ABI: taken over even from an unknown one
+  kOwn = 1 << 4,        // no program names it: remorad makes it
+};
+
+struct MapSpec {
+  std::string_view name;
+  bpf_map_type type;
+  std::uint32_t key_size;    // bytes
+  std::uint32_t value_size;  // bytes; 0: known to the programs alone
+  // How many entries; nullptr: as the program says.
+  std::uint64_t (*entries)(const Limits&);
+  unsigned traits;  // of MapTrait
+
+  bool is(MapTrait trait) const { return (traits & trait) != 0; }
+};
+
+std::span<const MapSpec> map_list();
+
+// nullptr: there is no such map.
+const MapSpec* find_map_spec(std::string_view name);
+
+}  // namespace remora
