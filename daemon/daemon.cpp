@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kSweepEvery = 50ms;
-constexpr auto kLookAtKatranEvery = 2s;
+constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kCheckEvery = 50ms;
 // At the start only, before the loop runs.
 constexpr auto kWaitForGateway = 2000ms;
@@ -46,14 +46,6 @@ HistoryOptions history_options(const Config& config) {
   options.path = config.store.path;
   options.retention_days = static_cast<int>(config.store.retention_days);
   return options;
-}
-
-std::optional<ForwarderSlot> slot_of(const Config& config, const Programs& programs,
-                                     unsigned interface_index) {
-  std::optional<ForwarderSlot> slot;
-  if (config.lb.forwarder == ForwarderKind::kKatranShared)
-    slot.emplace(programs.program_fd("ask"), interface_index);
-  return slot;
 }
 
 std::uint64_t idle_ns(const Config& config) {
@@ -105,13 +97,13 @@ Daemon::Daemon(Places places, Config config)
       link_(link_of(config_)),
       instance_(places_.runtime_dir, config_.lb.instance),
       programs_(config_, pin_folder(places_.bpffs, config_.lb.instance), link_.index),
+      forwarder_(make_forwarder(config_, programs_, link_.index)),
       maps_(programs_),
       ids_(maps_, config_.limits.groups),
       history_(history_options(config_)),
-      steering_(maps_, ids_, programs_.katran()),
+      steering_(maps_, ids_, *forwarder_),
       predictions_(maps_, history_, config_.limits.clients),
-      slot_(slot_of(config_, programs_, link_.index)),
-      ender_(config_, slot_ ? &*slot_ : nullptr),
+      ender_(config_, *forwarder_),
       recorder_(maps_, ids_, steering_, ender_, history_),
       evacuation_(maps_, steering_, ender_),
       severance_(maps_, steering_, ender_),
@@ -128,7 +120,6 @@ Daemon::Daemon(Places places, Config config)
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request) { return handle(request); }) {
-  if (programs_.katran()) purge_.emplace(programs_.katran()->connections());
   health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
@@ -143,17 +134,14 @@ Daemon::Daemon(Places places, Config config)
                config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   follower_.set_gateway(config_.lb.gateway_mac);
-  if (slot_) {
-    watch_.emplace(*slot_, steering_).use(config_);
-  } else {
-    wait_for_gateway();
-  }
+  if (traits_of(config_.lb.forwarder).has_our_reals) wait_for_gateway();
   beat();
   // Generic XDP runs behind GRO, whose merged segments fit no outer header.
   if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
     spdlog::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
   }
-  programs_.attach();
+  programs_.attach(forwarder_->slot_program());
+  forwarder_->settle(programs_.folder());
   health_.keep_routes();
   start_timers();
 }
@@ -173,7 +161,7 @@ void Daemon::start_timers() {
     sweeper_.step();
     evacuation_.step(monotonic_ns());
     severance_.step(monotonic_ns());
-    if (purge_) purge_->step();
+    forwarder_->step();
     fill_.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
@@ -181,7 +169,10 @@ void Daemon::start_timers() {
                  monotonic_ns());
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
-  if (watch_) loop_.every(kLookAtKatranEvery, "look at Katran", [this] { watch_->look(); });
+  loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {
+    forwarder_->look();
+    steering_.update_outer_lengths();
+  });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
@@ -224,7 +215,6 @@ void Daemon::reload() {
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     follower_.set_gateway(config_.lb.gateway_mac);
-    if (watch_) watch_->use(config_);
     spdlog::info("configuration reloaded");
   } catch (const std::exception& error) {
     spdlog::error("the configuration stays as it was: {}", error.what());
@@ -252,8 +242,7 @@ void Daemon::sever_dead(const std::string& group) {
     const std::uint16_t number = ids_.of_group(group);
     const std::uint32_t real = ids_.of_real(member.address);
     severance_.start(number, real);
-    if (const auto entry = maps_.groups.find(number); entry && purge_)
-      purge_->start(Address(entry->vip), real);
+    if (const auto entry = maps_.groups.find(number)) forwarder_->forget(Address(entry->vip), real);
   }
 }
 
@@ -269,7 +258,9 @@ void Daemon::real_lives(const std::string& group, const Address& real) {
 nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
   const std::string name = request.at("request").get<std::string>();
   if (name == "status") return status_of(sources());
-  if (slot_ && (name == "reals" || name == "drain" || name == "enable" || name == "evacuate")) {
+  const bool has_our_reals = traits_of(config_.lb.forwarder).has_our_reals;
+  if (!has_our_reals &&
+      (name == "reals" || name == "drain" || name == "enable" || name == "evacuate")) {
     throw std::runtime_error(kKatransReals);
   }
   if (name == "reals") return {{"reals", reals_of(sources())}};
@@ -338,7 +329,7 @@ StatusSources Daemon::sources() const {
           .events = events_,
           .sweeper = sweeper_,
           .evacuation = evacuation_,
-          .katran = watch_ ? &*watch_ : nullptr,
+          .forwarder = *forwarder_,
           .severance = severance_,
           .health = health_,
           .fill = fill_,

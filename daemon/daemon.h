@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
@@ -16,8 +16,7 @@
 #include "daemon/control/status.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/recorder.h"
-#include "daemon/forwarders/forwarder_slot.h"
-#include "daemon/forwarders/katran_purge.h"
+#include "daemon/forwarders/forwarder.h"
 #include "daemon/health/checks.h"
 #include "daemon/instance.h"
 #include "daemon/kernel/ids.h"
@@ -27,7 +26,6 @@
 #include "daemon/sessions/evacuation.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
-#include "daemon/steering/katran_watch.h"
 #include "daemon/steering/predictions.h"
 #include "daemon/steering/steering.h"
 #include "store/history.h"
@@ -70,23 +68,21 @@ class Daemon {
   EventLoop loop_;
   Instance instance_;
   Programs programs_;
+  const std::unique_ptr<Forwarder> forwarder_;
   Maps maps_;
   Ids ids_;
   History history_;
   Steering steering_;
   Predictions predictions_;
-  std::optional<ForwarderSlot> slot_;  // of a Katran server, else none
   Ender ender_;
   Recorder recorder_;
   Evacuation evacuation_;
   Severance severance_;
-  std::optional<KatranPurge> purge_;  // of an operator's Katran, else none
   HealthChecks health_;
   EventReader events_;
   Sweeper sweeper_;
   Fill fill_;
   LinkFollower follower_;
-  std::optional<KatranWatch> watch_;  // where there is a slot_
   Control control_;
 };
 

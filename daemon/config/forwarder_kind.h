@@ -24,6 +24,8 @@ struct ForwarderTraits {
   bool finds_groups_by_vip;
   // The configuration lists the reals, and this daemon drains, checks and weighs them.
   bool has_our_reals;
+  // The root array is another process's, or shared with it.
+  bool shares_root_array;
   // The configuration chooses the source of the outer headers.
   bool takes_outer_source;
 };

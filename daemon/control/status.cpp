@@ -35,6 +35,17 @@ json table_of(const Gauge& gauge) {
   return {{"used", gauge.used()}, {"limit", gauge.limit()}};
 }
 
+json programs_of(const StatusSources& s) {
+  json all = json::object();
+  const auto add = [&](const NamedProgram& program) {
+    if (const auto info = info_of(program))
+      all[program.name] = {{"id", info->id}, {"verified_instructions", info->instructions}};
+  };
+  for (const NamedProgram& program : s.programs.chain()) add(program);
+  add(s.forwarder.program());
+  return all;
+}
+
 json groups_of(const StatusSources& s) {
   json all = json::array();
   for (std::uint16_t number = 0; number < s.config.limits.groups; ++number) {
@@ -45,13 +56,12 @@ json groups_of(const StatusSources& s) {
                 {"number", number},
                 {"vip", to_string(Address(entry->vip))},
                 {"configured", entry->in_use != 0}};
-    if (s.katran) {  // which counts on its own
-      const auto state = s.katran->state_of(*name);
-      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
+    if (const auto traffic = s.forwarder.traffic_of(entry->vip_num)) {
+      row["packets"] = traffic->packets;
+      row["bytes"] = traffic->bytes;
     } else {
-      const vip_stats traffic = read_vip_stats(s.maps, entry->vip_num);
-      row["packets"] = traffic.packets;
-      row["bytes"] = traffic.bytes;
+      const auto state = s.forwarder.state_of(*name);
+      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
     }
     all.push_back(std::move(row));
   }
@@ -99,10 +109,6 @@ json status_of(const StatusSources& s) {
   const HistoryStatus history = s.history.status();
   const EnderCounts& mended = s.ender.counts();
   const UnjudgedCounts& unjudged = s.recorder.unjudged();
-  json programs = json::object();
-  for (const Programs::Loaded& program : s.programs.loaded()) {
-    programs[program.name] = {{"id", program.id}, {"verified_instructions", program.instructions}};
-  }
   return {
       {"version", kVersion},
       {"instance", s.config.lb.instance},
@@ -111,7 +117,7 @@ json status_of(const StatusSources& s) {
       {"forwarder", traits_of(s.config.lb.forwarder).word},
       {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
-      {"programs", programs},
+      {"programs", programs_of(s)},
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},
       {"tables",

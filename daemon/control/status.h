@@ -9,6 +9,7 @@
 #include "daemon/config/config.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/recorder.h"
+#include "daemon/forwarders/forwarder.h"
 #include "daemon/health/checks.h"
 #include "daemon/kernel/fill_gauge.h"
 #include "daemon/kernel/maps.h"
@@ -17,7 +18,6 @@
 #include "daemon/sessions/evacuation.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
-#include "daemon/steering/katran_watch.h"
 #include "daemon/steering/steering.h"
 #include "store/history.h"
 
@@ -66,7 +66,7 @@ struct StatusSources {
   const EventReader& events;
   const Sweeper& sweeper;
   const Evacuation& evacuation;
-  const KatranWatch* katran;  // nullptr: there is no Katran server
+  const Forwarder& forwarder;
   const Severance& severance;
   const HealthChecks& health;
   const Fill& fill;

@@ -22,7 +22,7 @@ constexpr std::size_t kLongestFrame = 16'384;
 constexpr std::uint16_t kProbes = 4;
 constexpr std::size_t kTypeOffset = 2 * ETH_ALEN;
 
-// Documentation only (RFC 5737, RFC 3849).
+// An address for documentation (RFC 5737, RFC 3849), which no client has.
 Address nobody(const Address& vip) {
   return *Address::parse(vip.is_ipv4() ? "192.0.2.1" : "2001:db8::1");
 }
@@ -32,20 +32,6 @@ Address nobody(const Address& vip) {
 }
 
 }  // namespace
-
-std::string_view to_string(VipState state) {
-  switch (state) {
-    case VipState::kForwards:
-      return "forwards";
-    case VipState::kUnknown:
-      return "unknown";
-    case VipState::kNoReal:
-      return "no real";
-    case VipState::kEmptySlot:
-      break;
-  }
-  return "slot empty";
-}
 
 ForwarderSlot::ForwarderSlot(int ask, unsigned interface_index)
     : ask_(ask), socket_(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
@@ -63,7 +49,7 @@ ForwarderSlot::ForwarderSlot(int ask, unsigned interface_index)
   own_mac_ = MacAddress(mac);
 }
 
-// A forwarder takes its own Ethernet address from where the frame went.
+// A forwarder takes its own Ethernet address from the frame's destination.
 std::optional<ForwarderSlot::Outcome> ForwarderSlot::run(const Bytes& packet) const {
   Bytes frame(ETH_HLEN);
   std::ranges::copy(own_mac_.bytes(), frame.begin());

@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whoever is in the forwarder's slot, asked by running it: what it makes of a packet.
+// Probes the program in the forwarder's slot by test-running packets through it.
 //
-// Needs no access to its maps, so that it may be a Katran server's own.
+// Needs no access to the program's maps: they may belong to a Katran server.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "daemon/base/address.h"
 #include "daemon/base/handles.h"
+#include "daemon/forwarders/forwarder.h"
 #include "daemon/packets/builder.h"
 
 namespace remora {
-
-// What becomes of connections to a VIP.
-enum class VipState : std::uint8_t {
-  kForwards,
-  kUnknown,    // the forwarder does not know it
-  kNoReal,     // it has no real for it
-  kEmptySlot,  // there is no forwarder
-};
-
-std::string_view to_string(VipState state);
 
 class ForwarderSlot {
  public:
@@ -36,12 +26,12 @@ class ForwarderSlot {
     VipState state;
     bool over_ipv6;  // some of its reals have IPv6 addresses
   };
-  // Runs a few RSTs of an address for documentation, which leave no trace but in the
-  // forwarder's statistics. `port`: network byte order. Throws std::system_error.
+  // Runs a few RSTs from a documentation address, which show only in the forwarder's
+  // statistics. `port`: network byte order. Throws std::system_error.
   Answer ask(const Address& vip, __be16 port) const;
 
-  // Sends an IP packet as the forwarder wraps it. False when it does not take it, or the
-  // kernel does not.
+  // Sends an IP packet as the forwarder wraps it. False, with errno set, when the forwarder or
+  // the kernel does not take it.
   bool send(const Bytes& packet) const;
 
  private:
@@ -49,7 +39,7 @@ class ForwarderSlot {
     std::uint32_t verdict;  // enum xdp_action
     Bytes frame;
   };
-  // Nothing when the kernel does not run it, with errno set.
+  // Nothing, with errno set, when the kernel does not run the program.
   std::optional<Outcome> run(const Bytes& packet) const;
 
   const int ask_;

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/kernel/katran_object.h"
+#include "daemon/forwarders/katran_program.h"
 
 namespace remora {
 

@@ -128,13 +128,12 @@ Prober* HealthChecks::prober_for(const Config& config) {
   return nullptr;
 }
 
-// Behind Katran, packets carry the VIP of the group.
 void HealthChecks::write_checks(const Config& config) const {
   std::map<std::string, Address> vips;
   for (const Group& group : config.groups) vips[group.name] = group.vip;
-  const bool is_embedded = config.lb.forwarder == ForwarderKind::kEmbedded;
+  const bool is_by_vip = traits_of(config.lb.forwarder).finds_groups_by_vip;
   for (const auto& [target, address] : addresses_.all()) {
-    const Address& destination = is_embedded ? target.service : vips.at(target.group);
+    const Address& destination = is_by_vip ? vips.at(target.group) : target.service;
     maps_.checks.put(address.abi(), {target.service.abi(), destination.abi(), target.real.abi()});
   }
   std::set<Address> wanted;

@@ -15,9 +15,9 @@ std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps) {
   return sums;
 }
 
-vip_stats read_vip_stats(const Maps& maps, std::uint32_t vip_num) {
+vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num) {
   vip_stats sum{};
-  for (const vip_stats& value : read_per_cpu<vip_stats>(maps.stats_fd, vip_num, "stats")) {
+  for (const vip_stats& value : read_per_cpu<vip_stats>(stats_fd, vip_num, "stats")) {
     sum.packets += value.packets;
     sum.bytes += value.bytes;
   }

@@ -35,7 +35,6 @@ struct Maps {
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
         counters_fd(programs.map_fd("counters")),
-        stats_fd(programs.stats_fd()),
         events_fd(programs.map_fd("events")) {}
 
   BpfMap<service_key, service> services;
@@ -59,15 +58,14 @@ struct Maps {
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;
   int counters_fd;  // per CPU: see read_counters()
-  int stats_fd;
   int events_fd;
 };
 
 // The sum over all CPUs of every counter. Throws std::system_error.
 std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
 
-// The same for one VIP's packets and bytes.
-vip_stats read_vip_stats(const Maps& maps, std::uint32_t vip_num);
+// The same for one VIP's packets and bytes, in a map of the layout of `stats`.
+vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num);
 
 // Counts a client's established connections down, as the packet path does.
 void release_connection(const Maps& maps, const address& client);

@@ -134,6 +134,12 @@ Fd pinned_link(const fs::path& pin, unsigned interface_index) {
   return link;
 }
 
+// The pin of the root array where a Katran server shares it; else empty.
+fs::path shared_root_array_of(const Config& config) {
+  return traits_of(config.lb.forwarder).shares_root_array ? config.lb.katran_root_array
+                                                          : fs::path();
+}
+
 }  // namespace
 
 fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
@@ -151,9 +157,7 @@ fs::path pin_folder(const fs::path& bpffs, const std::string& instance) {
 Programs::Programs(const Config& config, fs::path folder, unsigned interface_index)
     : interface_index_(interface_index),
       xdp_mode_(config.lb.xdp_mode),
-      forwarder_(config.lb.forwarder),
-      shared_root_array_(forwarder_ == ForwarderKind::kKatranShared ? config.lb.katran_root_array
-                                                                    : fs::path()),
+      shared_root_array_(shared_root_array_of(config)),
       pins_(std::move(folder), shared_root_array_) {
   libbpf_set_print(log_libbpf);
   try {
@@ -164,26 +168,15 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
     pins_.claim(objects, memory_plan(config));
     load();
     pins_.move_flows(flow_table());
-    if (config.lb.forwarder == ForwarderKind::kKatranObject) {
-      katran_.emplace(config.lb.katran_object, pins_.folder(),
-                      KatranObject::Maps{.ch_rings = map_fd("ch_rings"),
-                                         .reals = map_fd("reals"),
-                                         .ctl_array = map_fd("ctl_array")});
-    }
   } catch (...) {
-    restore_pins();
+    pins_.restore();
     throw;
   }
 }
 
 // The pins are left where they are; a start that never attached leaves none.
 Programs::~Programs() {
-  if (!attached_) restore_pins();
-}
-
-void Programs::restore_pins() noexcept {
-  if (katran_) katran_->remove_new_pins();
-  pins_.restore();
+  if (!attached_) pins_.restore();
 }
 
 void Programs::open(const Config& config) {
@@ -211,7 +204,7 @@ void Programs::open(const Config& config) {
   add("health", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
 
   remora_mqtt::remora_mqtt__rodata constants{};
-  constants.behind_katran = config.lb.forwarder != ForwarderKind::kEmbedded;
+  constants.behind_katran = traits_of(config.lb.forwarder).finds_groups_by_vip;
   constants.hints_in_all =
       static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows * HINTS_PER_ROW);
   bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
@@ -288,54 +281,40 @@ FlowTable::Maps Programs::flow_table() const {
           .places_taken = map_fd("places_taken")};
 }
 
-int Programs::program_fd(std::string_view name) const {
+NamedProgram Programs::program(std::string_view name) const {
   for (const Program& program : programs_) {
-    if (program.name == name) return bpf_program__fd(program.program);
+    if (program.name == name) return {program.name, bpf_program__fd(program.program)};
   }
   throw std::logic_error("no such program: " + std::string(name));
 }
 
-int Programs::stats_fd() const {
-  return katran_ && katran_->stats_fd() >= 0 ? katran_->stats_fd() : map_fd("stats");
-}
-
-// Of those of other forwarders only their maps are in use.
-std::vector<Programs::Loaded> Programs::loaded() const {
-  std::vector<Loaded> all;
-  const auto add = [&](const std::string& name, int fd) {
-    bpf_prog_info info{};
-    __u32 size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
-      all.push_back({name, info.id, info.verified_insns});
-  };
-  for (const Program& program : programs_) {
-    if (program.name == "forward" && forwarder_ != ForwarderKind::kEmbedded) continue;
-    if (program.name == "ask" && forwarder_ != ForwarderKind::kKatranShared) continue;
-    add(program.name, bpf_program__fd(program.program));
-  }
-  if (katran_) add("katran", katran_->program_fd());
+std::vector<NamedProgram> Programs::chain() const {
+  std::vector<NamedProgram> all;
+  for (const char* name : {"root", "mqtt", "probe", "check"}) all.push_back(program(name));
   return all;
 }
 
-void Programs::attach() {
+std::optional<ProgramInfo> info_of(const NamedProgram& program) {
+  bpf_prog_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(program.fd, &info, &size) != 0) return std::nullopt;
+  return ProgramInfo{info.id, info.verified_insns};
+}
+
+void Programs::attach(const std::optional<NamedProgram>& forwarder) {
   // From the end of a packet's way to its beginning: the root comes last.
   const int slots = map_fd(kRootArray);
-  const auto put = [&](__u32 slot, const std::string& name, int fd) {
-    if (bpf_map_update_elem(slots, &slot, &fd, BPF_ANY) != 0) {
-      fail("cannot put " + name + " into slot " + std::to_string(slot) +
+  const auto put = [&](__u32 slot, const NamedProgram& program) {
+    if (bpf_map_update_elem(slots, &slot, &program.fd, BPF_ANY) != 0) {
+      fail("cannot put the program " + program.name + " into slot " + std::to_string(slot) +
            " of the root array: " + because(errno));
     }
   };
-  if (katran_) {
-    put(SLOT_FORWARDER, "Katran", katran_->program_fd());
-  } else if (forwarder_ == ForwarderKind::kEmbedded) {
-    put(SLOT_FORWARDER, programs_[2].name, bpf_program__fd(programs_[2].program));
-  }
-  put(SLOT_MQTT, programs_[1].name, bpf_program__fd(programs_[1].program));
+  if (forwarder) put(SLOT_FORWARDER, *forwarder);
+  put(SLOT_MQTT, program("mqtt"));
   attach_filters();
   attach_root();
-  if (!katran_) KatranObject::remove_pins(pins_.folder());
-  // What another kind of forwarder has left.
+  // A forwarder of another kind has left it.
   if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
   attached_ = true;
   pins_.settle();

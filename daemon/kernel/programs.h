@@ -19,10 +19,21 @@
 #include "daemon/base/handles.h"
 #include "daemon/config/config.h"
 #include "daemon/kernel/flow_table.h"
-#include "daemon/kernel/katran_object.h"
 #include "daemon/kernel/pinned_maps.h"
 
 namespace remora {
+
+struct NamedProgram {
+  std::string name;
+  int fd;  // owned by its loader
+};
+
+// What the kernel knows of a program; nothing when it does not say.
+struct ProgramInfo {
+  std::uint32_t id;
+  std::uint32_t instructions;  // as the verifier counted them
+};
+std::optional<ProgramInfo> info_of(const NamedProgram& program);
 
 class Programs {
  public:
@@ -34,28 +45,23 @@ class Programs {
   Programs(const Programs&) = delete;
   Programs& operator=(const Programs&) = delete;
 
-  // Puts the programs into their slots and on the interface. Throws
-  // std::runtime_error with the remedy, with nothing attached that was not
-  // before.
-  void attach();
+  // Puts the programs into their slots and on the interface; `forwarder` goes into the
+  // forwarder's slot, and without it that slot stays as it is. Throws std::runtime_error with
+  // the remedy, with nothing attached that was not before.
+  void attach(const std::optional<NamedProgram>& forwarder);
+
+  // Of the pins.
+  const std::filesystem::path& folder() const { return pins_.folder(); }
 
   int map_fd(std::string_view name) const;
   FlowTable::Maps flow_table() const;
-  // Of packets and bytes by VIP: the forwarder's.
-  int stats_fd() const;
-  // Of a program that is on no interface. Throws std::logic_error for an unknown one.
-  int program_fd(std::string_view name) const;
-  // The operator's Katran, loaded by this process; else nullptr.
-  const KatranObject* katran() const { return katran_ ? &*katran_ : nullptr; }
+  // Throws std::logic_error for an unknown one.
+  NamedProgram program(std::string_view name) const;
   // Whether the map was made anew, empty, by this process.
   bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
 
-  struct Loaded {
-    std::string name;
-    std::uint32_t id;
-    std::uint32_t instructions;  // as the verifier counted them
-  };
-  std::vector<Loaded> loaded() const;
+  // Those of the chain, whatever the forwarder is.
+  std::vector<NamedProgram> chain() const;
 
   // Takes everything off the interface and removes the pins. Returns whether
   // there was anything. Throws std::runtime_error.
@@ -71,18 +77,15 @@ class Programs {
   void open(const Config& config);
   void share_root_array();
   void load();
-  void restore_pins() noexcept;
   void attach_filters();
   int filter_fd(const char* name) const;
   void attach_root();
 
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
-  const ForwarderKind forwarder_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
   PinnedMaps pins_;
   std::vector<Program> programs_;  // root, mqtt, forward, probe, ask, check
-  std::optional<KatranObject> katran_;
   bool attached_ = false;
 };
 

@@ -25,14 +25,6 @@ struct Endpoint {
   __be16 port;
 };
 
-// How packets of the daemon's own get to the broker of a connection.
-struct BrokerWay {
-  std::optional<Address> real;  // nothing: known to the forwarder only
-  // Behind Katran, whose brokers expect it in the inner packet: their decap turns it
-  // back into the service.
-  std::optional<Address> vip;
-};
-
 // The RST to the client, as the service: its sequence number is what the client
 // acknowledged (RFC 5961 §3.2).
 Bytes reset_of_client(const Record& record, const Endpoint& service);

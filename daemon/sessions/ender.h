@@ -3,16 +3,14 @@
 // Ends mispredicted connections: a RST makes the client come back at once, and
 // the session at the wrong broker is closed as the client would have done it.
 //
-// Sends through raw sockets of both families, without waiting: below the mqtt
-// stage, because what leaves the LB host does not pass it. The way to clients and
-// brokers is that of the host's own routes.
+// Packets leave without waiting. They do not pass the mqtt stage, which sees only what the
+// host receives. The host's own routes lead to the clients, the forwarder's way to brokers.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
-#include "daemon/base/handles.h"
-#include "daemon/forwarders/forwarder_slot.h"
+#include "daemon/base/raw_sender.h"
+#include "daemon/forwarders/forwarder.h"
 #include "daemon/packets/builder.h"
 
 namespace remora {
@@ -28,12 +26,11 @@ struct EnderCounts {
 
 class Ender {
  public:
-  // `slot`, which must outlive it, takes what is for brokers whose real only the forwarder
-  // knows; nullptr: there are none. Throws std::system_error with the remedy when raw
-  // sockets are refused.
-  explicit Ender(const Config& config, const ForwarderSlot* slot = nullptr);
+  // `forwarder` must outlive it. Throws std::system_error with the remedy when raw sockets are
+  // refused.
+  Ender(const Config& config, Forwarder& forwarder);
 
-  // How sessions end, what evacuated clients are told, and the source of outer headers.
+  // How sessions end, and what evacuated clients are told.
   void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
@@ -50,14 +47,10 @@ class Ender {
   bool send_to_broker(const Bytes& packet, const flow_key& flow, const BrokerWay& way);
   bool count_sent(bool is_sent, const Address& to);
 
-  const ForwarderSlot* slot_;
-
-  Fd socket4_;
-  Fd socket6_;  // none on a host without IPv6
+  Forwarder& forwarder_;
+  RawSender sender_;
   std::uint8_t farewell_reason_ = 0;
   SessionEnd session_end_ = SessionEnd::kDisconnect;
-  std::optional<Address> outer_source4_;
-  std::optional<Address> outer_source6_;
   EnderCounts counts_;
 };
 

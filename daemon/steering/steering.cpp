@@ -35,15 +35,14 @@ constexpr std::size_t kBatch = 4096;
 
 }  // namespace
 
-Steering::Steering(const Maps& maps, Ids& ids, const KatranObject* katran)
-    : maps_(maps), ids_(ids), katran_(katran), keys_(keys_in_force(maps)) {}
+Steering::Steering(const Maps& maps, Ids& ids, Forwarder& forwarder)
+    : maps_(maps), ids_(ids), forwarder_(forwarder), keys_(keys_in_force(maps)) {}
 
 ::settings Steering::current_settings() const {
   return maps_.settings.find(kOnly).value_or(::settings{});
 }
 
 void Steering::apply(const Config& config, std::uint32_t link_mtu) {
-  forwarder_ = config.lb.forwarder;
   variant_ = config.lb.ring;
   // What can fail for want of room comes first.
   for (const Group& group : config.groups) {
@@ -162,22 +161,19 @@ void Steering::write_ring(const std::string& group) {
 
 void Steering::write_groups(const Config& config) {
   remember(config);
+  for (const Group& group : config.groups) write_ring(group.name);
+  forwarder_.use(config, matching_->groups);
   std::set<std::string> configured;
-  KatranVips vips;
   for (const Group& group : config.groups) {
     const std::uint16_t number = ids_.of_group(group.name);
-    write_ring(group.name);
     const ::group entry{.vip = group.vip.abi(),
                         .vip_num = number,
                         .policy = static_cast<__u8>(policy_of(config, group)),
                         .in_use = 1,
-                        .outer_len = outer_length_of(number)};
+                        .outer_len = outer_length_of(group.name)};
     maps_.groups.put(number, entry);
     configured.insert(group.name);
-    for (const Service& service : config.services)
-      vips[{group.vip, host_to_net16(service.port)}] = number;
   }
-  if (katran_) katran_->set_vips(vips);
   // A group that is gone keeps its number and its flows; it takes no new ones.
   for (std::uint16_t number = 0; number < config.limits.groups; ++number) {
     const std::optional<std::string> name = ids_.group_name(number);
@@ -232,22 +228,21 @@ void Steering::write_routes() {
   for (const __u64 key : old) maps_.routes.erase(key);
 }
 
-// 0: that of the real's family. Of a Katran server's reals the longer one until they are
-// known.
-std::uint16_t Steering::outer_length_of(std::uint16_t group) const {
-  if (forwarder_ != ForwarderKind::kKatranShared) return 0;
-  const auto entry = maps_.groups.find(group);
+// A length that was known before stays. One that was never known is taken for the longer one.
+std::uint16_t Steering::outer_length_of(const std::string& group) const {
+  if (const auto length = forwarder_.outer_length(group)) return *length;
+  const auto entry = maps_.groups.find(ids_.of_group(group));
   return entry && entry->outer_len != 0 ? entry->outer_len : sizeof(ipv6_header);
 }
 
-void Steering::set_outer_family(const std::string& group, Family family) {
-  const std::uint16_t number = ids_.of_group(group);
-  auto entry = maps_.groups.find(number);
-  if (!entry) return;
-  const auto length = family == Family::kIpv6 ? sizeof(ipv6_header) : sizeof(iphdr);
-  if (entry->outer_len == length) return;
-  entry->outer_len = static_cast<std::uint16_t>(length);
-  maps_.groups.put(number, *entry);
+void Steering::update_outer_lengths() {
+  for (const auto& [group, number] : matching_->groups) {
+    auto entry = maps_.groups.find(number);
+    const std::uint16_t length = outer_length_of(group);
+    if (!entry || entry->outer_len == length) continue;
+    entry->outer_len = length;
+    maps_.groups.put(number, *entry);
+  }
 }
 
 void Steering::set_link_mtu(std::uint32_t mtu) {
@@ -265,13 +260,9 @@ void Steering::set_gateway(const MacAddress& mac) {
 }
 
 std::optional<BrokerWay> Steering::way_to(std::uint16_t group, std::uint32_t real) const {
-  BrokerWay way{.real = ids_.real_address(real), .vip = std::nullopt};
-  const bool is_known = way.real || forwarder_ == ForwarderKind::kKatranShared;
   const auto entry = maps_.groups.find(group);
-  if (!is_known || !entry) return std::nullopt;
-  if (forwarder_ == ForwarderKind::kKatranShared) way.real.reset();
-  if (forwarder_ != ForwarderKind::kEmbedded) way.vip = Address(entry->vip);
-  return way;
+  if (!entry) return std::nullopt;
+  return forwarder_.way_to(Address(entry->vip), ids_.real_address(real));
 }
 
 std::optional<Endpoint> Steering::endpoint_of(std::uint16_t service) const {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "daemon/config/config.h"
+#include "daemon/forwarders/forwarder.h"
 #include "daemon/kernel/ids.h"
-#include "daemon/kernel/katran_object.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/packets/builder.h"
 #include "daemon/steering/reals.h"
@@ -24,12 +24,10 @@
 
 namespace remora {
 
-enum class Family : std::uint8_t { kIpv4, kIpv6 };
-
 class Steering {
  public:
-  // All must outlive it. `katran`: of the operator's, else nullptr.
-  Steering(const Maps& maps, Ids& ids, const KatranObject* katran = nullptr);
+  // All must outlive it.
+  Steering(const Maps& maps, Ids& ids, Forwarder& forwarder);
 
   // Applies the difference to what is in force. Throws, with the remedy, before
   // anything is changed when numbers run out.
@@ -46,12 +44,12 @@ class Steering {
   std::vector<std::string> drain(const Address& real, const std::optional<std::string>& group);
   std::vector<std::string> enable(const Address& real, const std::optional<std::string>& group);
 
-  // How packets of the daemon's own get to the broker of a connection; nothing when it is
-  // no longer known. `real`: its index.
+  // How the daemon's own packets get to the broker of a connection; nothing when no packet
+  // can. `real`: its index.
   std::optional<BrokerWay> way_to(std::uint16_t group, std::uint32_t real) const;
 
-  // Of the outer headers for a group whose reals only a Katran server knows.
-  void set_outer_family(const std::string& group, Family family);
+  // Asks the forwarder again for the length of each group's outer headers.
+  void update_outer_lengths();
   // A real of a group dies by its checks, or lives again. Outlives the daemon likewise.
   void mark_dead(const std::string& group, const Address& real);
   void mark_alive(const std::string& group, const Address& real);
@@ -70,7 +68,7 @@ class Steering {
   template <class Apply>
   void remember_in(const BpfMap<drain_key, __u32>& table, Apply&& apply);
   void write_groups(const Config& config);
-  std::uint16_t outer_length_of(std::uint16_t group) const;
+  std::uint16_t outer_length_of(const std::string& group) const;
   void write_ring(const std::string& group);
   void write_services(const Config& config);
   void write_routes();
@@ -78,8 +76,7 @@ class Steering {
 
   const Maps& maps_;
   Ids& ids_;
-  const KatranObject* katran_;
-  ForwarderKind forwarder_ = ForwarderKind::kEmbedded;
+  Forwarder& forwarder_;
   RingVariant variant_ = RingVariant::kMaglevV2;
   const ::topic_keys keys_;
   Reals reals_;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "bpf/parse.h"
+#include "daemon/forwarders/embedded.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -36,12 +37,13 @@ constexpr Case kCases[] = {
     {"IPv6", "fc00:1::7", "fc00:50::200", "fc00:3::105", sizeof(ipv6_header), IPPROTO_IPV6},
 };
 
-class MenderTest : public testing::TestWithParam<Case> {
+class EnderTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     network_.emplace();
     network_->add_default_routes();
+    forwarder_.emplace(NamedProgram{"forward", -1}, -1);
     record_.head.flow = {address(GetParam().client).abi(), host_to_net16(40000), 0};
     record_.head.seq = 1000;
     record_.head.ack = 2000;
@@ -64,17 +66,18 @@ class MenderTest : public testing::TestWithParam<Case> {
 
   std::optional<LbNetwork> network_;
   Config config_;
+  std::optional<EmbeddedForwarder> forwarder_;
   Record record_{};
   Endpoint service_{};
 };
 
-INSTANTIATE_TEST_SUITE_P(Over, MenderTest, testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Over, EnderTest, testing::ValuesIn(kCases),
                          [](const auto& test) { return test.param.name; });
 
-TEST_P(MenderTest, TheClientGetsItsRstAsFromTheService) {
-  Ender mender(config_);
+TEST_P(EnderTest, TheClientGetsItsRstAsFromTheService) {
+  Ender ender(config_, *forwarder_);
 
-  mender.reset_client(record_, service_);
+  ender.reset_client(record_, service_);
 
   auto expected = reset_of_client(record_, service_);
   auto packet = network_->next_packet();
@@ -86,15 +89,15 @@ TEST_P(MenderTest, TheClientGetsItsRstAsFromTheService) {
     expected.erase(expected.begin() + 8, expected.begin() + 10);
   }
   EXPECT_EQ(*packet, expected);
-  EXPECT_EQ(mender.counts().resets_sent, 1U);
-  EXPECT_EQ(mender.counts().send_failures, 0U);
+  EXPECT_EQ(ender.counts().resets_sent, 1U);
+  EXPECT_EQ(ender.counts().send_failures, 0U);
 }
 
-TEST_P(MenderTest, TheSessionEndReachesTheBroker) {
-  Ender mender(config_);
+TEST_P(EnderTest, TheSessionEndReachesTheBroker) {
+  Ender ender(config_, *forwarder_);
   const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
 
-  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
 
   ASSERT_EQ(inner.size(), 2U);
   for (const Bytes& expected : inner) {
@@ -106,17 +109,17 @@ TEST_P(MenderTest, TheSessionEndReachesTheBroker) {
         Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
         expected);
   }
-  EXPECT_EQ(mender.counts().clean_ends, 1U);
-  EXPECT_EQ(mender.counts().send_failures, 0U);
+  EXPECT_EQ(ender.counts().clean_ends, 1U);
+  EXPECT_EQ(ender.counts().send_failures, 0U);
 }
 
 // Brokers behind Katran expect the VIP of their group; the TCP segment is the service's.
-TEST_P(MenderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
-  Ender mender(config_);
+TEST_P(EnderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
+  Ender ender(config_, *forwarder_);
   const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
   const Address vip = address(service_.address.is_ipv4() ? "10.1.50.201" : "fc00:50::201");
 
-  mender.end_session(record_, service_, {address(GetParam().real), vip});
+  ender.end_session(record_, service_, {address(GetParam().real), vip});
 
   for (const Bytes& expected : inner) {
     const auto packet = network_->next_packet();
@@ -128,31 +131,31 @@ TEST_P(MenderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
   }
 }
 
-TEST_P(MenderTest, TheOuterSourceIsThatOfTheConfiguration) {
-  Ender mender(config_);
-  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+TEST_P(EnderTest, TheOuterSourceIsThatOfTheConfiguration) {
+  Ender ender(config_, *forwarder_);
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
   const Address by_default = source_of_next_outer_header();
   network_->next_packet();  // the RST
 
   config_.lb.outer_source4 = address("10.1.2.99");
   config_.lb.outer_source6 = address("fc00:2::99");
-  mender.use(config_);
-  mender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  forwarder_->use(config_, {});
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
 
   const bool is_ipv4 = address(GetParam().real).is_ipv4();
   EXPECT_EQ(by_default, is_ipv4 ? address("10.1.2.2") : katran_source6(record_.head.flow));
   EXPECT_EQ(source_of_next_outer_header(), address(is_ipv4 ? "10.1.2.99" : "fc00:2::99"));
 }
 
-TEST_P(MenderTest, WithoutARouteItIsCounted) {
+TEST_P(EnderTest, WithoutARouteItIsCounted) {
   LbNetwork::run("ip route del default");
   LbNetwork::run("ip -6 route del default");
-  Ender mender(config_);
+  Ender ender(config_, *forwarder_);
 
-  mender.reset_client(record_, service_);
+  ender.reset_client(record_, service_);
 
-  EXPECT_EQ(mender.counts().resets_sent, 0U);
-  EXPECT_EQ(mender.counts().send_failures, 1U);
+  EXPECT_EQ(ender.counts().resets_sent, 0U);
+  EXPECT_EQ(ender.counts().send_failures, 1U);
 }
 
 }  // namespace

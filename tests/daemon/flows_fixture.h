@@ -57,11 +57,12 @@ events_kib = 64
     programs_ = std::make_unique<Programs>(
         config_, pin_folder("/sys/fs/bpf", "test-flows-" + std::to_string(getpid())),
         network_->lb_index());
+    forwarder_ = make_forwarder(config_, *programs_, network_->lb_index());
     maps_ = std::make_unique<Maps>(*programs_);
     ids_ = std::make_unique<Ids>(*maps_, 64);
-    steering_ = std::make_unique<Steering>(*maps_, *ids_);
+    steering_ = std::make_unique<Steering>(*maps_, *ids_, *forwarder_);
     steering_->apply(config_, 1500);
-    ender_ = std::make_unique<Ender>(config_);
+    ender_ = std::make_unique<Ender>(config_, *forwarder_);
   }
 
   flow_key key(std::uint32_t number) const {
@@ -106,6 +107,7 @@ events_kib = 64
   std::optional<LbNetwork> network_;
   Config config_;
   std::unique_ptr<Programs> programs_;
+  std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Maps> maps_;
   std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;

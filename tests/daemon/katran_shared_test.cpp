@@ -14,8 +14,9 @@
 #include <memory>
 
 #include "bpf/parse.h"
+#include "daemon/forwarders/forwarder_slot.h"
+#include "daemon/forwarders/katran_program.h"
 #include "daemon/kernel/programs.h"
-#include "daemon/steering/katran_watch.h"
 #include "daemon/steering/steering.h"
 #include "katran_stand_in.skel.h"
 #include "tests/daemon/lb_network.h"
@@ -87,17 +88,22 @@ events_kib = 64
   }
 
   struct Running {
-    Programs programs;
+    const Config config;
+    const fs::path& folder;
+    const unsigned lb;
+    Programs programs{config, folder, lb};
+    std::unique_ptr<Forwarder> forwarder = make_forwarder(config, programs, lb);
     Maps maps{programs};
     Ids ids{maps, 64};
-    Steering steering{maps, ids};
+    Steering steering{maps, ids, *forwarder};
   };
 
   void start(const Config& config) {
     running_.reset();
-    running_.reset(new Running{.programs = Programs(config, folder_, network_->lb_index())});
+    running_.reset(new Running{.config = config, .folder = folder_, .lb = network_->lb_index()});
     running_->steering.apply(config, 1500);
-    running_->programs.attach();
+    running_->programs.attach(running_->forwarder->slot_program());
+    running_->forwarder->settle(folder_);
   }
 
   std::string refusal() {
@@ -166,7 +172,7 @@ events_kib = 64
   }
 
   ForwarderSlot slot() const {
-    return {running_->programs.program_fd("ask"), network_->lb_index()};
+    return {running_->programs.program("ask").fd, network_->lb_index()};
   }
 
   struct group group(const char* name) const {
@@ -297,24 +303,22 @@ TEST_F(KatranSharedTest, WhatTheSlotTakesIsSentAsItMakesIt) {
   EXPECT_FALSE(slot.send(Bytes(60'000, 0x45))) << "longer than the kernel runs";
 }
 
-TEST_F(KatranSharedTest, TheWatchTellsEveryGroupsVip) {
+TEST_F(KatranSharedTest, ItTellsTheStateOfEveryGroupsVip) {
   start(config());
-  const ForwarderSlot slot = this->slot();
-  KatranWatch watch(slot, running_->steering);
-  watch.use(config());
-  EXPECT_EQ(watch.state_of("warm"), VipState::kEmptySlot);
-  EXPECT_EQ(watch.state_of("nobody"), std::nullopt);
+  Forwarder& forwarder = *running_->forwarder;
+  EXPECT_EQ(forwarder.state_of("warm"), VipState::kEmptySlot);
+  EXPECT_EQ(forwarder.state_of("nobody"), std::nullopt);
 
   const Server server = load_server();
   add_vip(server, "10.1.50.201", kServersVipNum);
   ASSERT_TRUE(put_in_slot(server));
-  watch.look();
-  EXPECT_EQ(watch.state_of("warm"), VipState::kForwards);
-  EXPECT_EQ(watch.state_of("rest"), VipState::kUnknown);
+  forwarder.look();
+  EXPECT_EQ(forwarder.state_of("warm"), VipState::kForwards);
+  EXPECT_EQ(forwarder.state_of("rest"), VipState::kUnknown);
 
   empty_slot();
-  watch.look();
-  EXPECT_EQ(watch.state_of("warm"), VipState::kEmptySlot);
+  forwarder.look();
+  EXPECT_EQ(forwarder.state_of("warm"), VipState::kEmptySlot);
 }
 
 // Of reals that nobody here knows: the longer one until Katran has shown a packet.
@@ -322,12 +326,11 @@ TEST_F(KatranSharedTest, TheOuterHeadersLengthIsLearned) {
   start(config());
   EXPECT_EQ(group("warm").outer_len, sizeof(ipv6_header));
 
-  const ForwarderSlot slot = this->slot();
-  KatranWatch watch(slot, running_->steering);
   const Server server = load_server();
   add_vip(server, "10.1.50.201", kServersVipNum);
   ASSERT_TRUE(put_in_slot(server));
-  watch.use(config());
+  running_->forwarder->look();
+  running_->steering.update_outer_lengths();
 
   EXPECT_EQ(group("warm").outer_len, sizeof(iphdr));
   EXPECT_EQ(group("rest").outer_len, sizeof(ipv6_header)) << "still unknown";

@@ -72,15 +72,19 @@ class RecorderTest : public testing::Test {
 
   struct Parts {
     Parts(Config a_config, const fs::path& folder, unsigned lb, const fs::path& file)
-        : config(std::move(a_config)), programs(config, folder, lb), history({.path = file}) {
+        : config(std::move(a_config)),
+          programs(config, folder, lb),
+          forwarder(make_forwarder(config, programs, lb)),
+          history({.path = file}) {
       steering.apply(config, 1500);
     }
     Config config;
     Programs programs;
+    std::unique_ptr<Forwarder> forwarder;
     Maps maps{programs};
     Ids ids{maps, 64};
-    Steering steering{maps, ids};
-    Ender ender{config};
+    Steering steering{maps, ids, *forwarder};
+    Ender ender{config, *forwarder};
     History history;
     Recorder recorder{maps, ids, steering, ender, history};
   };

@@ -56,6 +56,7 @@ class SteeringTest : public testing::Test {
     programs_ = std::make_unique<Programs>(
         config_, pin_folder("/sys/fs/bpf", "test-steering-" + std::to_string(getpid())),
         network_->lb_index());
+    forwarder_ = make_forwarder(config_, *programs_, network_->lb_index());
     maps_ = std::make_unique<Maps>(*programs_);
     start_daemon();
   }
@@ -63,7 +64,7 @@ class SteeringTest : public testing::Test {
   // Another daemon on the same tables.
   void start_daemon() {
     ids_ = std::make_unique<Ids>(*maps_, 64);
-    steering_ = std::make_unique<Steering>(*maps_, *ids_);
+    steering_ = std::make_unique<Steering>(*maps_, *ids_, *forwarder_);
     steering_->apply(config_, kMtu);
   }
 
@@ -87,6 +88,7 @@ class SteeringTest : public testing::Test {
   std::optional<LbNetwork> network_;
   Config config_;
   std::unique_ptr<Programs> programs_;
+  std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Maps> maps_;
   std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;

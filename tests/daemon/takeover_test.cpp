@@ -92,20 +92,23 @@ events_kib = 64
   }
 
   struct Running {
-    Programs programs;
+    const Config& config;
+    const fs::path& folder;
+    Programs programs{config, folder, kLoopback};
+    std::unique_ptr<Forwarder> forwarder = make_forwarder(config, programs, kLoopback);
     Maps maps{programs};
     Ids ids{maps, 64};
-    Steering steering{maps, ids};
+    Steering steering{maps, ids, *forwarder};
 
     std::uint64_t load(History& past, Predictions::Found found) const {
       return Predictions(maps, past, 1000).load(*steering.matching(), found);
     }
   };
   std::unique_ptr<Running> start(const Config& config) const {
-    auto running =
-        std::unique_ptr<Running>(new Running{.programs = Programs(config, folder_, kLoopback)});
+    auto running = std::unique_ptr<Running>(new Running{.config = config, .folder = folder_});
     running->steering.apply(config, 1500);
-    running->programs.attach();
+    running->programs.attach(running->forwarder->slot_program());
+    running->forwarder->settle(folder_);
     return running;
   }
 
@@ -236,6 +239,31 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   EXPECT_EQ(flows_in(start(config_)->maps), 100u);
 }
 
+// Katran's tables of connections are pinned beside the maps.
+TEST_F(TakeoverTest, AKatranObjectKeepsItsConnectionsAndOthersRemoveThem) {
+  Config katran = parse_config(text(), "test.toml");
+  katran.lb.forwarder = ForwarderKind::kKatranObject;
+  katran.lb.katran_object = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
+
+  start(katran);
+  EXPECT_TRUE(fs::exists(folder_ / "katran_lru_0"));
+
+  start(config_);
+  EXPECT_FALSE(fs::exists(folder_ / "katran_lru_0"));
+}
+
+TEST_F(TakeoverTest, AKatranObjectThatIsNeverAttachedLeavesNoPins) {
+  Config katran = parse_config(text(), "test.toml");
+  katran.lb.forwarder = ForwarderKind::kKatranObject;
+  katran.lb.katran_object = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
+  {
+    const Programs programs(katran, folder_, kLoopback);
+    const auto forwarder = make_forwarder(katran, programs, kLoopback);
+    EXPECT_TRUE(fs::exists(folder_ / "katran_lru_0"));
+  }
+  EXPECT_FALSE(fs::exists(folder_)) << "pins were left behind";
+}
+
 // The start before was killed halfway, say.
 TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
   for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
@@ -285,7 +313,7 @@ TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
 TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
   const auto foreign = std::make_unique<Programs>(
       config_, pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())), kLoopback);
-  foreign->attach();
+  foreign->attach(foreign->program("forward"));
 
   try {
     start(config_);

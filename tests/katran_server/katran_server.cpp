@@ -36,7 +36,7 @@ Fd make_array(const char* name, std::uint32_t value_size, std::uint32_t entries)
   return map;
 }
 
-// Where KatranObject pins its tables of connections, which are not to outlive it.
+// Where KatranProgram pins its tables of connections, which are not to outlive it.
 class PassingFolder {
  public:
   PassingFolder()
@@ -45,7 +45,7 @@ class PassingFolder {
     std::filesystem::create_directory(path_);
   }
   ~PassingFolder() {
-    KatranObject::remove_pins(path_);
+    KatranProgram::remove_pins(path_);
     std::error_code error;
     std::filesystem::remove(path_, error);
   }

@@ -14,7 +14,7 @@
 
 #include "daemon/base/address.h"
 #include "daemon/base/fd.h"
-#include "daemon/kernel/katran_object.h"
+#include "daemon/forwarders/katran_program.h"
 #include "daemon/ring/maglev.h"
 
 namespace remora {
@@ -59,7 +59,7 @@ class KatranServer {
   void write_ring(const KatranPlan::Vip& vip);
 
   const Fd rings_, reals_, gateways_;
-  KatranObject katran_;
+  KatranProgram katran_;
   std::map<Address, std::uint32_t> real_numbers_, vip_numbers_;
 };
 

@@ -63,7 +63,7 @@ static_assert(sizeof(KatranConnection) == 16);
 
 using KatranConnections = BpfMap<KatranConnectionKey, KatranConnection>;
 
-class KatranObject {
+class KatranProgram {
  public:
   // Descriptors of maps that Katran takes for its own; the kernel keeps what it needs.
   struct Maps {
@@ -75,8 +75,8 @@ class KatranObject {
   // Loads the object at `path`, with pins in `folder`. Throws std::runtime_error that
   // names the map and what is wrong with it, or what the kernel refuses; the pins are
   // then as they were.
-  KatranObject(const std::filesystem::path& path, const std::filesystem::path& folder,
-               const Maps& maps);
+  KatranProgram(const std::filesystem::path& path, const std::filesystem::path& folder,
+                const Maps& maps);
 
   // For the forwarder's slot.
   int program_fd() const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/kernel/katran_object.h"
+#include "daemon/forwarders/katran_program.h"
 
 #include <bpf/bpf.h>
 
@@ -139,8 +139,8 @@ KatranAddress katran_address(const Address& address) {
   return katrans;
 }
 
-KatranObject::KatranObject(const std::filesystem::path& path, const std::filesystem::path& folder,
-                           const Maps& maps)
+KatranProgram::KatranProgram(const std::filesystem::path& path, const std::filesystem::path& folder,
+                             const Maps& maps)
     : object_(bpf_object__open_file(path.c_str(), nullptr)) {
   const int opened = object_ ? 0 : errno;
   const Loader loader(path.string(), object_.get());
@@ -182,7 +182,7 @@ KatranObject::KatranObject(const std::filesystem::path& path, const std::filesys
 }
 
 // Those of the folder, and new ones for CPUs that have none there.
-void KatranObject::take_flow_tables(const std::filesystem::path& folder) {
+void KatranProgram::take_flow_tables(const std::filesystem::path& folder) {
   try {
     for (int cpu = 0; cpu < libbpf_num_possible_cpus(); ++cpu) {
       const auto fail = [&](const std::string& what) {
@@ -209,32 +209,32 @@ void KatranObject::take_flow_tables(const std::filesystem::path& folder) {
   }
 }
 
-void KatranObject::remove_new_pins() const noexcept {
+void KatranProgram::remove_new_pins() const noexcept {
   for (const auto& pin : new_pins_) ::unlink(pin.c_str());
 }
 
-void KatranObject::remove_pins(const std::filesystem::path& folder) {
+void KatranProgram::remove_pins(const std::filesystem::path& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     if (entry.path().filename().string().starts_with(kFlowTablePin)) ::unlink(entry.path().c_str());
   }
 }
 
-int KatranObject::program_fd() const {
+int KatranProgram::program_fd() const {
   return bpf_program__fd(program_);
 }
 
-int KatranObject::stats_fd() const {
+int KatranProgram::stats_fd() const {
   return stats_ ? bpf_map__fd(stats_) : -1;
 }
 
-std::vector<KatranConnections> KatranObject::connections() const {
+std::vector<KatranConnections> KatranProgram::connections() const {
   std::vector<KatranConnections> all;
   for (const Fd& table : flow_tables_) all.emplace_back(table.get(), "katran_lru");
   return all;
 }
 
-void KatranObject::set_vips(const KatranVips& vips) const {
+void KatranProgram::set_vips(const KatranVips& vips) const {
   constexpr std::size_t kBatch = 512;
   const BpfMap<KatranVipKey, KatranVip> map(bpf_map__fd(vip_map_), "vip_map of Katran");
   for (const auto& [vip, number] : vips)

@@ -2,7 +2,7 @@
 //
 // Loading an operator's Katran: the stand-in of tests/katran, and a real one where
 // REMORA_KATRAN_OBJ names its balancer.bpf.o.
-#include "daemon/kernel/katran_object.h"
+#include "daemon/forwarders/katran_program.h"
 
 #include <gtest/gtest.h>
 #include <linux/magic.h>
@@ -23,7 +23,7 @@ constexpr const char* kStandIn = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
 constexpr Endpoint kVip{ipv4("10.1.50.201"), 1883}, kClient{ipv4("10.1.1.7"), 40'000};
 constexpr std::uint32_t kVipNum = 1;
 
-class KatranObjectTest : public testing::Test {
+class KatranProgramTest : public testing::Test {
  protected:
   void SetUp() override {
     struct statfs status {};
@@ -60,7 +60,7 @@ class KatranObjectTest : public testing::Test {
     }
   }
 
-  KatranObject load(const std::filesystem::path& path) {
+  KatranProgram load(const std::filesystem::path& path) {
     return {path, folder_, {rings_.get(), reals_.get(), gateways_.get()}};
   }
 
@@ -73,7 +73,7 @@ class KatranObjectTest : public testing::Test {
     }
   }
 
-  static std::vector<std::uint32_t> tables_of(const KatranObject& katran) {
+  static std::vector<std::uint32_t> tables_of(const KatranProgram& katran) {
     std::vector<std::uint32_t> ids;
     for (const KatranConnections& table : katran.connections()) {
       bpf_map_info info{};
@@ -101,8 +101,8 @@ Bytes to_vip(const Segment& segment) {
   return Segment(segment).from(kClient).to(kVip).frame();
 }
 
-TEST_F(KatranObjectTest, AStartThatComesToNothingTakesBackItsOwnPinsOnly) {
-  const KatranObject first = load(kStandIn);
+TEST_F(KatranProgramTest, AStartThatComesToNothingTakesBackItsOwnPinsOnly) {
+  const KatranProgram first = load(kStandIn);
   const std::size_t before = pins();
 
   load(kStandIn).remove_new_pins();
@@ -112,8 +112,8 @@ TEST_F(KatranObjectTest, AStartThatComesToNothingTakesBackItsOwnPinsOnly) {
   EXPECT_EQ(pins(), 0U);
 }
 
-TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
-  const KatranObject katran = load(kStandIn);
+TEST_F(KatranProgramTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
+  const KatranProgram katran = load(kStandIn);
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS) << "no such VIP yet";
 
   katran.set_vips(vip("10.1.50.201"));
@@ -124,8 +124,8 @@ TEST_F(KatranObjectTest, ItsRingsRealsAndGatewayAreThoseItIsGiven) {
   EXPECT_EQ(Packet(out.frame).source_mac()[5], 7) << "the real of the ring";
 }
 
-TEST_F(KatranObjectTest, AnIpv6VipIsOneToo) {
-  const KatranObject katran = load(kStandIn);
+TEST_F(KatranProgramTest, AnIpv6VipIsOneToo) {
+  const KatranProgram katran = load(kStandIn);
   katran.set_vips(vip("2001:db8:50::201"));
 
   const Bytes frame =
@@ -134,8 +134,8 @@ TEST_F(KatranObjectTest, AnIpv6VipIsOneToo) {
   EXPECT_EQ(run_xdp(katran.program_fd(), frame).verdict, XDP_TX);
 }
 
-TEST_F(KatranObjectTest, AVipThatIsNoLongerConfiguredIsGone) {
-  const KatranObject katran = load(kStandIn);
+TEST_F(KatranProgramTest, AVipThatIsNoLongerConfiguredIsGone) {
+  const KatranProgram katran = load(kStandIn);
   katran.set_vips(vip("10.1.50.201"));
   katran.set_vips(vip("10.1.50.202"));
 
@@ -143,15 +143,15 @@ TEST_F(KatranObjectTest, AVipThatIsNoLongerConfiguredIsGone) {
 }
 
 // With a VIP for all ports Katran's hash has none, and its choice is not ours.
-TEST_F(KatranObjectTest, AVipIsOneForItsPortOnly) {
-  const KatranObject katran = load(kStandIn);
+TEST_F(KatranProgramTest, AVipIsOneForItsPortOnly) {
+  const KatranProgram katran = load(kStandIn);
   katran.set_vips(vip("10.1.50.201", 8883));
 
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS);
 }
 
-TEST_F(KatranObjectTest, EveryCpuHasATableOfConnections) {
-  const KatranObject katran = load(kStandIn);
+TEST_F(KatranProgramTest, EveryCpuHasATableOfConnections) {
+  const KatranProgram katran = load(kStandIn);
   katran.set_vips(vip("10.1.50.201"));
   run_xdp(katran.program_fd(), to_vip(syn()));
 
@@ -166,8 +166,8 @@ TEST_F(KatranObjectTest, EveryCpuHasATableOfConnections) {
   EXPECT_EQ(found, 1u);
 }
 
-TEST_F(KatranObjectTest, ConnectionsOutliveTheLoader) {
-  std::optional<KatranObject> katran(load(kStandIn));
+TEST_F(KatranProgramTest, ConnectionsOutliveTheLoader) {
+  std::optional<KatranProgram> katran(load(kStandIn));
   const std::vector<std::uint32_t> tables = tables_of(*katran);
   katran.reset();
 
@@ -175,15 +175,15 @@ TEST_F(KatranObjectTest, ConnectionsOutliveTheLoader) {
 
   EXPECT_EQ(tables_of(*katran), tables);
   katran.reset();
-  KatranObject::remove_pins(folder_);
+  KatranProgram::remove_pins(folder_);
   EXPECT_EQ(pins(), 0u);
 }
 
-TEST_F(KatranObjectTest, OnlyTheVipsConnectionsOfTheDeadRealArePurged) {
+TEST_F(KatranProgramTest, OnlyTheVipsConnectionsOfTheDeadRealArePurged) {
   constexpr std::uint16_t kMany = 10'000;
   constexpr std::uint32_t kDead = 7, kOther = 8;
   const Address vip = *Address::parse("10.1.50.201"), other_vip = *Address::parse("10.1.50.202");
-  const KatranObject katran = load(kStandIn);
+  const KatranProgram katran = load(kStandIn);
   const auto tables = katran.connections();
   const auto key_of = [&](std::uint16_t port) {
     KatranConnectionKey key{};
@@ -207,7 +207,7 @@ TEST_F(KatranObjectTest, OnlyTheVipsConnectionsOfTheDeadRealArePurged) {
   }
 }
 
-TEST_F(KatranObjectTest, APinOfAnotherLayoutGivesWay) {
+TEST_F(KatranProgramTest, APinOfAnotherLayoutGivesWay) {
   const Fd other = array("other", 4, 1);
   ASSERT_EQ(bpf_obj_pin(other.get(), (folder_ / "katran_lru_0").c_str()), 0);
 
@@ -215,32 +215,32 @@ TEST_F(KatranObjectTest, APinOfAnotherLayoutGivesWay) {
             static_cast<std::size_t>(libbpf_num_possible_cpus()));
 }
 
-TEST_F(KatranObjectTest, OneThatIsRefusedLeavesNoPins) {
+TEST_F(KatranProgramTest, OneThatIsRefusedLeavesNoPins) {
   refusal_of(REMORA_BPF_DIR "/katran_other_layout.bpf.o");
   EXPECT_EQ(pins(), 0u);
 }
 
-TEST_F(KatranObjectTest, AFileThatIsNotThereIsRefused) {
+TEST_F(KatranProgramTest, AFileThatIsNotThereIsRefused) {
   const std::string refusal = refusal_of("/nonexistent/balancer.bpf.o");
   EXPECT_NE(refusal.find("cannot be opened: No such file"), std::string::npos) << refusal;
 }
 
-TEST_F(KatranObjectTest, AnObjectWithoutAMapIsRefusedByName) {
-  const std::string refusal = refusal_of(REMORA_BPF_DIR "/decap.bpf.o");
+TEST_F(KatranProgramTest, AnObjectWithoutAMapIsRefusedByName) {
+  const std::string refusal = refusal_of(REMORA_BPF_DIR "/root.bpf.o");
   EXPECT_NE(refusal.find("has no map vip_map"), std::string::npos) << refusal;
 }
 
-TEST_F(KatranObjectTest, AMapOfAnotherLayoutIsRefusedWithWhatDiffers) {
+TEST_F(KatranProgramTest, AMapOfAnotherLayoutIsRefusedWithWhatDiffers) {
   const std::string refusal = refusal_of(REMORA_BPF_DIR "/katran_other_layout.bpf.o");
   EXPECT_NE(refusal.find("the map vip_map has another layout: its value size is 12, not 8"),
             std::string::npos)
       << refusal;
 }
 
-TEST_F(KatranObjectTest, TakesARealKatran) {
+TEST_F(KatranProgramTest, TakesARealKatran) {
   const char* path = std::getenv("REMORA_KATRAN_OBJ");
   if (path == nullptr) GTEST_SKIP() << "set REMORA_KATRAN_OBJ to a balancer.bpf.o";
-  const KatranObject katran = load(path);
+  const KatranProgram katran = load(path);
   katran.set_vips(vip("10.1.50.201"));
   const real broker{{htobe32(ipv4("10.2.0.7")), 0, 0, 0}, 0, {}};
   const std::uint32_t index = 7;

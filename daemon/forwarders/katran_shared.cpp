@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/steering/katran_watch.h"
+#include "daemon/forwarders/katran_shared.h"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bpf/parse.h"
 
 namespace remora {
 
-void KatranWatch::use(const Config& config) {
+KatranShared::KatranShared(NamedProgram ask, unsigned interface_index)
+    : ask_(std::move(ask)), slot_(ask_.fd, interface_index) {}
+
+void KatranShared::use(const Config& config, const GroupNumbers& /*numbers*/) {
   vips_.clear();
   ports_.clear();
   for (const Group& group : config.groups) vips_[group.name] = group.vip;
   for (const Service& service : config.services) ports_.insert(service.port);
-  std::erase_if(states_, [&](const auto& state) { return !vips_.contains(state.first); });
+  const auto is_gone = [&](const auto& entry) { return !vips_.contains(entry.first); };
+  std::erase_if(states_, is_gone);
+  std::erase_if(outer_lengths_, is_gone);
   look();
 }
 
-void KatranWatch::look() {
+void KatranShared::look() {
   bool is_slot_empty = false;
   for (const auto& [group, vip] : vips_) {
     ForwarderSlot::Answer worst{VipState::kForwards, false};
@@ -29,9 +35,9 @@ void KatranWatch::look() {
     }
     is_slot_empty |= worst.state == VipState::kEmptySlot;
     tell(group, worst.state);
-    // What is not known stays as it is.
+    // A VIP without an answer keeps the length that was learned before.
     if (worst.state == VipState::kForwards)
-      steering_.set_outer_family(group, worst.over_ipv6 ? Family::kIpv6 : Family::kIpv4);
+      outer_lengths_[group] = worst.over_ipv6 ? sizeof(ipv6_header) : sizeof(iphdr);
   }
   if (is_slot_empty != is_slot_empty_) {
     if (is_slot_empty)
@@ -42,7 +48,7 @@ void KatranWatch::look() {
   is_slot_empty_ = is_slot_empty;
 }
 
-void KatranWatch::tell(const std::string& group, VipState state) {
+void KatranShared::tell(const std::string& group, VipState state) {
   const auto before = states_.find(group);
   const bool is_news = before == states_.end() || before->second != state;
   states_[group] = state;
@@ -62,11 +68,29 @@ void KatranWatch::tell(const std::string& group, VipState state) {
       spdlog::warn("Katran has no real for VIP {} of group {}", vip, group);
       break;
     case VipState::kEmptySlot:
-      break;  // said once for all
+      break;  // look() logs it once for all groups
   }
 }
 
-std::optional<VipState> KatranWatch::state_of(const std::string& group) const {
+std::optional<std::uint16_t> KatranShared::outer_length(const std::string& group) const {
+  const auto found = outer_lengths_.find(group);
+  return found == outer_lengths_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<BrokerWay> KatranShared::way_to(const Address& vip,
+                                              const std::optional<Address>& /*real*/) const {
+  return BrokerWay{.real = std::nullopt, .vip = vip};
+}
+
+bool KatranShared::send(const Bytes& packet, const flow_key& /*flow*/, const BrokerWay& way) {
+  return slot_.send(readdressed(packet, way.vip.value()));
+}
+
+std::optional<vip_stats> KatranShared::traffic_of(std::uint32_t /*vip_num*/) const {
+  return std::nullopt;
+}
+
+std::optional<VipState> KatranShared::state_of(const std::string& group) const {
   const auto found = states_.find(group);
   return found == states_.end() ? std::nullopt : std::optional(found->second);
 }

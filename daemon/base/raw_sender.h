@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sends whole IP packets of both families through raw sockets, without waiting.
+//
+// The host's own routes decide the way. Nothing is received.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "daemon/base/address.h"
+#include "daemon/base/handles.h"
+
+namespace remora {
+
+class RawSender {
+ public:
+  // Throws std::system_error with the remedy when raw sockets are refused.
+  RawSender();
+
+  // `packet` begins with the IP header. False, with errno set, when the kernel does not take it.
+  bool send(std::span<const std::uint8_t> packet, const Address& to) const;
+
+ private:
+  Fd socket4_;
+  Fd socket6_;  // none on a host without IPv6
+};
+
+}  // namespace remora

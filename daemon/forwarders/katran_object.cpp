@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/forwarders/katran_object.h"
+
+#include "bpf/parse.h"
+#include "daemon/kernel/maps.h"
+
+namespace remora {
+
+KatranObject::KatranObject(const std::filesystem::path& path, const Programs& programs)
+    : katran_(path, programs.folder(),
+              {.ch_rings = programs.map_fd("ch_rings"),
+               .reals = programs.map_fd("reals"),
+               .ctl_array = programs.map_fd("ctl_array")}),
+      purge_(katran_.connections()),
+      stats_(katran_.stats_fd() >= 0 ? katran_.stats_fd() : programs.map_fd("stats")) {}
+
+KatranObject::~KatranObject() {
+  if (!is_settled_) katran_.remove_new_pins();
+}
+
+void KatranObject::settle(const std::filesystem::path& /*folder*/) {
+  is_settled_ = true;
+}
+
+void KatranObject::use(const Config& config, const GroupNumbers& numbers) {
+  sender_.use(config.lb);
+  KatranVips vips;
+  for (const Group& group : config.groups) {
+    for (const Service& service : config.services)
+      vips[{group.vip, host_to_net16(service.port)}] = numbers.at(group.name);
+  }
+  katran_.set_vips(vips);
+}
+
+std::optional<BrokerWay> KatranObject::way_to(const Address& vip,
+                                              const std::optional<Address>& real) const {
+  if (!real) return std::nullopt;
+  return BrokerWay{.real = real, .vip = vip};
+}
+
+bool KatranObject::send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) {
+  return sender_.send(packet, flow, way);
+}
+
+std::optional<vip_stats> KatranObject::traffic_of(std::uint32_t vip_num) const {
+  return read_vip_stats(stats_, vip_num);
+}
+
+}  // namespace remora

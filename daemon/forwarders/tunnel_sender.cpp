@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/forwarders/tunnel_sender.h"
+
+namespace remora {
+
+void TunnelSender::use(const Lb& lb) {
+  source4_ = lb.outer_source4;
+  source6_ = lb.outer_source6;
+}
+
+bool TunnelSender::send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) const {
+  const Address& real = way.real.value();
+  const Address source =
+      real.is_ipv4() ? source4_.value_or(Address()) : source6_.value_or(katran_source6(flow));
+  const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
+  return sender_.send(encapsulated(inner, source, real), real);
+}
+
+}  // namespace remora
