@@ -15,7 +15,7 @@
 #include "xdp/stage_maps.h"
 #include "xdp/flow_table.h"
 #include "xdp/katran_maps.h"
-#include "xdp/packet.h"
+#include "xdp/learn.h"
 
 #define IPV4_MIN_MTU 68 /* RFC 791 §3.2 */
 
@@ -283,7 +283,7 @@ static __noinline __u32 find_real(struct translation *t, const struct service *s
 			 t->tcp.client_port | (__u32)t->tcp.service_port << 16);
 }
 
-/* Makes the frame an error for the client. Returns an XDP action or PASS_ON. */
+/* Turns the frame into an error for the client; returns as translate_icmp(). */
 __noinline int tell_client(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
@@ -294,36 +294,36 @@ __noinline int tell_client(struct xdp_md *ctx)
 
 	gateway = bpf_map_lookup_elem(&ctl_array, &zero);
 	if (!t || !reply || !gateway || !read_quoted(ctx, t, &reply->icmp))
-		return PASS_ON;
+		return 0;
 	t->at.address = reply->icmp.service;
 	t->at.port = t->tcp.service_port;
 	t->at.pad = 0;
 	service = bpf_map_lookup_elem(&services, &t->at);
 	if (!service)
-		return PASS_ON;
+		return 0;
 	t->key.flow.client = reply->icmp.client;
 	t->key.flow.port = t->tcp.client_port;
 	t->key.flow.service = service->number;
 	t->key.isn = net_to_host32(t->tcp.seq);
 	/* Else the stage does not send to the real that the router names. */
 	if (!is_real(find_real(t, service), &t->real) || !say(t, &reply->icmp))
-		return PASS_ON;
+		return 0;
 	__builtin_memcpy(reply->icmp.destination, gateway->mac, ETH_ALEN);
 	count(COUNT_ICMP_TRANSLATED);
-	return send_icmp(ctx);
+	return turn_into_icmp(ctx) ? -1 : 1;
 }
 
-/* An ICMP error about a packet that we wrapped becomes one for its client. Returns an
- * XDP action, or PASS_ON, and the frame is as it was.
+/* Turns an ICMP error about a packet that we wrapped into one for its client. Returns 1
+ * when it has, 0 when the frame is as it was, and -1 when it is of no use any more.
  */
 __noinline int translate_icmp(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
-	int verdict, is_ours = 0;
+	int told = 0, is_ours = 0;
 	__be16 type = 0;
 
 	if (!t)
-		return PASS_ON;
+		return 0;
 	t->ip_offset =
 		link_length((void *)(long)ctx->data, (void *)(long)ctx->data_end, &type);
 	t->len = 0;
@@ -334,9 +334,10 @@ __noinline int translate_icmp(struct xdp_md *ctx)
 	else if (type == host_to_net16(ETH_P_IPV6))
 		is_ours = read_icmp6(ctx);
 	if (!is_ours)
-		return PASS_ON;
-	verdict = t->len ? tell_client(ctx) : PASS_ON;
-	if (verdict == PASS_ON)
+		return 0;
+	if (t->len)
+		told = tell_client(ctx);
+	if (!told)
 		count(COUNT_ICMP_UNTRANSLATED);
-	return verdict;
+	return told;
 }

@@ -1,79 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Judges topics against the group of their flow: what the client teaches, what is
- * reported, and what becomes of a mispredicted connection. All of it is kernel
- * state, so that it holds while no daemon runs.
+ * Judges a topic against the group of its flow: writes the prediction, reports news to
+ * the daemon, and decides how a mispredicted connection goes on. All of it is kernel
+ * state, so that it works while no daemon runs.
  */
 #pragma once
 
+#include "xdp/guards.h"
+#include "xdp/learn.h"
 #include "xdp/match.h"
-#include "xdp/packet.h"
 
-#define NS_PER_S 1000000000ull
-/* What a record has room for that is written in the ring, bytes. */
+/* Longest topic written directly into a reserved ring record, bytes. */
 #define SHORT_TOPIC 64
 
-static __always_inline struct client_key client_of(const struct flow_key *flow)
-{
-	struct client_key key = { flow->client, flow->service, 0 };
-
-	return key;
-}
-
-/* Whether `period_ns` have passed. Another CPU's clock may be a tick ahead. */
-static __always_inline int is_over(__u64 began_ns, __u64 now_ns, __u64 period_ns)
-{
-	return (__s64)(now_ns - began_ns) >= (__s64)period_ns;
-}
-
-/* Takes one token of the bucket that bounds all resets. */
-static __always_inline int take_token(__u32 per_second, __u64 now_ns)
-{
-	__u32 zero = 0, taken = 0;
-	struct locked_budget *budget = bpf_map_lookup_elem(&reset_budget, &zero);
-
-	if (!budget)
-		return 0;
-	bpf_spin_lock(&budget->lock);
-	if (is_over(budget->filled_at_ns, now_ns, NS_PER_S)) {
-		budget->filled_at_ns = now_ns;
-		budget->tokens = per_second;
-	}
-	if (budget->tokens > 0) {
-		budget->tokens--;
-		taken = 1;
-	}
-	bpf_spin_unlock(&budget->lock);
-	return taken;
-}
-
-/* Counts a reset against the client. Returns 0 when it had its share. */
-static __always_inline int may_reset(const struct packet *pkt)
-{
-	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
-
-	if (!guard || (pkt->flow->flags & FLOW_KEPT)) {
-		count(COUNT_KEPT_CLIENT);
-		return 0;
-	}
-	if (is_over(guard->window_began_ns, pkt->now_ns, RESET_WINDOW_S * NS_PER_S)) {
-		guard->window_began_ns = pkt->now_ns;
-		guard->resets = 0;
-	}
-	if (guard->resets >= pkt->set->resets_per_client) {
-		pkt->flow->flags |= FLOW_KEPT;
-		count(COUNT_KEPT_CLIENT);
-		return 0;
-	}
-	if (!take_token(pkt->set->resets_per_second, pkt->now_ns)) {
-		count(COUNT_KEPT_RATE);
-		return 0;
-	}
-	__sync_fetch_and_add(&guard->resets, 1);
-	return 1;
-}
-
-/* What to do with a PUBLISH that belongs to `group`. */
+/* The action on a PUBLISH that belongs to another group than its flow, by the policy of
+ * that group and the limits of resets.
+ */
 static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flags)
 {
 	const struct group *target = find_group(group);
@@ -95,44 +37,11 @@ static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flag
 	return ACTION_RESET;
 }
 
-/* Writes the prediction, so that the client's very next SYN is right. Returns
- * whether the client or its topic is new.
- */
-static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 group)
-{
-	struct scratch *scratch = pkt->scratch;
-	struct prediction *known;
-
-	scratch->client_key = client_of(&pkt->key);
-	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
-	if (known && known->topic_hash == hash && known->group == group) {
-		known->seen_at_ns = pkt->now_ns;
-		return 0;
-	}
-	if (!(pkt->flow->flags & FLOW_TAUGHT)) {
-		pkt->flow->flags |= FLOW_TAUGHT;
-		pkt->flow->prior_group = known ? known->group : NO_GROUP;
-	}
-	if (known) {
-		known->group = group;
-		known->topic_hash = hash;
-		known->seen_at_ns = pkt->now_ns;
-	} else {
-		scratch->prediction.topic_hash = hash;
-		scratch->prediction.seen_at_ns = pkt->now_ns;
-		scratch->prediction.group = group;
-		bpf_map_update_elem(&predictions, &scratch->client_key,
-				    &scratch->prediction, BPF_ANY);
-	}
-	count(COUNT_LEARNED);
-	return 1;
-}
-
 static __always_inline void fill_event(struct event *event, const struct packet *pkt,
 				       __u8 action, __u16 flags, __u16 group,
 				       __u32 topic_len)
 {
-	/* The options mean nothing where there are none. */
+	/* `options_len` is 0: the bytes of the options need not be zeroed. */
 	__builtin_memset(event, 0, __builtin_offsetof(struct event, options));
 	event->seen_at_ns = pkt->now_ns;
 	event->flow = pkt->key;
@@ -145,13 +54,13 @@ static __always_inline void fill_event(struct event *event, const struct packet 
 	event->flags = flags;
 }
 
-/* Sends the text in the scratch to the daemon. */
+/* Sends the topic in the scratch to the daemon. */
 static __noinline void report(const struct packet *pkt, __u8 action, __u16 flags,
 			      __u16 group, __u32 topic_len)
 {
 	struct event *event;
 
-	/* Most topics are written where they are read: that saves a copy. */
+	/* Most topics are copied only once. */
 	if (topic_len <= SHORT_TOPIC) {
 		event = bpf_ringbuf_reserve(&events, sizeof(*event) + SHORT_TOPIC, 0);
 		if (!event) {
@@ -172,8 +81,8 @@ static __noinline void report(const struct packet *pkt, __u8 action, __u16 flags
 		count(COUNT_EVENT_LOST);
 }
 
-/* A topic that is new to its flow, or routes that are; its text and its hash are in the
- * scratch. Returns whether the walk is over.
+/* Judges a topic that is new to its flow, or that was judged by other routes. Text and
+ * hash are in the scratch. Returns whether the walk is over.
  */
 static __noinline int judge(struct packet *pkt, __u32 topic_len)
 {
@@ -192,7 +101,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	}
 	if (group == UNSURE_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
-		/* The daemon learns it once. */
+		/* Once is enough for the daemon. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
 		report(pkt, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
@@ -216,8 +125,8 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 			return 1;
 		}
 	}
-	/* A connection kept for want of tokens is judged again next time: no routes
-	 * have the generation 0.
+	/* A connection kept for lack of tokens is judged again at its next PUBLISH,
+	 * because no routes have the generation 0.
 	 */
 	if (flags & EVENT_OVER_LIMIT && !(flow->flags & FLOW_KEPT)) {
 		flow->generation = 0;

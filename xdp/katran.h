@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The way to upstream's Katran in the forwarder's slot, which knows a group by its VIP
- * and takes plain Ethernet only.
+ * The way to upstream's Katran in the forwarder's slot. It knows a group by its VIP, and
+ * takes plain Ethernet only.
  */
 #pragma once
 
 #include "bpf/readdress.h"
-#include "xdp/packet.h"
+#include "xdp/stage_maps.h"
 
-/* Set by the daemon before load, so that the verifier takes the branches of the other
- * forwarder out: whether it is Katran's.
+/* Whether the forwarder is Katran. The daemon sets it before it loads the stage, so that
+ * the verifier removes the branches of the other forwarder.
  */
 const volatile __u32 behind_katran = 0;
 
 /* Addresses a packet to the VIP of its group. TCP's checksum stays right for the service,
- * whose address the broker's decap puts back. Global, for a stack of its own and a look
- * of the verifier's of its own. Returns 0, or XDP_DROP when that is counted.
+ * whose address the broker's decap puts back. Global: it has a stack of its own, and is
+ * verified by itself. Returns 0 on success, else the counter of what is wrong.
  */
-__noinline int address_to_group(struct xdp_md *ctx, __u32 number)
+__noinline __u32 address_to_group(struct xdp_md *ctx, __u32 number)
 {
 	const struct group *group = bpf_map_lookup_elem(&groups, &number);
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
@@ -26,28 +26,28 @@ __noinline int address_to_group(struct xdp_md *ctx, __u32 number)
 	struct ipv6_header *ip6 = data + ETH_HLEN;
 
 	if (!group)
-		return drop(COUNT_NO_REAL);
+		return COUNT_NO_REAL;
 	if ((void *)(ip + 1) > data_end)
-		return drop(COUNT_TRUNCATED);
+		return COUNT_TRUNCATED;
 	if (*type == host_to_net16(ETH_P_IP)) {
 		if (!is_ipv4(&group->vip))
-			return drop(COUNT_NO_REAL);
+			return COUNT_NO_REAL;
 		readdress_ipv4(ip, group->vip.word[3]);
 		return 0;
 	}
-	/* Katran would pass it up, the VIP in it. */
+	/* Katran would pass it to the stack, addressed to the VIP. */
 	if (*type != host_to_net16(ETH_P_IPV6))
-		return drop(COUNT_VLAN);
+		return COUNT_VLAN;
 	if ((void *)(ip6 + 1) > data_end)
-		return drop(COUNT_TRUNCATED);
+		return COUNT_TRUNCATED;
 	if (is_ipv4(&group->vip))
-		return drop(COUNT_NO_REAL);
+		return COUNT_NO_REAL;
 	ip6->destination = group->vip;
 	return 0;
 }
 
-/* The same for the usual packet, IPv4 without tags, without a call. Returns whether it is
- * one and was addressed.
+/* The same without a call, for the usual packet: IPv4 without tags. Returns whether it
+ * was one.
  */
 static __always_inline int address_usual(struct xdp_md *ctx, __u32 number)
 {

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A packet to a service, as the functions of the mqtt stage hand it to each other: what
- * is a pointer, which the verifier follows on the stack only, and what goes into every
- * look-up. The rest of what is known lies in the scratch, because stack is short.
+ * A packet to a service, as the functions of the mqtt stage hand it to each other, and
+ * what they decide about it.
  */
 #pragma once
 
-#include "xdp/stage_maps.h"
 #include "xdp/flow_table.h"
+#include "xdp/scratch.h"
+#include "xdp/stage_maps.h"
 
-/* A packet to a service and what is known of its connection. */
+#define NS_PER_S 1000000000ull
+
+/* A packet to a service and what is known of its connection. It holds the pointers, which
+ * the verifier follows on the stack only, and what goes into every look-up. The rest lies
+ * in the scratch, because the stack is short.
+ */
 struct packet {
 	struct xdp_md *ctx;
 	const struct service *service;
@@ -24,25 +29,25 @@ struct packet {
 };
 static_assert(__builtin_offsetof(struct packet, key) % 8 == 0, "find_tracked()");
 
-/* No XDP actions: the packet goes to its connection's real; or it is none of ours. */
-#define FORWARD (-1)
-#define PASS_ON (-2)
+/* What happens to a packet. finish() in mqtt.bpf.c carries it out. */
+enum outcome {
+	FORWARD, /* it goes to its connection's real */
+	STEER,	 /* it is for a service: steer() decides */
+	PASS_ON, /* it is not for a service: the next program gets it untouched */
+	PASS_UP, /* it has a mark and goes to the TC probe */
+	REPLY,	 /* the frame has become a reply to its sender */
+	DROP,	 /* a counter says why */
+	ABORT,	 /* a map of one entry is empty: for the verifier, it never is */
+};
 
-static __always_inline int drop(__u32 reason)
+static __always_inline enum outcome drop(__u32 reason)
 {
 	count(reason);
-	return XDP_DROP;
+	return DROP;
 }
 
-static __always_inline void leave_established(const struct flow_key *key,
-					      struct flow *flow, __u8 state)
+/* Whether `period_ns` have passed. Another CPU's clock may be a tick ahead. */
+static __always_inline int is_over(__u64 began_ns, __u64 now_ns, __u64 period_ns)
 {
-	struct guard *guard;
-
-	if (flow->state == FLOW_ESTABLISHED) {
-		guard = bpf_map_lookup_elem(&guards, &key->client);
-		if (guard && guard->connections)
-			__sync_fetch_and_add(&guard->connections, -1);
-	}
-	flow->state = state;
+	return (__s64)(now_ns - began_ns) >= (__s64)period_ns;
 }

@@ -61,8 +61,10 @@ static __always_inline void swap_ends(struct link *link)
 	__builtin_memcpy(link->destination, mac, ETH_ALEN);
 }
 
-/* Turns a packet of a condemned connection into a RST for its sender. */
-__noinline int reply_with_rst(struct xdp_md *ctx)
+/* Turns a segment into a RST for its sender, with the number that it acknowledges.
+ * Returns 0 on success.
+ */
+__noinline int turn_into_rst(struct xdp_md *ctx)
 {
 	const struct frame *frame = own_frame();
 	struct reply *reply = own_reply();
@@ -71,7 +73,7 @@ __noinline int reply_with_rst(struct xdp_md *ctx)
 
 	if (!frame || !reply || parse_frame(ctx) != PARSE_TCP ||
 	    bpf_xdp_load_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN))
-		return XDP_DROP;
+		return -1;
 	ip_offset = frame->headers.ip_offset;
 	reply->rst = rst_for(&frame->headers);
 	if (frame->headers.is_ipv6) {
@@ -86,13 +88,11 @@ __noinline int reply_with_rst(struct xdp_md *ctx)
 					     sizeof(reply->out.rst4));
 	}
 	swap_ends(&reply->link);
-	if (failed || bpf_xdp_store_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN))
-		return XDP_DROP;
-	return XDP_TX;
+	return failed || bpf_xdp_store_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN) ? -1 : 0;
 }
 
-/* Turns the frame into the ICMP error in own_reply(). */
-__noinline int send_icmp(struct xdp_md *ctx)
+/* Turns the frame into the ICMP error in own_reply(). Returns 0 on success. */
+__noinline int turn_into_icmp(struct xdp_md *ctx)
 {
 	struct reply *reply = own_reply();
 	struct icmp_reply *icmp;
@@ -102,7 +102,7 @@ __noinline int send_icmp(struct xdp_md *ctx)
 	int sum;
 
 	if (!reply)
-		return XDP_DROP;
+		return -1;
 	icmp = &reply->icmp;
 	type = icmp->is_ipv6 ? host_to_net16(ETH_P_IPV6) : host_to_net16(ETH_P_IP);
 	head_len = icmp->is_ipv6 ? sizeof(reply->out.icmp6) : sizeof(reply->out.icmp4);
@@ -112,7 +112,7 @@ __noinline int send_icmp(struct xdp_md *ctx)
 	    resize(ctx, icmp->quote_offset + icmp->quote_len) ||
 	    bpf_xdp_adjust_head(ctx, (int)icmp->quote_offset -
 					     (int)(icmp->ip_offset + head_len)))
-		return XDP_DROP;
+		return -1;
 	__builtin_memcpy(reply->link.source, reply->link.destination, ETH_ALEN);
 	__builtin_memcpy(reply->link.destination, icmp->destination, ETH_ALEN);
 	failed = bpf_xdp_store_bytes(ctx, 0, &reply->link, sizeof(reply->link)) |
@@ -129,55 +129,5 @@ __noinline int send_icmp(struct xdp_md *ctx)
 		failed |= bpf_xdp_store_bytes(ctx, icmp->ip_offset, &reply->out.icmp4,
 					      sizeof(reply->out.icmp4));
 	}
-	return failed ? XDP_DROP : XDP_TX;
-}
-
-/* Only the source of one host gets an ICMP error (RFC 1122 §3.2.2, RFC 4443 §2.4). */
-static __always_inline int is_one_host(const struct address *client)
-{
-	__u8 first = client->word[0] & 0xff, first4 = client->word[3] & 0xff;
-
-	if (is_ipv4(client))
-		return first4 != 0 && first4 != 127 && first4 < 224;
-	return first != 0xff && (client->word[0] | client->word[1] | client->word[2]);
-}
-
-/* Tells the client, as the service, which MTU leaves room for the outer header: ICMP
- * "fragmentation needed" (RFC 792, RFC 1191 §4) or ICMPv6 "packet too big" (RFC 4443
- * §3.2). The quoted packet is the one that the client sent.
- */
-__noinline int reply_too_big(struct xdp_md *ctx, __u32 mtu)
-{
-	const struct frame *frame = own_frame();
-	struct reply *reply = own_reply();
-	const struct headers *headers;
-	struct icmp_reply *icmp;
-
-	if (!frame || !reply)
-		return XDP_DROP;
-	headers = &frame->headers;
-	icmp = &reply->icmp;
-	if (parse_frame(ctx) != PARSE_TCP || headers->tcp.flags & SEGMENT_RST ||
-	    !is_one_host(&headers->client) ||
-	    bpf_xdp_load_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN) ||
-	    reply->link.destination[0] & 1) /* a broadcast */
-		return XDP_DROP;
-	icmp->client = headers->client;
-	icmp->service = headers->service;
-	icmp->ip_offset = headers->ip_offset;
-	icmp->quote_offset = headers->ip_offset;
-	icmp->is_ipv6 = headers->is_ipv6;
-	icmp->error.mtu = host_to_net32(mtu);
-	if (headers->is_ipv6) {
-		icmp->error.type = ICMP6_TOO_BIG;
-		icmp->error.code = 0;
-		icmp->quote_len =
-			headers->tcp.ip_len < QUOTED6 ? headers->tcp.ip_len : QUOTED6;
-	} else {
-		icmp->error.type = ICMP4_UNREACHABLE;
-		icmp->error.code = ICMP4_FRAG_NEEDED;
-		icmp->quote_len = QUOTED4;
-	}
-	__builtin_memcpy(icmp->destination, reply->link.source, ETH_ALEN);
-	return send_icmp(ctx);
+	return failed ? -1 : 0;
 }

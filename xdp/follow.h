@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The segments of a connection after its SYN: which flow they belong to, and how that one
+ * goes on, closes, or ends.
+ */
+#pragma once
+
+#include "xdp/inspect.h"
+#include "xdp/open.h"
+
+/* The half-open flow of a segment that arrives before its CONNECT, because the CONNECT is
+ * lost, late, or longer than a segment.
+ */
+static __noinline struct flow *find_opening(const struct packet *pkt)
+{
+	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
+
+	if (!isn || pkt->tcp->seq - *isn > EAGER_REACH)
+		return 0;
+	return find_half_open(pkt, *isn);
+}
+
+/* The flow of a segment: the established one, unless the segment follows a newer SYN of
+ * the same 5-tuple. The ACK of the handshake and the beginning of the CONNECT carry the
+ * sequence number after the SYN's.
+ */
+static __always_inline struct flow *find_flow(const struct packet *pkt)
+{
+	struct flow *flow = find_tracked(&pkt->key), *newer;
+
+	if (flow && !(flow->flags & FLOW_REOPENED))
+		return flow;
+	newer = find_half_open(pkt, pkt->tcp->seq - 1);
+	return newer ? newer : flow;
+}
+
+/* A connection without a flow: the table was full, or it began at another LB. It goes
+ * where the prediction leads, and is never judged.
+ */
+static __always_inline enum outcome follow_prediction(struct packet *pkt)
+{
+	count(COUNT_NO_FLOW);
+	pkt->group = predicted_group(pkt);
+	if (pkt->group == NO_GROUP)
+		pkt->group = pkt->service->default_group;
+	pkt->real = 0;
+	return FORWARD;
+}
+
+/* A RST counts only at exactly the next sequence number. Or right after the SYN: there a
+ * client refuses a SYN-ACK that it did not ask for.
+ */
+static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
+{
+	if (pkt->tcp->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
+		disown(&pkt->key, flow);
+	else if (pkt->tcp->seq != flow->end_seq)
+		return;
+	if (flow->state == FLOW_HALF_OPEN)
+		flow->stream.blind = 1; /* what follows is not the client's */
+	else if (flow->state != FLOW_ESTABLISHED)
+		return;
+	count(COUNT_CLOSED);
+	leave_established(&pkt->key, flow, FLOW_CLOSING);
+}
+
+/* Each segment of a condemned connection gets a RST. */
+static __noinline enum outcome refuse(const struct packet *pkt)
+{
+	if (pkt->flow->state == FLOW_DROPPED || pkt->tcp->flags & SEGMENT_RST ||
+	    !(pkt->tcp->flags & SEGMENT_ACK))
+		return drop(COUNT_CONDEMNED_DROP);
+	count(COUNT_CONDEMNED_RST);
+	return reply_with_rst(pkt);
+}
+
+/* After so long a silence nothing from the broker is under way any more: the client would
+ * have acknowledged it (RFC 9293 §3.8.6.3 asks for half of this time).
+ */
+#define QUIET_NS NS_PER_S
+
+/* Whether the client has sent nothing but whole MQTT packets. */
+static __always_inline int is_between_packets(const struct flow *flow)
+{
+	const struct stream *stream = &flow->stream;
+
+	return !stream->blind && stream->phase == STREAM_HEADER && !stream->kept_len &&
+	       stream->next == flow->end_seq;
+}
+
+/* Whether an evacuated connection can end with this segment: a bare ACK, for which the
+ * daemon asks, after everything has gone to the broker. Then nothing is lost, and both
+ * sides can be told. Of a blind stream the packets are not known.
+ */
+static __always_inline int can_end(const struct packet *pkt)
+{
+	const struct flow *flow = pkt->flow;
+
+	return pkt->tcp->flags == SEGMENT_ACK && !pkt->tcp->payload_len &&
+	       pkt->tcp->seq == flow->end_seq &&
+	       (flow->stream.blind || is_between_packets(flow));
+}
+
+/* Ends an evacuated connection, or lets it go on until it can end. */
+static __noinline enum outcome let_go(struct packet *pkt)
+{
+	struct flow *flow = pkt->flow;
+	struct mark *mark;
+
+	if (!can_end(pkt))
+		return FORWARD;
+	count(COUNT_EVACUATED);
+	flow->state = FLOW_CONDEMNED;
+	mark = put_mark(pkt);
+	if (!mark) {
+		count(COUNT_NO_METADATA);
+		return reply_with_rst(pkt);
+	}
+	mark->to_group = flow->group;
+	mark->action = ACTION_RESET;
+	mark->flags |= EVENT_EVACUATED | EVENT_TOPIC_APART;
+	if (flow->stream.blind)
+		mark->flags |= EVENT_BEGAN_EARLIER;
+	if (flow->stream.flags & STREAM_MQTT5 &&
+	    is_over(flow->seen_at_ns, pkt->now_ns, QUIET_NS))
+		mark->flags |= EVENT_TELL;
+	return PASS_UP;
+}
+
+/* A segment of a tracked connection. */
+static __always_inline enum outcome follow_flow(struct packet *pkt)
+{
+	struct flow *flow = pkt->flow;
+	__u32 end =
+		pkt->tcp->seq + pkt->tcp->payload_len + !!(pkt->tcp->flags & SEGMENT_FIN);
+	enum outcome outcome;
+
+	pkt->group = flow->group;
+	pkt->real = flow->real;
+	if (pkt->tcp->flags & SEGMENT_RST)
+		take_rst(pkt, flow);
+	if (flow->state >= FLOW_CONDEMNED) {
+		if (flow->state != FLOW_LEAVING)
+			return refuse(pkt);
+		outcome = let_go(pkt);
+		if (outcome != FORWARD)
+			return outcome;
+	}
+
+	/* Out of a client's reach: forwarded, but the flow is not changed. */
+	if (pkt->tcp->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
+		return FORWARD;
+
+	if (flow->seen_at_ns != pkt->now_ns)
+		flow->seen_at_ns = pkt->now_ns;
+	if (pkt->tcp->payload_len && flow->state != FLOW_HALF_OPEN) {
+		outcome = inspect(pkt);
+		if (outcome != FORWARD)
+			return outcome;
+	}
+	if (pkt->tcp->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
+		count(COUNT_CLOSED);
+		leave_established(&pkt->key, flow, FLOW_CLOSING);
+	}
+	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
+		flow->end_seq = end;
+	return FORWARD;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How a connection becomes a flow: the SYN opens it, the first payload establishes it.
+ */
+#pragma once
+
+#include "xdp/guards.h"
+#include "xdp/katran_maps.h"
+#include "xdp/learn.h"
+#include "xdp/syn_data.h"
+
+/* The ports as they stand in the TCP header. */
+static __always_inline __u32 tcp_ports(const struct segment *tcp)
+{
+	return tcp->client_port | (__u32)tcp->service_port << 16;
+}
+
+static __always_inline struct flow *find_half_open(const struct packet *pkt, __u32 isn)
+{
+	struct half_open_key key = { pkt->key, isn };
+
+	return bpf_map_lookup_elem(&half_open, &key);
+}
+
+static __noinline void keep_half_open(const struct packet *pkt)
+{
+	struct half_open_key key = { pkt->key, pkt->tcp->seq };
+	struct flow fresh = {};
+	struct flow *old = look_up_flow(&key.flow);
+
+	if (old)
+		old->flags |= FLOW_REOPENED;
+	fresh.seen_at_ns = pkt->now_ns;
+	fresh.isn = key.isn;
+	fresh.end_seq = key.isn + 1;
+	fresh.group = pkt->group;
+	fresh.real = pkt->real;
+	fresh.prior_group = NO_GROUP;
+	fresh.state = FLOW_HALF_OPEN;
+	stream_begin(&fresh.stream, key.isn + 1);
+	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&openings, &pkt->key, &key.isn, BPF_ANY);
+}
+
+/* The connection of which a SYN is a copy. It is half-open, or already established when
+ * the copy comes late.
+ */
+static __always_inline const struct flow *find_opened(const struct packet *pkt)
+{
+	const struct flow *opened = find_half_open(pkt, pkt->tcp->seq);
+
+	if (opened)
+		return opened;
+	opened = look_up_flow(&pkt->key);
+	return opened && opened->isn == pkt->tcp->seq ? opened : 0;
+}
+
+/* A retransmitted SYN keeps its group. A SYN with another initial sequence number opens a
+ * flow of its own, and changes nothing of an old one.
+ */
+static __noinline enum outcome open_flow(struct packet *pkt)
+{
+	const struct flow *known = find_opened(pkt);
+	const struct group *target;
+
+	count(COUNT_SYN);
+	if (pkt->tcp->payload_len) {
+		if (cut_payload(pkt->ctx))
+			return drop(COUNT_TRUNCATED);
+		count(COUNT_SYN_DATA);
+	}
+	if (known) {
+		pkt->group = known->group;
+		pkt->real = known->real;
+		return FORWARD;
+	}
+	pkt->group = predicted_group(pkt);
+	count(pkt->group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
+	if (pkt->group == NO_GROUP)
+		pkt->group = pkt->service->default_group;
+	target = find_group(pkt->group);
+	pkt->real =
+		target ? pick_real(target->vip_num, &pkt->key.client, tcp_ports(pkt->tcp))
+		       : 0;
+	keep_half_open(pkt);
+	return FORWARD;
+}
+
+static __always_inline int starts_with_connect(const struct packet *pkt)
+{
+	__u8 first = 0;
+
+	return bpf_xdp_load_bytes(pkt->ctx, pkt->tcp->payload_offset, &first, 1) == 0 &&
+	       first == MQTT_CONNECT << 4;
+}
+
+/* The first payload of a half-open flow: from here on it is tracked, in the table that
+ * evicts nothing. Returns its entry there, or 0 when it gets none.
+ */
+static __noinline struct flow *establish(struct packet *pkt, const struct flow *opened)
+{
+	struct half_open_key half_key = { pkt->key, pkt->tcp->seq - 1 };
+	struct flow *flow = look_up_flow(&pkt->key);
+	struct guard *guard = guard_of(pkt);
+	int begins = starts_with_connect(pkt);
+	int replaces = flow && flow->state == FLOW_ESTABLISHED;
+
+	if (!begins && flow)
+		return 0;
+	if (guard && !replaces &&
+	    guard->connections >= pkt->set->connections_per_client) {
+		count(COUNT_CLIENT_CONNECTIONS);
+		return 0;
+	}
+	if (!flow)
+		flow = add_flow(&pkt->key);
+	if (!flow) {
+		count(COUNT_FLOW_TABLE_FULL);
+		return 0;
+	}
+	*flow = *opened;
+	flow->state = FLOW_ESTABLISHED;
+	flow->seen_at_ns = pkt->now_ns;
+	if (!begins)
+		flow->stream.blind = 1;
+	bpf_map_delete_elem(&half_open, &half_key);
+	if (guard && !replaces)
+		__sync_fetch_and_add(&guard->connections, 1);
+	count(COUNT_ESTABLISHED);
+	return flow;
+}

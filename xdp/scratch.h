@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Working space of the mqtt stage, per CPU: what is too large for the stack.
+ */
+#pragma once
+
+#include "bpf/maps.h"
+#include "bpf/mqtt.h"
+#include "bpf/topic.h"
+
+/* The walk over the MQTT packets of one segment. */
+struct walking {
+	__u64 hash; /* of the topic just found */
+	struct found found;
+	__u32 seq;
+	__u32 payload_offset; /* in the frame */
+	__u32 payload_len;
+	__u32 place; /* sequence number of an early segment, on the way to a place */
+	__u16 default_group;
+	__u16 to_group; /* of the mispredicted topic */
+	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
+	__u8 apart;	/* the topic just judged does not lie in this segment */
+	__u8 in_early;	/* nor does the PUBLISH: it is in an early one */
+};
+
+/* The check of one topic, and its match against the shapes. */
+struct matching {
+	struct utf8_check utf8;
+	struct topic_levels levels;
+	__u64 route; /* key of the shape at hand */
+	__u32 generation;
+	__u32 len;   /* of the topic, bytes */
+	__u32 group; /* the result; NO_GROUP so far */
+	__u32 pad;
+};
+
+/* What is too large for the stack. The text lies right behind the record that
+ * reports it, and can be written to `topics` as it lies, or, when it is a whole
+ * payload, to `early_segments`.
+ */
+struct scratch {
+	struct event event;
+	__u64 topic[TOPIC_ROOM];
+	struct {
+		__u64 hash;
+		__u32 seq;
+		__u16 len;
+		__u16 have;
+	} text; /* as in struct topic_text */
+	/* A piece of topic is loaded behind another one, in front of any check that
+	 * the verifier would understand.
+	 */
+	__u8 spill[MAX_TOPIC];
+	/* Of the look-up at hand, and what is written there. */
+	struct topic_key topic_key;
+	struct early_key early_key;
+	struct client_key client_key;
+	struct prediction prediction;
+	struct walking walking;
+	struct matching matching;
+};
+
+/* What can be loaded in place of the text, bytes. */
+#define TEXT_ROOM (sizeof(struct topic_text) + MAX_TOPIC)
+
+static_assert(__builtin_offsetof(struct scratch, spill) -
+			      __builtin_offsetof(struct scratch, topic) ==
+		      sizeof(struct topic_text),
+	      "the text in the scratch is a struct topic_text");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *own_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
