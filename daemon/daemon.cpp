@@ -114,12 +114,17 @@ Daemon::Daemon(Places places, Config config)
                                   const Address& real) { real_lives(group, real); }}),
       events_(loop_, maps_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(maps_, ids_, history_, idle_ns(config_)),
+      flow_scan_(maps_.flows),
       fill_(maps_, config_.limits),
       follower_(loop_, config_.lb.interface, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request) { return handle(request); }) {
+  flow_scan_.add(sweeper_);
+  flow_scan_.add(flow_counts_);
+  flow_scan_.add(evacuation_);
+  flow_scan_.add(severance_);
   health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
@@ -130,6 +135,7 @@ Daemon::Daemon(Places places, Config config)
                                                        : Predictions::Found::kInUse;
   const std::uint64_t loaded = predictions_.load(*steering_.matching(), found);
   fill_.recount();
+  flow_scan_.run_pass(monotonic_ns());
   spdlog::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
                config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
@@ -158,7 +164,7 @@ void Daemon::wait_for_gateway() {
 void Daemon::start_timers() {
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
-    sweeper_.step();
+    flow_scan_.step(monotonic_ns());
     evacuation_.step(monotonic_ns());
     severance_.step(monotonic_ns());
     forwarder_->step();
@@ -328,6 +334,7 @@ StatusSources Daemon::sources() const {
           .recorder = recorder_,
           .events = events_,
           .sweeper = sweeper_,
+          .flow_counts = flow_counts_,
           .evacuation = evacuation_,
           .forwarder = *forwarder_,
           .severance = severance_,

@@ -19,11 +19,13 @@
 #include "daemon/forwarders/forwarder.h"
 #include "daemon/health/checks.h"
 #include "daemon/instance.h"
+#include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/programs.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/evacuation.h"
+#include "daemon/sessions/flow_counts.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
 #include "daemon/steering/predictions.h"
@@ -81,6 +83,8 @@ class Daemon {
   HealthChecks health_;
   EventReader events_;
   Sweeper sweeper_;
+  FlowCounts flow_counts_;
+  FlowScan flow_scan_;
   Fill fill_;
   LinkFollower follower_;
   Control control_;

@@ -98,7 +98,7 @@ json reals_of(const StatusSources& s) {
                      {"evacuated", index && s.evacuation.is_evacuated(number, *index)},
                      {"weight", member.weight},
                      {"effective_weight", member.effective_weight()},
-                     {"flows", index ? s.sweeper.flows_of(number, *index) : 0},
+                     {"flows", index ? s.flow_counts.of_real(number, *index) : 0},
                      {"health", health_of(s.health.find(group.name, member.address))}});
     }
   }
@@ -121,7 +121,7 @@ json status_of(const StatusSources& s) {
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},
       {"tables",
-       {{"flows", table_of(s.fill.flows)},
+       {{"flows", {{"used", s.flow_counts.used()}, {"limit", s.config.limits.flows}}},
         {"half_open", table_of(s.fill.half_open)},
         {"topics", table_of(s.fill.topics)},
         {"early_segments", table_of(s.fill.early_segments)},

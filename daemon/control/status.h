@@ -16,6 +16,7 @@
 #include "daemon/kernel/programs.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/evacuation.h"
+#include "daemon/sessions/flow_counts.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
 #include "daemon/steering/steering.h"
@@ -23,17 +24,15 @@
 
 namespace remora {
 
-// How full the large tables are.
+// How full the large tables are, but for the flow table (FlowCounts).
 struct Fill {
   Fill(const Maps& maps, const Limits& limits)
-      : flows(maps.flows.places(), limits.flows),
-        half_open(maps.half_open, limits.half_open),
+      : half_open(maps.half_open, limits.half_open),
         topics(maps.topics, limits.topics),
         early_segments(maps.early_segments, limits.early_segments),
         predictions(maps.predictions, limits.clients) {}
 
   void recount() {
-    flows.recount();
     half_open.recount();
     topics.recount();
     early_segments.recount();
@@ -41,14 +40,12 @@ struct Fill {
   }
 
   void step() {
-    flows.step();
     half_open.step();
     topics.step();
     early_segments.step();
     predictions.step();
   }
 
-  FillGauge<flow_key, __u32> flows;
   FillGauge<half_open_key, flow> half_open;
   FillGauge<topic_key, topic_text> topics;
   FillGauge<early_key, early_segment> early_segments;
@@ -65,6 +62,7 @@ struct StatusSources {
   const Recorder& recorder;
   const EventReader& events;
   const Sweeper& sweeper;
+  const FlowCounts& flow_counts;
   const Evacuation& evacuation;
   const Forwarder& forwarder;
   const Severance& severance;

@@ -9,27 +9,31 @@
 namespace remora {
 namespace {
 
-constexpr std::size_t kBatch = 4096;
-// Longer than the half second within which Linux answers one such question only.
-constexpr std::uint64_t kAskAgainNs = 700'000'000;
-constexpr std::uint32_t kMostAttempts = 4;
-// What may be made up for after a pause of the loop, seconds of the rate.
+constexpr std::uint32_t kMostQuestions = 4;
+// Seconds of the rate that may be made up for after a pause of the loop.
 constexpr double kMostSaved = 0.2;
 
 }  // namespace
 
-Evacuation::Target::Target(const Maps& maps, std::uint32_t a_real,
-                           std::set<std::uint16_t> some_groups, std::uint32_t rate)
-    : real(a_real), groups(std::move(some_groups)), per_second(rate), reader(maps.flows, kBatch) {}
+Evacuation::Evacuation(const Maps& maps, const Steering& steering, Ender& ender)
+    : maps_(maps),
+      steering_(steering),
+      ender_(ender),
+      questions_(maps, steering, ender, FLOW_LEAVING, kMostQuestions,
+                 [this](const flow_key& key, const flow& entry) { force(key, entry); }) {}
 
 bool Evacuation::Target::has(const flow& entry) const {
   return entry.state == FLOW_ESTABLISHED && entry.real == real && groups.contains(entry.group);
 }
 
+double Evacuation::Target::most_allowance() const {
+  return std::max(1.0, kMostSaved * per_second);
+}
+
 void Evacuation::start(std::uint32_t real, std::set<std::uint16_t> groups,
                        std::uint32_t per_second) {
   stop(real);
-  targets_.emplace_back(maps_, real, std::move(groups), per_second);
+  targets_.push_back({.real = real, .groups = std::move(groups), .per_second = per_second});
 }
 
 void Evacuation::stop(std::uint32_t real) {
@@ -49,57 +53,63 @@ void Evacuation::step(std::uint64_t now_ns) {
                           static_cast<double>(target.per_second);
     }
     target.counted_at_ns = now_ns;
-    target.allowance = std::min(target.allowance, std::max(1.0, kMostSaved * target.per_second));
-    if (static_cast<double>(target.waiting.size()) < target.allowance) look_for_more(target);
+    target.allowance = std::min(target.allowance, target.most_allowance());
     while (target.allowance >= 1 && !target.waiting.empty()) {
       if (ask(target, target.waiting.front(), now_ns)) target.allowance -= 1;
       target.waiting.pop_front();
     }
   }
   targets_.remove_if([](const Target& target) { return target.is_done; });
-  while (!leaving_.empty() && now_ns - leaving_.front().asked_at_ns >= kAskAgainNs) {
-    const Leaving leaving = leaving_.front();
-    leaving_.pop_front();
-    follow_up(leaving, now_ns);
+  questions_.step(now_ns);
+}
+
+bool Evacuation::wants_pass() const {
+  return std::ranges::any_of(targets_, [](const Target& target) {
+    return static_cast<double>(target.waiting.size()) < target.allowance;
+  });
+}
+
+void Evacuation::begin_pass(std::uint64_t /*now_ns*/) {
+  for (Target& target : targets_) {
+    target.is_in_pass = true;
+    target.found_in_pass = !target.waiting.empty();
   }
 }
 
+// Flows for which there is no room are found by a later pass.
+FlowVisitor::Verdict Evacuation::visit(const flow_key& key, const flow& entry,
+                                       std::uint64_t /*now_ns*/) {
+  for (Target& target : targets_) {
+    if (!target.has(entry)) continue;
+    target.found_in_pass = true;
+    const auto most = std::max(static_cast<double>(FlowScan::kBatch), target.most_allowance());
+    if (static_cast<double>(target.waiting.size()) < most) target.waiting.push_back(key);
+  }
+  return Verdict::kStays;
+}
+
 // Done when a whole pass over the table has found nobody.
-void Evacuation::look_for_more(Target& target) {
-  const auto [keys, values] = target.reader.next();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (target.has(values[i])) target.waiting.push_back(keys[i]);
-  }
-  target.found_in_pass = target.found_in_pass || !target.waiting.empty();
-  if (keys.empty()) {
-    target.is_done = !std::exchange(target.found_in_pass, false) && target.waiting.empty();
-  }
+void Evacuation::end_pass() {
+  for (Target& target : targets_) target.is_done = target.is_in_pass && !target.found_in_pass;
 }
 
 // Returns whether it was this one's turn: a key may wait twice, or its flow be over.
 bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
-  const auto service = steering_.endpoint_of(key.service);
-  if (!entry || !target.has(*entry) || !service) return false;
+  if (!entry || !target.has(*entry) || !steering_.endpoint_of(key.service)) return false;
   maps_.flows.set_state(key, FLOW_LEAVING);
   release_connection(maps_, key.client);
   ++counts_.asked;
-  ender_.ask_client(key, *service, entry->end_seq);
-  leaving_.push_back({key, entry->isn, 1, now_ns});
+  questions_.ask(key, *entry, now_ns);
   return true;
 }
 
-void Evacuation::follow_up(Leaving leaving, std::uint64_t now_ns) {
-  const auto entry = maps_.flows.find(leaving.key);
-  const auto service = steering_.endpoint_of(leaving.key.service);
-  if (!entry || entry->isn != leaving.isn || entry->state != FLOW_LEAVING || !service) return;
-  if (leaving.attempts == kMostAttempts) {
-    condemn(maps_, steering_, ender_, leaving.key, *entry);
-    ++counts_.forced;
-  } else {
-    leaving_.push_back({leaving.key, leaving.isn, leaving.attempts + 1, now_ns});
-  }
-  ender_.ask_client(leaving.key, *service, entry->end_seq);
+// The client's answer to one more question meets the RST of a condemned flow.
+void Evacuation::force(const flow_key& key, const flow& entry) {
+  condemn(maps_, steering_, ender_, key, entry);
+  ++counts_.forced;
+  if (const auto service = steering_.endpoint_of(key.service))
+    ender_.ask_client(key, *service, entry.end_seq);
 }
 
 }  // namespace remora

@@ -2,10 +2,10 @@
 //
 // Ends the connections of dead reals at once, so that their clients come back elsewhere.
 //
-// Goes through the flow table in batches, so much in each step that the loop is not held
-// up. A client is asked for an ACK, which also a silent one sends; the packet path answers it
-// with a RST. Connections that are being opened are forgotten: the client's next SYN goes
-// by the ring as it is now.
+// It finds them as a visitor of the flow table's scan and ends a limited number in each step, so
+// that the loop is not held up. A client is asked for an ACK, which a silent one sends, too; the
+// packet path answers it with a RST. Connections that are being opened are forgotten: the
+// client's next SYN goes by the ring as it is now.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,15 @@
 #include <map>
 #include <utility>
 
+#include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/maps.h"
+#include "daemon/sessions/client_questions.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/steering/steering.h"
 
 namespace remora {
 
-class Severance {
+class Severance : public FlowVisitor {
  public:
   // All must outlive it.
   Severance(const Maps& maps, const Steering& steering, Ender& ender);
@@ -35,33 +37,30 @@ class Severance {
   // Connections that were ended.
   std::uint64_t severed() const { return severed_; }
 
+  bool wants_pass() const override;
+  void begin_pass(std::uint64_t now_ns) override;
+  Verdict visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) override;
+  void end_pass() override;
+
  private:
-  // How often the end of the table came since the start, in flows and in half_open.
-  struct Passes {
-    unsigned flows = 0;
-    unsigned half_open = 0;
-  };
-  struct Asked {
-    flow_key key;
-    std::uint32_t isn;
-    std::uint32_t times;
-    std::uint64_t at_ns;
+  struct Progress {
+    bool is_in_pass = false;   // started before the scan's present pass began
+    unsigned flow_passes = 0;  // whole passes since the start, in which nothing was left out
+    unsigned half_open_passes = 0;
   };
 
   bool is_meant(const flow& entry) const;
-  void read_flows();
   void read_half_open();
   void sever(const flow_key& key, std::uint64_t now_ns);
-  void ask_again(std::uint64_t now_ns);
 
   const Maps& maps_;
   const Steering& steering_;
   Ender& ender_;
-  std::map<std::pair<std::uint16_t, std::uint32_t>, Passes> dead_;
-  FlowReader flows_;
+  std::map<std::pair<std::uint16_t, std::uint32_t>, Progress> dead_;
   BatchReader<half_open_key, flow> half_open_;
   std::deque<flow_key> waiting_;
-  std::deque<Asked> asked_;  // the longest asked first
+  bool has_left_out_ = false;  // in this pass, for want of room in `waiting_`
+  ClientQuestions questions_;
   std::uint64_t severed_ = 0;
 };
 

@@ -8,15 +8,14 @@
 namespace remora {
 namespace {
 
-constexpr std::size_t kBatch = 4096;
-constexpr std::uint64_t kPassEvery = 10'000'000'000;
+constexpr std::uint64_t kSweepEveryNs = 10'000'000'000;
 // Last ACKs still find their real, and a condemned client its RST.
 constexpr std::uint64_t kLingerNs = 60'000'000'000;
 
 }  // namespace
 
 Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, std::uint64_t idle_ns)
-    : maps_(maps), ids_(ids), history_(history), idle_ns_(idle_ns), reader_(maps.flows, kBatch) {}
+    : maps_(maps), ids_(ids), history_(history), idle_ns_(idle_ns) {}
 
 bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
   const std::uint64_t limit = entry.state == FLOW_ESTABLISHED ? idle_ns_ : kLingerNs;
@@ -24,11 +23,13 @@ bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
   return now_ns > entry.seen_at_ns && now_ns - entry.seen_at_ns > limit;
 }
 
-void Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
+// Returns whether it is gone.
+bool Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
-  if (!entry || !is_over(*entry, now_ns) || !maps_.flows.erase(key)) return;
+  if (!entry || !is_over(*entry, now_ns) || !maps_.flows.erase(key)) return false;
   ++expired_;
   if (entry->state == FLOW_ESTABLISHED) release_connection(maps_, key.client);
+  return true;
 }
 
 void Sweeper::note(const flow_key& key, const flow& entry) {
@@ -41,38 +42,19 @@ void Sweeper::note(const flow_key& key, const flow& entry) {
       {*service, to_string(Address(key.client)), Clocks().to_unix_ms(entry.seen_at_ns)});
 }
 
-std::uint64_t Sweeper::flows_of(std::uint16_t group, std::uint32_t real) const {
-  const auto found = counts_.find({group, real});
-  return found == counts_.end() ? 0 : found->second;
+void Sweeper::begin_pass(std::uint64_t now_ns) {
+  takes_part_ = pass_began_ns_ == 0 || now_ns - pass_began_ns_ >= kSweepEveryNs;
+  if (takes_part_) last_pass_began_ns_ = std::exchange(pass_began_ns_, now_ns);
 }
 
-void Sweeper::step() {
-  const std::uint64_t now = monotonic_ns();
-  if (!in_pass_) {
-    if (pass_began_ns_ != 0 && now - pass_began_ns_ < kPassEvery) return;
-    last_pass_began_ns_ = std::exchange(pass_began_ns_, now);
-    flows_in_pass_ = 0;
-    counts_in_pass_.clear();
-    in_pass_ = true;
-  }
-  const auto [keys, values] = reader_.next();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    note(keys[i], values[i]);
-    if (is_over(values[i], now)) {
-      remove(keys[i], now);
-    } else {
-      ++flows_in_pass_;
-      if (values[i].state == FLOW_ESTABLISHED || values[i].state == FLOW_LEAVING) {
-        ++counts_in_pass_[{values[i].group, values[i].real}];
-      }
-    }
-  }
+FlowVisitor::Verdict Sweeper::visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
+  if (!takes_part_) return Verdict::kStays;
+  note(key, entry);
+  return is_over(entry, now_ns) && remove(key, now_ns) ? Verdict::kRemoved : Verdict::kStays;
+}
+
+void Sweeper::end_batch() {
   if (!seen_.empty()) history_.touch(std::exchange(seen_, {}));
-  if (keys.empty()) {
-    flows_ = flows_in_pass_;
-    counts_.swap(counts_in_pass_);
-    in_pass_ = false;
-  }
 }
 
 }  // namespace remora

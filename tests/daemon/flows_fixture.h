@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "bpf/parse.h"
+#include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/programs.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/steering/steering.h"
@@ -101,7 +102,18 @@ events_kib = 64
   // Steps every 50 ms, as the daemon does it.
   template <class Part>
   void run_for(std::uint64_t period_ns, Part& part) {
-    for (const std::uint64_t end = now_ + period_ns; now_ < end; now_ += 50 * kMs) part.step(now_);
+    for (const std::uint64_t end = now_ + period_ns; now_ < end; now_ += 50 * kMs) step(part);
+  }
+
+  // The daemon's order: flows are found, then dealt with.
+  template <class Part>
+  void step(Part& part) {
+    if (!scan_) {
+      scan_ = std::make_unique<FlowScan>(maps_->flows);
+      scan_->add(part);
+    }
+    scan_->step(now_);
+    part.step(now_);
   }
 
   std::optional<LbNetwork> network_;
@@ -112,6 +124,7 @@ events_kib = 64
   std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;
   std::unique_ptr<Ender> ender_;
+  std::unique_ptr<FlowScan> scan_;  // with the part under test as its visitor
   std::uint64_t now_ = kSecond;
 };
 

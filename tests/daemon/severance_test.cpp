@@ -52,7 +52,7 @@ TEST_F(SeveranceTest, EndsTheConnectionsOfThatRealInThatGroupAndNoOthers) {
 TEST_F(SeveranceTest, DoesNotDoMoreThanTheLoopBearsInOneStep) {
   add_flows(0, 2000, kReal);
   start();
-  severance_->step(now_);
+  step(*severance_);
   EXPECT_EQ(condemned(), 500u);
   run_for(kSecond);
   EXPECT_EQ(condemned(), 2000u);
@@ -73,7 +73,7 @@ TEST_F(SeveranceTest, ForgetsWhatIsBeingOpened) {
 TEST_F(SeveranceTest, StopsWhenTheRealLivesAgain) {
   add_flows(0, 1000, kReal);
   start();
-  severance_->step(now_);
+  step(*severance_);
   severance_->stop(ids_->of_group("rest"), kReal);
   run_for(kSecond);
   EXPECT_EQ(condemned(), 500u);

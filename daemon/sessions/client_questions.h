@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Asks clients for an ACK, and asks again while no answer shows.
+//
+// The question or the answer may be lost. An answer shows in the flow table only: the packet
+// path ends the connection at it. On the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+
+#include "bpf/abi.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/sessions/ender.h"
+#include "daemon/steering/steering.h"
+
+namespace remora {
+
+class ClientQuestions {
+ public:
+  using OnSilence = std::function<void(const flow_key& key, const flow& entry)>;
+
+  // Asks a client `most` times while its flow is in `state`, then calls `on_silence`. The
+  // others must outlive it.
+  ClientQuestions(const Maps& maps, const Steering& steering, Ender& ender, flow_state state,
+                  std::uint32_t most, OnSilence on_silence)
+      : maps_(maps),
+        steering_(steering),
+        ender_(ender),
+        state_(state),
+        most_(most),
+        on_silence_(std::move(on_silence)) {}
+
+  // The first time. Nothing happens for a service that is no longer configured.
+  void ask(const flow_key& key, const flow& entry, std::uint64_t now_ns);
+
+  // Called often.
+  void step(std::uint64_t now_ns);
+
+ private:
+  struct Asked {
+    flow_key key;
+    std::uint32_t isn;
+    std::uint32_t times;
+    std::uint64_t at_ns;
+  };
+
+  const Maps& maps_;
+  const Steering& steering_;
+  Ender& ender_;
+  const flow_state state_;
+  const std::uint32_t most_;
+  const OnSilence on_silence_;
+  std::deque<Asked> asked_;  // the one asked longest ago first
+};
+
+}  // namespace remora

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many flows there are, and how many each real has, as of the last pass over the table.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "daemon/kernel/flow_scan.h"
+
+namespace remora {
+
+class FlowCounts : public FlowVisitor {
+ public:
+  // All flows in the table.
+  std::uint64_t used() const { return last_.flows; }
+  // The established ones of a group's real, by its index in `reals`.
+  std::uint64_t of_real(std::uint16_t group, std::uint32_t real) const;
+
+  void begin_pass(std::uint64_t now_ns) override;
+  Verdict visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) override;
+  void end_pass() override;
+
+ private:
+  struct Counts {
+    std::uint64_t flows = 0;
+    std::map<std::pair<std::uint16_t, std::uint32_t>, std::uint64_t> by_real;  // group, real
+  };
+  Counts current_;
+  Counts last_;
+};
+
+}  // namespace remora
