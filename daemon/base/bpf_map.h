@@ -6,7 +6,9 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -83,27 +85,41 @@ class BpfMap {
 
 // Reads a hash in batches. Entries that come and go meanwhile may be missed or,
 // rarely, read twice.
-template <class Key, class Value>
-class BatchReader {
+class RawBatchReader {
  public:
-  BatchReader(const BpfMap<Key, Value>& map, std::size_t batch)
-      : map_(map), keys_(batch), values_(batch) {}
+  // `map` must outlive the reader. `batch` entries at a time, and more where a bucket of
+  // the hash is larger.
+  RawBatchReader(int map, std::size_t key_size, std::size_t value_size, std::size_t batch)
+      : fd_(map),
+        key_size_(key_size),
+        value_size_(value_size),
+        entries_(batch),
+        keys_(batch * key_size),
+        values_(batch * value_size),
+        cursor_(std::max<std::size_t>(key_size, 8)) {}
 
-  // The next entries, at most a batch; both empty when the whole map was read,
-  // and the next call begins anew.
-  std::pair<std::span<const Key>, std::span<const Value>> next() {
+  struct Batch {
+    const std::byte* keys;
+    const std::byte* values;
+    std::size_t count;
+  };
+  // The next entries, at most a batch; none when the whole map was read, and the next
+  // call begins anew. Throws std::system_error.
+  Batch next() {
     if (std::exchange(at_end_, false)) {
       started_ = false;
       return {};
     }
-    auto count = static_cast<__u32>(keys_.size());
-    const int result = bpf_map_lookup_batch(map_.fd(), started_ ? cursor_ : nullptr, cursor_,
-                                            keys_.data(), values_.data(), &count, nullptr);
+    auto count = static_cast<__u32>(entries_);
+    const int result =
+        bpf_map_lookup_batch(fd_, started_ ? cursor_.data() : nullptr, cursor_.data(),
+                             keys_.data(), values_.data(), &count, nullptr);
     const int error = result == 0 ? 0 : errno;
     started_ = true;
-    if (error == ENOSPC && keys_.size() < kLargestBatch) {  // a bucket longer than the batch
-      keys_.resize(keys_.size() * 2);
-      values_.resize(values_.size() * 2);
+    if (error == ENOSPC && entries_ < kLargestBatch) {  // a bucket longer than the batch
+      entries_ *= 2;
+      keys_.resize(entries_ * key_size_);
+      values_.resize(entries_ * value_size_);
       started_ = false;
       return next();
     }
@@ -112,19 +128,40 @@ class BatchReader {
     }
     at_end_ = error == ENOENT;
     if (count == 0) return next();
-    return {std::span(keys_).first(count), std::span(values_).first(count)};
+    return {keys_.data(), values_.data(), count};
   }
 
  private:
   static constexpr std::size_t kLargestBatch = 1 << 20;
 
-  const BpfMap<Key, Value> map_;
-  std::vector<Key> keys_;
-  std::vector<Value> values_;
+  int fd_;
+  std::size_t key_size_;
+  std::size_t value_size_;
+  std::size_t entries_;
+  std::vector<std::byte> keys_;
+  std::vector<std::byte> values_;
   // The kernel's place: a bucket's number, or the last key (a copy of either).
-  alignas(8) std::byte cursor_[sizeof(Key) < 8 ? 8 : sizeof(Key)]{};
+  std::vector<std::byte> cursor_;
   bool started_ = false;
   bool at_end_ = false;
+};
+
+// The same with types.
+template <class Key, class Value>
+class BatchReader {
+ public:
+  BatchReader(const BpfMap<Key, Value>& map, std::size_t batch)
+      : raw_(map.fd(), sizeof(Key), sizeof(Value), batch) {}
+
+  std::pair<std::span<const Key>, std::span<const Value>> next() {
+    const auto [keys, values, count] = raw_.next();
+    // Memory for bytes provides storage for any trivial type (C++20, [intro.object]).
+    return {{reinterpret_cast<const Key*>(keys), count},
+            {reinterpret_cast<const Value*>(values), count}};
+  }
+
+ private:
+  RawBatchReader raw_;
 };
 
 }  // namespace remora

@@ -45,12 +45,12 @@ std::unique_ptr<Forwarder> make_forwarder(const Config& config, const Programs& 
                                           unsigned interface_index) {
   switch (config.lb.forwarder) {
     case ForwarderKind::kEmbedded:
-      return std::make_unique<EmbeddedForwarder>(programs.program("forward"),
+      return std::make_unique<EmbeddedForwarder>(programs.program(kForwardProgram),
                                                  programs.map_fd("stats"));
     case ForwarderKind::kKatranObject:
       return std::make_unique<KatranObject>(config.lb.katran_object, programs);
     case ForwarderKind::kKatranShared:
-      return std::make_unique<KatranShared>(programs.program("ask"), interface_index);
+      return std::make_unique<KatranShared>(programs.program(kAskProgram), interface_index);
   }
   throw std::logic_error("no such kind of forwarder");
 }

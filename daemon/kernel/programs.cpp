@@ -14,18 +14,14 @@
 #include <iterator>
 #include <stdexcept>
 
-#include "ask.skel.h"
-#include "health.skel.h"
 #include "daemon/base/attachment.h"
 #include "daemon/base/bpf_errors.h"
 #include "daemon/base/bpf_map.h"
 #include "daemon/base/link.h"
+#include "daemon/config/map_list.h"
 #include "daemon/config/memory_plan.h"
 #include "daemon/kernel/health_routes.h"
-#include "forward.skel.h"
-#include "mqtt.skel.h"
-#include "probe.skel.h"
-#include "root.skel.h"
+#include "daemon/kernel/program_list.h"
 
 namespace remora {
 namespace {
@@ -38,14 +34,15 @@ namespace fs = std::filesystem;
 
 // Our classifiers: one handle, and in each direction a priority of their own.
 struct Filter {
-  const char* program;
+  std::string_view program;
+  const char* function;
   bpf_tc_attach_point direction;
   std::uint32_t priority;
 };
 constexpr Filter kFilters[] = {
-    {"remora_probe", BPF_TC_INGRESS, kProbePriority},
-    {"remora_health_in", BPF_TC_INGRESS, kProbePriority + 1},
-    {"remora_health_out", BPF_TC_EGRESS, kProbePriority},
+    {kProbeProgram, "remora_probe", BPF_TC_INGRESS, kProbePriority},
+    {kHealthProgram, "remora_health_in", BPF_TC_INGRESS, kProbePriority + 1},
+    {kHealthProgram, "remora_health_out", BPF_TC_EGRESS, kProbePriority},
 };
 
 // libbpf's own words, the verifier's among them, go to the debug log.
@@ -134,6 +131,16 @@ Fd pinned_link(const fs::path& pin, unsigned interface_index) {
   return link;
 }
 
+void set_sizes(bpf_object* object, const Limits& limits) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const MapSpec* spec = find_map_spec(bpf_map__name(map));
+    if (spec && spec->entries) {
+      bpf_map__set_max_entries(map, static_cast<__u32>(spec->entries(limits)));
+    }
+  }
+}
+
 // The pin of the root array where a Katran server shares it; else empty.
 fs::path shared_root_array_of(const Config& config) {
   return traits_of(config.lb.forwarder).shares_root_array ? config.lb.katran_root_array
@@ -180,50 +187,28 @@ Programs::~Programs() {
 }
 
 void Programs::open(const Config& config) {
-  const auto add = [&](const char* name, const void* bytes, std::size_t size, bpf_prog_type type) {
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
-    BpfObjectHandle object(bpf_object__open_mem(bytes, size, &options));
-    if (!object) fail(std::string("cannot open the BPF object ") + name + ": " + because(errno));
+  for (const ProgramSpec& spec : program_list()) {
+    const std::string name(spec.name);
+    const std::span<const std::byte> image = spec.image();
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str());
+    BpfObjectHandle object(bpf_object__open_mem(image.data(), image.size(), &options));
+    if (!object) fail("cannot open the BPF object " + name + ": " + because(errno));
     bpf_program* each = nullptr;
-    bpf_object__for_each_program(each, object.get()) bpf_program__set_type(each, type);
-    bpf_program* program = bpf_object__next_program(object.get(), nullptr);
-    programs_.push_back({name, std::move(object), program});
-  };
-  std::size_t size = 0;
-  const void* bytes = remora_root__elf_bytes(&size);
-  add("root", bytes, size, BPF_PROG_TYPE_XDP);
-  bytes = remora_mqtt__elf_bytes(&size);
-  add("mqtt", bytes, size, BPF_PROG_TYPE_XDP);
-  bytes = remora_forward__elf_bytes(&size);
-  add("forward", bytes, size, BPF_PROG_TYPE_XDP);
-  bytes = remora_probe__elf_bytes(&size);
-  add("probe", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
-  bytes = remora_ask__elf_bytes(&size);
-  add("ask", bytes, size, BPF_PROG_TYPE_XDP);
-  bytes = remora_health__elf_bytes(&size);
-  add("health", bytes, size, BPF_PROG_TYPE_SCHED_CLS);
-
-  remora_mqtt::remora_mqtt__rodata constants{};
-  constants.behind_katran = traits_of(config.lb.forwarder).finds_groups_by_vip;
-  constants.hints_in_all =
-      static_cast<__u32>(FlowTableSizes(config.limits.flows).hint_rows * HINTS_PER_ROW);
-  bpf_map* stage = bpf_object__find_map_by_name(programs_[1].object.get(), ".rodata");
-  if (const int error = bpf_map__set_initial_value(stage, &constants, sizeof(constants));
-      error != 0)
-    fail("cannot set the constants of the mqtt stage: " + because(error));
-
-  std::map<std::string_view, std::uint64_t> entries;
-  const std::vector<TableMemory> plan = memory_plan(config);
-  for (const TableMemory& table : plan) entries[table.table] = table.entries;
-  entries["groups"] = entries["stats"] = config.limits.groups;
-  for (const Program& program : programs_) {
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, program.object.get()) {
-      if (const auto found = entries.find(bpf_map__name(map)); found != entries.end()) {
-        bpf_map__set_max_entries(map, static_cast<__u32>(found->second));
-      }
-    }
+    bpf_object__for_each_program(each, object.get()) bpf_program__set_type(each, spec.type);
+    set_sizes(object.get(), config.limits);
+    programs_.push_back({spec, std::move(object)});
   }
+  const FlowTableSizes flow_table(config.limits.flows);
+  set_constants(find(kStageProgram).object.get(),
+                {.behind_katran = traits_of(config.lb.forwarder).finds_groups_by_vip,
+                 .hints = static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW)});
+}
+
+const Programs::Program& Programs::find(std::string_view name) const {
+  const auto found =
+      std::ranges::find(programs_, name, [](const Program& each) { return each.spec.name; });
+  if (found == programs_.end()) throw std::logic_error("no such program: " + std::string(name));
+  return *found;
 }
 
 // A prog array takes programs of one expected attach type only, that of the first; so a
@@ -248,7 +233,7 @@ void Programs::share_root_array() {
     bpf_map* root = bpf_object__find_map_by_name(program.object.get(), kRootArray);
     if (!root) continue;
     bpf_map__set_max_entries(root, info.max_entries);
-    bpf_program__set_expected_attach_type(program.program, *type);
+    bpf_program__set_expected_attach_type(program.entry(), *type);
   }
   // libbpf calls a map that is taken over what its maker called it.
   pins_.add_own(kRootArray, std::move(array));
@@ -257,7 +242,7 @@ void Programs::share_root_array() {
 void Programs::load() {
   for (const Program& program : programs_) {
     if (const int error = bpf_object__load(program.object.get()); error != 0) {
-      fail("cannot load the BPF program " + program.name + ": " + because(error) +
+      fail("cannot load the BPF program " + std::string(program.spec.name) + ": " + because(error) +
            remedy_for_load(error));
     }
   }
@@ -282,15 +267,14 @@ FlowTable::Maps Programs::flow_table() const {
 }
 
 NamedProgram Programs::program(std::string_view name) const {
-  for (const Program& program : programs_) {
-    if (program.name == name) return {program.name, bpf_program__fd(program.program)};
-  }
-  throw std::logic_error("no such program: " + std::string(name));
+  return find(name).named();
 }
 
 std::vector<NamedProgram> Programs::chain() const {
   std::vector<NamedProgram> all;
-  for (const char* name : {"root", "mqtt", "probe", "check"}) all.push_back(program(name));
+  for (const Program& program : programs_) {
+    if (program.spec.is_in_chain) all.push_back(program.named());
+  }
   return all;
 }
 
@@ -311,7 +295,7 @@ void Programs::attach(const std::optional<NamedProgram>& forwarder) {
     }
   };
   if (forwarder) put(SLOT_FORWARDER, *forwarder);
-  put(SLOT_MQTT, program("mqtt"));
+  put(SLOT_MQTT, program(kStageProgram));
   attach_filters();
   attach_root();
   // A forwarder of another kind has left it.
@@ -326,26 +310,19 @@ void Programs::attach_filters() {
     if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
       fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
     }
-    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = filter_fd(filter.program),
+    const bpf_program* function =
+        bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function);
+    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(function),
                 .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = filter.priority);
     if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
-      fail("cannot attach the TC program " + std::string(filter.program) + ": " + because(error) +
+      fail("cannot attach the TC program " + std::string(filter.function) + ": " + because(error) +
            "; the kernel needs cls_bpf");
     }
   }
 }
 
-int Programs::filter_fd(const char* name) const {
-  for (const Program& program : programs_) {
-    if (const bpf_program* found = bpf_object__find_program_by_name(program.object.get(), name)) {
-      return bpf_program__fd(found);
-    }
-  }
-  throw std::logic_error(std::string("no such program: ") + name);
-}
-
 void Programs::attach_root() {
-  const int root = bpf_program__fd(programs_[0].program);
+  const int root = program(kRootProgram).fd;
   const fs::path pin = pins_.folder() / kLinkPin;
   if (const Fd link = pinned_link(pin, interface_index_); link) {
     if (bpf_link_update(link.get(), root, nullptr) == 0) return;

@@ -20,6 +20,7 @@
 #include "daemon/config/config.h"
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/pinned_maps.h"
+#include "daemon/kernel/program_list.h"
 
 namespace remora {
 
@@ -69,23 +70,26 @@ class Programs {
 
  private:
   struct Program {
-    std::string name;
+    const ProgramSpec& spec;
     BpfObjectHandle object;
-    bpf_program* program;
+
+    // The object's first function.
+    bpf_program* entry() const { return bpf_object__next_program(object.get(), nullptr); }
+    NamedProgram named() const { return {std::string(spec.name), bpf_program__fd(entry())}; }
   };
 
   void open(const Config& config);
   void share_root_array();
   void load();
+  const Program& find(std::string_view name) const;
   void attach_filters();
-  int filter_fd(const char* name) const;
   void attach_root();
 
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
   PinnedMaps pins_;
-  std::vector<Program> programs_;  // root, mqtt, forward, probe, ask, check
+  std::vector<Program> programs_;  // in the order of program_list()
   bool attached_ = false;
 };
 
