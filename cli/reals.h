@@ -3,7 +3,7 @@
 // Reals for people: `remoractl reals`, and part of `remoractl status`.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 
 namespace remora {

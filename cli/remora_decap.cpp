@@ -7,7 +7,6 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 
-#include <CLI/CLI.hpp>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -16,15 +15,14 @@
 
 #include "bpf/parse.h"
 #include "cli/decap_config.h"
+#include "cli/decap_options.h"
 #include "daemon/base/fd.h"
 #include "decap.skel.h"
-#include "version.h"
 
 namespace {
 
 constexpr int kFailed = 1;
 constexpr int kBadConfig = 2;
-constexpr const char* kDefaultConfig = "/etc/remora/decap.toml";
 constexpr std::string_view kProgram = "xdp_decap";
 
 struct CloseSkeleton {
@@ -92,39 +90,34 @@ int check(const std::string& file) {
   return 0;
 }
 
+int run(const remora::DecapOptions& options) {
+  std::string file = options.config;
+  if (file.empty() && std::filesystem::exists(remora::kDefaultDecapConfig))
+    file = remora::kDefaultDecapConfig;
+  const remora::DecapConfig config =
+      file.empty() ? remora::DecapConfig{} : remora::load_decap_config(file);
+  const std::string interface = options.interface.empty() ? config.interface : options.interface;
+  if (interface.empty()) {
+    std::cerr << "remora-decap: name the interface, here or in the configuration file\n";
+    return kBadConfig;
+  }
+  const int index = static_cast<int>(if_nametoindex(interface.c_str()));
+  if (index == 0) return fail("interface " + interface, errno);
+  const bool generic = options.generic || config.xdp_mode == remora::XdpMode::kGeneric;
+  const __u32 mode = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+  return options.detach ? detach(index, mode) : attach(index, mode, config);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string interface, file, checked;
-  bool take_off = false, generic = false;
-  CLI::App app("Strips the outer header of IPIP packets on a broker host");
-  app.set_version_flag("--version", std::string("remora-decap ") + remora::kVersion);
-  app.add_option("interface", interface,
-                 "where the load balancer's packets arrive; by default that of the file");
-  app.add_option(
-      "--config", file,
-      std::string("configuration file; by default ") + kDefaultConfig + ", if there is one");
-  app.add_option("--check", checked, "check a configuration file and exit; needs no root");
-  app.add_flag("--detach", take_off, "take the program off again");
-  app.add_flag("--generic", generic, "for drivers without native XDP");
-  CLI11_PARSE(app, argc, argv);
+  const auto parsed = remora::parse_decap_options(argc, argv);
+  if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
+  const auto& options = std::get<remora::DecapOptions>(parsed);
 
   libbpf_set_print(nullptr);
   try {
-    if (!checked.empty()) return check(checked);
-    if (file.empty() && std::filesystem::exists(kDefaultConfig)) file = kDefaultConfig;
-    const remora::DecapConfig config =
-        file.empty() ? remora::DecapConfig{} : remora::load_decap_config(file);
-    if (interface.empty()) interface = config.interface;
-    if (interface.empty()) {
-      std::cerr << "remora-decap: name the interface, here or in the configuration file\n";
-      return kBadConfig;
-    }
-    const int index = static_cast<int>(if_nametoindex(interface.c_str()));
-    if (index == 0) return fail("interface " + interface, errno);
-    generic |= config.xdp_mode == remora::XdpMode::kGeneric;
-    const __u32 mode = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-    return take_off ? detach(index, mode) : attach(index, mode, config);
+    return options.check.empty() ? run(options) : check(options.check);
   } catch (const remora::ConfigError& error) {
     std::cerr << error.what() << '\n';
     return kBadConfig;

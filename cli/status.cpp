@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/core.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/columns.h"
@@ -43,9 +44,9 @@ void print_status(std::ostream& out, const json& status) {
   const json& history = status.at("history");
   out << fmt::format(
       "instance {} on {} ({} XDP, {} forwarder), remorad {}, up {}\n",
-      status.at("instance").get<std::string>(),
-      status.at("interface").get<std::string>(), status.at("mode").get<std::string>(),
-      status.at("forwarder").get<std::string>(), status.at("version").get<std::string>(),
+      status.at("instance").get<std::string>(), status.at("interface").get<std::string>(),
+      status.at("mode").get<std::string>(), status.at("forwarder").get<std::string>(),
+      status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {

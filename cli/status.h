@@ -3,7 +3,7 @@
 // `remoractl status` for people.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 
 namespace remora {

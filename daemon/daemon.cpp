@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
-#include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
 
 #include "daemon/base/clock.h"
 #include "daemon/control/status.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -136,15 +137,15 @@ Daemon::Daemon(Places places, Config config)
   const std::uint64_t loaded = predictions_.load(*steering_.matching(), found);
   fill_.recount();
   flow_scan_.run_pass(monotonic_ns());
-  spdlog::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
-               config_.store.path.string());
+  log::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
+            config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals) wait_for_gateway();
   beat();
   // Generic XDP runs behind GRO, whose merged segments fit no outer header.
   if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
-    spdlog::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
+    log::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
   }
   programs_.attach(forwarder_->slot_program());
   forwarder_->settle(programs_.folder());
@@ -158,7 +159,7 @@ void Daemon::wait_for_gateway() {
     if (follower_.gateway()) return;
     std::this_thread::sleep_for(kAskGatewayEvery);
   }
-  spdlog::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
+  log::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
 }
 
 void Daemon::start_timers() {
@@ -185,16 +186,16 @@ void Daemon::start_timers() {
 }
 
 void Daemon::run() {
-  spdlog::info("instance {} on {}: {} services, {} groups, {} routes", config_.lb.instance,
-               config_.lb.interface, config_.services.size(), config_.groups.size(),
-               config_.routes.size());
+  log::info("instance {} on {}: {} services, {} groups, {} routes", config_.lb.instance,
+            config_.lb.interface, config_.services.size(), config_.groups.size(),
+            config_.routes.size());
   sd_notify(0, "READY=1");
   loop_.run();
   sd_notify(0, "STOPPING=1");
   // From now on the kernel answers mispredicts itself.
   maps_.heartbeat.put(kOnly, {});
   events_.drain();
-  spdlog::info("stopped; forwarding and prediction go on in the kernel");
+  log::info("stopped; forwarding and prediction go on in the kernel");
 }
 
 void Daemon::beat() const {
@@ -221,9 +222,9 @@ void Daemon::reload() {
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     follower_.set_gateway(config_.lb.gateway_mac);
-    spdlog::info("configuration reloaded");
+    log::info("configuration reloaded");
   } catch (const std::exception& error) {
-    spdlog::error("the configuration stays as it was: {}", error.what());
+    log::error("the configuration stays as it was: {}", error.what());
   }
   sd_notify(0, "READY=1");
 }
@@ -235,9 +236,9 @@ void Daemon::real_died(const std::string& group, const Address& real) {
   const Member* member = steering_.reals().find(group, real);
   const bool is_out = member && !member->in_ring;
   const HealthState* state = health_.find(group, real);
-  spdlog::warn("real {} of group {} is dead: {}{}", to_string(real), group,
-               state ? state->last().what : "",
-               is_out ? "" : "; it stays, because the group has no other");
+  log::warn("real {} of group {} is dead: {}{}", to_string(real), group,
+            state ? state->last().what : "",
+            is_out ? "" : "; it stays, because the group has no other");
   sever_dead(group);
 }
 
@@ -257,8 +258,8 @@ void Daemon::real_lives(const std::string& group, const Address& real) {
   severance_.stop(ids_.of_group(group), ids_.of_real(real));
   sever_dead(group);
   const Member* member = steering_.reals().find(group, real);
-  spdlog::info("real {} of group {} lives again; it is {}", to_string(real), group,
-               member ? to_string(member->state()) : "gone");
+  log::info("real {} of group {} lives again; it is {}", to_string(real), group,
+            member ? to_string(member->state()) : "gone");
 }
 
 nlohmann::ordered_json Daemon::handle(const nlohmann::ordered_json& request) {
@@ -318,8 +319,8 @@ nlohmann::ordered_json Daemon::change_real(const nlohmann::ordered_json& request
         row.at("real") == to_string(*real);
     if (!is_meant) continue;
     changed.push_back(row);
-    spdlog::info("real {} of group {} is {}", to_string(*real), row.at("group").get<std::string>(),
-                 row.at("state").get<std::string>());
+    log::info("real {} of group {} is {}", to_string(*real), row.at("group").get<std::string>(),
+              row.at("state").get<std::string>());
   }
   return {{"reals", changed}};
 }

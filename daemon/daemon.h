@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
@@ -33,12 +33,6 @@
 #include "store/history.h"
 
 namespace remora {
-
-struct Places {
-  std::filesystem::path config = "/etc/remora/remora.toml";
-  std::filesystem::path runtime_dir = "/run/remora";
-  std::filesystem::path bpffs = "/sys/fs/bpf";
-};
 
 class Daemon {
  public:

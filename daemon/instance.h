@@ -11,6 +11,12 @@
 
 namespace remora {
 
+struct Places {
+  std::filesystem::path config = "/etc/remora/remora.toml";
+  std::filesystem::path runtime_dir = "/run/remora";
+  std::filesystem::path bpffs = "/sys/fs/bpf";
+};
+
 class Instance {
  public:
   // Takes the lock of the instance, making the folder if need be. Throws

@@ -1,39 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// remorad: command line and exit codes. 0: all well; 1: it could not run; 2: the
+// remorad: what it does, and its exit codes. 0: all well; 1: it could not run; 2: the
 // configuration is wrong.
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
-#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "daemon/daemon.h"
-#include "version.h"
+#include "daemon/options.h"
+#include "log/log.h"
 
 namespace {
 
 constexpr int kFailed = 1;
 constexpr int kBadConfig = 2;
 
-struct Options {
-  remora::Places places;
-  std::string check;
-  bool detach = false;
-  std::string log_level = "info";
-};
-
-void start_log(const std::string& level) {
-  auto log = spdlog::stderr_logger_mt("remorad");
-  // Under systemd the journal has its own time.
-  log->set_pattern(std::getenv("JOURNAL_STREAM") ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
-  spdlog::set_default_logger(log);
-  spdlog::set_level(spdlog::level::from_str(level));
-}
-
 void print_warnings(const remora::Config& config) {
   for (const auto& warning : config.warnings) {
-    spdlog::warn("{}", remora::describe(config.file, warning));
+    remora::log::warn("{}", remora::describe(config.file, warning));
   }
 }
 
@@ -52,8 +34,8 @@ int check(const std::string& file) {
   return 0;
 }
 
-int serve(const Options& options) {
-  start_log(options.log_level);
+int serve(const remora::Options& options) {
+  remora::log::start("remorad", options.log_level);
   remora::Config config = remora::load_config(options.places.config);
   print_warnings(config);
   if (options.detach) {
@@ -70,20 +52,9 @@ int serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
-  CLI::App app("Topic-based load balancing of MQTT publishers at layer 4");
-  app.set_version_flag("--version", std::string("remorad ") + remora::kVersion);
-  app.add_option("--config", options.places.config, "configuration file")->capture_default_str();
-  app.add_option("--check", options.check, "check a configuration file and exit; needs no root");
-  app.add_flag("--detach", options.detach, "take the instance off its interface and exit");
-  app.add_option("--runtime-dir", options.places.runtime_dir, "lock and control socket")
-      ->capture_default_str();
-  app.add_option("--bpffs", options.places.bpffs, "mounted BPF file system")->capture_default_str();
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
-      ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-
+  const auto parsed = remora::parse_options(argc, argv);
+  if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
+  const auto& options = std::get<remora::Options>(parsed);
   try {
     return options.check.empty() ? serve(options) : check(options.check);
   } catch (const remora::ConfigError& error) {

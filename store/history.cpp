@@ -3,12 +3,12 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
+#include "log/log.h"
 #include "store/history_file.h"
 
 namespace remora {
@@ -113,8 +113,7 @@ History::~History() {
   wake_.notify_one();
   worker_.join();
   if (backlog_.depth() > 0) {
-    spdlog::error("history: {} observations were never written: {}", backlog_.depth(),
-                  status_.error);
+    log::error("history: {} observations were never written: {}", backlog_.depth(), status_.error);
   }
 }
 
@@ -137,7 +136,7 @@ void History::for_each_client(const std::function<void(std::span<const KnownClie
   try {
     HistoryFile::read(options_.path, use, batch);
   } catch (const DatabaseError& error) {
-    spdlog::error("history: not all clients could be read: {}", error.what());
+    log::error("history: not all clients could be read: {}", error.what());
     if (!error.means_damage()) return;
     const std::lock_guard lock(mutex_);
     damage_ = error.what();
@@ -224,8 +223,8 @@ bool History::write_some(std::unique_lock<std::mutex>& lock) {
 // Takes from `batch` what it writes.
 void History::write(Batch& batch) {
   if (file_ && file_->was_moved()) {
-    spdlog::error("history: '{}' was moved or deleted while in use; a new one is begun",
-                  options_.path.string());
+    log::error("history: '{}' was moved or deleted while in use; a new one is begun",
+               options_.path.string());
     file_.reset();
   }
   if (!file_) open_file();
@@ -260,8 +259,8 @@ void History::set_aside_file(const std::string& why) {
   file_.reset();
   const auto name = set_aside(options_.path);
   may_set_aside_at_ = Clock::now() + kSetAsideEvery;
-  spdlog::error("history: '{}' is damaged ({}); it was set aside as '{}' and a new one is begun",
-                options_.path.string(), why, name.string());
+  log::error("history: '{}' is damaged ({}); it was set aside as '{}' and a new one is begun",
+             options_.path.string(), why, name.string());
   const std::lock_guard lock(mutex_);
   status_.set_aside = name;
 }
@@ -272,8 +271,8 @@ void History::succeeded() {
   if (status_.ok) return;
   status_.ok = true;
   status_.error.clear();
-  spdlog::warn("history: '{}' is written again; merged so far: {}, lost: {}",
-               options_.path.string(), backlog_.merged(), backlog_.lost());
+  log::warn("history: '{}' is written again; merged so far: {}, lost: {}", options_.path.string(),
+            backlog_.merged(), backlog_.lost());
 }
 
 void History::failed(const std::string& error) {
@@ -281,8 +280,8 @@ void History::failed(const std::string& error) {
   retry_after_ = std::min(2 * retry_after_, kLongestRetry);
   const std::lock_guard lock(mutex_);
   if (status_.ok) {
-    spdlog::error("history: '{}' cannot be written, going on from memory: {}",
-                  options_.path.string(), error);
+    log::error("history: '{}' cannot be written, going on from memory: {}", options_.path.string(),
+               error);
   }
   status_.ok = false;
   status_.error = error;

@@ -36,10 +36,11 @@ ALLOWED = {
     "bpf": ["bpf"],
     "xdp": ["bpf", "xdp"],
     "tc": ["bpf", "tc"],
-    "store": ["store"],
+    "log": ["log"],
+    "store": ["log", "store"],
     "cli": ["bpf", "cli", *STATELESS],
 }
-SHARED = ["bpf", "store"]  # below every room of the daemon
+SHARED = ["bpf", "log", "store"]  # below every room of the daemon
 
 
 def allowed_for(folder):

@@ -3,7 +3,7 @@
 // Findings for people and for scripts. Pure.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <string_view>
 

@@ -4,12 +4,12 @@
 // frames: it is logged once, counted, and the loop goes on with the next event.
 #pragma once
 
-#include <spdlog/spdlog.h>
-
 #include <atomic>
 #include <cstdint>
 #include <exception>
 #include <string_view>
+
+#include "log/log.h"
 
 namespace remora {
 
@@ -23,10 +23,10 @@ void guarded(std::string_view what, Body&& body) noexcept {
     body();
   } catch (const std::exception& error) {
     ++failed_callbacks;
-    spdlog::error("{}: {}", what, error.what());
+    log::error("{}: {}", what, error.what());
   } catch (...) {
     ++failed_callbacks;
-    spdlog::error("{}: unknown exception", what);
+    log::error("{}: unknown exception", what);
   }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/base/link_follower.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
+
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -43,7 +43,7 @@ void LinkFollower::look_at_gateway() {
   is_silent_ = !found;
   if (found) {
     if (gateway_ != found->mac)
-      spdlog::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
+      log::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
     use(found->mac);
   }
   // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.

@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <list>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "daemon/base/event_loop.h"

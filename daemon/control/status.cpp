@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/status.h"
 
+#include <nlohmann/json.hpp>
+
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
 #include "version.h"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/events/recorder.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "daemon/base/clock.h"
 #include "daemon/mqtt/topic_filter.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -113,8 +112,8 @@ void Recorder::remember(const event& head, std::string topic, std::uint16_t grou
   const auto service = ids_.service_name(head.flow.service);
   const auto group_name = ids_.group_name(group);
   if (!service || !group_name) {
-    spdlog::warn("a record names group {} or service {}, which nobody knows", group,
-                 head.flow.service);
+    log::warn("a record names group {} or service {}, which nobody knows", group,
+              head.flow.service);
     return;
   }
   Observation seen{.at_ms = Clocks().to_unix_ms(head.seen_at_ns),

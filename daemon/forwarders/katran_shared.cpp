@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/forwarders/katran_shared.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "bpf/parse.h"
+#include "log/log.h"
 
 namespace remora {
 
@@ -41,9 +40,9 @@ void KatranShared::look() {
   }
   if (is_slot_empty != is_slot_empty_) {
     if (is_slot_empty)
-      spdlog::warn("the forwarder's slot is empty: packets to services are dropped and counted");
+      log::warn("the forwarder's slot is empty: packets to services are dropped and counted");
     else
-      spdlog::info("there is a forwarder in its slot");
+      log::info("there is a forwarder in its slot");
   }
   is_slot_empty_ = is_slot_empty;
 }
@@ -56,16 +55,16 @@ void KatranShared::tell(const std::string& group, VipState state) {
   const std::string vip = to_string(vips_.at(group));
   switch (state) {
     case VipState::kForwards:
-      spdlog::info("Katran forwards VIP {} of group {}", vip, group);
+      log::info("Katran forwards VIP {} of group {}", vip, group);
       break;
     case VipState::kUnknown:
-      spdlog::warn(
+      log::warn(
           "Katran does not know VIP {} of group {}: its connections get nowhere until it is added "
           "there",
           vip, group);
       break;
     case VipState::kNoReal:
-      spdlog::warn("Katran has no real for VIP {} of group {}", vip, group);
+      log::warn("Katran has no real for VIP {} of group {}", vip, group);
       break;
     case VipState::kEmptySlot:
       break;  // look() logs it once for all groups

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/health/checks.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <fstream>
 #include <map>
@@ -15,6 +13,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/link.h"
 #include "daemon/kernel/health_routes.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -96,8 +95,8 @@ void HealthChecks::use(const Config& config, const Reals& reals, std::uint64_t n
       },
       now_ns);
   if (!addresses_.all().empty()) {
-    spdlog::info("{} health checks by {}, each every {} s", addresses_.all().size(),
-                 to_string(config.health.check), config.health.interval_s);
+    log::info("{} health checks by {}, each every {} s", addresses_.all().size(),
+              to_string(config.health.check), config.health.interval_s);
   }
   for (const Group& group : config.groups) {
     for (const Real& real : group.reals) {
@@ -159,9 +158,9 @@ bool HealthChecks::has_way(std::uint64_t now_ns) {
   const bool before = std::exchange(
       has_way_, is_running(interface_) && restore_check_routes(interface_index_, networks_));
   if (before && !has_way_) {
-    spdlog::warn("health checks wait: nothing can leave {} now", interface_);
+    log::warn("health checks wait: nothing can leave {} now", interface_);
   } else if (!before && has_way_) {
-    spdlog::info("health checks go on");
+    log::info("health checks go on");
   }
   return has_way_;
 }

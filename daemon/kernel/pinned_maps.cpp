@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kernel/pinned_maps.h"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "bpf/abi.h"
 #include "daemon/base/bpf_errors.h"
 #include "daemon/base/bpf_map.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -45,7 +45,7 @@ void copy_entries(int from, const bpf_map_info& info, int to) {
     if (bpf_map_lookup_elem(from, key.data(), value.data()) != 0) continue;
     ++(bpf_map_update_elem(to, key.data(), value.data(), BPF_NOEXIST) == 0 ? copied : lost);
   }
-  spdlog::info("{}: {} entries moved to the new size, {} found no room", info.name, copied, lost);
+  log::info("{}: {} entries moved to the new size, {} found no room", info.name, copied, lost);
 }
 
 bool is_of_flow_table(std::string_view map) {
@@ -137,7 +137,7 @@ bool PinnedMaps::is_copied(const bpf_map* map, const bpf_map_info& pinned) const
 void PinnedMaps::claim(const std::vector<bpf_object*>& objects,
                        const std::vector<TableMemory>& plan) {
   same_abi_ = is_same_abi();
-  if (!same_abi_) spdlog::warn("the pinned tables are of another version: they are made anew");
+  if (!same_abi_) log::warn("the pinned tables are of another version: they are made anew");
   flow_table_ = fate_of_flow_table(objects);
 
   std::uint64_t needed = 0;
@@ -157,8 +157,8 @@ void PinnedMaps::claim(const std::vector<bpf_object*>& objects,
         if (may_stay(map, info)) continue;
         if (same_abi_ && same_layout(map, info) && info.type == BPF_MAP_TYPE_RINGBUF) {
           // It may hold records that nobody has read yet.
-          spdlog::warn("the ring keeps its size of {} KiB; to change it: remorad --detach first",
-                       info.max_entries / 1024);
+          log::warn("the ring keeps its size of {} KiB; to change it: remorad --detach first",
+                    info.max_entries / 1024);
           for (bpf_object* other : objects) {
             if (bpf_map* ring = bpf_object__find_map_by_name(other, name.c_str())) {
               bpf_map__set_max_entries(ring, info.max_entries);
@@ -210,7 +210,7 @@ void PinnedMaps::move_flows(const FlowTable::Maps& now) const {
        std::tie(keys, entries) = reader.next()) {
     for (std::size_t i = 0; i < keys.size(); ++i) ++(to.put(keys[i], entries[i]) ? moved : lost);
   }
-  spdlog::info("flows: {} entries moved to the new size, {} found no room", moved, lost);
+  log::info("flows: {} entries moved to the new size, {} found no room", moved, lost);
 }
 
 // Of a table that is made here, because no program names it.

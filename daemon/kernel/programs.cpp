@@ -5,7 +5,6 @@
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <net/if.h>
-#include <spdlog/spdlog.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "daemon/config/memory_plan.h"
 #include "daemon/kernel/health_routes.h"
 #include "daemon/kernel/program_list.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -47,7 +47,7 @@ constexpr Filter kFilters[] = {
 
 // libbpf's own words, the verifier's among them, go to the debug log.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
-  if (!spdlog::should_log(spdlog::level::debug)) return 0;
+  if (!log::is_written(log::Level::debug)) return 0;
   va_list again;
   va_copy(again, arguments);
   const int length = std::vsnprintf(nullptr, 0, format, arguments);
@@ -55,7 +55,7 @@ int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   std::vsnprintf(text.data(), text.size() + 1, format, again);
   va_end(again);
   while (text.ends_with('\n')) text.pop_back();
-  spdlog::debug("{}", text);
+  log::debug("{}", text);
   return length;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/sessions/ender.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cerrno>
 #include <cstring>
+
+#include "log/log.h"
 
 namespace remora {
 
@@ -19,8 +19,8 @@ void Ender::use(const Config& config) {
 
 bool Ender::count_sent(bool is_sent, const Address& to) {
   if (!is_sent && ++counts_.send_failures == 1) {
-    spdlog::warn("cannot send to {}: {} (further failures are only counted)", to_string(to),
-                 std::strerror(errno));
+    log::warn("cannot send to {}: {} (further failures are only counted)", to_string(to),
+              std::strerror(errno));
   }
   return is_sent;
 }

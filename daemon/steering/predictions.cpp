@@ -2,7 +2,6 @@
 #include "daemon/steering/predictions.h"
 
 #include <bpf/libbpf.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
 #include "daemon/kernel/fill_gauge.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -109,7 +109,7 @@ void Predictions::start_rematch(std::shared_ptr<const TopicMatching> matching) {
   rematching_ = std::jthread([this, matching = std::move(matching)](const std::stop_token& stop) {
     guarded("matching the known topics anew", [&] {
       const std::uint64_t changed = rematch(*matching, stop);
-      if (!stop.stop_requested()) spdlog::info("{} predictions follow their topics", changed);
+      if (!stop.stop_requested()) log::info("{} predictions follow their topics", changed);
     });
   });
 }

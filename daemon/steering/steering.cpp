@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/steering/steering.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "bpf/parse.h"
 #include "daemon/ring/maglev.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -250,7 +250,7 @@ void Steering::set_link_mtu(std::uint32_t mtu) {
   if (next.link_mtu == mtu) return;
   next.link_mtu = mtu;
   maps_.settings.put(kOnly, next);
-  spdlog::info("the interface's MTU is now {}", mtu);
+  log::info("the interface's MTU is now {}", mtu);
 }
 
 void Steering::set_gateway(const MacAddress& mac) {

@@ -3,6 +3,7 @@
 // Findings as people and scripts see them.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cli/doctor/report.h"

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 

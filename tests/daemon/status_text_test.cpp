@@ -3,6 +3,7 @@
 // `remoractl status` as people see it.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of remora-decap.
+//
+// decap_options.cpp alone includes CLI11, which takes the compiler longer than the rest of a
+// program.
+#pragma once
+
+#include <string>
+#include <variant>
+
+namespace remora {
+
+struct DecapOptions {
+  std::string interface;  // empty: that of the configuration
+  std::string config;     // empty: kDefaultDecapConfig, if there is one
+  std::string check;      // a configuration to check instead of attaching; empty: none
+  bool detach = false;
+  bool generic = false;
+};
+
+inline constexpr const char* kDefaultDecapConfig = "/etc/remora/decap.toml";
+
+// What the command line asks for; or the exit code, when the answer is printed already (--help, a
+// mistake).
+std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv);
+
+}  // namespace remora

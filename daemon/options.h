@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of remorad.
+//
+// options.cpp alone includes CLI11, which takes the compiler longer than the rest of a program.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "daemon/instance.h"
+
+namespace remora {
+
+struct Options {
+  Places places;
+  std::string check;  // a configuration to check instead of serving; empty: none
+  bool detach = false;
+  std::string log_level = "info";
+};
+
+// What the command line asks for; or the exit code, when the answer is printed already (--help, a
+// mistake).
+std::variant<Options, int> parse_options(int argc, char** argv);
+
+}  // namespace remora
