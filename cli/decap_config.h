@@ -2,8 +2,8 @@
 //
 // /etc/remora/decap.toml: which VIPs a broker turns back into which services.
 //
-// Pure, as daemon/config/config.h is, and in the same terms: a file is taken as a whole or
-// not at all, and everything that is wrong with it is said at once.
+// Pure, and read as daemon/config/config.h is: a file is accepted as a whole or not at all,
+// and everything that is wrong with it is reported at once.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "daemon/base/address.h"
 #include "daemon/config/config.h"
+#include "daemon/config/keys.h"
 
 namespace remora {
 
@@ -28,6 +29,9 @@ struct DecapConfig {
   XdpMode xdp_mode = XdpMode::kNative;
   std::vector<DecapVip> vips;
 };
+
+// The keys of decap.toml.
+const Keys& decap_keys();
 
 // Throws ConfigError, also when the file cannot be read.
 DecapConfig load_decap_config(const std::filesystem::path& path);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "daemon/base/clock.h"
+#include "daemon/config/keys.h"
 #include "daemon/control/status.h"
 #include "log/log.h"
 
@@ -36,7 +37,7 @@ Link link_of(const Config& config) {
   const auto link = find_link(config.lb.interface);
   if (!link) {
     throw std::runtime_error(describe(
-        config.file, {config.lb.interface_line, "there is no interface \"" + config.lb.interface +
+        config.file, {config.line_of("lb", "interface"), "there is no interface \"" + config.lb.interface +
                                                     "\"; ip link shows those there are"}));
   }
   return *link;
@@ -61,32 +62,6 @@ std::uint32_t per_second_of(const nlohmann::ordered_json& request) {
                              std::to_string(kMost));
   }
   return static_cast<std::uint32_t>(per_second);
-}
-
-// What a running instance cannot change.
-void require_same(const Config& now, const Config& next) {
-  const auto refuse = [&](std::string_view what) {
-    throw std::runtime_error(std::string(what) +
-                             " cannot change while remorad runs; restart it to apply the change");
-  };
-  if (next.lb.interface != now.lb.interface) refuse("[lb] interface");
-  if (next.lb.instance != now.lb.instance) refuse("[lb] instance");
-  if (next.lb.xdp_mode != now.lb.xdp_mode) refuse("[lb] xdp_mode");
-  if (next.lb.forwarder != now.lb.forwarder) refuse("[lb] forwarder");
-  if (next.lb.katran_object != now.lb.katran_object) refuse("[lb] katran_object");
-  if (next.lb.ring != now.lb.ring) refuse("[lb] ring");
-  if (next.lb.katran_root_array != now.lb.katran_root_array) refuse("[lb] katran_root_array");
-  if (next.health.network4 != now.health.network4 || next.health.network6 != now.health.network6) {
-    refuse("[health] networks");
-  }
-  if (next.store.path != now.store.path) refuse("[store] path");
-  if (next.store.retention_days != now.store.retention_days) refuse("[store] retention_days");
-  if (next.limits.clients != now.limits.clients || next.limits.flows != now.limits.flows ||
-      next.limits.half_open != now.limits.half_open || next.limits.topics != now.limits.topics ||
-      next.limits.early_segments != now.limits.early_segments ||
-      next.limits.groups != now.limits.groups || next.limits.events_kib != now.limits.events_kib) {
-    refuse("the size of a table in [limits]");
-  }
 }
 
 }  // namespace
@@ -208,7 +183,7 @@ void Daemon::reload() {
              static_cast<unsigned long long>(monotonic_ns() / 1000));
   try {
     Config next = load_config(places_.config);
-    require_same(config_, next);
+    require_reloadable(config_, next);
     health_.prepare(next);
     try {
       steering_.apply(next, follower_.mtu());

@@ -25,7 +25,7 @@ int check(const std::string& file) {
     std::cerr << remora::describe(file, warning) << " (warning)\n";
   }
   if (!remora::find_link(config.lb.interface)) {
-    std::cerr << remora::describe(file, {config.lb.interface_line,
+    std::cerr << remora::describe(file, {config.line_of("lb", "interface"),
                                          "there is no interface \"" + config.lb.interface +
                                              "\" on this machine (warning)"})
               << '\n';

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "cli/doctor/common_checks.h"
-#include "cli/doctor/config_difference.h"
 #include "cli/doctor/lb_checks.h"
+#include "daemon/config/keys.h"
 
 namespace remora::doctor {
 namespace {
@@ -28,6 +28,19 @@ const char* remedy_by_start(const LbFacts& facts) {
   return runs(facts) ? kRestart : kStart;
 }
 
+const char* remedy_for(Change change) {
+  switch (change) {
+    case Change::kReload:
+      return "systemctl reload remora";
+    case Change::kRestart:
+      return kRestart;
+    case Change::kDetach:
+      return "systemctl stop remora && remorad --detach --config OLD_FILE && systemctl start "
+             "remora";
+  }
+  return "";
+}
+
 std::string duration(std::uint64_t seconds) {
   if (seconds >= 2 * 3600) return fmt::format("{} hours", seconds / 3600);
   if (seconds >= 2 * 60) return fmt::format("{} minutes", seconds / 60);
@@ -42,12 +55,6 @@ std::string last_beat(const LbFacts& facts) {
   const std::uint64_t ago_s = facts.now_ns > **beat ? (facts.now_ns - **beat) / 1'000'000'000 : 0;
   return fmt::format(" It was alive {} ago; forwarding and prediction go on without it.",
                      duration(ago_s));
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 // `expected`: the name of its program; empty: any.
@@ -148,13 +155,19 @@ Findings check_configuration_in_force(const LbFacts& facts) {
   if (!facts.config || !runs(facts)) return {};
   const About about{"config_in_force", "what remorad runs with"};
   if (!facts.daemon.config_text) return {about.unknown(facts.daemon.config_text.why_not)};
-  const std::vector<std::string> keys =
-      differing_keys(facts.config->text, *facts.daemon.config_text);
-  if (keys.empty()) return {about.ok("is " + facts.places.config.string())};
-  const bool at_reload = std::ranges::all_of(keys, takes_effect_at_reload);
+  std::optional<Config> running;
+  try {
+    running = parse_config(*facts.daemon.config_text, "the running configuration");
+  } catch (const ConfigError&) {  // of another version
+    return {
+        about.unknown("remorad was started with a file that this remoractl refuses; restart it "
+                      "if it is of another version")};
+  }
+  const std::vector<ChangedKey> changed = changed_keys(*running, *facts.config);
+  if (changed.empty()) return {about.ok("is " + facts.places.config.string())};
   return {about.warning(
-      fmt::format("differs from {} in {}", facts.places.config.string(), joined(keys)),
-      at_reload ? "systemctl reload remora" : kRestart)};
+      fmt::format("differs from {} in {}", facts.places.config.string(), names_of(changed)),
+      remedy_for(needed_for(changed)))};
 }
 
 Findings check_root_program(const LbFacts& facts) {

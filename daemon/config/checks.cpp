@@ -96,6 +96,17 @@ std::optional<std::string> path_problem(std::string_view path) {
   return "is " + in_quotes(path) + ", but must be the absolute path of a file";
 }
 
+std::optional<std::string> username_problem(std::string_view username) {
+  constexpr std::size_t kLongest = 65'535;  // MQTT 3.1.1 §1.5.3
+  if (username.size() <= kLongest && username.find('\0') == std::string_view::npos)
+    return std::nullopt;
+  return "must be text of at most 65535 bytes without NUL";
+}
+
+std::optional<std::string> password_file_problem(std::string_view path) {
+  return path.empty() ? std::nullopt : path_problem(path);
+}
+
 std::optional<std::string> farewell_problem(std::uint32_t reason) {
   constexpr std::uint32_t kShuttingDown = 0x8b, kAdministrative = 0x98, kAnother = 0x9c,
                           kMoved = 0x9d;

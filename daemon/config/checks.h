@@ -27,6 +27,8 @@ std::optional<std::string> address_problem(std::string_view text);
 std::optional<std::string> mac_problem(std::string_view text);
 std::optional<std::string> route_filter_problem(std::string_view filter);
 std::optional<std::string> path_problem(std::string_view path);
+std::optional<std::string> username_problem(std::string_view username);
+std::optional<std::string> password_file_problem(std::string_view path);
 // Of a server's DISCONNECT that sends a client elsewhere (MQTT 5.0 §3.14.2.1).
 std::optional<std::string> farewell_problem(std::uint32_t reason);
 std::optional<std::string> ring_size_problem(std::uint32_t events_kib);

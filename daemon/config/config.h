@@ -10,10 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bpf/abi.h"
@@ -47,8 +48,8 @@ enum class SessionEnd : std::uint8_t {
   kReset,       // RST alone: the broker publishes the Will
 };
 
-// `line` in these structs is where the entry stands in the file, from 1, for
-// errors that only show later; 0: it is not in the file.
+// The keys of these structs, with what each means, are the rows of keys.h. `line` is where an
+// entry begins in the file, from 1, for errors that only show later; 0: it is not in the file.
 
 struct Lb {
   std::string interface;
@@ -63,7 +64,6 @@ struct Lb {
   RingVariant ring = RingVariant::kMaglevV2;
   std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
   std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
-  std::uint32_t interface_line = 0;
 };
 
 struct Service {
@@ -119,8 +119,6 @@ struct Health {
   // Whence the private addresses of checks come, of IPv4 and of IPv6.
   Prefix network4 = *Prefix::parse("198.18.0.0/16");  // RFC 2544
   Prefix network6 = *Prefix::parse("fd72:656d:6f72:6100::/64");
-  std::uint32_t line = 0;
-  std::uint32_t password_file_line = 0;
 };
 
 // The first address of a network is nobody's, the second one the next hop of them all.
@@ -136,13 +134,11 @@ struct Limits {
   std::uint32_t idle_hours = 24;
   std::uint32_t connections_per_client = 1024;
   std::uint32_t events_kib = 8192;  // a power of two
-  std::uint32_t line = 0;
 };
 
 struct Store {
   std::filesystem::path path = "/var/lib/remora/history.db";
   std::uint32_t retention_days = 90;
-  std::uint32_t path_line = 0;
 };
 
 struct Config {
@@ -158,6 +154,11 @@ struct Config {
   Limits limits;
   Store store;
   std::vector<Problem> warnings;  // odd, but it works
+
+  // Where a table begins, or a key of one that stands once. By the names in keys.h.
+  std::map<std::pair<std::string_view, std::string_view>, std::uint32_t> lines;
+  // For messages about the value of the key: 0 when it is not in the file.
+  std::uint32_t line_of(std::string_view table, std::string_view key = {}) const;
 };
 
 // The text of a configuration file. Throws ConfigError when it cannot be read.
@@ -177,13 +178,5 @@ std::string_view to_string(Policy policy);
 
 // The word for it in the file.
 std::string_view to_string(CheckKind kind);
-
-// Every key that a file may have, and the only list of them.
-struct KnownKey {
-  std::string_view table;  // "lb"; "group.reals" for the entries of `reals`
-  std::string_view key;
-  std::string_view example;  // of a value, as TOML
-};
-std::span<const KnownKey> known_keys();
 
 }  // namespace remora

@@ -7,8 +7,9 @@
 // for the trait that it depends on.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 namespace remora {
@@ -17,7 +18,8 @@ enum class ForwarderKind : std::uint8_t { kEmbedded, kKatranObject, kKatranShare
 
 struct ForwarderTraits {
   ForwarderKind kind;
-  std::string_view word;        // in the file
+  std::string_view word;  // in the file
+  std::string_view meaning;
   std::string_view needed_key;  // of [lb]; empty: none
 
   // Packets must carry the VIP of their group when they reach it.
@@ -30,9 +32,36 @@ struct ForwarderTraits {
   bool takes_outer_source;
 };
 
-const ForwarderTraits& traits_of(ForwarderKind kind);
+// In the order of the enum.
+inline constexpr std::array<ForwarderTraits, 3> kForwarderKinds = {{
+    {.kind = ForwarderKind::kEmbedded,
+     .word = "embedded",
+     .meaning = "Remora's own forwarder",
+     .needed_key = "",
+     .finds_groups_by_vip = false,
+     .has_our_reals = true,
+     .shares_root_array = false,
+     .takes_outer_source = true},
+    {.kind = ForwarderKind::kKatranObject,
+     .word = "katran-object",
+     .meaning = "your Katran object file, loaded from `katran_object`",
+     .needed_key = "katran_object",
+     .finds_groups_by_vip = true,
+     .has_our_reals = true,
+     .shares_root_array = false,
+     .takes_outer_source = false},
+    {.kind = ForwarderKind::kKatranShared,
+     .word = "katran-shared",
+     .meaning = "a Katran server that runs beside `remorad`",
+     .needed_key = "katran_root_array",
+     .finds_groups_by_vip = true,
+     .has_our_reals = false,
+     .shares_root_array = true,
+     .takes_outer_source = false},
+}};
 
-// Every kind, in the order of the enum.
-std::span<const ForwarderTraits> forwarder_kinds();
+constexpr const ForwarderTraits& traits_of(ForwarderKind kind) {
+  return kForwarderKinds[static_cast<std::size_t>(kind)];
+}
 
 }  // namespace remora

@@ -6,62 +6,68 @@
 namespace remora {
 namespace {
 
-// How a table is written in the file.
-std::string heading(std::string_view name) {
-  if (name == "group.reals") return "an entry of \"reals\"";
-  if (name == "service" || name == "group" || name == "route")
-    return "[[" + std::string(name) + "]]";
-  return "[" + std::string(name) + "]";
+constexpr std::string_view kRoot = "";
+
+bool is_table(const TomlValue& value) {
+  return value.as<TomlTable>() != nullptr;
 }
 
-std::vector<std::string_view> keys_of(std::string_view table) {
-  std::vector<std::string_view> keys;
-  for (const KnownKey& known : known_keys())
-    if (known.table == table) keys.push_back(known.key);
-  return keys;
+bool is_list_of_tables(const TomlValue& value) {
+  const auto* array = value.as<TomlArray>();
+  return array && !array->empty() && is_table(array->front());
 }
 
-// "port = 1883"
-std::string example(std::string_view table, std::string_view key) {
-  const auto keys = known_keys();
-  const auto known = std::find_if(keys.begin(), keys.end(), [&](const KnownKey& candidate) {
-    return candidate.table == table && candidate.key == key;
-  });
-  return std::string(key) + " = " + std::string(known->example);
+std::string quoted(std::string_view key) {
+  return "\"" + std::string(key) + "\"";
+}
+
+// The words that can be had now.
+std::vector<std::string_view> available(std::span<const Word> words) {
+  std::vector<std::string_view> found;
+  for (const Word& word : words)
+    if (word.value) found.push_back(word.word);
+  return found;
 }
 
 }  // namespace
 
-std::string home_of(std::string_view key) {
-  std::string home;
-  for (const KnownKey& known : known_keys())
-    if (known.key == key) home += (home.empty() ? "" : " or ") + heading(known.table);
-  return home;
+Section::Section(const TomlValue& values, std::string_view name, const Keys& keys,
+                 Problems& problems)
+    : values_(&values), name_(name), keys_(&keys), problems_(&problems) {
+  const auto known = known_names();
+  for (const TomlEntry& entry : this->values().entries)
+    if (std::ranges::find(known, entry.key) == known.end()) report_unknown(entry);
 }
 
-Section::Section(const TomlValue& table, std::string_view name, Problems& problems)
-    : table_(&table), name_(name), problems_(&problems) {
-  const auto keys = keys_of(name);
-  for (const TomlEntry& entry : table.as<TomlTable>()->entries) {
-    if (std::find(keys.begin(), keys.end(), entry.key) != keys.end()) continue;
-    std::string text = "unknown key " + in_quotes(entry.key) + " in " + heading(name);
-    if (const auto meant = closest(entry.key, keys)) {
-      text += "; did you mean \"" + std::string(*meant) + "\"?";
-    } else if (const std::string home = home_of(entry.key); !home.empty()) {
-      text += "; it belongs into " + home + ".";
-    }
-    text += (text.back() == '?' || text.back() == '.') ? " Known keys: " : "; known keys: ";
-    problems.add(entry.line, text + joined(keys));
-  }
+std::vector<std::string_view> Section::known_names() const {
+  std::vector<std::string_view> names;
+  for (const Key* key : keys_->of(name_)) names.push_back(key->name);
+  if (name_ != kRoot) return names;
+  for (const Table& table : keys_->tables())
+    if (table.heading.starts_with('[')) names.push_back(table.name);
+  return names;
+}
+
+std::uint32_t Section::line_of(std::string_view key) const {
+  const TomlValue* value = find(key);
+  return value ? value->line : line();
 }
 
 std::optional<Found<std::string>> Section::text(std::string_view key) const {
   const TomlValue* value = find(key);
   if (!value) return std::nullopt;
-  if (const auto* string = value->as<std::string>())
-    return Found<std::string>{*string, value->line};
-  report(key, value->line, "must be a string, not " + std::string(value->type()));
-  return std::nullopt;
+  const auto* string = value->as<std::string>();
+  if (!string) {
+    report(key, value->line, "must be a string, not " + std::string(value->type()));
+    return std::nullopt;
+  }
+  if (const auto rule = row(key).field.text_problem) {
+    if (const auto problem = rule(*string)) {
+      report(key, value->line, *problem);
+      return std::nullopt;
+    }
+  }
+  return Found<std::string>{*string, value->line};
 }
 
 std::vector<Found<std::string>> Section::texts(std::string_view key) const {
@@ -85,39 +91,84 @@ std::vector<Found<std::string>> Section::texts(std::string_view key) const {
   return found;
 }
 
-std::optional<Found<std::uint32_t>> Section::number(std::string_view key, Range range) const {
+std::optional<Found<std::uint32_t>> Section::number(std::string_view key) const {
   const TomlValue* value = find(key);
   if (!value) return std::nullopt;
+  const Field& field = row(key).field;
   const auto* integer = value->as<std::int64_t>();
   if (!integer) {
     report(key, value->line, "must be an integer, not " + std::string(value->type()));
     return std::nullopt;
   }
-  if (*integer < range.lowest || *integer > range.highest) {
+  if (*integer < field.range.lowest || *integer > field.range.highest) {
     report(key, value->line,
-           "is " + std::to_string(*integer) + ", but must be from " + std::to_string(range.lowest) +
-               " to " + std::to_string(range.highest));
+           "is " + std::to_string(*integer) + ", but must be from " +
+               std::to_string(field.range.lowest) + " to " + std::to_string(field.range.highest));
     return std::nullopt;
   }
-  return Found<std::uint32_t>{static_cast<std::uint32_t>(*integer), value->line};
+  const auto number = static_cast<std::uint32_t>(*integer);
+  if (field.number_problem) {
+    if (const auto problem = field.number_problem(number)) {
+      report(key, value->line, *problem);
+      return std::nullopt;
+    }
+  }
+  return Found<std::uint32_t>{number, value->line};
 }
 
-std::optional<Found<std::string>> Section::required_text(std::string_view key) const {
-  if (!has(key)) report_missing(key);
-  return text(key);
+std::optional<std::uint8_t> Section::word(std::string_view key) const {
+  const auto found = text(key);
+  if (!found) return std::nullopt;
+  const std::span<const Word> words = row(key).field.words;
+  const auto known = std::ranges::find(words, found->value, &Word::word);
+  if (known != words.end() && known->value) return known->value;
+
+  std::string problem = std::string(key) + " = " + in_quotes(found->value);
+  const auto candidates = available(words);
+  if (known != words.end()) {
+    problem += " is not yet available; available: ";
+  } else if (const auto meant = closest(found->value, candidates)) {
+    problem += " is unknown; did you mean " + quoted(*meant) + "? Available: ";
+  } else {
+    problem += " is unknown; available: ";
+  }
+  problems_->add(found->line, problem + joined(candidates));
+  return std::nullopt;
 }
 
-std::optional<Found<std::uint32_t>> Section::required_number(std::string_view key,
-                                                             Range range) const {
-  if (!has(key)) report_missing(key);
-  return number(key, range);
+std::optional<Section> Section::table(std::string_view name) const {
+  const TomlValue* value = find(name);
+  if (!value) return std::nullopt;
+  if (is_table(*value)) return Section(*value, name, *keys_, *problems_);
+  problems_->add(value->line, quoted(name) + " must be one table; write [" + std::string(name) +
+                                  "] above its keys");
+  return std::nullopt;
 }
 
-std::vector<Section> Section::tables(std::string_view key, std::string_view name) const {
+std::vector<Section> Section::list(std::string_view name) const {
+  std::vector<Section> sections;
+  const TomlValue* value = find(name);
+  if (!value) return sections;
+  const auto* array = value->as<TomlArray>();
+  const std::string remedy = "; write [[" + std::string(name) + "]] above each entry";
+  if (!array || array->empty()) {
+    problems_->add(value->line, quoted(name) + " must be a list of tables" + remedy);
+    return sections;
+  }
+  for (const TomlValue& element : *array) {
+    if (is_table(element))
+      sections.emplace_back(element, name, *keys_, *problems_);
+    else
+      problems_->add(element.line, quoted(name) + " must hold tables" + remedy);
+  }
+  return sections;
+}
+
+std::vector<Section> Section::entries(std::string_view key, std::string_view name) const {
   std::vector<Section> sections;
   const TomlValue* value = find(key);
   if (!value) {
-    report_missing(key);
+    report_missing(row(key));
     return sections;
   }
   const auto* array = value->as<TomlArray>();
@@ -127,8 +178,8 @@ std::vector<Section> Section::tables(std::string_view key, std::string_view name
   }
   if (array->empty()) report(key, value->line, "is empty");
   for (const TomlValue& element : *array) {
-    if (element.as<TomlTable>())
-      sections.emplace_back(element, name, *problems_);
+    if (is_table(element))
+      sections.emplace_back(element, name, *keys_, *problems_);
     else
       report(key, element.line, "must hold tables, not " + std::string(element.type()));
   }
@@ -136,29 +187,45 @@ std::vector<Section> Section::tables(std::string_view key, std::string_view name
 }
 
 void Section::report(std::string_view key, std::uint32_t line, std::string_view what) const {
-  problems_->add(line, "\"" + std::string(key) + "\" of " + heading(name_) + " " +
-                           std::string(what) + "; for example " + example(name_, key));
+  const std::string place =
+      name_ == kRoot ? std::string() : " of " + std::string(keys_->heading(name_));
+  problems_->add(line, quoted(key) + place + " " + std::string(what) + "; for example " +
+                           std::string(key) + " = " + example_of(row(key)));
 }
 
-void Section::report_missing(std::string_view key) const {
-  problems_->add(line(), heading(name_) + " has no \"" + std::string(key) + "\"; add for example " +
-                             example(name_, key));
+void Section::report_missing(const Key& key) const {
+  problems_->add(line(), std::string(keys_->heading(name_)) + " has no " + quoted(key.name) +
+                             "; add for example " + std::string(key.name) + " = " +
+                             example_of(key));
 }
 
-void Section::report_planned_word(std::string_view key, const Found<std::string>& found,
-                                  std::span<const std::string_view> available) const {
-  problems_->add(found.line, std::string(key) + " = " + in_quotes(found.value) +
-                                 " is not yet available; available: " + joined(available));
-}
+void Section::report_unknown(const TomlEntry& entry) const {
+  const bool is_root = name_ == kRoot;
+  std::string text = is_root && (is_table(entry.value) || is_list_of_tables(entry.value))
+                         ? "unknown table "
+                         : "unknown key ";
+  text += in_quotes(entry.key);
+  if (!is_root) text += " in " + std::string(keys_->heading(name_));
 
-void Section::report_unknown_word(std::string_view key, const Found<std::string>& found,
-                                  std::span<const std::string_view> available) const {
-  std::string text = std::string(key) + " = " + in_quotes(found.value) + " is unknown; ";
-  if (const auto meant = closest(found.value, available))
-    text += "did you mean \"" + std::string(*meant) + "\"? Available: ";
-  else
-    text += "available: ";
-  problems_->add(found.line, text + joined(available));
+  const auto names = known_names();
+  if (const auto meant = closest(entry.key, names)) {
+    text += "; did you mean " + quoted(*meant) + "?";
+  } else if (const std::string home = keys_->home_of(entry.key); !home.empty()) {
+    text += (is_root ? " outside of a table; it belongs in " : "; it belongs in ") + home + ".";
+  } else {
+    text += ".";
+  }
+  if (!is_root) {
+    text += " Known keys: " + joined(names);
+  } else {
+    text += " Known here: ";
+    std::vector<std::string_view> known;
+    for (const Key* key : keys_->of(kRoot)) known.push_back(key->name);
+    for (const Table& table : keys_->tables())
+      if (table.heading.starts_with('[')) known.push_back(table.heading);
+    text += joined(known);
+  }
+  problems_->add(entry.line, text);
 }
 
 }  // namespace remora

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One table of the configuration file, read by key: types, ranges and words are
-// checked here, and what is wrong is noted with its line.
+// One table of a configuration file, read by key: types, ranges and words are those of the
+// key's row, and what is wrong is noted with its line.
 //
 // Reading goes on after a mistake, so that one look shows them all.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -14,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/config/config.h"
+#include "daemon/config/keys.h"
 #include "daemon/config/problem.h"
 #include "daemon/config/toml.h"
 
@@ -27,82 +26,58 @@ struct Found {
   std::uint32_t line = 0;
 };
 
-// A word that a key may have. No value: planned, not yet available.
-template <class T>
-struct Word {
-  std::string_view word;
-  std::optional<T> value;
-};
-
-struct Range {
-  std::uint32_t lowest;
-  std::uint32_t highest;
-};
-
-// Where `key` is known, for one that stands elsewhere: "[[group]] or
-// [mispredict]". Empty: nowhere.
-std::string home_of(std::string_view key);
-
 class Section {
  public:
-  // `table` must be a table. Reports keys that `name`, a table of known_keys(), does not
-  // have. `table` and `problems` must outlive the section.
-  Section(const TomlValue& table, std::string_view name, Problems& problems);
+  // Reads `values`, which must be a TOML table, as the table `name` of `keys`; "" is the root.
+  // Reports keys that the table does not have. All references must outlive the section.
+  Section(const TomlValue& values, std::string_view name, const Keys& keys, Problems& problems);
 
-  std::uint32_t line() const { return table_->line; }
+  std::uint32_t line() const { return values_->line; }
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  // Where the key stands; without it, where the table begins.
+  std::uint32_t line_of(std::string_view key) const;
 
-  // Each of these reports a value of the wrong type or outside of what it may
-  // be and then answers as if the key were absent.
+  // Takes every key of the table into the struct that it belongs to. Reports missing ones.
+  template <class Owner>
+  void read(Owner& owner) const {
+    for (const Key* key : keys_->of(name_)) {
+      if (!key->field.binding.is_read()) continue;
+      if (key->presence == Presence::kRequired && !has(key->name)) report_missing(*key);
+      key->field.binding.read(*this, key->name, owner);
+    }
+  }
+
+  // Each of these reports a value that the row does not allow, and then answers as if the
+  // key were absent.
 
   std::optional<Found<std::string>> text(std::string_view key) const;
-  // Of a string, or of an array of strings; none when the key is absent.
+  // A string, or each string of an array; none when the key is absent.
   std::vector<Found<std::string>> texts(std::string_view key) const;
-  std::optional<Found<std::uint32_t>> number(std::string_view key, Range range) const;
+  std::optional<Found<std::uint32_t>> number(std::string_view key) const;
+  // The value of one of the row's words.
+  std::optional<std::uint8_t> word(std::string_view key) const;
 
-  // As above; also reports an absent key.
-  std::optional<Found<std::string>> required_text(std::string_view key) const;
-  std::optional<Found<std::uint32_t>> required_number(std::string_view key, Range range) const;
+  // The table of that name in the root, which may stand once.
+  std::optional<Section> table(std::string_view name) const;
+  // The tables of that name in the root.
+  std::vector<Section> list(std::string_view name) const;
+  // The array of tables under `key`, each read as the table `name`. Reports an absent key.
+  std::vector<Section> entries(std::string_view key, std::string_view name) const;
 
-  // Of the array of tables under `key`, each read as `name`.
-  std::vector<Section> tables(std::string_view key, std::string_view name) const;
-
-  template <class T, std::size_t count>
-  std::optional<T> word(std::string_view key, const Word<T> (&words)[count]) const {
-    return word(key, std::span<const Word<T>>(words));
-  }
-  template <class T>
-  std::optional<T> word(std::string_view key, std::span<const Word<T>> words) const {
-    const auto found = text(key);
-    if (!found) return std::nullopt;
-    std::vector<std::string_view> available;
-    bool planned = false;
-    for (const Word<T>& candidate : words) {
-      if (candidate.value) available.push_back(candidate.word);
-      if (candidate.word != found->value) continue;
-      if (candidate.value) return candidate.value;
-      planned = true;
-    }
-    if (planned)
-      report_planned_word(key, *found, available);
-    else
-      report_unknown_word(key, *found, available);
-    return std::nullopt;
-  }
-
-  // Reports `what` is wrong with the value of `key`, and how it may look.
+  // Reports `what` is wrong with the value of `key`, and shows a right one.
   void report(std::string_view key, std::uint32_t line, std::string_view what) const;
 
  private:
-  const TomlValue* find(std::string_view key) const { return table_->as<TomlTable>()->find(key); }
-  void report_missing(std::string_view key) const;
-  void report_planned_word(std::string_view key, const Found<std::string>& found,
-                           std::span<const std::string_view> available) const;
-  void report_unknown_word(std::string_view key, const Found<std::string>& found,
-                           std::span<const std::string_view> available) const;
+  const TomlTable& values() const { return *values_->as<TomlTable>(); }
+  const TomlValue* find(std::string_view key) const { return values().find(key); }
+  const Key& row(std::string_view key) const { return keys_->find(name_, key); }
+  std::vector<std::string_view> known_names() const;
+  void report_unknown(const TomlEntry& entry) const;
+  void report_missing(const Key& key) const;
 
-  const TomlValue* table_;
+  const TomlValue* values_;
   std::string_view name_;
+  const Keys* keys_;
   Problems* problems_;
 };
 

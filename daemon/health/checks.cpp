@@ -30,7 +30,7 @@ std::string password_of(const Config& config) {
   std::string password;
   if (!file || !std::getline(file, password) || password.empty()) {
     throw std::runtime_error(
-        describe(config.file, {health.password_file_line,
+        describe(config.file, {config.line_of("health", "password_file"),
                                "no password can be read from " + health.password_file.string() +
                                    "; write it into the file, readable for root only, or remove "
                                    "password_file from [health]"}));

@@ -160,10 +160,27 @@ const Break kBreaks[] = {
      },
      {"config_in_force", State::kWarning},
      "[lb] outer_source # systemctl reload remora"},
+    {"HealthChanged",
+     [](LbFacts& f) {
+       f.config = parse_config(
+           std::string(kConfig) + "[health]\nrise = 4\n[evacuate]\nreason = 0x9D", "remora.toml");
+     },
+     {"config_in_force", State::kWarning},
+     "[evacuate] reason, [health] rise # systemctl reload remora"},
     {"FileChangedForARestart",
+     [](LbFacts& f) {
+       f.daemon.config_text = with_line("[lb]", "ring = \"maglev\"") + "[health]\nrise = 4";
+     },
+     {"config_in_force", State::kWarning},
+     "[lb] ring, [health] rise # systemctl restart remora"},
+    {"FileChangedForADetach",
      [](LbFacts& f) { f.daemon.config_text = with_line("[lb]", "xdp_mode = \"generic\""); },
      {"config_in_force", State::kWarning},
-     "[lb] xdp_mode # systemctl restart remora"},
+     "[lb] xdp_mode # systemctl stop remora && remorad --detach --config OLD_FILE && "},
+    {"RunsWithAFileOfAnotherVersion",
+     [](LbFacts& f) { f.daemon.config_text = with_line("[lb]", "colour = 3"); },
+     {"config_in_force", State::kUnknown},
+     "refuses"},
     {"InterfaceGone", [](LbFacts& f) { f.interface.reset(); }, {"interface"}, "no such interface"},
     {"InterfaceDown",
      [](LbFacts& f) { f.interface->is_up = false; },

@@ -76,7 +76,9 @@ TEST(ConfigTest, TheSmallestFileHasTheDefaults) {
   EXPECT_EQ(config.file, "remora.toml");
   EXPECT_EQ(config.text, kMinimal);
   EXPECT_EQ(config.lb.interface, "eth0");
-  EXPECT_EQ(config.lb.interface_line, 2u);
+  EXPECT_EQ(config.line_of("lb"), 1u);
+  EXPECT_EQ(config.line_of("lb", "interface"), 2u);
+  EXPECT_EQ(config.line_of("lb", "instance"), 0u);
   EXPECT_EQ(config.lb.instance, "eth0");
   EXPECT_EQ(config.lb.gateway_mac, std::nullopt);
   EXPECT_EQ(config.lb.xdp_mode, XdpMode::kNative);
@@ -199,7 +201,7 @@ retention_days = 7
   EXPECT_EQ(config.limits.idle_hours, 1u);
   EXPECT_EQ(config.limits.connections_per_client, 5u);
   EXPECT_EQ(config.limits.events_kib, 64u);
-  EXPECT_EQ(config.limits.line, 40u);
+  EXPECT_EQ(config.line_of("limits"), 40u);
   EXPECT_EQ(config.store.path, "/tmp/history.db");
   EXPECT_EQ(config.store.retention_days, 7u);
   EXPECT_TRUE(config.warnings.empty());
@@ -223,8 +225,8 @@ TEST(ConfigTest, RefusesUnknownKeysAndTables) {
        6,
        {"unknown key \"adress\" in [[service]]", "did you mean \"address\"?",
         "Known keys: name, address, port, default_group, unknown_clients"}},
-      {with_line(2, "interface = \"eth0\"\ncolour = 3"), 3, {"\"colour\" in [lb]", "known keys"}},
-      {with_line(2, "interface = \"eth0\"\nflows = 3"), 3, {"\"flows\"", "belongs into [limits]"}},
+      {with_line(2, "interface = \"eth0\"\ncolour = 3"), 3, {"\"colour\" in [lb]", "Known keys"}},
+      {with_line(2, "interface = \"eth0\"\nflows = 3"), 3, {"\"flows\"", "belongs in [limits]"}},
       {with_line(13, "reals = [ { address = \"10.1.3.105\", wieght = 2 } ]"),
        13,
        {"\"wieght\"", "\"reals\"", "did you mean \"weight\"?"}},
@@ -232,7 +234,7 @@ TEST(ConfigTest, RefusesUnknownKeysAndTables) {
       {and_then("[[services]]\n"), 14, {"unknown table \"services\"", "\"service\""}},
       {with_line(2, "interface = \"eth0\"\npolicy = \"keep\""),
        3,
-       {"\"policy\" in [lb]", "belongs into [[group]] or [mispredict]"}},
+       {"\"policy\" in [lb]", "belongs in [[group]] or [mispredict]"}},
       {and_then("[cluster]\n"), 14, {"unknown table \"cluster\"", "[mispredict]"}},
       {"retention_days = 3\n" + std::string(kMinimal),
        1,

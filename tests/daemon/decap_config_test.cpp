@@ -57,14 +57,15 @@ TEST(DecapConfigTest, WhatIsWrongIsSaidWithItsLine) {
     std::string text, problem;
   } cases[] = {
       {"interfaces = \"eth0\"",
-       "decap.toml:1: unknown key \"interfaces\" in the file; did you mean \"interface\"?"},
+       "decap.toml:1: unknown key \"interfaces\"; did you mean \"interface\"? Known here: "
+       "interface, xdp_mode, [[vip]]"},
       {"interface = 3", "decap.toml:1: \"interface\" must be a string"},
       {"interface = \"a/b\"", "decap.toml:1: \"interface\" is \"a/b\""},
-      {"xdp_mode = \"fast\"", "must be \"native\" or \"generic\""},
+      {"xdp_mode = \"fast\"", "xdp_mode = \"fast\" is unknown; available: native, generic"},
       {"vip = \"10.1.50.201\"", "write [[vip]]"},
       {"[[vip]]\nvip = \"10.1.50.201\"", "decap.toml:1: [[vip]] has no \"service\""},
       {"[[vip]]\nservice = \"10.1.50.201\"", "decap.toml:1: [[vip]] has no \"vip\""},
-      {vip + "port = 0", "decap.toml:4: \"port\" must be an integer from 1 to 65535"},
+      {vip + "port = 0", "decap.toml:4: \"port\" of [[vip]] is 0, but must be from 1 to 65535"},
       {vip + "port = \"1883\"", "decap.toml:4: \"port\""},
       {vip + "host = 1", "decap.toml:4: unknown key \"host\" in [[vip]]"},
       {vip + vip, "decap.toml:4: the VIP 10.1.50.201 has the same port in line 1"},

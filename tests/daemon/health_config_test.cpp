@@ -57,7 +57,6 @@ TEST(HealthConfigTest, EveryKeyIsRead) {
   EXPECT_EQ(health.fall, 5u);
   EXPECT_EQ(health.username, "lb");
   EXPECT_EQ(health.password_file, "/etc/remora/pw");
-  EXPECT_EQ(health.password_file_line, 21u);
   EXPECT_EQ(health.client_id, "lb-1");
   EXPECT_EQ(to_string(health.network4), "198.19.0.0/24");
   EXPECT_EQ(to_string(health.network6), "fd00:1::/120");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table [health] of the configuration: its keys, and what must hold between them and
-// the rest of the file.
+// What must hold between the keys of [health], and between them and the rest of the file.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -9,8 +8,8 @@
 
 namespace remora {
 
-// Reports what is wrong with a key by itself.
-Health read_health(const Section& section);
+// Reports keys of `section`, read into `health`, that contradict each other.
+void check_health_keys(const Section& section, const Health& health);
 
 // Once everything was read: reports networks that are too small for the checks, or that
 // hold an address which means something else. Silent when nothing is checked.

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keys of remora.toml: see keys.h.
+#include "daemon/config/fields.h"
+
+namespace remora {
+namespace {
+
+constexpr Table kTables[] = {
+    {"lb", "[lb]"},
+    {"service", "[[service]]"},
+    {"group", "[[group]]"},
+    {"group.reals", "an entry of \"reals\""},
+    {"route", "[[route]]"},
+    {"mispredict", "[mispredict]"},
+    {"evacuate", "[evacuate]"},
+    {"health", "[health]"},
+    {"limits", "[limits]"},
+    {"store", "[store]"},
+};
+
+// ---- the words of keys ------------------------------------------------------------
+
+constexpr auto forwarder_words() {
+  std::array<Word, kForwarderKinds.size()> words;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    words[i] = word(kForwarderKinds[i].word, kForwarderKinds[i].kind, kForwarderKinds[i].meaning);
+  return words;
+}
+constexpr auto kForwarders = forwarder_words();
+
+constexpr Word kRings[] = {
+    word("maglev-v2", RingVariant::kMaglevV2,
+         "in proportion to the weights, as Katran's server does"),
+    word("maglev", RingVariant::kMaglev,
+         "the default of Katran's library, in which weights have almost no effect"),
+};
+
+enum class UnknownClients : std::uint8_t { kDefault };
+
+constexpr Word kUnknownClients[] = {
+    word("default", UnknownClients::kDefault,
+         "unknown clients go to `default_group` until they have published"),
+    planned_word("slow-path"),
+};
+
+constexpr Word kPolicies[] = {
+    word("reset", Policy::kReset, "the client is reset, reconnects and reaches the right group"),
+    word("keep", Policy::kKeep,
+         "the connection stays on its broker; the client's next connection reaches the right "
+         "group"),
+    word("drop", Policy::kDrop,
+         "all further packets of the connection are dropped until the client gives up"),
+    planned_word("takeover"),
+};
+
+constexpr Word kSessionEnds[] = {
+    word("disconnect", SessionEnd::kDisconnect,
+         "the messages before the mispredicted one are delivered, then Remora sends DISCONNECT "
+         "and RST as the client, so the broker does not publish the Will"),
+    word("reset", SessionEnd::kReset, "only a RST is sent, and the broker publishes the Will"),
+};
+
+constexpr Word kChecks[] = {
+    word("mqtt", CheckKind::kMqtt,
+         "a TCP handshake, then on a second connection CONNECT, CONNACK, DISCONNECT (MQTT 3.1.1)"),
+    word("tcp", CheckKind::kTcp,
+         "the TCP handshake alone, which also succeeds if the broker accepts connections but "
+         "serves nobody"),
+    word("off", CheckKind::kOff, "no checks"),
+};
+
+// A single word, so there is nothing to keep.
+struct UnknownClientsAccess {
+  using Owner = Service;
+  static void read(const Section& section, std::string_view key, Service&) { section.word(key); }
+  static std::string show(const Service&) { return toml_text(kUnknownClients[0].word); }
+};
+constexpr Field kUnknownClientsField = {
+    .type = "string", .words = kUnknownClients, .binding = Binding::to<UnknownClientsAccess>()};
+
+// ---- the rows -----------------------------------------------------------------------
+
+constexpr Key kRows[] = {
+    {.table = "lb",
+     .name = "interface",
+     .field = text<&Config::lb, &Lb::interface>(interface_problem),
+     .presence = Presence::kRequired,
+     .change = Change::kDetach,
+     .meaning = "The interface on which clients' packets arrive and from which packets for the "
+                "brokers leave.",
+     .example = "\"eth0\""},
+    {.table = "lb",
+     .name = "instance",
+     .field = text<&Config::lb, &Lb::instance>(instance_problem),
+     .change = Change::kDetach,
+     .meaning = "The name of this Remora: its directory in the BPF file system, its lock and its "
+                "socket.",
+     .details = "1 to 63 of `A-Z a-z 0-9 _ -`. The BPF file system does not allow dots, so an "
+                "interface such as `eth0.100` needs an `instance`.",
+     .default_words = "the interface's name",
+     .example = "\"lb1\""},
+    {.table = "lb",
+     .name = "gateway_mac",
+     .field = kGateway,
+     .meaning = "The Ethernet address to which packets for the brokers are sent: `auto` is that "
+                "of the default route's gateway.",
+     .details = "With `auto`, the IPv4 gateway counts if there is one, else the IPv6 gateway, and "
+                "`remorad` follows its changes. A fixed address is never changed."},
+    {.table = "lb",
+     .name = "outer_source",
+     .field = kOuterSource,
+     .meaning = "The source of outer headers: `katran`, which is not routed, or an address of "
+                "the LB, to which routers can report \"fragmentation needed\".",
+     .details = "`katran`: addresses in 172.16.0.0/16 and 100::/64 that differ from flow to flow. "
+                "Or an address of the LB that routers can reach, IPv4 or IPv6, or one of each: "
+                "`[ \"10.1.2.2\", \"fc00:2::2\" ]`. Remora then passes the routers' reports on to "
+                "the client. A family that is not given keeps Katran's addresses.",
+     .example = "[ \"10.1.2.2\", \"fc00:2::2\" ]"},
+    {.table = "lb",
+     .name = "xdp_mode",
+     .field = one_of<kXdpModes, &Config::lb, &Lb::xdp_mode>(),
+     .change = Change::kDetach,
+     .meaning = "How XDP is attached to the interface."},
+    {.table = "lb",
+     .name = "forwarder",
+     .field = one_of<kForwarders, &Config::lb, &Lb::forwarder>(),
+     .change = Change::kRestart,
+     .meaning = "What encapsulates the packets for the brokers.",
+     .details = "With `katran-object`, every service needs a port of its own, and services and "
+                "VIPs must be of one family. With `katran-shared`, the server runs with "
+                "`-map_path` of `katran_root_array` and `-prog_pos 2`, and groups have no `reals` "
+                "here. [katran.md](katran.md) has the steps."},
+    {.table = "lb",
+     .name = "ring",
+     .field = one_of<kRings, &Config::lb, &Lb::ring>(),
+     .change = Change::kRestart,
+     .meaning = "How the slots of a VIP's ring are distributed over its reals.",
+     .details = "All LBs behind one router must use the same. Not allowed with `katran-shared`, "
+                "whose server has its own rings."},
+    {.table = "lb",
+     .name = "katran_object",
+     .field = text<&Config::lb, &Lb::katran_object>(path_problem),
+     .change = Change::kRestart,
+     .meaning = "The absolute path of Katran's `balancer.bpf.o`, for `katran-object` only.",
+     .default_words = "none",
+     .example = "\"/usr/lib/katran/balancer.bpf.o\""},
+    {.table = "lb",
+     .name = "katran_root_array",
+     .field = text<&Config::lb, &Lb::katran_root_array>(path_problem),
+     .change = Change::kRestart,
+     .meaning = "The absolute path of the pinned prog array in the BPF file system, for "
+                "`katran-shared` only.",
+     .details = "`remorad` creates it if it is missing, and otherwise uses it with the programs "
+                "in it.",
+     .default_words = "none",
+     .example = "\"/sys/fs/bpf/jmp_eth0\""},
+
+    {.table = "service",
+     .name = "name",
+     .field = text<&Service::name>(name_problem),
+     .presence = Presence::kRequired,
+     .meaning = "The service's name, unique.",
+     .details = "1 to 63 of `A-Z a-z 0-9 _ . -`.",
+     .example = "\"mqtt\""},
+    {.table = "service",
+     .name = "address",
+     .field = address_text<&Service::address>(),
+     .presence = Presence::kRequired,
+     .meaning = "The IPv4 or IPv6 address that clients connect to.",
+     .details = "An IPv6 service needs IPv6 reals in all groups, because routes can lead it to any "
+                "group.",
+     .example = "\"10.1.50.200\""},
+    {.table = "service",
+     .name = "port",
+     .field = number<&Service::port>({1, 65'535}),
+     .presence = Presence::kRequired,
+     .meaning = "The TCP port that clients connect to.",
+     .details = "The pair of address and port is unique.",
+     .example = "1883"},
+    {.table = "service",
+     .name = "default_group",
+     .field = text<&Service::default_group>(name_problem),
+     .presence = Presence::kRequired,
+     .meaning = "The group for unknown clients and for topics without a route.",
+     .example = "\"default\""},
+    {.table = "service",
+     .name = "unknown_clients",
+     .field = kUnknownClientsField,
+     .meaning = "Where the connections of clients without a prediction go."},
+
+    {.table = "group",
+     .name = "name",
+     .field = text<&Group::name>(name_problem),
+     .presence = Presence::kRequired,
+     .meaning = "The group's name, unique, by which history and predictions identify it.",
+     .details = "1 to 63 of `A-Z a-z 0-9 _ . -`.",
+     .example = "\"temperature\""},
+    {.table = "group",
+     .name = "vip",
+     .field = address_text<&Group::vip>(),
+     .presence = Presence::kRequired,
+     .meaning = "Katran's VIP of the group: an address of its own, neither a service's nor a "
+                "broker's.",
+     .details = "IPv4 or IPv6. The embedded forwarder only displays it, so its family does not "
+                "matter there.",
+     .example = "\"10.1.50.201\""},
+    {.table = "group",
+     .name = "reals",
+     .field = kReals,
+     .presence = Presence::kRequired,
+     .meaning = "The brokers, at least one.",
+     .details = "`{ address = \"10.1.3.101\", weight = 2 }`",
+     .example = "[ { address = \"10.1.3.101\" } ]"},
+    {.table = "group",
+     .name = "policy",
+     .field = one_of<kPolicies, &Group::policy>(),
+     .meaning = "The policy for mispredicts that belong to this group.",
+     .default_words = "`policy` of `[mispredict]`",
+     .example = "\"keep\""},
+
+    {.table = "group.reals",
+     .name = "address",
+     .field = address_text<&Real::address>(),
+     .presence = Presence::kRequired,
+     .meaning = "The broker's own address, unique within the group.",
+     .details = "A broker may belong to several groups. An IPv6 real serves IPv4 and IPv6 "
+                "services, an IPv4 real only IPv4 services.",
+     .example = "\"10.1.3.101\""},
+    {.table = "group.reals",
+     .name = "weight",
+     .field = number<&Real::weight>({1, 1000}),
+     .meaning = "The share of the group's clients: a real with twice the weight gets twice the "
+                "clients.",
+     .details = "Weights so far apart that a real would get none of the ring's 65537 slots are "
+                "refused."},
+
+    {.table = "route",
+     .name = "filter",
+     .field = text<&Route::filter>(route_filter_problem),
+     .presence = Presence::kRequired,
+     .meaning = "An MQTT topic filter (MQTT 5.0 §4.7), unique.",
+     .details = "At most 65535 bytes: a topic (`measurements/temperature`); `+` stands for any one "
+                "level (`sensors/+/temperature`); `#` at the end stands for a level and everything "
+                "below it (`measurements/#`). A filter that begins with a wildcard does not match "
+                "topics that begin with `$`.",
+     .example = "\"measurements/temperature\""},
+    {.table = "route",
+     .name = "group",
+     .field = text<&Route::group>(name_problem),
+     .presence = Presence::kRequired,
+     .meaning = "The name of a `[[group]]`.",
+     .example = "\"temperature\""},
+
+    {.table = "mispredict",
+     .name = "policy",
+     .field = one_of<kPolicies, &Config::mispredict, &Mispredict::policy>(),
+     .meaning = "What happens to the connection."},
+    {.table = "mispredict",
+     .name = "resets_per_second",
+     .field = number<&Config::mispredict, &Mispredict::resets_per_second>({1, 1'000'000}),
+     .meaning = "Resets per second, for all clients together; above this rate, connections are "
+                "kept."},
+    {.table = "mispredict",
+     .name = "resets_per_client",
+     .field = number<&Config::mispredict, &Mispredict::resets_per_client>({1, 1000}),
+     .meaning = "Resets per minute and client; above this rate, the client's connections are "
+                "kept."},
+    {.table = "mispredict",
+     .name = "session_end",
+     .field = one_of<kSessionEnds, &Config::mispredict, &Mispredict::session_end>(),
+     .meaning = "How the session of a reset connection ends at the wrong broker."},
+
+    {.table = "evacuate",
+     .name = "reason",
+     .field = number<&Config::evacuate, &Evacuate::reason>({0, 255}, farewell_problem),
+     .meaning = "The reason code of the DISCONNECT to an MQTT 5 client (MQTT 5.0 §3.14.2.1): "
+                "`0x9C` use another server, `0x9D` server moved, `0x8B` server shutting down, "
+                "`0x98` administrative action."},
+
+    {.table = "health",
+     .name = "check",
+     .field = one_of<kChecks, &Config::health, &Health::check>(),
+     .meaning = "How a broker is checked."},
+    {.table = "health",
+     .name = "interval_s",
+     .field = number<&Config::health, &Health::interval_s>({1, 3600}),
+     .meaning = "The time between two checks of a real."},
+    {.table = "health",
+     .name = "timeout_s",
+     .field = number<&Config::health, &Health::timeout_s>({1, 60}),
+     .meaning = "A check that takes longer has failed.",
+     .details = "At most `interval_s`, and at least 2 with `mqtt`: Paho, which runs these checks, "
+                "notices an answer up to 1.1 s late."},
+    {.table = "health",
+     .name = "rise",
+     .field = number<&Config::health, &Health::rise>({1, 100}),
+     .meaning = "Successful checks in a row that make a dead real alive."},
+    {.table = "health",
+     .name = "fall",
+     .field = number<&Config::health, &Health::fall>({1, 100}),
+     .meaning = "Failed checks in a row that make a real dead."},
+    {.table = "health",
+     .name = "username",
+     .field = text<&Config::health, &Health::username>(username_problem),
+     .meaning = "The user name of the checks' CONNECT; empty: no credentials.",
+     .details = "Without it, \"bad user name or password\" and \"not authorised\" (MQTT 3.1.1 "
+                "§3.2.2.3) count as success, because the broker has answered. With it, they count "
+                "as failure.",
+     .example = "\"health\""},
+    {.table = "health",
+     .name = "password_file",
+     .field = text<&Config::health, &Health::password_file>(password_file_problem),
+     .meaning = "The absolute path of a file that contains only the password and that only root "
+                "can read.",
+     .details = "It is read at start and at a reload. Needs `username`.",
+     .example = "\"/etc/remora/health.password\""},
+    {.table = "health",
+     .name = "client_id",
+     .field = text<&Config::health, &Health::client_id>(name_problem),
+     .meaning = "The prefix of the checks' client identifiers.",
+     .details = "1 to 63 of `A-Z a-z 0-9 _ . -`; up to 13 digits and letters follow."},
+    {.table = "health",
+     .name = "networks",
+     .field = kCheckNetworks,
+     .change = Change::kRestart,
+     .meaning = "Private addresses for checks to connect to: networks that are not used elsewhere, "
+                "and different ones for each instance on a host.",
+     .details = "At most one network per family; a family that is not given keeps its default. "
+                "While `remorad` is attached, it routes these networks to the interface; no packet "
+                "with such an address leaves the LB. They must have room for all checks and two "
+                "more addresses.",
+     .example = "[ \"198.18.0.0/16\" ]"},
+
+    {.table = "limits",
+     .name = "clients",
+     .field = number<&Config::limits, &Limits::clients>({1, 100'000'000}),
+     .change = Change::kRestart,
+     .meaning = "Clients whose prediction the kernel holds.",
+     .details = "With the limits per address (`guards`). The client not seen for longest makes "
+                "room; the history keeps it.",
+     .maps = "predictions guards"},
+    {.table = "limits",
+     .name = "flows",
+     .field = number<&Config::limits, &Limits::flows>({1, 100'000'000}),
+     .change = Change::kRestart,
+     .meaning = "Established connections that are tracked.",
+     .details = "When the table is full, new connections are forwarded but not tracked.",
+     .maps = "flows places hints free_places"},
+    {.table = "limits",
+     .name = "half_open",
+     .field = number<&Config::limits, &Limits::half_open>({1024, 16'777'216}),
+     .change = Change::kRestart,
+     .meaning = "Connections before their CONNECT, and the latest SYN of each.",
+     .details = "The oldest entry makes room.",
+     .maps = "half_open openings"},
+    {.table = "limits",
+     .name = "topics",
+     .field = number<&Config::limits, &Limits::topics>({1024, 1'048'576}),
+     .change = Change::kRestart,
+     .meaning = "Incomplete topics of PUBLISHes that TCP split, and the topics of MQTT 5 topic "
+                "aliases.",
+     .details = "One entry per alias of a connection. The entry not used for longest makes room; "
+                "the topic or alias that loses its entry is not judged (`TOPIC_LOST`, "
+                "`TOPIC_ALIAS`).",
+     .maps = "topics"},
+    {.table = "limits",
+     .name = "early_segments",
+     .field = number<&Config::limits, &Limits::early_segments>({1024, 1'048'576}),
+     .change = Change::kRestart,
+     .meaning = "Segments that arrived ahead of a missing one.",
+     .details = "The oldest makes room; its stream is then not judged until Remora finds a packet "
+                "boundary again.",
+     .maps = "early_segments"},
+    {.table = "limits",
+     .name = "groups",
+     .field = number<&Config::limits, &Limits::groups>({1, kMaxGroups}),
+     .change = Change::kRestart,
+     .meaning = "Groups, each with a ring of 65537 slots.",
+     .maps = "ch_rings"},
+    {.table = "limits",
+     .name = "idle_hours",
+     .field = number<&Config::limits, &Limits::idle_hours>({1, 8760}),
+     .meaning = "A connection without a packet from the client for this long is forgotten.",
+     .details = "Must exceed the clients' keepalive."},
+    {.table = "limits",
+     .name = "connections_per_client",
+     .field = number<&Config::limits, &Limits::connections_per_client>({1, 1'000'000}),
+     .meaning = "Tracked connections per client address.",
+     .details = "Connections above it are forwarded but not tracked."},
+    {.table = "limits",
+     .name = "events_kib",
+     // 64: a whole page on every machine.
+     .field = number<&Config::limits, &Limits::events_kib>({64, 1'048'576}, ring_size_problem),
+     .change = Change::kDetach,
+     .meaning = "The ring from the kernel to `remorad`, a power of two.",
+     .details = "When it is full, records are lost and counted; forwarding continues.",
+     .maps = "events"},
+
+    {.table = "store",
+     .name = "path",
+     .field = text<&Config::store, &Store::path>(path_problem),
+     .change = Change::kRestart,
+     .meaning = "The SQLite file, an absolute path.",
+     .details = "[history.md](history.md) describes its contents. Under systemd, another directory "
+                "needs a `ReadWritePaths=` of its own."},
+    {.table = "store",
+     .name = "retention_days",
+     .field = number<&Config::store, &Store::retention_days>({1, 36'500}),
+     .change = Change::kRestart,
+     .meaning = "Clients not seen for this long, and events older than this, are deleted."},
+};
+
+}  // namespace
+
+const Keys& config_keys() {
+  static constexpr Keys kKeys(kTables, kRows);
+  return kKeys;
+}
+
+}  // namespace remora

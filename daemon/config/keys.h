@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keys of a configuration file: one row has all there is to say of a key.
+//
+// The reader takes type, range, words and default from it; a reload and the doctor, which
+// changes need a restart; scripts/write-reference, the tables of docs/config.md, the pages of
+// docs/man and the comments of systemd/remora.toml.
+//
+// To add a key: a member in config.h, its row in keys.cpp, and scripts/write-reference.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/config/config.h"
+
+namespace remora {
+
+class Section;
+struct Key;
+
+// What a running remorad needs to take up a change of a key.
+enum class Change : std::uint8_t {
+  kReload,
+  kRestart,
+  kDetach,  // off the interface, with the old file, before the restart
+};
+
+struct Range {
+  std::uint32_t lowest = 0;
+  std::uint32_t highest = UINT32_MAX;
+};
+
+// A word that a key may have.
+struct Word {
+  std::string_view word;
+  std::optional<std::uint8_t> value;  // of the enum; none: planned, not yet available
+  std::string_view meaning;           // a sentence without its capital and its full stop
+};
+
+// Where a key's value goes: into an `Owner`, the struct of config.h for its table.
+class Binding {
+ public:
+  // A key without a value to keep.
+  constexpr Binding() = default;
+
+  // An `Access` has an Owner and two static functions: `read` takes the key of a section into
+  // the owner; `show` returns the owner's value as the file would have it, for defaults and
+  // comparisons. Without `read`, the reader of the table takes the key itself.
+  template <class Access>
+  static constexpr Binding to() {
+    using Owner = typename Access::Owner;
+    Binding binding;
+    binding.owner_ = &kTag<Owner>;
+    if constexpr (requires { &Access::read; }) {
+      binding.read_ = [](const Section& section, std::string_view key, void* owner) {
+        Access::read(section, key, *static_cast<Owner*>(owner));
+      };
+    }
+    binding.show_ = [](const void* owner) {
+      return Access::show(*static_cast<const Owner*>(owner));
+    };
+    binding.show_default_ = [] { return Access::show(Owner()); };
+    return binding;
+  }
+
+  constexpr bool is_read() const { return read_ != nullptr; }
+  constexpr bool is_shown() const { return show_ != nullptr; }
+
+  template <class Owner>
+  void read(const Section& section, std::string_view key, Owner& owner) const {
+    require<Owner>();
+    read_(section, key, &owner);
+  }
+
+  template <class Owner>
+  std::string show(const Owner& owner) const {
+    require<Owner>();
+    return show_(&owner);
+  }
+
+  // The value in a file without the key.
+  std::string show_default() const { return show_default_(); }
+
+ private:
+  template <class Owner>
+  static constexpr char kTag = 0;
+
+  template <class Owner>
+  void require() const {
+    if (owner_ != &kTag<Owner>) throw std::logic_error("a key is read into another struct");
+  }
+
+  const char* owner_ = nullptr;
+  void (*read_)(const Section&, std::string_view, void*) = nullptr;
+  std::string (*show_)(const void*) = nullptr;
+  std::string (*show_default_)() = nullptr;
+};
+
+// What a value may be, and where it goes. fields.h makes them.
+struct Field {
+  std::string_view type;  // for people: "integer"
+  Range range = {};       // of an integer
+  std::span<const Word> words = {};
+  // What is wrong with a value, as the rest of a sentence that begins with the key.
+  std::optional<std::string> (*text_problem)(std::string_view) = nullptr;
+  std::optional<std::string> (*number_problem)(std::uint32_t) = nullptr;
+  Binding binding = {};
+};
+
+enum class Presence : std::uint8_t { kOptional, kRequired };
+
+struct Key {
+  std::string_view table;  // "lb"; "group.reals" for the entries of `reals`; "": the root
+  std::string_view name;
+  Field field;
+  Presence presence = Presence::kOptional;
+  Change change = Change::kReload;
+  // One sentence: the comment in the example file, the first line elsewhere.
+  std::string_view meaning;
+  // Further sentences, for the reference only.
+  std::string_view details = {};
+  // The default in words, where it is no value that the file could have.
+  std::string_view default_words = {};
+  // A value, as TOML, where the default makes a poor example.
+  std::string_view example = {};
+  // The maps whose size the key sets, with blanks between them (daemon/config/memory_plan.h).
+  std::string_view maps = {};
+};
+
+struct Table {
+  std::string_view name;
+  std::string_view heading;  // in messages and documents
+};
+
+// The tables and keys of one kind of file.
+class Keys {
+ public:
+  constexpr Keys(std::span<const Table> tables, std::span<const Key> keys)
+      : tables_(tables), keys_(keys) {}
+
+  std::span<const Table> tables() const { return tables_; }
+  std::span<const Key> all() const { return keys_; }
+
+  // Of one table, in their order.
+  std::vector<const Key*> of(std::string_view table) const;
+  // Throws std::logic_error when there is no such key.
+  const Key& find(std::string_view table, std::string_view name) const;
+  std::string_view heading(std::string_view table) const;
+  // Where `name` is a key: "[[group]] or [mispredict]". Empty: nowhere.
+  std::string home_of(std::string_view name) const;
+
+ private:
+  std::span<const Table> tables_;
+  std::span<const Key> keys_;
+};
+
+// Those of remora.toml.
+const Keys& config_keys();
+
+// A value of a key, as TOML, for examples.
+std::string example_of(const Key& key);
+// The default as TOML or in words; nothing for a required key.
+std::optional<std::string> default_of(const Key& key);
+
+// The word for an enum's value.
+std::string_view word_of(std::span<const Word> words, std::uint8_t value);
+
+// A key with different values in two configurations, or a list of tables with different
+// entries.
+struct ChangedKey {
+  std::string name;  // "[lb] xdp_mode", "[[group]]"
+  Change change;
+};
+
+// How two accepted configurations differ, in the order of the keys. How the values are
+// written in the file does not matter.
+std::vector<ChangedKey> changed_keys(const Config& before, const Config& after);
+
+// What has to be done for all of them.
+Change needed_for(const std::vector<ChangedKey>& changed);
+
+// "[lb] xdp_mode, [limits] flows"
+std::string names_of(const std::vector<ChangedKey>& changed);
+
+// Throws std::runtime_error, with the keys and the remedy, when `running` cannot become `next`
+// by a reload.
+void require_reloadable(const Config& running, const Config& next);
+
+}  // namespace remora
