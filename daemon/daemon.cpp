@@ -43,9 +43,18 @@ Link link_of(const Config& config) {
   return *link;
 }
 
+std::vector<ServiceName> service_names(const Config& config) {
+  std::vector<ServiceName> names;
+  for (const Service& service : config.services) {
+    names.push_back({.service = to_string(service.at()), .name = service.name});
+  }
+  return names;
+}
+
 HistoryOptions history_options(const Config& config) {
   HistoryOptions options;
   options.path = config.store.path;
+  options.services = service_names(config);
   options.retention_days = static_cast<int>(config.store.retention_days);
   return options;
 }
@@ -194,6 +203,7 @@ void Daemon::reload() {
     config_ = std::move(next);
     health_.use(config_, steering_.reals(), monotonic_ns());
     ender_.use(config_);
+    history_.name_services(service_names(config_));
     sweeper_.set_idle_ns(idle_ns(config_));
     predictions_.start_rematch(steering_.matching());
     follower_.set_gateway(config_.lb.gateway_mac);

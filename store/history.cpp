@@ -77,6 +77,7 @@ History::History(HistoryOptions options)
     : options_(std::move(options)),
       backlog_(options_.queue_limit, options_.last_seen_limit),
       status_{},
+      services_(options_.services),
       commit_at_(Clock::now()),
       expire_at_(Clock::now()),
       may_set_aside_at_(Clock::now()),
@@ -131,6 +132,14 @@ void History::touch(std::vector<LastSeen> clients) {
   if (was_empty) wake_.notify_one();
 }
 
+void History::name_services(std::vector<ServiceName> services) {
+  const std::lock_guard lock(mutex_);
+  if (services == services_) return;
+  services_ = std::move(services);
+  has_new_names_ = true;
+  wake_.notify_one();
+}
+
 void History::for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
                               std::size_t batch) {
   try {
@@ -180,7 +189,7 @@ void History::run() {
 // When there is something to do. mutex_ is held.
 History::Clock::time_point History::due() const {
   if (flushes_asked_ > flushes_done_) return Clock::time_point::min();
-  if (!status_.ok || !backlog_.empty()) return commit_at_;
+  if (!status_.ok || !backlog_.empty() || has_new_names_) return commit_at_;
   if (!damage_.empty()) return Clock::time_point::min();
   return expire_at_;
 }
@@ -235,10 +244,23 @@ void History::write(Batch& batch) {
     status_.written += rows;
   });
   write_rows(*file_, batch.last_seen, [](std::size_t) {});
+  write_names();
   if (Clock::now() >= expire_at_) expire();
 
   const std::lock_guard lock(mutex_);
   status_.clients = file_->clients();
+}
+
+void History::write_names() {
+  std::vector<ServiceName> services;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!has_new_names_) return;
+    services = services_;
+  }
+  file_->write(std::span<const ServiceName>(services));
+  const std::lock_guard lock(mutex_);
+  has_new_names_ = services != services_;
 }
 
 // A part at a time, so that new observations never wait for long.
@@ -249,8 +271,14 @@ void History::expire() {
 }
 
 void History::open_file() {
-  file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit);
+  std::vector<ServiceName> services;
+  {
+    const std::lock_guard lock(mutex_);
+    services = services_;
+  }
+  file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit, services);
   const std::lock_guard lock(mutex_);
+  has_new_names_ = true;
   status_.clients = file_->clients();
 }
 

@@ -31,6 +31,7 @@ class HistoryFile;
 
 struct HistoryOptions {
   std::filesystem::path path;
+  std::vector<ServiceName> services{};
   int retention_days = 90;
   // Observations that wait as rows of their own, and as many again that are
   // merged: one a client, the newest.
@@ -77,6 +78,8 @@ class History {
   // Any thread; never waits for the disk.
   void record(Observation observation);
   void touch(std::vector<LastSeen> clients);
+  // The services are now called so.
+  void name_services(std::vector<ServiceName> services);
 
   // Hands all clients over in batches, the last seen first, on the caller's
   // thread and from a connection of its own: what is committed by now. A
@@ -99,6 +102,7 @@ class History {
   void write_all(std::unique_lock<std::mutex>& lock);
   bool write_some(std::unique_lock<std::mutex>& lock);
   void write(Batch& batch);
+  void write_names();
   void expire();
 
   void open_file();
@@ -108,7 +112,7 @@ class History {
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards the next eight
+  mutable std::mutex mutex_;           // guards the next ten
   std::condition_variable wake_;       // of the writer
   std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;
@@ -117,6 +121,8 @@ class History {
   std::uint64_t flushes_done_ = 0;
   bool stopping_ = false;
   std::string damage_;  // met by a reader, for the writer to act on; empty: none
+  std::vector<ServiceName> services_;
+  bool has_new_names_ = false;  // that the file does not have yet
 
   // The writer's alone, once it runs.
   std::unique_ptr<HistoryFile> file_;  // null while it cannot be opened

@@ -8,16 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "store/schema.h"
+#include "store/migration.h"
 
 namespace remora {
 namespace {
-
-// Element n brings a file from version n to n + 1.
-constexpr std::array kMigrations = {kSchema};
-
-// "Remo", PRAGMA application_id: tells a history from other SQLite files.
-constexpr std::int64_t kApplicationId = 0x52656d6f;
 
 // The -wal file shrinks to this once a checkpoint has emptied it.
 constexpr int kWalLimitBytes = 64 << 20;
@@ -50,35 +44,8 @@ void check(Connection& connection, std::chrono::milliseconds limit) {
   }
 }
 
-// Throws unless the file is a history of a known version, or new and empty.
-void identify(Connection& connection) {
-  const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
-  if (tables > 0 && connection.integer("PRAGMA application_id") != kApplicationId) {
-    throw std::runtime_error("it is a database of another program: choose another path");
-  }
-  const auto version = connection.integer("PRAGMA user_version");
-  if (version > HistoryFile::kSchemaVersion) {
-    throw std::runtime_error("it is of version " + std::to_string(version) +
-                             ", and this program knows them up to " +
-                             std::to_string(HistoryFile::kSchemaVersion) +
-                             ": start the newer program, or move the file away");
-  }
-}
-
-void migrate(Connection& connection) {
-  // Taken whatever the version, so that a file which cannot be written is
-  // noticed here.
-  Transaction transaction(connection);
-  const auto version = static_cast<std::size_t>(connection.integer("PRAGMA user_version"));
-  for (std::size_t step = version; step < kMigrations.size(); ++step) {
-    connection.execute(kMigrations.at(step));
-    connection.execute("PRAGMA user_version = " + std::to_string(step + 1));
-    connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
-  }
-  transaction.commit();
-}
-
-Connection open(const std::filesystem::path& path, std::chrono::milliseconds check_limit) {
+Connection open(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
+                std::span<const ServiceName> services) {
   Connection connection(path, Access::read_write);
   connection.keep_log_on_close();  // a damaged file is evidence
   identify(connection);
@@ -91,7 +58,7 @@ Connection open(const std::filesystem::path& path, std::chrono::milliseconds che
   connection.execute("PRAGMA journal_mode = WAL");
   connection.execute("PRAGMA synchronous = NORMAL");
   connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
-  migrate(connection);
+  migrate(connection, services);
   connection.empty_log_on_close();
   return connection;
 }
@@ -153,8 +120,6 @@ void bind_optional(Statement& statement, int index, const std::optional<std::str
 
 }  // namespace
 
-const int HistoryFile::kSchemaVersion = static_cast<int>(kMigrations.size());
-
 bool is_printable(std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t length = printable_character(bytes);
@@ -164,8 +129,9 @@ bool is_printable(std::string_view bytes) {
   return true;
 }
 
-HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit)
-    : connection_(open(path, check_limit)),
+HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
+                         std::span<const ServiceName> services)
+    : connection_(open(path, check_limit, services)),
       clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
       find_(connection_,
             "SELECT topic, group_name, topic_seen FROM clients WHERE client = ?1 AND service = ?2"),
@@ -188,7 +154,10 @@ HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::millise
                   " ORDER BY at DESC, id DESC LIMIT 1"),
       touch_(connection_,
              "UPDATE clients SET last_seen = ?3"
-             " WHERE client = ?1 AND service = ?2 AND last_seen < ?3") {}
+             " WHERE client = ?1 AND service = ?2 AND last_seen < ?3"),
+      name_service_(connection_,
+                    "INSERT INTO services (service, name) VALUES (?1, ?2)"
+                    " ON CONFLICT DO UPDATE SET name = ?2 WHERE name <> ?2") {}
 
 void HistoryFile::write(std::span<const Observation> observations) {
   Transaction transaction(connection_);
@@ -256,6 +225,12 @@ std::optional<HistoryFile::State> HistoryFile::find(Statement& query) {
 void HistoryFile::write(std::span<const LastSeen> last_seen) {
   Transaction transaction(connection_);
   for (const LastSeen& seen : last_seen) touch_.run(seen.client, seen.service, seen.at_ms);
+  transaction.commit();
+}
+
+void HistoryFile::write(std::span<const ServiceName> services) {
+  Transaction transaction(connection_);
+  for (const auto& [service, name] : services) name_service_.run(service, name);
   transaction.commit();
 }
 

@@ -20,17 +20,17 @@ namespace remora {
 
 class HistoryFile {
  public:
-  // PRAGMA user_version of the files it makes.
-  static const int kSchemaVersion;
-
   // Opens, checks for at most `check_limit` and migrates; creates a missing
-  // file. Throws DatabaseError, which tells whether the file is damaged, and
-  // std::runtime_error when it is sound but not ours to write.
-  HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit);
+  // file. `services`: see migrate(). Throws DatabaseError, which tells whether the
+  // file is damaged, and std::runtime_error when it is sound but not ours to write.
+  HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
+              std::span<const ServiceName> services);
 
   // All or nothing each.
   void write(std::span<const Observation> observations);
   void write(std::span<const LastSeen> last_seen);
+  // The names that people give to services now.
+  void write(std::span<const ServiceName> services);
 
   // Deletes at most `rows` events and `rows` clients from before `before_ms`.
   // Returns how many it were.
@@ -69,6 +69,7 @@ class HistoryFile {
   Statement insert_event_;
   Statement find_event_;
   Statement touch_;
+  Statement name_service_;
 };
 
 // Renames a damaged database, its -wal and its -shm to `….damaged-<UTC time>`

@@ -19,6 +19,15 @@ enum class Action {
   dropped,  // mispredicted: discarded
 };
 
+// A service is known by its address and port: "10.1.50.200:1883". The name that the
+// configuration gives it is a label for people.
+struct ServiceName {
+  std::string service;
+  std::string name;
+
+  bool operator==(const ServiceName&) const = default;
+};
+
 struct Observation {
   std::int64_t at_ms;
   std::string service;

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The history's schema, version 1 (PRAGMA user_version). docs/history.md
--- explains it to the people who read it.
+-- The history's schema, version 2 (PRAGMA user_version). docs/history.md
+-- explains it to the people who read it, and store/migration.cpp brings older
+-- files to it.
 --
 -- Times are Unix milliseconds, UTC. A topic is TEXT when it is valid UTF-8
 -- without control characters, else BLOB: the same bytes either way, and no
@@ -9,7 +10,7 @@
 -- The present state of each client.
 CREATE TABLE clients (
   client      TEXT    NOT NULL,  -- its address
-  service     TEXT    NOT NULL,
+  service     TEXT    NOT NULL,  -- address and port
   topic       ANY     NOT NULL CHECK (typeof(topic) IN ('text', 'blob')),
   group_name  TEXT    NOT NULL,  -- where that topic belonged when it was reported
   first_seen  INTEGER NOT NULL,
@@ -20,6 +21,12 @@ CREATE TABLE clients (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX clients_by_last_seen ON clients (last_seen);
+
+-- What the configuration calls the services: a label, which may change.
+CREATE TABLE services (
+  service TEXT NOT NULL PRIMARY KEY,  -- address and port
+  name    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- New clients, changed topics and mispredicts.
 CREATE TABLE events (
@@ -39,48 +46,51 @@ CREATE INDEX events_by_time ON events (at);
 CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';
 
 -- Views for people: times as UTC text, and again as at_ms to compare with;
--- topics as text, odd ones as x'hex'.
+-- topics as text, odd ones as x'hex'; services with their names.
 
 CREATE VIEW v_clients AS
-SELECT client, service,
+SELECT client, service, name AS service_name,
        iif(typeof(topic) = 'text', topic, 'x''' || hex(topic) || '''') AS topic,
        group_name,
        datetime(first_seen / 1000, 'unixepoch') AS first_seen,
        datetime(last_seen / 1000, 'unixepoch') AS last_seen,
        datetime(topic_since / 1000, 'unixepoch') AS topic_since,
        last_seen AS last_seen_ms
-FROM clients;
+FROM clients LEFT JOIN services USING (service);
 
 CREATE VIEW v_events AS
 SELECT strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
-       client, service,
+       client, service, name AS service_name,
        CASE typeof(old_topic) WHEN 'blob' THEN 'x''' || hex(old_topic) || '''' ELSE old_topic END
          AS old_topic,
        iif(typeof(new_topic) = 'text', new_topic, 'x''' || hex(new_topic) || '''') AS new_topic,
        from_group, to_group, action,
        at AS at_ms
-FROM events;
+FROM events LEFT JOIN services USING (service);
 
 CREATE VIEW v_new_clients AS
-SELECT at, client, service, new_topic AS topic, to_group AS group_name, action, at_ms
+SELECT at, client, service, service_name, new_topic AS topic, to_group AS group_name, action,
+       at_ms
 FROM v_events WHERE old_topic IS NULL;
 
 CREATE VIEW v_changes AS
-SELECT at, client, service, old_topic, new_topic, from_group, to_group, action, at_ms
+SELECT at, client, service, service_name, old_topic, new_topic, from_group, to_group, action,
+       at_ms
 FROM v_events WHERE old_topic <> new_topic;
 
 CREATE VIEW v_mispredicts AS
-SELECT at, client, service, new_topic AS topic, from_group, to_group, action, at_ms
+SELECT at, client, service, service_name, new_topic AS topic, from_group, to_group, action, at_ms
 FROM v_events WHERE action <> 'learned';
 
 -- Which topic from when till when: the present one of every client, and those
 -- before it, each ended by a change. An empty `since` is older than what is kept.
 CREATE VIEW v_topics AS
-SELECT client, service, topic, topic_since AS since, last_seen AS until, last_seen_ms AS until_ms
+SELECT client, service, service_name, topic, topic_since AS since, last_seen AS until,
+       last_seen_ms AS until_ms
 FROM v_clients
 UNION ALL
-SELECT client, service, old_topic, since, until, until_ms
-FROM (SELECT client, service, old_topic,
+SELECT client, service, service_name, old_topic, since, until, until_ms
+FROM (SELECT client, service, service_name, old_topic,
              datetime(lag(at_ms) OVER earlier / 1000, 'unixepoch') AS since,
              datetime(at_ms / 1000, 'unixepoch') AS until,
              at_ms AS until_ms

@@ -19,6 +19,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/base/address.h"
+#include "daemon/base/endpoint.h"
 #include "daemon/base/prefix.h"
 #include "daemon/config/forwarder_kind.h"
 #include "daemon/config/problem.h"
@@ -66,12 +67,16 @@ struct Lb {
   std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
 };
 
+// Known by its address and port everywhere; `name` is its label for people, which a
+// reload may change.
 struct Service {
   std::string name;
   Address address;
   std::uint16_t port = 0;  // host order
   std::string default_group;
   std::uint32_t line = 0;
+
+  Endpoint at() const { return Endpoint::at(address, port); }
 };
 
 struct Real {

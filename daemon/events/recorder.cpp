@@ -78,8 +78,8 @@ void Recorder::learn(const Record& piece) {
     return;
   }
   const auto& matching = *steering_.matching();
-  const auto name = ids_.service_name(head.flow.service);
-  const auto service = name ? matching.services.find(*name) : matching.services.end();
+  const auto at = steering_.endpoint_of(head.flow.service);
+  const auto service = at ? matching.services.find(*at) : matching.services.end();
   if (service == matching.services.end()) return;  // gone with a reload
 
   const std::uint16_t group = matching.group_for(service->second, *topic);
@@ -109,7 +109,7 @@ bool Recorder::predict(const event& head, std::string_view topic, std::uint16_t 
 }
 
 void Recorder::remember(const event& head, std::string topic, std::uint16_t group) {
-  const auto service = ids_.service_name(head.flow.service);
+  const auto service = ids_.service_text(head.flow.service);
   const auto group_name = ids_.group_name(group);
   if (!service || !group_name) {
     log::warn("a record names group {} or service {}, which nobody knows", group,

@@ -42,9 +42,7 @@ std::string base36(std::uint64_t number) {
 }
 
 std::string uri_of(const Endpoint& to) {
-  const std::string host = to_string(to.address);
-  return "tcp://" + (to.address.is_ipv4() ? host : "[" + host + "]") + ":" +
-         std::to_string(net_to_host16(to.port));
+  return "tcp://" + to_string(to);
 }
 
 }  // namespace

@@ -77,8 +77,22 @@ std::uint16_t Ids::of_group(const std::string& name) {
   return number_of(NAME_GROUP, name, group_limit_);
 }
 
-std::uint16_t Ids::of_service(const std::string& name) {
-  return number_of(NAME_SERVICE, name, kMaxServices);
+std::uint16_t Ids::of_service(const Endpoint& at, const std::string& name) {
+  const std::string text = to_string(at);
+  if (!ids_.contains({NAME_SERVICE, text})) convert_service(name, text);
+  return number_of(NAME_SERVICE, text, kMaxServices);
+}
+
+// A name never looks like an address and port: it has no colon.
+void Ids::convert_service(const std::string& name, const std::string& at) {
+  const auto named = ids_.find({NAME_SERVICE, name});
+  if (named == ids_.end()) return;
+  const std::uint16_t number = named->second;
+  maps_.names.put(key_of(NAME_SERVICE, at), number);
+  maps_.names.erase(key_of(NAME_SERVICE, name));
+  ids_.erase(named);
+  ids_[{NAME_SERVICE, at}] = number;
+  names_[{NAME_SERVICE, number}] = at;
 }
 
 std::uint32_t Ids::of_real(const Address& address) {
@@ -98,7 +112,7 @@ std::optional<std::string> Ids::group_name(std::uint16_t number) const {
   return found == names_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<std::string> Ids::service_name(std::uint16_t number) const {
+std::optional<std::string> Ids::service_text(std::uint16_t number) const {
   const auto found = names_.find({NAME_SERVICE, number});
   return found == names_.end() ? std::nullopt : std::optional(found->second);
 }

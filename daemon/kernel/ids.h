@@ -3,7 +3,8 @@
 // The numbers by which the kernel knows groups, services and reals.
 //
 // They are kept in pinned maps and so live as long as the flows and predictions
-// that carry them: a name that comes back gets the number that it had.
+// that carry them: a group's name or a service's address and port that comes back
+// gets the number that it had.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/base/endpoint.h"
 #include "daemon/kernel/maps.h"
 
 namespace remora {
@@ -23,18 +25,23 @@ class Ids {
   // The number of a name, a new one for a new name. Throws std::runtime_error
   // with the remedy when none is left.
   std::uint16_t of_group(const std::string& name);
-  std::uint16_t of_service(const std::string& name);
+  // A service is known by its address and port. `name` is its label today: where only
+  // that has a number, which an earlier version gave it, the service takes it over.
+  std::uint16_t of_service(const Endpoint& at, const std::string& name);
   // The index into `reals`, from 1; written there when it is new.
   std::uint32_t of_real(const Address& address);
 
-  // The names of today and of former configurations.
+  // The names and services of today and of former configurations.
   std::optional<std::string> group_name(std::uint16_t number) const;
-  std::optional<std::string> service_name(std::uint16_t number) const;
+  // Address and port, as the history knows it; the name of a former service to which
+  // an earlier version gave its number.
+  std::optional<std::string> service_text(std::uint16_t number) const;
   std::optional<Address> real_address(std::uint32_t index) const;
   std::optional<std::uint32_t> index_of(const Address& real) const;
 
  private:
   std::uint16_t number_of(name_kind kind, const std::string& name, std::uint32_t limit);
+  void convert_service(const std::string& name, const std::string& at);
 
   const Maps& maps_;
   const std::uint32_t group_limit_;

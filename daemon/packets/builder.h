@@ -13,17 +13,13 @@
 #include <vector>
 
 #include "bpf/abi.h"
+#include "daemon/base/endpoint.h"
 #include "daemon/config/config.h"
 #include "daemon/packets/record.h"
 
 namespace remora {
 
 using Bytes = std::vector<std::uint8_t>;
-
-struct Endpoint {
-  Address address;
-  __be16 port;
-};
 
 // The RST to the client, as the service: its sequence number is what the client
 // acknowledged (RFC 5961 §3.2).

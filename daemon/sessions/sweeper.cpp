@@ -36,7 +36,7 @@ void Sweeper::note(const flow_key& key, const flow& entry) {
   // Only what happened since the last pass; a flow that taught nothing belongs
   // to a client that the history does not know.
   if (entry.seen_at_ns < last_pass_began_ns_ || entry.topic_hash == 0) return;
-  const auto service = ids_.service_name(key.service);
+  const auto service = ids_.service_text(key.service);
   if (!service) return;
   seen_.push_back(
       {*service, to_string(Address(key.client)), Clocks().to_unix_ms(entry.seen_at_ns)});

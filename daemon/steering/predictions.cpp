@@ -23,15 +23,22 @@ constexpr std::uint64_t kHeldPerCpu = 128;
 // Ends the reading of the history.
 struct Stopped {};
 
+// The service of a client; nullptr: it is not configured.
+const TopicMatching::Service* service_of(const TopicMatching& matching, const KnownClient& client) {
+  const auto at = Endpoint::parse(client.service);
+  const auto service = at ? matching.services.find(*at) : matching.services.end();
+  return service == matching.services.end() ? nullptr : &service->second;
+}
+
 std::optional<client_key> key_of(const TopicMatching& matching, const KnownClient& client) {
-  const auto service = matching.services.find(client.service);
+  const auto* service = service_of(matching, client);
   const auto address = Address::parse(client.client);
-  if (service == matching.services.end() || !address) return std::nullopt;
-  return client_key{address->abi(), service->second.number, 0};
+  if (!service || !address) return std::nullopt;
+  return client_key{address->abi(), service->number, 0};
 }
 
 std::uint16_t group_of(const TopicMatching& matching, const KnownClient& client) {
-  return matching.group_for(matching.services.at(client.service), client.topic);
+  return matching.group_for(*service_of(matching, client), client.topic);
 }
 
 }  // namespace

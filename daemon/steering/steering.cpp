@@ -33,6 +33,10 @@ constexpr std::size_t kBatch = 4096;
   return keys;
 }
 
+service_key key_of(const Endpoint& service) {
+  return {service.address.abi(), service.port, 0};
+}
+
 }  // namespace
 
 Steering::Steering(const Maps& maps, Ids& ids, Forwarder& forwarder)
@@ -49,7 +53,7 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
     ids_.of_group(group.name);
     for (const Real& real : group.reals) ids_.of_real(real.address);
   }
-  for (const Service& service : config.services) ids_.of_service(service.name);
+  for (const Service& service : config.services) ids_.of_service(service.at(), service.name);
 
   auto matching = std::make_shared<TopicMatching>();
   matching->keys = keys_;
@@ -58,7 +62,7 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
     matching->groups[group.name] = ids_.of_group(group.name);
   }
   for (const Service& service : config.services) {
-    matching->services[service.name] = {ids_.of_service(service.name),
+    matching->services[service.at()] = {ids_.of_service(service.at(), service.name),
                                         matching->groups.at(service.default_group)};
   }
   matching_ = std::move(matching);
@@ -186,20 +190,18 @@ void Steering::write_groups(const Config& config) {
 }
 
 void Steering::write_services(const Config& config) {
-  std::set<std::pair<Address, __be16>> wanted;
   endpoints_.clear();
   for (const Service& service : config.services) {
-    const auto [number, default_group] = matching_->services.at(service.name);
-    const __be16 port = host_to_net16(service.port);
-    maps_.services.put({service.address.abi(), port, 0}, {number, default_group, 0});
-    wanted.insert({service.address, port});
-    endpoints_[number] = {service.address, port};
+    const auto [number, default_group] = matching_->services.at(service.at());
+    maps_.services.put(key_of(service.at()), {number, default_group, 0});
+    endpoints_[number] = service.at();
   }
   std::vector<service_key> gone;
   BatchReader<service_key, service> reader(maps_.services, kMaxServices);
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {
     for (const service_key& key : keys) {
-      if (!wanted.contains({Address(key.address), key.port})) gone.push_back(key);
+      const Endpoint at{Address(key.address), key.port};
+      if (!matching_->services.contains(at)) gone.push_back(key);
     }
   }
   for (const service_key& key : gone) maps_.services.erase(key);

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "bpf/abi.h"
+#include "daemon/base/endpoint.h"
 #include "daemon/mqtt/route_table.h"
 
 namespace remora {
@@ -27,7 +28,7 @@ struct TopicMatching {
   ::topic_keys keys{};
   RouteTable routes;
   std::map<std::string, std::uint16_t> groups;
-  std::map<std::string, Service> services;
+  std::map<Endpoint, Service> services;
 
   // The kernel's hash of a topic; 0 when it is longer than the kernel reads.
   std::uint64_t hash(std::string_view text) const;

@@ -66,9 +66,11 @@ events_kib = 64
     ender_ = std::make_unique<Ender>(config_, *forwarder_);
   }
 
+  const Endpoint kService = *Endpoint::parse("10.1.50.200:1883");
+
   flow_key key(std::uint32_t number) const {
     return {Address::from_ipv4(host_to_net32(0x0a010000 + number)).abi(), host_to_net16(40000),
-            ids_->of_service("mqtt")};
+            ids_->of_service(kService, "mqtt")};
   }
 
   flow entry_of(std::uint32_t number, std::uint32_t real, flow_state state,

@@ -90,7 +90,7 @@ class RecorderTest : public testing::Test {
   };
 
   void take(event head, const std::string& data) {
-    head.flow = {kClient.abi(), host_to_net16(40000), parts_->ids.of_service("mqtt")};
+    head.flow = {kClient.abi(), host_to_net16(40000), parts_->ids.of_service(kService, "mqtt")};
     if (head.seen_at_ns == 0) head.seen_at_ns = monotonic_ns();
     head.data_len = static_cast<__u16>(data.size());
     std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
@@ -116,7 +116,7 @@ class RecorderTest : public testing::Test {
   }
 
   std::optional<prediction> predicted() const { return parts_->maps.predictions.find(key()); }
-  client_key key() const { return {kClient.abi(), parts_->ids.of_service("mqtt"), 0}; }
+  client_key key() const { return {kClient.abi(), parts_->ids.of_service(kService, "mqtt"), 0}; }
   std::uint16_t group(const char* name) const { return parts_->ids.of_group(name); }
 
   // The rows of the history's table of events, as "action old new from to".
@@ -139,6 +139,7 @@ class RecorderTest : public testing::Test {
     return rows;
   }
 
+  const Endpoint kService = *Endpoint::parse("10.1.50.200:1883");
   const Address kClient = *Address::parse("10.1.1.7");
   std::optional<LbNetwork> network_;
   fs::path folder_;

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "bpf/parse.h"
 #include "daemon/kernel/programs.h"
 #include "daemon/ring/maglev.h"
 #include "tests/daemon/lb_network.h"
@@ -21,6 +22,7 @@ namespace {
 const Address kA = Address::parse("10.1.3.101").value();
 const Address kB = Address::parse("10.1.3.102").value();
 constexpr std::uint32_t kMtu = 1500;
+const service_key kServiceKey{Address::parse("10.1.50.200")->abi(), host_to_net16(1883), 0};
 
 Config config_with(const std::string& reals) {
   return parse_config(R"(
@@ -178,6 +180,45 @@ TEST_F(SteeringTest, ARingThatDoesNotChangeIsNotWritten) {
 
   reload(R"({ address = "10.1.3.101", weight = 2 }, { address = "10.1.3.102" })");
   EXPECT_NE(maps_->rings.find(slot(5)), kMark);
+}
+
+TEST_F(SteeringTest, ARenamedServiceKeepsItsNumber) {
+  const std::uint16_t number = maps_->services.find(kServiceKey)->number;
+
+  config_.services[0].name = "telemetry";
+  steering_->apply(config_, kMtu);
+  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+
+  start_daemon();
+  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+}
+
+TEST_F(SteeringTest, ServicesThatSwapTheirNamesKeepTheirNumbers) {
+  config_.services.push_back(config_.services[0]);
+  config_.services[1].name = "backup";
+  config_.services[1].port = 1884;
+  steering_->apply(config_, kMtu);
+  const std::uint16_t number = maps_->services.find(kServiceKey)->number;
+
+  std::swap(config_.services[0].name, config_.services[1].name);
+  start_daemon();
+
+  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+}
+
+TEST_F(SteeringTest, AServiceTakesOverTheNumberThatItsNameHadInAnEarlierVersion) {
+  constexpr std::uint16_t kNumber = 7;
+  name_key by_name{.kind = NAME_SERVICE, .name = "telemetry"};
+  maps_->names.put(by_name, kNumber);
+  config_.services[0].name = "telemetry";
+  config_.services[0].port = 1884;
+
+  start_daemon();
+
+  const service_key moved{kServiceKey.address, host_to_net16(1884), 0};
+  EXPECT_EQ(maps_->services.find(moved)->number, kNumber);
+  EXPECT_EQ(ids_->service_text(kNumber), "10.1.50.200:1884");
+  EXPECT_FALSE(maps_->names.find(by_name)) << "another service of that name would take it, too";
 }
 
 TEST_F(SteeringTest, AnUnknownRealIsRefusedAndChangesNothing) {

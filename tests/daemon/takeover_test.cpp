@@ -30,10 +30,11 @@ namespace fs = std::filesystem;
 
 constexpr __u32 kOnly = 0;
 constexpr unsigned kLoopback = 1;  // takes generic XDP
+constexpr const char* kService = "10.1.50.200:1883";
 
 // What the history was told of a client, under the routes of that time.
 Observation publish(const std::string& client, const std::string& topic,
-                    const std::string& service = "mqtt", std::int64_t at_ms = unix_ms()) {
+                    const std::string& service = kService, std::int64_t at_ms = unix_ms()) {
   return {.at_ms = at_ms,
           .service = service,
           .client = client,
@@ -355,9 +356,9 @@ TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
 
 TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   History past = history();
-  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
-  past.record(publish("10.1.1.8", "t/else", "mqtt"));
-  past.record(publish("10.1.1.9", "t/warm", "gone"));
+  past.record(publish("10.1.1.7", "t/warm"));
+  past.record(publish("10.1.1.8", "t/else"));
+  past.record(publish("10.1.1.9", "t/warm", "10.1.50.9:1883"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
@@ -388,7 +389,7 @@ TEST_F(TakeoverTest, PredictionsOfIpv6ClientsComeBackHoweverTheyAreWritten) {
 
 TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   History past = history();
-  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
+  past.record(publish("10.1.1.7", "t/warm"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
@@ -404,7 +405,7 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
   constexpr int kClients = 1500;  // the table has room for 1000
   for (int i = 0; i < kClients; ++i) {
     const std::string address = "10.2." + std::to_string(i / 250) + "." + std::to_string(i % 250);
-    past.record(publish(address, "t/warm", "mqtt", unix_ms() - kClients + i));
+    past.record(publish(address, "t/warm", kService, unix_ms() - kClients + i));
   }
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
@@ -418,7 +419,7 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
 
 TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   History past = history();
-  past.record(publish("10.1.1.7", "t/warm", "mqtt"));
+  past.record(publish("10.1.1.7", "t/warm"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   running->load(past, Predictions::Found::kNewTable);

@@ -32,10 +32,12 @@ inline std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
+inline constexpr const char* kMqtt = "10.1.50.200:1883";
+
 // A topic that `client` was rightly predicted for.
 inline Observation learned(std::string client, std::string topic, std::string group,
                            std::int64_t at_ms) {
-  return {at_ms,        "mqtt",         std::move(client), std::move(topic), std::move(group),
+  return {at_ms,        kMqtt,          std::move(client), std::move(topic), std::move(group),
           std::nullopt, Action::learned};
 }
 
@@ -43,7 +45,7 @@ inline Observation mispredicted(std::string client, std::string topic, std::stri
                                 std::string group, std::int64_t at_ms,
                                 Action action = Action::reset) {
   return {
-      at_ms, "mqtt", std::move(client), std::move(topic), std::move(group), std::move(from_group),
+      at_ms, kMqtt, std::move(client), std::move(topic), std::move(group), std::move(from_group),
       action};
 }
 

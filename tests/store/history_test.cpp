@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "store/history_file.h"
+#include "store/migration.h"
 #include "tests/store/faulty_disk.h"
 #include "tests/store/history_fixture.h"
 
@@ -41,7 +41,7 @@ TEST_F(HistoryTest, AClientMayHaveAnIpv6Address) {
 
   history_->record(learned("2001:db8::7", "a/t", "temperature", now - 2));
   history_->record(mispredicted("2001:db8::7", "a/h", "temperature", "humidity", now - 1));
-  history_->touch({{"mqtt", "2001:db8::7", now}});
+  history_->touch({{kMqtt, "2001:db8::7", now}});
   EXPECT_TRUE(history_->flush());
 
   EXPECT_EQ(rows(kEvents), (Rows{"2001:db8::7|-|a/t|-|temperature|learned",
@@ -94,7 +94,7 @@ TEST_F(HistoryTest, EveryMispredictIsAnEventAlsoOfTheSameTopic) {
 TEST_F(HistoryTest, TheSameAddressAtTwoServicesIsTwoClients) {
   open();
   Observation other = learned("10.1.1.7", "a/h", "humidity", now_ms());
-  other.service = "mqtt6";
+  other.service = "[2001:db8::1]:1883";
 
   history_->record(learned("10.1.1.7", "a/t", "temperature", now_ms()));
   history_->record(other);
@@ -124,11 +124,11 @@ TEST_F(HistoryTest, ALastSeenTimeIsNotNewsAboutTheTopic) {
   open();
   const std::int64_t now = now_ms();
   history_->record(learned("10.1.1.7", "one", "g1", now - 100));
-  history_->touch({{"mqtt", "10.1.1.7", now}, {"mqtt", "10.1.1.9", now}});
+  history_->touch({{kMqtt, "10.1.1.7", now}, {kMqtt, "10.1.1.9", now}});
   history_->flush();
 
   history_->record(learned("10.1.1.7", "two", "g2", now - 50));
-  history_->touch({{"mqtt", "10.1.1.7", now - 70}});
+  history_->touch({{kMqtt, "10.1.1.7", now - 70}});
   history_->flush();
 
   EXPECT_EQ(value("SELECT topic, last_seen FROM clients"), "two|" + std::to_string(now));
@@ -187,7 +187,7 @@ TEST_F(HistoryTest, ViewsShowWhichTopicWasPublishedWhen) {
   history_->record(mispredicted("10.1.1.7", "a", "h", "g", kNoon + kMinute, Action::kept));
   history_->record(learned("10.1.1.7", "b", "g", kNoon + 2 * kMinute));
   history_->record(learned("10.1.1.7", "c", "g", kNoon + 4 * kMinute));
-  history_->touch({{"mqtt", "10.1.1.7", kNoon + 5 * kMinute}});
+  history_->touch({{kMqtt, "10.1.1.7", kNoon + 5 * kMinute}});
   history_->flush();
 
   EXPECT_EQ(rows("SELECT topic, since, until FROM v_topics ORDER BY until_ms"),
@@ -228,14 +228,14 @@ TEST_F(HistoryTest, ReloadsTheLastSeenFirst) {
   history_->record(learned("10.1.1.1", "a", "g1", now - 30));
   history_->record(learned("10.1.1.2", "b", "g2", now - 20));
   history_->record(learned("10.1.1.3", "c", "g3", now - 10));
-  history_->touch({{"mqtt", "10.1.1.1", now}});
+  history_->touch({{kMqtt, "10.1.1.1", now}});
   reopen();
 
   const auto clients = reload(2);
 
   ASSERT_EQ(clients.size(), 3U);
   EXPECT_EQ(clients[0].client, "10.1.1.1");
-  EXPECT_EQ(clients[0].service, "mqtt");
+  EXPECT_EQ(clients[0].service, kMqtt);
   EXPECT_EQ(clients[0].topic, "a");
   EXPECT_EQ(clients[0].group, "g1");
   EXPECT_EQ(clients[0].last_seen_ms, now);
@@ -281,7 +281,7 @@ TEST_F(HistoryTest, ManyThreadsMayRecordAtOnce) {
       for (int n = 0; n < kEach; ++n) {
         const std::string client = std::to_string(thread) + "." + std::to_string(n % 100);
         history_->record(mispredicted(client, std::to_string(n), "g1", "g2", now_ms()));
-        if (n % 100 == 0) history_->touch({{"mqtt", client, now_ms()}});
+        if (n % 100 == 0) history_->touch({{kMqtt, client, now_ms()}});
         if (n % 500 == 0) {
           EXPECT_TRUE(history_->flush());
           EXPECT_TRUE(history_->status().ok);
@@ -296,6 +296,23 @@ TEST_F(HistoryTest, ManyThreadsMayRecordAtOnce) {
   EXPECT_EQ(history_->status().written, static_cast<std::uint64_t>(kThreads * kEach));
   EXPECT_EQ(history_->status().clients, 400U);
   EXPECT_EQ(value("SELECT count(*) FROM clients WHERE CAST(topic AS INTEGER) < 1900"), "0");
+}
+
+TEST_F(HistoryTest, AServiceIsShownWithTheNameThatItHasNow) {
+  options_.services = {{.service = kMqtt, .name = "mqtt"}};
+  open();
+  history_->record(learned("10.1.1.7", "a", "g", now_ms()));
+  history_->flush();
+  EXPECT_EQ(value("SELECT service, service_name FROM v_clients"), "10.1.50.200:1883|mqtt");
+
+  history_->name_services({{.service = kMqtt, .name = "telemetry"}});
+  history_->flush();
+
+  EXPECT_EQ(value("SELECT service, service_name FROM v_clients"), "10.1.50.200:1883|telemetry");
+  EXPECT_EQ(value("SELECT service_name FROM v_events"), "telemetry");
+  reopen();
+  history_->flush();
+  EXPECT_EQ(value("SELECT service_name FROM v_clients"), "mqtt") << "as the daemon was started";
 }
 
 TEST_F(HistoryTest, APersonWhoReadsDisturbsNobody) {
@@ -316,7 +333,7 @@ TEST_F(HistoryTest, APersonWhoReadsDisturbsNobody) {
 TEST_F(HistoryTest, TheFileSaysWhatItIs) {
   open();
 
-  EXPECT_EQ(value("PRAGMA user_version"), std::to_string(HistoryFile::kSchemaVersion));
+  EXPECT_EQ(value("PRAGMA user_version"), std::to_string(kSchemaVersion));
   EXPECT_EQ(value("PRAGMA journal_mode"), "wal");
   EXPECT_EQ(history_->status().path, options_.path);
 }

@@ -15,7 +15,7 @@ TEST_F(RetentionTest, WhatIsTooOldIsDeletedAtStart) {
   history_->record(learned("10.1.1.2", "old", "g", now - 91 * kDay));
   history_->record(learned("10.1.1.2", "new", "g", now - 89 * kDay));
   history_->record(learned("10.1.1.3", "idle", "g", now - 91 * kDay));
-  history_->touch({{"mqtt", "10.1.1.3", now - kDay}});
+  history_->touch({{kMqtt, "10.1.1.3", now - kDay}});
   close();
 
   options_.retention_days = 90;
@@ -46,7 +46,7 @@ TEST_F(RetentionTest, ChunksFollowEachOtherUntilAllIsGone) {
 }
 
 TEST_F(RetentionTest, OneChunkIsBounded) {
-  HistoryFile file(options_.path, 1s);
+  HistoryFile file(options_.path, 1s, {});
   std::vector<Observation> old;
   for (int n = 0; n < 25; ++n) old.push_back(learned(std::to_string(n), "t", "g", n));
   file.write(old);

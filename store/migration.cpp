@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/migration.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "store/schema.h"
+
+namespace remora {
+namespace {
+
+// "Remo", PRAGMA application_id: tells a history from other SQLite files.
+constexpr std::int64_t kApplicationId = 0x52656d6f;
+
+// Version 1: a client's and an event's service was a name.
+constexpr const char* kMoveVersion1 = R"sql(
+DROP VIEW v_topics;
+DROP VIEW v_mispredicts;
+DROP VIEW v_changes;
+DROP VIEW v_new_clients;
+DROP VIEW v_events;
+DROP VIEW v_clients;
+DROP INDEX events_mispredicts;
+DROP INDEX events_by_time;
+DROP INDEX events_by_client;
+DROP INDEX clients_by_last_seen;
+ALTER TABLE clients RENAME TO clients_1;
+ALTER TABLE events RENAME TO events_1;
+)sql";
+
+constexpr const char* kCopyVersion1 = R"sql(
+INSERT INTO clients (client, service, topic, group_name, first_seen, last_seen, topic_since,
+                     topic_seen)
+SELECT client, coalesce(s.service, c.service), topic, group_name, first_seen, last_seen,
+       topic_since, topic_seen
+FROM clients_1 AS c LEFT JOIN services AS s ON s.name = c.service;
+INSERT INTO events (id, at, client, service, old_topic, new_topic, from_group, to_group, action)
+SELECT id, at, client, coalesce(s.service, e.service), old_topic, new_topic, from_group, to_group,
+       action
+FROM events_1 AS e LEFT JOIN services AS s ON s.name = e.service;
+DROP TABLE events_1;
+DROP TABLE clients_1;
+)sql";
+
+void name_services(Connection& connection, std::span<const ServiceName> services) {
+  Statement insert(connection, "INSERT OR REPLACE INTO services VALUES (?1, ?2)");
+  for (const auto& [service, name] : services) insert.run(service, name);
+}
+
+}  // namespace
+
+void identify(Connection& connection) {
+  const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
+  if (tables > 0 && connection.integer("PRAGMA application_id") != kApplicationId) {
+    throw std::runtime_error("it is a database of another program: choose another path");
+  }
+  const auto version = connection.integer("PRAGMA user_version");
+  if (version > kSchemaVersion) {
+    throw std::runtime_error(
+        "it is of version " + std::to_string(version) + ", and this program knows them up to " +
+        std::to_string(kSchemaVersion) + ": start the newer program, or move the file away");
+  }
+}
+
+void migrate(Connection& connection, std::span<const ServiceName> services) {
+  Transaction transaction(connection);
+  const auto version = connection.integer("PRAGMA user_version");
+  if (version < kSchemaVersion) {
+    if (version == 1) connection.execute(kMoveVersion1);
+    connection.execute(kSchema);
+    name_services(connection, services);
+    if (version == 1) connection.execute(kCopyVersion1);
+    connection.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion));
+    connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
+  }
+  transaction.commit();
+}
+
+}  // namespace remora

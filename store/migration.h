@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells a history from other files, and brings one of an earlier version to the
+// present schema.
+#pragma once
+
+#include <span>
+
+#include "store/database.h"
+#include "store/observation.h"
+
+namespace remora {
+
+// PRAGMA user_version of the files that this version writes.
+inline constexpr int kSchemaVersion = 2;
+
+// Throws std::runtime_error unless the file is a history of a known version, or new
+// and empty.
+void identify(Connection& connection);
+
+// Brings the file to the present schema, all or nothing, and takes the write lock in
+// any case: a file that cannot be written is noticed here. Version 1 knew services by
+// name; `services` says which address and port each name stands for now. Rows of other
+// services stay as they are.
+void migrate(Connection& connection, std::span<const ServiceName> services);
+
+}  // namespace remora
