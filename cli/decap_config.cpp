@@ -20,6 +20,7 @@ constexpr Key kRows[] = {
      .field = text<&DecapConfig::interface>(interface_problem),
      .meaning = "The interface on which the load balancer's packets arrive, if the command line "
                 "does not name it (the unit does).",
+     .default_words = "none",
      .example = "\"eth0\""},
     {.table = "",
      .name = "xdp_mode",

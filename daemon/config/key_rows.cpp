@@ -110,8 +110,9 @@ constexpr Key kRows[] = {
     {.table = "lb",
      .name = "outer_source",
      .field = kOuterSource,
-     .meaning = "The source of outer headers: `katran`, which is not routed, or an address of "
-                "the LB, to which routers can report \"fragmentation needed\".",
+     .meaning = "The source of outer headers: `katran`, addresses that are not routed; or an "
+                "address of the LB, or one of each family, to which routers can report "
+                "\"fragmentation needed\".",
      .details = "`katran`: addresses in 172.16.0.0/16 and 100::/64 that differ from flow to flow. "
                 "Or an address of the LB that routers can reach, IPv4 or IPv6, or one of each: "
                 "`[ \"10.1.2.2\", \"fc00:2::2\" ]`. Remora then passes the routers' reports on to "
@@ -160,8 +161,9 @@ constexpr Key kRows[] = {
      .name = "name",
      .field = text<&Service::name>(name_problem),
      .presence = Presence::kRequired,
-     .meaning = "The service's name, unique.",
-     .details = "1 to 63 of `A-Z a-z 0-9 _ . -`.",
+     .meaning = "A label for people, unique: the service is known by its address and port.",
+     .details = "1 to 63 of `A-Z a-z 0-9 _ . -`. A reload may change it without an effect on "
+                "clients and connections.",
      .example = "\"mqtt\""},
     {.table = "service",
      .name = "address",
@@ -215,7 +217,8 @@ constexpr Key kRows[] = {
     {.table = "group",
      .name = "policy",
      .field = one_of<kPolicies, &Group::policy>(),
-     .meaning = "The policy for mispredicts that belong to this group.",
+     .meaning = "What happens to a connection that publishes to a topic of this group, but "
+                "belongs to another one.",
      .default_words = "`policy` of `[mispredict]`",
      .example = "\"keep\""},
 
@@ -255,7 +258,7 @@ constexpr Key kRows[] = {
     {.table = "mispredict",
      .name = "policy",
      .field = one_of<kPolicies, &Config::mispredict, &Mispredict::policy>(),
-     .meaning = "What happens to the connection."},
+     .meaning = "What happens to a connection that publishes to a topic of another group."},
     {.table = "mispredict",
      .name = "resets_per_second",
      .field = number<&Config::mispredict, &Mispredict::resets_per_second>({1, 1'000'000}),
@@ -285,11 +288,11 @@ constexpr Key kRows[] = {
     {.table = "health",
      .name = "interval_s",
      .field = number<&Config::health, &Health::interval_s>({1, 3600}),
-     .meaning = "The time between two checks of a real."},
+     .meaning = "Seconds from one check of a real to the next."},
     {.table = "health",
      .name = "timeout_s",
      .field = number<&Config::health, &Health::timeout_s>({1, 60}),
-     .meaning = "A check that takes longer has failed.",
+     .meaning = "Seconds after which a check has failed.",
      .details = "At most `interval_s`, and at least 2 with `mqtt`: Paho, which runs these checks, "
                 "notices an answer up to 1.1 s late."},
     {.table = "health",
@@ -337,8 +340,8 @@ constexpr Key kRows[] = {
      .field = number<&Config::limits, &Limits::clients>({1, 100'000'000}),
      .change = Change::kRestart,
      .meaning = "Clients whose prediction the kernel holds.",
-     .details = "With the limits per address (`guards`). The client not seen for longest makes "
-                "room; the history keeps it.",
+     .details = "The client not seen for longest makes room; the history keeps it. What is "
+                "limited per address is counted in a table of the same size (`guards`).",
      .maps = "predictions guards"},
     {.table = "limits",
      .name = "flows",
@@ -381,7 +384,7 @@ constexpr Key kRows[] = {
     {.table = "limits",
      .name = "idle_hours",
      .field = number<&Config::limits, &Limits::idle_hours>({1, 8760}),
-     .meaning = "A connection without a packet from the client for this long is forgotten.",
+     .meaning = "Hours without a packet from the client after which a connection is forgotten.",
      .details = "Must exceed the clients' keepalive."},
     {.table = "limits",
      .name = "connections_per_client",
@@ -393,7 +396,7 @@ constexpr Key kRows[] = {
      // 64: a whole page on every machine.
      .field = number<&Config::limits, &Limits::events_kib>({64, 1'048'576}, ring_size_problem),
      .change = Change::kDetach,
-     .meaning = "The ring from the kernel to `remorad`, a power of two.",
+     .meaning = "The ring from the kernel to `remorad`, in KiB: a power of two.",
      .details = "When it is full, records are lost and counted; forwarding continues.",
      .maps = "events"},
 
@@ -408,7 +411,7 @@ constexpr Key kRows[] = {
      .name = "retention_days",
      .field = number<&Config::store, &Store::retention_days>({1, 36'500}),
      .change = Change::kRestart,
-     .meaning = "Clients not seen for this long, and events older than this, are deleted."},
+     .meaning = "Days after which clients that were not seen, and old events, are deleted."},
 };
 
 }  // namespace

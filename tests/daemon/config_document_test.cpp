@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What people read about the configuration against what the code knows of it.
+// The example that is installed, and what the tables of a configuration cost.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,20 +24,8 @@ std::string file_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// As docs/config.md has it.
-std::string in_megabytes(std::uint64_t bytes) {
-  return std::to_string((bytes + 500'000) / 1'000'000);
-}
-
-TEST(ExampleConfigTest, IsAcceptedAndShowsEveryKey) {
-  const auto path = kSource / "systemd/remora.toml";
-  EXPECT_TRUE(load_config(path).warnings.empty());
-
-  const std::string text = file_text(path);
-  for (const Key& key : config_keys().all()) {
-    const std::regex shown("(^|\\n|\\{ |, )(# )?" + std::string(key.name) + " = ");
-    EXPECT_TRUE(std::regex_search(text, shown)) << key.table << "." << key.name;
-  }
+TEST(ExampleConfigTest, IsAccepted) {
+  EXPECT_TRUE(load_config(kSource / "systemd/remora.toml").warnings.empty());
 }
 
 // A setting that is shown as a comment is the default: with all of them in force
@@ -56,27 +44,6 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   for (const ChangedKey& key : changed_keys(shown, config))
     EXPECT_NE(std::ranges::find(apart, key.name), apart.end()) << key.name;
   EXPECT_EQ(policy_of(config, config.groups[1]), policy_of(shown, shown.groups[1]));
-}
-
-TEST(ConfigDocumentTest, HasARowForEveryKey) {
-  const std::string text = file_text(kSource / "docs/config.md");
-  for (const Key& key : config_keys().all())
-    EXPECT_NE(text.find("| `" + std::string(key.name) + "` |"), std::string::npos)
-        << key.table << "." << key.name;
-}
-
-TEST(ConfigDocumentTest, HasTheMemoryOfEveryTable) {
-  const std::string text = file_text(kSource / "docs/config.md");
-  const auto plan = memory_plan(Config());
-  for (const TableMemory& table : plan) {
-    const std::regex row("\\| `" + std::string(table.table) + "` \\| [^|]+ \\| " +
-                         std::to_string(table.bytes_per_entry) + " \\| " +
-                         in_megabytes(table.bytes()) + " \\|");
-    EXPECT_TRUE(std::regex_search(text, row))
-        << table.table << ": " << table.bytes_per_entry << " bytes, " << table.bytes() << " in all";
-  }
-  const std::string together = in_megabytes(total_bytes(plan));
-  EXPECT_NE(text.find("| together | | | " + together + " |"), std::string::npos) << together;
 }
 
 TEST(MemoryPlanTest, FollowsTheLimitsLargestFirst) {
