@@ -4,38 +4,51 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/doctor/broker_facts.h"
+#include "daemon/protocol/requests.h"
 #include "version.h"
 
 namespace remora {
 namespace {
 
-CLI::App* add_request(CLI::App& app, const char* name, const char* what, RequestOptions& options,
-                      const char* request) {
-  CLI::App* command = app.add_subcommand(name, what);
-  command->add_flag("--json", options.as_json, "as JSON");
-  command->callback([&options, request] { options.request = request; });
-  return command;
+// The subcommand for the words of a request, such as "reals drain".
+CLI::App* add_command(CLI::App& app, const RequestKind& kind) {
+  const auto space = kind.command.find(' ');
+  const std::string meaning(kind.meaning);
+  if (space == std::string_view::npos)
+    return app.add_subcommand(std::string(kind.command), meaning);
+  const std::string family(kind.command.substr(0, space));
+  const auto known =
+      app.get_subcommands([&](const CLI::App* each) { return each->get_name() == family; });
+  CLI::App* parent =
+      known.empty() ? app.add_subcommand(family, "show and change the " + family) : known.front();
+  parent->require_subcommand(1);
+  return parent->add_subcommand(std::string(kind.command.substr(space + 1)), meaning);
 }
 
-CLI::App* add_change(CLI::App& app, const char* name, const char* what, RequestOptions& options) {
-  CLI::App* command = add_request(app, name, what, options, name);
-  command->add_option("address", options.real, "of the real")->required();
-  command->add_option("--group", options.group, "in this group only; by default in all");
-  return command;
+void add_argument(CLI::App& command, const RequestArgument& argument, RequestOptions& options) {
+  const std::string name(argument.name), option(argument.option), meaning(argument.meaning);
+  CLI::Option* added = nullptr;
+  switch (argument.type) {
+    case RequestArgument::Type::kText:
+      added = command.add_option(option, options.texts[name], meaning);
+      break;
+    case RequestArgument::Type::kCount:
+      added = command.add_option(option, options.counts[name], meaning)
+                  ->check(CLI::Range(std::int64_t{1}, kMostCount));
+      break;
+  }
+  added->required(argument.is_required);
 }
 
 void add_requests(CLI::App& app, RequestOptions& options) {
-  add_request(app, "status", "programs, tables, reals and counters", options, "status");
-  CLI::App* reals = app.add_subcommand("reals", "the brokers: who takes new connections");
-  reals->require_subcommand(1);
-  add_request(*reals, "list", "all of them, with state, weight and flows", options, "reals");
-  add_change(*reals, "drain", "no new connections; those that exist live", options);
-  add_change(*reals, "evacuate", "drain; those that exist are asked to come back elsewhere",
-             options)
-      ->add_option("--per-second", options.per_second, "connections")
-      ->required()
-      ->check(CLI::Range(1, 1'000'000));
-  add_change(*reals, "enable", "new connections again", options);
+  for (const RequestKind& kind : request_kinds()) {
+    if (kind.command.empty()) continue;
+    CLI::App* command = add_command(app, kind);
+    command->add_flag("--json", options.as_json, "as JSON");
+    for (const RequestArgument& argument : kind.arguments)
+      add_argument(*command, argument, options);
+    command->callback([&options, &kind] { options.request = kind.name; });
+  }
 }
 
 std::string address_problem(const std::string& text) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <variant>
 
@@ -14,12 +15,12 @@
 
 namespace remora {
 
-// A question to remorad, by its name on the control socket.
+// A request to remorad (daemon/protocol/requests.h), with its arguments by name. Arguments that
+// were not given are empty or 0.
 struct RequestOptions {
   std::string request;
-  std::string real;
-  std::string group;             // empty: all
-  std::uint32_t per_second = 0;  // 0: not asked for
+  std::map<std::string, std::string> texts;
+  std::map<std::string, std::int64_t> counts;
   bool as_json = false;
 };
 

@@ -34,9 +34,10 @@ fs::path socket_of(const fs::path& runtime_dir, const std::string& instance) {
 
 nlohmann::ordered_json to_json(const remora::RequestOptions& options) {
   nlohmann::ordered_json request = {{"request", options.request}};
-  if (!options.real.empty()) request["real"] = options.real;
-  if (!options.group.empty()) request["group"] = options.group;
-  if (options.per_second != 0) request["per_second"] = options.per_second;
+  for (const auto& [name, text] : options.texts)
+    if (!text.empty()) request[name] = text;
+  for (const auto& [name, count] : options.counts)
+    if (count != 0) request[name] = count;
   return request;
 }
 

@@ -6,13 +6,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
 #include "daemon/base/link_follower.h"
 #include "daemon/config/config.h"
 #include "daemon/control/control.h"
+#include "daemon/control/dispatcher.h"
+#include "daemon/control/reals_admin.h"
+#include "daemon/control/reloader.h"
 #include "daemon/control/status.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/recorder.h"
@@ -46,15 +48,7 @@ class Daemon {
  private:
   void start_timers();
   void beat() const;
-  void wait_for_gateway();
   void reload();
-  void real_died(const std::string& group, const Address& real);
-  void real_lives(const std::string& group, const Address& real);
-  void sever_dead(const std::string& group);
-  nlohmann::ordered_json handle(const nlohmann::ordered_json& request);
-  void evacuate(const Address& real, const std::vector<std::string>& groups,
-                std::uint32_t per_second);
-  nlohmann::ordered_json change_real(const nlohmann::ordered_json& request);
   StatusSources sources() const;
 
   const Places places_;
@@ -74,6 +68,7 @@ class Daemon {
   Recorder recorder_;
   Evacuation evacuation_;
   Severance severance_;
+  RealsAdmin reals_admin_;
   HealthChecks health_;
   EventReader events_;
   Sweeper sweeper_;
@@ -81,10 +76,12 @@ class Daemon {
   FlowScan flow_scan_;
   Fill fill_;
   LinkFollower follower_;
+  Reloader reloader_;
+  const Dispatcher dispatcher_;
   Control control_;
 };
 
 // Takes an instance off its interface. Returns whether there was anything.
-bool detach(const Places& places, const Config& config);
+bool detach_instance(const Places& places, const Config& config);
 
 }  // namespace remora

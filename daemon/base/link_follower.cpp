@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/base/link_follower.h"
 
+#include <thread>
 #include <utility>
 
 #include "log/log.h"
@@ -8,7 +9,10 @@
 namespace remora {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr unsigned kTicksBetweenLooks = 10;
+constexpr auto kAskEvery = 10ms;
 
 }  // namespace
 
@@ -54,6 +58,15 @@ void LinkFollower::use(const MacAddress& gateway) {
   if (gateway_ == gateway) return;
   handlers_.on_gateway(gateway);
   gateway_ = gateway;
+}
+
+bool LinkFollower::wait_for_gateway(std::chrono::milliseconds patience) {
+  for (auto waited = 0ms; waited < patience; waited += kAskEvery) {
+    look();
+    if (gateway_) return true;
+    std::this_thread::sleep_for(kAskEvery);
+  }
+  return false;
 }
 
 void LinkFollower::tick() {

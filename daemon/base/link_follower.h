@@ -7,6 +7,7 @@
 // of for long is asked after: one that has changed without a word is found then.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,10 @@ class LinkFollower {
   // Asks the kernel, and, for a gateway of which it is not sure, the network. Throws
   // std::system_error.
   void look();
+
+  // Looks again and again until the gateway is known, for `patience` at most; before the loop
+  // runs. Returns whether it is.
+  bool wait_for_gateway(std::chrono::milliseconds patience);
 
   // Once a second: looks when the gateway is not known, and at intervals.
   void tick();

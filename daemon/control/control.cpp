@@ -12,6 +12,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <system_error>
 
 #include "daemon/base/callback.h"
 
@@ -20,6 +21,14 @@ namespace {
 
 // A client that asks nothing, or does not read its answer, must not stay.
 constexpr timeval kPatience{10, 0};
+
+Peer peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    throw std::system_error(errno, std::generic_category(), "cannot tell who asks");
+  return {credentials.uid};
+}
 
 struct Freed {
   void operator()(char* text) const noexcept { free(text); }
@@ -57,10 +66,11 @@ Control::~Control() {
 void Control::accept(int fd) {
   Fd owned(fd);
   if (clients_.size() >= kMostClients) return;
+  const Peer peer = peer_of(fd);
   BuffereventHandle stream(bufferevent_socket_new(loop_.base(), fd, BEV_OPT_CLOSE_ON_FREE));
   if (!stream) throw std::runtime_error("cannot serve the connection");
   static_cast<void>(owned.release());  // the stream owns it now
-  clients_.push_back({this, std::move(stream)});
+  clients_.push_back({this, peer, std::move(stream)});
   Client& client = clients_.back();
   const auto on_read = [](bufferevent*, void* argument) {
     auto* self = static_cast<Client*>(argument);
@@ -79,16 +89,16 @@ void Control::read(Client& client) {
   evbuffer* input = bufferevent_get_input(client.stream.get());
   while (const auto line =
              std::unique_ptr<char, Freed>(evbuffer_readln(input, nullptr, EVBUFFER_EOL_LF))) {
-    const std::string text = answer(line.get());
+    const std::string text = answer(line.get(), client.peer);
     bufferevent_write(client.stream.get(), text.data(), text.size());
   }
   if (evbuffer_get_length(input) > kLongestRequest) drop(client);
 }
 
-std::string Control::answer(std::string_view line) const {
+std::string Control::answer(std::string_view line, const Peer& peer) const {
   nlohmann::ordered_json reply;
   try {
-    reply = handler_(nlohmann::ordered_json::parse(line));
+    reply = handler_(nlohmann::ordered_json::parse(line), peer);
     reply["ok"] = true;
   } catch (const std::exception& error) {
     reply = {{"ok", false}, {"error", error.what()}};

@@ -2,14 +2,13 @@
 //
 // The control socket: remoractl asks, the daemon answers, one JSON object a line.
 //
-// Answers keep the order in which they are made: counters stand as in bpf/abi.h.
-//
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
-//   {"request":"reals"}
-//   {"request":"drain","real":"10.1.3.101","group":"temperature"}  (group: optional)
-//   {"request":"enable",…}  likewise
-//   {"request":"evacuate","per_second":50,…}  likewise
+//
+// daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
+// they are made: counters stand as in bpf/abi.h.
 #pragma once
+
+#include <sys/types.h>
 
 #include <filesystem>
 #include <functional>
@@ -21,10 +20,16 @@
 
 namespace remora {
 
+// The process at the other end.
+struct Peer {
+  uid_t uid;
+};
+
 class Control {
  public:
   // Answers a request, or throws std::exception with what is wrong with it.
-  using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request)>;
+  using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request,
+                                                       const Peer& peer)>;
 
   // Listens on a Unix socket at `path`, for its owner alone; a leftover is
   // replaced. `loop` must outlive it. Throws std::runtime_error.
@@ -36,6 +41,7 @@ class Control {
  private:
   struct Client {
     Control* control;
+    Peer peer;
     BuffereventHandle stream;
   };
   static constexpr std::size_t kLongestRequest = 65536;
@@ -43,7 +49,7 @@ class Control {
 
   void accept(int fd);
   void read(Client& client);
-  std::string answer(std::string_view line) const;
+  std::string answer(std::string_view line, const Peer& peer) const;
   void drop(Client& client);
 
   const std::filesystem::path path_;

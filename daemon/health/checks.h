@@ -48,6 +48,12 @@ class HealthChecks {
   // Called often.
   void step(Way way, std::uint64_t now_ns);
 
+  // What its last check found, for people; empty for what is not checked.
+  std::string why(const std::string& group, const Address& real) const {
+    const HealthState* state = find(group, real);
+    return state ? state->last().what : "";
+  }
+
   // Nothing for what is not checked.
   const HealthState* find(const std::string& group, const Address& real) const {
     return schedule_.find(group, real);

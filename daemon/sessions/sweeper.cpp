@@ -14,8 +14,15 @@ constexpr std::uint64_t kLingerNs = 60'000'000'000;
 
 }  // namespace
 
-Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, std::uint64_t idle_ns)
-    : maps_(maps), ids_(ids), history_(history), idle_ns_(idle_ns) {}
+Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, const Limits& limits)
+    : maps_(maps), ids_(ids), history_(history) {
+  use(limits);
+}
+
+void Sweeper::use(const Limits& limits) {
+  constexpr std::uint64_t kHourNs = 3'600'000'000'000;
+  idle_ns_ = limits.idle_hours * kHourNs;
+}
 
 bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
   const std::uint64_t limit = entry.state == FLOW_ESTABLISHED ? idle_ns_ : kLingerNs;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "daemon/config/config.h"
 #include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
@@ -17,10 +18,11 @@ namespace remora {
 
 class Sweeper : public FlowVisitor {
  public:
-  // All must outlive it. An established flow is taken for gone after `idle_ns` without a packet.
-  Sweeper(const Maps& maps, const Ids& ids, History& history, std::uint64_t idle_ns);
+  // All but `limits` must outlive it.
+  Sweeper(const Maps& maps, const Ids& ids, History& history, const Limits& limits);
 
-  void set_idle_ns(std::uint64_t idle_ns) { idle_ns_ = idle_ns; }
+  // How long an established flow may be without a packet from here on.
+  void use(const Limits& limits);
 
   std::uint64_t expired() const { return expired_; }
 
@@ -37,7 +39,7 @@ class Sweeper : public FlowVisitor {
   const Maps& maps_;
   const Ids& ids_;
   History& history_;
-  std::uint64_t idle_ns_;
+  std::uint64_t idle_ns_ = 0;
   bool takes_part_ = false;
   std::uint64_t pass_began_ns_ = 0;       // the one that it took part in last
   std::uint64_t last_pass_began_ns_ = 0;  // the one before that

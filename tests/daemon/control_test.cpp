@@ -26,11 +26,12 @@ class ControlTest : public testing::Test {
   ControlTest()
       : folder_(fs::temp_directory_path() / ("remora-control-" + std::to_string(getpid()))) {
     fs::create_directories(folder_);
-    control_ = std::make_unique<Control>(loop_, path(), [](const json& request) -> json {
-      if (request.at("request") == "fail") throw std::runtime_error("it failed");
-      if (request.at("request") == "bytes") return {{"topic", "\xff\xfe"}};
-      return {{"echo", request}};
-    });
+    control_ =
+        std::make_unique<Control>(loop_, path(), [](const json& request, const Peer&) -> json {
+          if (request.at("request") == "fail") throw std::runtime_error("it failed");
+          if (request.at("request") == "bytes") return {{"topic", "\xff\xfe"}};
+          return {{"echo", request}};
+        });
     loop_.every(std::chrono::milliseconds(5), "stop", [this] {
       if (done_) loop_.stop();
     });

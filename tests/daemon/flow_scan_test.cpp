@@ -112,7 +112,7 @@ TEST_F(FlowScanTest, FewFlowsAreCountedEverySecond) {
 
 TEST_F(FlowScanTest, TheSweepRemovesWhatIsOverOncePerTenSeconds) {
   History history({.path = ":memory:"});
-  Sweeper sweeper(*maps_, *ids_, history, 3600 * kSecond);
+  Sweeper sweeper(*maps_, *ids_, history, config_.limits);
   FlowScan scan(maps_->flows);
   scan.add(sweeper);
   now_ = 100 * kSecond;

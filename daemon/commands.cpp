@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/commands.h"
+
+#include <iostream>
+#include <utility>
+
+#include "daemon/base/link.h"
+#include "daemon/config/config.h"
+#include "daemon/daemon.h"
+#include "log/log.h"
+
+namespace remora {
+namespace {
+
+Config load_with_warnings(const Options& options) {
+  log::start("remorad", options.log_level);
+  Config config = load_config(options.places.config);
+  for (const Problem& warning : config.warnings) log::warn("{}", describe(config.file, warning));
+  return config;
+}
+
+}  // namespace
+
+void serve(const Options& options) {
+  Daemon(options.places, load_with_warnings(options)).run();
+}
+
+void detach(const Options& options) {
+  const Config config = load_with_warnings(options);
+  const bool any = detach_instance(options.places, config);
+  std::cout << config.lb.instance << (any ? ": taken off " : ": nothing was on ")
+            << config.lb.interface << '\n';
+}
+
+void check(const Options& options) {
+  const std::string& file = options.check;
+  const Config config = load_config(file);
+  for (const Problem& warning : config.warnings)
+    std::cerr << describe(file, warning) << " (warning)\n";
+  if (!find_link(config.lb.interface)) {
+    const Problem missing{
+        config.line_of("lb", "interface"),
+        "there is no interface \"" + config.lb.interface + "\" on this machine (warning)"};
+    std::cerr << describe(file, missing) << '\n';
+  }
+  std::cout << file << ": ok\n";
+}
+
+}  // namespace remora

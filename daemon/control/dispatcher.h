@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checks requests against the list of them and hands them to their handlers.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "daemon/control/control.h"
+
+namespace remora {
+
+class Dispatcher {
+ public:
+  // Gets a request whose arguments are there and of the right type; throws std::exception with
+  // what is wrong with them.
+  using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request)>;
+  using Handlers = std::map<std::string, Handler, std::less<>>;
+
+  // A handler for each request of the list. Throws std::logic_error otherwise.
+  explicit Dispatcher(Handlers handlers);
+
+  // Throws std::runtime_error that says what is wrong with the request.
+  nlohmann::ordered_json answer(const nlohmann::ordered_json& request, const Peer& peer) const;
+
+ private:
+  const Handlers handlers_;
+};
+
+}  // namespace remora

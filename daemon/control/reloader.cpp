@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/reloader.h"
+
+#include <exception>
+#include <utility>
+
+#include "daemon/base/clock.h"
+#include "daemon/config/keys.h"
+#include "daemon/steering/history_options.h"
+#include "log/log.h"
+
+namespace remora {
+
+void Reloader::reload() {
+  try {
+    Config next = load_config(file_);
+    require_reloadable(in_force_, next);
+    apply(std::move(next));
+    log::info("configuration reloaded");
+  } catch (const std::exception& error) {
+    log::error("the configuration stays as it was: {}", error.what());
+  }
+}
+
+// What can be refused comes first.
+void Reloader::apply(Config next) {
+  parts_.health.prepare(next);
+  try {
+    parts_.steering.apply(next, parts_.follower.mtu());
+  } catch (...) {
+    parts_.health.prepare(in_force_);
+    throw;
+  }
+  in_force_ = std::move(next);
+  parts_.health.use(in_force_, parts_.steering.reals(), monotonic_ns());
+  parts_.ender.use(in_force_);
+  parts_.history.name_services(service_names(in_force_));
+  parts_.sweeper.use(in_force_.limits);
+  parts_.predictions.start_rematch(parts_.steering.matching());
+  parts_.follower.set_gateway(in_force_.lb.gateway_mac);
+}
+
+}  // namespace remora

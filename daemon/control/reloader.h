@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replaces the configuration in force by what its file says now, as a whole or not at all.
+#pragma once
+
+#include <filesystem>
+
+#include "daemon/base/link_follower.h"
+#include "daemon/config/config.h"
+#include "daemon/health/checks.h"
+#include "daemon/sessions/ender.h"
+#include "daemon/sessions/sweeper.h"
+#include "daemon/steering/predictions.h"
+#include "daemon/steering/steering.h"
+#include "store/history.h"
+
+namespace remora {
+
+class Reloader {
+ public:
+  // Everything that has been told the configuration.
+  struct Parts {
+    HealthChecks& health;
+    Steering& steering;
+    Ender& ender;
+    History& history;
+    Sweeper& sweeper;
+    Predictions& predictions;
+    LinkFollower& follower;
+  };
+  // `in_force` and the parts must outlive it.
+  Reloader(std::filesystem::path file, Config& in_force, const Parts& parts)
+      : file_(std::move(file)), in_force_(in_force), parts_(parts) {}
+
+  // On the loop's thread. A failure is logged.
+  void reload();
+
+ private:
+  void apply(Config next);
+
+  const std::filesystem::path file_;
+  Config& in_force_;
+  const Parts parts_;
+};
+
+}  // namespace remora

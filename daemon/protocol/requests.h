@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The requests of the control socket: the only list of them. Pure.
+//
+// The daemon checks requests against it (daemon/control/dispatcher.h), remoractl makes its
+// subcommands from it, and a test compares docs/control.md with it. A new request is a row here,
+// a handler in daemon/control/request_handlers.cpp and a row in docs/control.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace remora {
+
+// Who may make a request.
+enum class Right : std::uint8_t {
+  kLook,    // everybody who can open the socket
+  kChange,  // root, and the user that remorad runs as
+};
+
+struct RequestArgument {
+  enum class Type : std::uint8_t {
+    kText,
+    kCount,  // a whole number from 1 to kMostCount
+  };
+
+  std::string_view name;    // in the request
+  std::string_view option;  // of remoractl; without dashes: a word at its place
+  Type type;
+  bool is_required;
+  std::string_view meaning;
+};
+
+inline constexpr std::int64_t kMostCount = 1'000'000;
+
+struct RequestKind {
+  std::string_view name;
+  std::string_view command;  // the words for it after remoractl; empty: it has none
+  std::span<const RequestArgument> arguments;
+  Right right;
+  std::string_view meaning;  // what is answered, or what happens
+};
+
+std::span<const RequestKind> request_kinds();
+
+// nullptr for an unknown name.
+const RequestKind* find_request(std::string_view name);
+
+// "status, reals, …", for messages.
+std::string request_names();
+
+}  // namespace remora

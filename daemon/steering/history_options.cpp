@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/steering/history_options.h"
+
+namespace remora {
+
+HistoryOptions history_options(const Config& config) {
+  HistoryOptions options;
+  options.path = config.store.path;
+  options.services = service_names(config);
+  options.retention_days = static_cast<int>(config.store.retention_days);
+  return options;
+}
+
+std::vector<ServiceName> service_names(const Config& config) {
+  std::vector<ServiceName> names;
+  for (const Service& service : config.services) {
+    names.push_back({.service = to_string(service.at()), .name = service.name});
+  }
+  return names;
+}
+
+}  // namespace remora
