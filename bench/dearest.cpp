@@ -30,7 +30,7 @@
 namespace remora::bench {
 namespace {
 
-constexpr Endpoint kService{ipv4("10.1.50.200"), 1883};
+constexpr Peer kService{ipv4("10.1.50.200"), 1883};
 constexpr std::uint32_t kFirstClient = ipv4("10.3.0.1");
 constexpr std::uint32_t kGroup = 0, kOtherGroup = 1;
 

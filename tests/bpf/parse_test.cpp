@@ -16,10 +16,10 @@
 namespace remora {
 namespace {
 
-constexpr Endpoint kClient{ipv4("10.1.1.7"), 40'000};
-constexpr Endpoint kService{ipv4("10.1.50.200"), 1883};
-constexpr Endpoint kClient6{ipv6("2001:db8:1::7"), 40'000};
-constexpr Endpoint kService6{ipv6("2001:db8:50::200"), 1883};
+constexpr Peer kClient{ipv4("10.1.1.7"), 40'000};
+constexpr Peer kService{ipv4("10.1.50.200"), 1883};
+constexpr Peer kClient6{ipv6("2001:db8:1::7"), 40'000};
+constexpr Peer kService6{ipv6("2001:db8:50::200"), 1883};
 
 constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kEsp = 50, kAuth = 51,
                        kNone = 59, kDestination = 60, kMobility = 135;
@@ -34,7 +34,7 @@ IpAddress ip_of(const address& abi) {
 // behind it, and so that the IP header is aligned (NET_IP_ALIGN).
 struct Parsed {
   std::unique_ptr<std::uint8_t[]> memory;
-  headers headers{};
+  struct headers headers {};
   parse_result result;
 
   explicit Parsed(const Bytes& frame) {
@@ -59,7 +59,7 @@ struct Parsed {
   bool is_usual = false;
 };
 
-Segment hello(Endpoint from = kClient, Endpoint to = kService) {
+Segment hello(Peer from = kClient, Peer to = kService) {
   return data(bytes_of("hello")).from(from).to(to).seq(77).acknowledging(99);
 }
 

@@ -14,7 +14,7 @@ class Client {
   // What the client has acknowledged: the broker's first byte.
   static constexpr std::uint32_t kAcknowledged = 0x70000001;
 
-  Client(Endpoint self, Endpoint service, std::uint32_t isn = 1000)
+  Client(Peer self, Peer service, std::uint32_t isn = 1000)
       : self_(self), service_(service), isn_(isn), next_(isn + 1) {}
 
   Segment syn() const { return addressed(remora::syn()).seq(isn_).acknowledging(0); }
@@ -42,7 +42,7 @@ class Client {
   // Bytes of the stream that went by, or were lost, without a segment here.
   void skip(std::uint32_t bytes) { next_ += bytes; }
 
-  Endpoint self() const { return self_; }
+  Peer self() const { return self_; }
   std::uint32_t isn() const { return isn_; }
   // Bytes sent so far.
   std::uint32_t sent() const { return next_ - isn_ - 1; }
@@ -54,7 +54,7 @@ class Client {
     return segment.from(self_).to(service_).seq(next_).acknowledging(kAcknowledged);
   }
 
-  Endpoint self_, service_;
+  Peer self_, service_;
   std::uint32_t isn_, next_;
 };
 

@@ -204,7 +204,7 @@ Bytes Segment::frame() const {
   return out;
 }
 
-Bytes ipv4_frame(Endpoint from, Endpoint to, std::uint8_t protocol, const Bytes& body) {
+Bytes ipv4_frame(Peer from, Peer to, std::uint8_t protocol, const Bytes& body) {
   Bytes out = ethernet_header(ETH_P_IP);
   append(
       out,
@@ -213,7 +213,7 @@ Bytes ipv4_frame(Endpoint from, Endpoint to, std::uint8_t protocol, const Bytes&
   return out;
 }
 
-Bytes ipv6_frame(Endpoint from, Endpoint to, std::uint8_t next_header, const Bytes& body) {
+Bytes ipv6_frame(Peer from, Peer to, std::uint8_t next_header, const Bytes& body) {
   Bytes out = ethernet_header(ETH_P_IPV6);
   append(out, ipv6_header(from.address, to.address, next_header, body.size()));
   append(out, body);

@@ -122,7 +122,8 @@ constexpr IpAddress ipv6(std::string_view text) {
   return IpAddress(out);
 }
 
-struct Endpoint {
+// One end of a TCP connection.
+struct Peer {
   IpAddress address;
   std::uint16_t port = 0;  // host order
 };
@@ -149,8 +150,8 @@ class Segment {
 
   explicit Segment(unsigned flags) : flags_(static_cast<std::uint8_t>(flags)) {}
 
-  Segment& from(Endpoint source) { return source_ = source, *this; }
-  Segment& to(Endpoint destination) { return destination_ = destination, *this; }
+  Segment& from(Peer source) { return source_ = source, *this; }
+  Segment& to(Peer destination) { return destination_ = destination, *this; }
   Segment& seq(std::uint32_t number) { return seq_ = number, *this; }
   Segment& acknowledging(std::uint32_t number) { return ack_ = number, *this; }
   Segment& payload(Bytes bytes) { return payload_ = std::move(bytes), *this; }
@@ -182,7 +183,7 @@ class Segment {
 
  private:
   std::uint8_t flags_;
-  Endpoint source_, destination_;
+  Peer source_, destination_;
   std::uint32_t seq_ = 0, ack_ = 0;
   Bytes payload_, options_, ip_options_;
   std::vector<VlanTag> tags_;
@@ -210,8 +211,8 @@ inline Segment data(Bytes payload) {
 }
 
 // An IPv4 or IPv6 datagram of any protocol.
-Bytes ipv4_frame(Endpoint from, Endpoint to, std::uint8_t protocol, const Bytes& body);
-Bytes ipv6_frame(Endpoint from, Endpoint to, std::uint8_t next_header, const Bytes& body);
+Bytes ipv4_frame(Peer from, Peer to, std::uint8_t protocol, const Bytes& body);
+Bytes ipv6_frame(Peer from, Peer to, std::uint8_t next_header, const Bytes& body);
 
 // The frame with VLAN tags put in, the outermost first.
 Bytes with_tags(const Bytes& frame, const std::vector<VlanTag>& tags);

@@ -23,14 +23,18 @@ class CheckTest : public SteerTest {
         abi_address(at), {abi_address(service), abi_address(destination), abi_address(real)});
   }
 
-  TcResult leave(const Segment& segment) { return run_tc(chain_->health_out_fd(), segment.frame()); }
-  TcResult arrive(const Segment& segment) { return run_tc(chain_->health_in_fd(), segment.frame()); }
+  TcResult leave(const Segment& segment) {
+    return run_tc(chain_->health_out_fd(), segment.frame());
+  }
+  TcResult arrive(const Segment& segment) {
+    return run_tc(chain_->health_in_fd(), segment.frame());
+  }
 };
 
 // The LB's own address plays the client, over each pair of families.
 struct Way {
   const char* name;
-  Endpoint lb, service;
+  Peer lb, service;
   IpAddress check;
   bool over_ipv6;
 
@@ -45,8 +49,8 @@ class EveryWayCheckTest : public CheckTest, public testing::WithParamInterface<W
     if (GetParam().over_ipv6) ipv6_reals();
   }
 
-  const Endpoint lb = GetParam().lb, service = GetParam().service;
-  const Endpoint at{GetParam().check, GetParam().service.port};
+  const Peer lb = GetParam().lb, service = GetParam().service;
+  const Peer at{GetParam().check, GetParam().service.port};
 };
 
 // From the type of the outer packet on; in front of it are the Ethernet addresses.
@@ -130,7 +134,7 @@ TEST_F(CheckTest, OtherTrafficIsNotTouched) {
   check(kCheck, kService.address, kService.address, ipv4("10.2.0.1"));
   check(kCheck6, kService6.address, kService6.address, ipv6("fd00:2::1"));
   leave(syn().from(kClient).to({kCheck, 1883}));
-  const Endpoint ssh{ipv4("10.1.2.2"), 22};
+  const Peer ssh{ipv4("10.1.2.2"), 22};
   const Bytes frames[] = {
       data(bytes_of("ssh")).from(kClient).to(ssh).frame(),
       data(bytes_of("ssh")).from(kClient6).to({ipv6("2001:db8::9"), 22}).frame(),

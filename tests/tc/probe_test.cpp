@@ -223,7 +223,7 @@ TEST_F(ProbeTest, PolicyDropSendsNoRstEvenWhileTheDaemonIsSilent) {
 // before the probe sees it.
 struct Way {
   const char* name;
-  Endpoint client;
+  Peer client;
   std::vector<VlanTag> tags;
 
   friend std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.name; }
@@ -236,8 +236,8 @@ class EveryWayProbeTest : public ProbeTest, public testing::WithParamInterface<W
     if (!IsSkipped()) ipv6_reals();
   }
 
-  Endpoint client() const { return GetParam().client; }
-  Endpoint service() const { return client().address.is_ipv6() ? kService6 : kService; }
+  Peer client() const { return GetParam().client; }
+  Peer service() const { return client().address.is_ipv6() ? kService6 : kService; }
 
   Segment wrong_segment(const Bytes& payload) {
     predict(client(), kTemperature, kTemperatureTopic);

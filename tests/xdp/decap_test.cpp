@@ -79,10 +79,10 @@ TEST_F(DecapTest, GivesBackWhatTheClientSentWhateverItWasWrappedIn) {
   }
 }
 
-constexpr Endpoint kVip{ipv4("10.1.50.201"), 1883}, kVip6{ipv6("2001:db8:50::201"), 1883};
+constexpr Peer kVip{ipv4("10.1.50.201"), 1883}, kVip6{ipv6("2001:db8:50::201"), 1883};
 
 // A segment as Katran sends it on: to the VIP, with the TCP checksum for the service.
-Segment for_service(Endpoint client) {
+Segment for_service(Peer client) {
   return data(bytes_of("hello"))
       .from(client)
       .to(client.address.is_ipv6() ? kService6 : kService)
@@ -167,7 +167,7 @@ TEST_F(DecapTest, AGroupsVipBecomesTheServiceAgain) {
   for (const std::vector<VlanTag>& tags :
        std::vector<std::vector<VlanTag>>{{}, {{100}}, {{20, ETH_P_8021AD}, {100}}}) {
     const std::size_t link = ETH_HLEN + 4 * tags.size();
-    for (const Endpoint client : {kClient, kClient6}) {
+    for (const Peer client : {kClient, kClient6}) {
       for (const bool in_ipv6 : {false, true}) {
         if (client.address.is_ipv6() && !in_ipv6) continue;
         const IpAddress vip = client.address.is_ipv6() ? kVip6.address : kVip.address;

@@ -174,18 +174,18 @@ class DifferentialTest : public testing::Test {
   }
 
   // Few addresses, as behind NAT, or one that was never seen.
-  Endpoint new_client(const BalancedService& service) {
+  Peer new_client(const BalancedService& service) {
     const bool is_ipv6 = service.at.address.is_ipv6();
     for (;;) {
       const IpAddress network = is_ipv6 ? ipv6("2001:db8:1::") : ipv4("10.64.0.0");
       const std::uint32_t host = one_in(4) ? below(64) : 64 + below(1 << 22);
-      const Endpoint client{network + host, static_cast<std::uint16_t>(1 + below(65'535))};
+      const Peer client{network + host, static_cast<std::uint16_t>(1 + below(65'535))};
       if (used_.insert({client.address, client.port}).second) return client;
     }
   }
 
   // The group of the client's next connection.
-  std::uint16_t predicted(const Endpoint& client, const BalancedService& service) {
+  std::uint16_t predicted(const Peer& client, const BalancedService& service) {
     // One that was seen before has a prediction.
     if (seen_clients_.insert(client.address).second && one_in(4)) return service.default_group;
     const std::uint16_t group = any_group(service);
@@ -197,7 +197,7 @@ class DifferentialTest : public testing::Test {
     return both_->by_ring(at.group, at.client.self(), at.service->at.port);
   }
 
-  void open_connection(const BalancedService& service, const Endpoint& from, std::uint32_t isn) {
+  void open_connection(const BalancedService& service, const Peer& from, std::uint32_t isn) {
     const Client client(from, service.at, isn);
     Connection fresh{&service, predicted(from, service), client,       0,
                      0,        Connection::kOpened,      client.syn(), true};
@@ -210,7 +210,7 @@ class DifferentialTest : public testing::Test {
   // A segment from the middle of a connection that neither has seen opened.
   void take_over_connection() {
     const BalancedService& service = any_service();
-    const Endpoint from = stranger(random_, service.at.address);
+    const Peer from = stranger(random_, service.at.address);
     if (!used_.insert({from.address, from.port}).second) return;
     const Client client(from, service.at, any());
     Connection fresh{&service, service.default_group, client,       0,

@@ -10,7 +10,7 @@
 namespace remora {
 namespace {
 
-Endpoint numbered_client(std::uint32_t n) {
+Peer numbered_client(std::uint32_t n) {
   return {ipv4("10.9.0.0") + n, 40'000};
 }
 

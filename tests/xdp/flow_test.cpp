@@ -33,7 +33,7 @@ TEST_F(FlowTest, SynGoesToThePredictedGroup) {
 }
 
 TEST_F(FlowTest, APredictionIsForOneServiceAndOneAddress) {
-  const Endpoint other_service{kService.address, 1884};
+  const Peer other_service{kService.address, 1884};
   service(other_service, kServiceNumber + 1, kHumidity);
   predict(kClient, kTemperature);
 

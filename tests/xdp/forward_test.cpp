@@ -105,7 +105,7 @@ TEST_F(ForwardTest, GoldenPackets) {
 
 // Katran's outer source: 172.16/16, the rest varies with the flow.
 TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
-  const auto outer_source = [&](Endpoint client) {
+  const auto outer_source = [&](Peer client) {
     return send(Client(client, kService).syn()).packet.source();
   };
 
@@ -129,7 +129,7 @@ std::uint32_t traffic_class(const Packet& packet) {
   return packet.is_ipv6() ? be32toh(packet.ipv6().version) >> 20 & 0xff : packet.ip().tos;
 }
 
-void expect_wrapped_in_ipv6(const Outcome& out, const Packet& before, Endpoint client) {
+void expect_wrapped_in_ipv6(const Outcome& out, const Packet& before, Peer client) {
   ASSERT_TRUE(out.forwarded());
   ASSERT_TRUE(out.packet.is_ipv6());
   const Ipv6Header outer = out.packet.ipv6();
@@ -219,7 +219,7 @@ TEST_F(ForwardTest, AnOuterSourceOfOurOwnIsUsedForAllFlows) {
     EXPECT_TRUE(out.packet.checksums_are_valid());
   }
   ipv6_reals();
-  for (const Endpoint client : {Endpoint{kClient.address, 1}, kClient6}) {
+  for (const Peer client : {Peer{kClient.address, 1}, kClient6}) {
     const Outcome out = send(Client(client, client.address.is_ipv6() ? kService6 : kService).syn());
     EXPECT_EQ(out.packet.source(), ipv6("2001:db8:9::9"));
     EXPECT_TRUE(out.packet.checksums_are_valid());

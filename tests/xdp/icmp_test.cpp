@@ -9,8 +9,8 @@
 namespace remora {
 namespace {
 
-constexpr Endpoint kOwn4{ipv4("10.1.9.9"), 0}, kOwn6{ipv6("2001:db8:9::9"), 0};
-constexpr Endpoint kRouter4{ipv4("10.9.0.1"), 0}, kRouter6{ipv6("2001:db8:ffff::1"), 0};
+constexpr Peer kOwn4{ipv4("10.1.9.9"), 0}, kOwn6{ipv6("2001:db8:9::9"), 0};
+constexpr Peer kRouter4{ipv4("10.9.0.1"), 0}, kRouter6{ipv6("2001:db8:ffff::1"), 0};
 
 constexpr std::uint8_t kUnreachable = 3, kTimeExceeded = 11;  // RFC 792
 constexpr std::uint8_t kUnreachable6 = 1, kTooBig6 = 2, kTimeExceeded6 = 3, kParameter6 = 4;
@@ -355,7 +355,7 @@ TEST_F(IcmpTest, ErrorsCutAnywhereDoNoHarm) {
 class BrokerIcmpTest : public SteerTest {
  protected:
   // What a broker has sent to the client, 1400 bytes and more.
-  static Packet answer_to(const Endpoint& client, const Endpoint& service) {
+  static Packet answer_to(const Peer& client, const Peer& service) {
     return Packet(data(payload(1400)).from(service).to(client).frame());
   }
 
@@ -406,7 +406,7 @@ TEST_F(BrokerIcmpTest, TheRealIsThatOfTheConnection) {
 
   expect_wrapped(send_frame(error), error, real);
 
-  const Endpoint other{kClient.address + 9, 40'000};
+  const Peer other{kClient.address + 9, 40'000};
   predict(other, kTemperature);
   const Bytes untracked = error4(answer_to(other, kService), kUnreachable, 4, 1400);
   const IpAddress by_ring = send(Client(other, kService).syn()).packet.destination();

@@ -13,7 +13,7 @@ namespace {
 
 struct Way {
   const char* name;
-  Endpoint client;
+  Peer client;
   std::vector<VlanTag> tags;
 
   friend std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.name; }
@@ -26,8 +26,8 @@ class EveryWayTest : public SteerTest, public testing::WithParamInterface<Way> {
     if (!IsSkipped()) ipv6_reals();
   }
 
-  Endpoint client() const { return GetParam().client; }
-  Endpoint service() const { return client().address.is_ipv6() ? kService6 : kService; }
+  Peer client() const { return GetParam().client; }
+  Peer service() const { return client().address.is_ipv6() ? kService6 : kService; }
   Outcome send_tagged(Segment segment) { return send(segment.tagged(GetParam().tags)); }
 
   // What the forwarder leaves as it is.

@@ -88,7 +88,7 @@ TEST_F(KatranTest, APacketGetsTheVipOfItsGroup) {
   expect_addressed_to(by_default, Packet(unknown.frame()), ipv4("10.1.51.0"));
   EXPECT_EQ(by_default.packet.source_mac()[5], kDefault + 1);
 
-  const Endpoint known{kClient.address + 1, 40'000};
+  const Peer known{kClient.address + 1, 40'000};
   predict(known, kTemperature);
   const Segment predicted = Client(known, kService).syn();
   const Outcome by_prediction = send(predicted);

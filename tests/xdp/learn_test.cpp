@@ -354,7 +354,7 @@ TEST_F(LearnTest, RoutesOfTheSameMeaningOnlyJudgeOnceMore) {
 }
 
 TEST_F(LearnTest, ServicesOfOneClientLearnApart) {
-  const Endpoint other_service{kService.address + 1, 1883};
+  const Peer other_service{kService.address + 1, 1883};
   service(other_service, kServiceNumber + 1, kHumidity);
   Client client(kClient, other_service);
   send(client.syn());

@@ -12,7 +12,7 @@ class FewFlowsTest : public SteerTest {
   FewFlowsTest() : SteerTest({.flows = 4}) {}
 };
 
-Endpoint numbered_client(std::uint32_t n) {
+Peer numbered_client(std::uint32_t n) {
   return {ipv4("10.9.0.0") + n, 40'000};
 }
 

@@ -252,7 +252,7 @@ TEST_F(MispredictTest, AboveResetsPerClientConnectionsAreKept) {
   EXPECT_EQ(records[0].head.action, ACTION_KEPT);
   EXPECT_EQ(records[0].head.flags, EVENT_OVER_LIMIT);
 
-  const Endpoint other{kClient.address + 1, 40'000};
+  const Peer other{kClient.address + 1, 40'000};
   predict(other, kTemperature);
   Client another = connect(other);
   EXPECT_TRUE(publish(another, kHumidityTopic).is_marked()) << "others are not concerned";

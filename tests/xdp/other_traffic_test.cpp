@@ -24,7 +24,7 @@ class OtherTrafficTest : public SteerTest {
   }
 };
 
-Segment segment_to(Endpoint to) {
+Segment segment_to(Peer to) {
   return data(publish_packet("t")).from(kClient).to(to).seq(9);
 }
 
@@ -61,7 +61,7 @@ Bytes frame_of_type(std::uint8_t high, std::uint8_t low, const Bytes& body) {
 
 TEST_F(OtherTrafficTest, PassesByteForByteOverIpv6) {
   const IpAddress all_nodes = ipv6("ff02::1");
-  const auto icmp6 = [&](std::uint8_t type, Endpoint to) {
+  const auto icmp6 = [&](std::uint8_t type, Peer to) {
     Bytes message(32);
     message[0] = type;
     return ipv6_frame(kClient6, to, IPPROTO_ICMPV6,
@@ -74,7 +74,7 @@ TEST_F(OtherTrafficTest, PassesByteForByteOverIpv6) {
   expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_UDP, Bytes(30, 7)), "UDP to it");
   expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_IPIP, Bytes(60, 0x45)), "IPIP");
   expect_untouched(ipv6_frame(kClient6, kService6, IPPROTO_IPV6, Bytes(60, 0x60)), "IP6IP6");
-  const auto to = [](Endpoint service) {
+  const auto to = [](Peer service) {
     return data(publish_packet("t")).from(kClient6).to(service).seq(9).frame();
   };
   expect_untouched(to({kService6.address, 22}), "another port");
@@ -160,7 +160,7 @@ TEST_F(OtherTrafficTest, NoiseDoesNoHarm) {
 }
 
 TEST_F(OtherTrafficTest, OptionsAndFragmentsElsewherePassToo) {
-  const Endpoint elsewhere{kService.address, 80};
+  const Peer elsewhere{kService.address, 80};
   expect_untouched(segment_to(elsewhere).ip_options({7, 3, 4}).frame(), "IPv4 options");
   expect_untouched(segment_to(elsewhere).fragment(0x2000).frame(), "first fragment");
   expect_untouched(segment_to(elsewhere).fragment(0x2010).frame(), "later fragment");

@@ -163,7 +163,7 @@ class PropertyTest : public SteerTest {
   // stream begins at isn() + 1.
   Client open(std::mt19937& random) {
     clients_++;
-    const Endpoint& first = clients_ % 2 == 0 ? kClient : kClient6;
+    const Peer& first = clients_ % 2 == 0 ? kClient : kClient6;
     const auto port = static_cast<std::uint16_t>(1024 + random() % 60'000);
     Client client({first.address + clients_, port}, clients_ % 2 == 0 ? kService : kService6,
                   static_cast<std::uint32_t>(random()));

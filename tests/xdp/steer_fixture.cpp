@@ -55,7 +55,7 @@ void SteerTest::SetUp() {
   route(kHumidityTopic, kHumidity);
 }
 
-void SteerTest::service(Endpoint at, std::uint16_t number, std::uint16_t default_group) {
+void SteerTest::service(Peer at, std::uint16_t number, std::uint16_t default_group) {
   const service_key key{abi_address(at.address), htobe16(at.port), 0};
   chain_->map<service_key, struct service>("services").put(key, {number, default_group, 0});
 }
@@ -134,7 +134,7 @@ void SteerTest::forget_routes() {
   write(settings_);
 }
 
-void SteerTest::predict(Endpoint client, std::uint16_t group, std::string_view topic) {
+void SteerTest::predict(Peer client, std::uint16_t group, std::string_view topic) {
   const client_key key{abi_address(client.address), kServiceNumber, 0};
   const prediction entry{topic.empty() ? 0 : hash(topic), 1, group, {}};
   chain_->map<client_key, prediction>("predictions").put(key, entry);
@@ -155,7 +155,7 @@ Outcome SteerTest::send_frame(const Bytes& frame) {
           Packet(std::move(result.frame))};
 }
 
-Client SteerTest::connect(Endpoint from, std::uint32_t isn, MqttVersion version) {
+Client SteerTest::connect(Peer from, std::uint32_t isn, MqttVersion version) {
   Client client(from, service_for(from), isn);
   send(client.syn());
   send(client.ack());
@@ -185,12 +185,12 @@ std::optional<flow> SteerTest::half_open_of(const Client& client) const {
   return chain_->map<half_open_key, flow>("half_open").find({key_of(client), client.isn()});
 }
 
-std::optional<prediction> SteerTest::prediction_of(Endpoint client) const {
+std::optional<prediction> SteerTest::prediction_of(Peer client) const {
   return chain_->map<client_key, prediction>("predictions")
       .find({abi_address(client.address), kServiceNumber, 0});
 }
 
-std::optional<guard> SteerTest::guard_of(Endpoint client) const {
+std::optional<guard> SteerTest::guard_of(Peer client) const {
   return chain_->map<address, guard>("guards").find(abi_address(client.address));
 }
 

@@ -24,10 +24,10 @@
 
 namespace remora {
 
-inline constexpr Endpoint kService{ipv4("10.1.50.200"), 1883};
-inline constexpr Endpoint kClient{ipv4("10.1.1.7"), 40'000};
-inline constexpr Endpoint kService6{ipv6("2001:db8:50::200"), 1883};
-inline constexpr Endpoint kClient6{ipv6("2001:db8:1::7"), 40'000};
+inline constexpr Peer kService{ipv4("10.1.50.200"), 1883};
+inline constexpr Peer kClient{ipv4("10.1.1.7"), 40'000};
+inline constexpr Peer kService6{ipv6("2001:db8:50::200"), 1883};
+inline constexpr Peer kClient6{ipv6("2001:db8:1::7"), 40'000};
 inline constexpr Mac kRouterMac{0x02, 0x42, 0x0a, 0x01, 0x00, 0x01};
 
 inline constexpr std::uint16_t kDefault = 0, kTemperature = 1, kHumidity = 2, kNoGroupYet = 3;
@@ -65,7 +65,7 @@ class SteerTest : public testing::Test {
   void SetUp() override;
 
   // ---- the world ----
-  void service(Endpoint at, std::uint16_t number, std::uint16_t default_group);
+  void service(Peer at, std::uint16_t number, std::uint16_t default_group);
   // A group of `reals` equal reals, slot by slot in turn.
   void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
   // From here on the reals of new groups, and those of the present ones, are of that
@@ -79,14 +79,14 @@ class SteerTest : public testing::Test {
   void route(std::string_view filter, std::uint16_t group);
   // Begins a new set of routes, with none in it.
   void forget_routes();
-  void predict(Endpoint client, std::uint16_t group, std::string_view topic = "");
+  void predict(Peer client, std::uint16_t group, std::string_view topic = "");
   void write(const settings& settings);
 
   // ---- traffic ----
   Outcome send(const Segment& segment);
   Outcome send_frame(const Bytes& frame);
   // SYN, ACK and CONNECT of a new connection.
-  Client connect(Endpoint from = kClient, std::uint32_t isn = 1000,
+  Client connect(Peer from = kClient, std::uint32_t isn = 1000,
                  MqttVersion version = MqttVersion::k311);
   Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
 
@@ -95,8 +95,8 @@ class SteerTest : public testing::Test {
   std::uint64_t hash(std::string_view topic) const;
   std::optional<flow> flow_of(const Client& client) const;
   std::optional<flow> half_open_of(const Client& client) const;
-  std::optional<prediction> prediction_of(Endpoint client) const;
-  std::optional<guard> guard_of(Endpoint client) const;
+  std::optional<prediction> prediction_of(Peer client) const;
+  std::optional<guard> guard_of(Peer client) const;
   std::vector<Event> events() { return chain_->take_events(); }
 
   static address abi_address(const IpAddress& address);
@@ -107,9 +107,7 @@ class SteerTest : public testing::Test {
 
  private:
   // The service of the client's family.
-  static Endpoint service_for(Endpoint client) {
-    return client.address.is_ipv6() ? kService6 : kService;
-  }
+  static Peer service_for(Peer client) { return client.address.is_ipv6() ? kService6 : kService; }
 
   ChainLimits limits_;
   topic_keys keys_{};

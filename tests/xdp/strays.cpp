@@ -29,12 +29,12 @@ Segment any_segment(Random& random, const BalancedService& service) {
       .acknowledging(any(random));
 }
 
-Bytes datagram(Endpoint from, Endpoint to, std::uint8_t protocol, const Bytes& body) {
+Bytes datagram(Peer from, Peer to, std::uint8_t protocol, const Bytes& body) {
   return to.address.is_ipv6() ? ipv6_frame(from, to, protocol, body)
                               : ipv4_frame(from, to, protocol, body);
 }
 
-Bytes udp(Random& random, Endpoint from, Endpoint to, std::size_t least) {
+Bytes udp(Random& random, Peer from, Peer to, std::size_t least) {
   Bytes body = any_bytes(random, least, 200);
   const std::uint16_t ports[] = {from.port, to.port};
   for (std::size_t i = 0; i < 4 && i < body.size(); i++)
@@ -42,7 +42,7 @@ Bytes udp(Random& random, Endpoint from, Endpoint to, std::size_t least) {
   return datagram(from, to, IPPROTO_UDP, body);
 }
 
-Endpoint elsewhere(Random& random, const BalancedService& service) {
+Peer elsewhere(Random& random, const BalancedService& service) {
   return {service.at.address + (1 + any(random) % 100), any_port(random)};
 }
 
@@ -57,7 +57,7 @@ std::size_t ip_header(const BalancedService& service) {
 
 // An ICMP or ICMPv6 message of this type.
 Bytes icmp(Random& random, const BalancedService& service, std::uint8_t type, Bytes body) {
-  const Endpoint from = stranger(random, service.at.address);
+  const Peer from = stranger(random, service.at.address);
   Bytes message{type, 0, 0, 0, 0, 0, 0, 0};
   message.insert(message.end(), body.begin(), body.end());
   if (!service.at.address.is_ipv6())
@@ -190,7 +190,7 @@ Stray syn_with_data(Random& random, const BalancedService& service) {
 
 }  // namespace
 
-Endpoint stranger(std::mt19937& random, const IpAddress& same_family) {
+Peer stranger(std::mt19937& random, const IpAddress& same_family) {
   const IpAddress network = same_family.is_ipv6() ? ipv6("2001:db8:77::") : ipv4("10.128.0.0");
   return {network + (any(random) & 0x7fffff), any_port(random)};
 }

@@ -29,6 +29,6 @@ struct StrayKind {
 std::span<const StrayKind> stray_kinds();
 
 // A client that no connection has.
-Endpoint stranger(std::mt19937& random, const IpAddress& same_family);
+Peer stranger(std::mt19937& random, const IpAddress& same_family);
 
 }  // namespace remora

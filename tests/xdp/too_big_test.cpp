@@ -173,7 +173,7 @@ TEST_F(TooBigTest, SomePacketsAreNotAnswered) {
 
 class RstTest : public SteerTest {
  protected:
-  void expect_rst(Endpoint from, const std::vector<VlanTag>& tags) {
+  void expect_rst(Peer from, const std::vector<VlanTag>& tags) {
     group(kHumidity, 1);
     settings_.resets_per_client = 100;
     write(settings_);

@@ -164,7 +164,7 @@ void TwoBalancers::reals(std::uint16_t group, const std::vector<RingReal>& reals
   katran_.put_ring(katran_vip_num(group), rings_[group]);
 }
 
-void TwoBalancers::predict(const Endpoint& client, const BalancedService& service,
+void TwoBalancers::predict(const Peer& client, const BalancedService& service,
                            std::uint16_t group) {
   const client_key key{abi_address(client.address), service.number, 0};
   chain_->map<client_key, prediction>("predictions").put(key, {0, 1, group, {}});
@@ -178,7 +178,7 @@ IpAddress TwoBalancers::vip(std::uint16_t group, const IpAddress& same_family) {
   return (same_family.is_ipv6() ? ipv6("2001:db8:51::") : IpAddress(ipv4("10.1.51.0"))) + group;
 }
 
-std::uint32_t TwoBalancers::by_ring(std::uint16_t group, const Endpoint& client,
+std::uint32_t TwoBalancers::by_ring(std::uint16_t group, const Peer& client,
                                     std::uint16_t port) const {
   const address source = abi_address(client.address);
   const std::uint32_t ports = htobe16(client.port) | std::uint32_t{htobe16(port)} << 16;

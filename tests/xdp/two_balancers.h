@@ -43,7 +43,7 @@ Bytes with_destination(Bytes frame, const IpAddress& destination);
 Bytes with_tos_and_ttl(Bytes frame, std::uint8_t tos, std::uint8_t ttl);
 
 struct BalancedService {
-  Endpoint at;
+  Peer at;
   std::uint16_t number;
   std::uint16_t default_group;
 };
@@ -64,12 +64,12 @@ class TwoBalancers {
   void group(std::uint16_t number);
   // What the daemon would write for these reals and weights.
   void reals(std::uint16_t group, const std::vector<RingReal>& reals, RingVariant variant);
-  void predict(const Endpoint& client, const BalancedService& service, std::uint16_t group);
+  void predict(const Peer& client, const BalancedService& service, std::uint16_t group);
 
   static std::string topic(std::uint16_t group);
   static IpAddress vip(std::uint16_t group, const IpAddress& same_family);
   // The slot of the group's ring where a connection between these ports belongs.
-  std::uint32_t by_ring(std::uint16_t group, const Endpoint& client, std::uint16_t port) const;
+  std::uint32_t by_ring(std::uint16_t group, const Peer& client, std::uint16_t port) const;
 
   RunResult run_ours(const Bytes& frame) { return run_xdp(chain_->root_fd(), frame); }
   RunResult run_katran(const Bytes& frame) { return run_xdp(katran_.program_fd(), frame); }
