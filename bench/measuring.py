@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 
-from lab.lab import Lab, LabError, build, require_root
+from lab.build import LabError, build, require_root
+from lab.lab import Lab
 
 
 @contextlib.contextmanager

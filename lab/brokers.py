@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mosquitto in each broker namespace, and what strips the outer header in front of it."""
+"""A mosquitto in each broker namespace."""
 
 import os
+import signal
 import socket
-import subprocess
 
-from lab import namespaces, topology
+from lab import namespaces, processes, topology
 from lab.waiting import PATIENCE_S, wait_until
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 
-# Unlimited queues: a message that is missing was lost on the way, not thrown away by a broker that
-# could not keep up with its subscriber.
+# Queues are unlimited: a message that is missing was lost on the way, not dropped by a broker whose
+# subscriber was slow.
 CONFIG = """\
 listener {port}
 allow_anonymous true
@@ -26,75 +26,54 @@ connection_messages false
 """
 
 
-def write_config(path):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(CONFIG.format(port=topology.MQTT_PORT))
+class Brokers:
+    """Controls the brokers of one lab."""
 
+    def __init__(self, layout, state):
+        self._layout = layout
+        self._state = state
+        self._config = state.file("mosquitto.conf")
 
-def start(layout, node, config, log):
-    """Starts the broker of `node` and returns its process id; see wait_until_listening()."""
-    return namespaces.spawn_service(layout.namespace(node), [MOSQUITTO, "-c", config], log)
+    def launch_all(self):
+        """Starts all of them, without waiting."""
+        with open(self._config, "w", encoding="utf-8") as file:
+            file.write(CONFIG.format(port=topology.MQTT_PORT))
+        for node in self._layout.broker_nodes:
+            self._launch(node)
 
+    def start(self, node):
+        """Starts the broker of `node` again; returns when it listens."""
+        self._launch(node)
+        self.wait_until_listening(node)
 
-def wait_until_listening(layout, node):
-    """Returns once the broker of `node` accepts connections."""
-    def listens():
-        with namespaces.inside(layout.namespace(node)):
-            probe = socket.socket()
-        with probe:
-            probe.settimeout(PATIENCE_S)
-            try:
-                probe.connect(("127.0.0.1", topology.MQTT_PORT))
-            except ConnectionRefusedError:
-                return False
-        return True
+    def _launch(self, node):
+        pid = namespaces.spawn_service(
+            self._layout.namespace(node), [MOSQUITTO, "-c", self._config],
+            self._state.file(f"{node}.log"),
+        )
+        self._state.record(node, pid)
 
-    wait_until(listens, f"mosquitto in {node} to listen")
+    def wait_until_listening(self, node):
+        """Returns once the broker of `node` accepts connections."""
+        def listens():
+            with namespaces.inside(self._layout.namespace(node)):
+                probe = socket.socket()
+            with probe:
+                probe.settimeout(PATIENCE_S)
+                try:
+                    probe.connect(("127.0.0.1", topology.MQTT_PORT))
+                except ConnectionRefusedError:
+                    return False
+            return True
 
+        wait_until(listens, f"mosquitto in {node} to listen")
 
-_KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}
-    4: ("ipip", ["ipip"]),
-    6: ("ip6_tunnel", ["ip6tnl", "mode", "any"]),
-}
+    def process(self, node):
+        """The running mosquitto of `node` as recorded, or None."""
+        return self._state.find(node)
 
-
-def kernel_strips(layout):
-    """Whether this kernel has the device for the outer header, loading its module if need be."""
-    module, _ = _KERNEL_DEVICES[layout.addressing.reals.version]
-    if os.path.exists(f"/sys/module/{module}"):
-        return True
-    try:
-        return subprocess.run(["modprobe", "-q", module], check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-def strip_with_kernel(layout, node):
-    """A collect-metadata tunnel takes packets from any outer source."""
-    _, kind = _KERNEL_DEVICES[layout.addressing.reals.version]
-    for argv in (
-        ["ip", "link", "add", "outer0", "type", *kind, "external"],
-        ["ip", "link", "set", "outer0", "up"],
-    ):
-        namespaces.run(layout.namespace(node), argv, check=True)
-
-
-def stop_kernel(layout, node):
-    namespaces.run(layout.namespace(node), ["ip", "link", "delete", "outer0"], check=True)
-
-
-def strip_with_decap(layout, node, tool, decap_config):
-    """Our own decap on eth0; it stays attached after the tool has ended, until the next one."""
-    _run_decap(layout, node, [tool, "eth0", "--config", decap_config])
-
-
-def stop_decap(layout, node, tool):
-    _run_decap(layout, node, [tool, "eth0", "--detach"])
-
-
-def _run_decap(layout, node, argv):
-    result = namespaces.run(
-        layout.namespace(node), argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-    if result.returncode != 0:
-        raise RuntimeError(f"remora-decap in {node}: {' '.join(result.stdout.split())}")
+    def kill(self, node):
+        """SIGKILL to the mosquitto of `node`."""
+        process = self.process(node)
+        os.kill(process["pid"], signal.SIGKILL)
+        processes.end([process])

@@ -7,7 +7,8 @@ import shlex
 import sys
 
 from lab import namespaces, processes, topology
-from lab.lab import Lab, LabError, build, require_root
+from lab.build import LabError, build, require_root
+from lab.lab import Lab
 
 
 def main(argv):
@@ -97,12 +98,12 @@ def status(_arguments):
             print(f"{node:<10} missing")
             faults += 1
         elif node.startswith("broker"):
-            process = lab.state.find(node)
+            process = lab.brokers.process(node)
             faults += process is None
             what = f"mosquitto, pid {process['pid']}" if process else "mosquitto has ended"
             print(f"{node:<10} {lab.layout.broker_address(topology.number_of(node)):<13} {what}")
         elif node.startswith("client"):
-            print(f"{node:<10} {lab.client_address(node)}")
+            print(f"{node:<10} {lab.clients.address(node)}")
     process = lab.daemon and lab.daemon.process()
     if process is None or not processes.is_running(process):
         print("remorad    not running")
@@ -116,9 +117,29 @@ def status(_arguments):
 
 
 def env(_arguments):
-    for name, value in running().environment().items():
+    for name, value in environment(running()).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def environment(lab):
+    """Names for use by hand."""
+    values = {
+        "MQTT_VIP": lab.layout.service_address,
+        "MQTT_PORT": str(topology.MQTT_PORT),
+        "REMORA_LAB": lab.name,
+        "REMORA_STATE": lab.state.folder,
+    }
+    if lab.daemon:
+        values |= {
+            "REMORA_CONFIG": lab.daemon.config.path,
+            "REMORA_INSTANCE": lab.daemon.config.instance,
+            "REMORA_RUNTIME_DIR": lab.daemon.runtime_dir,
+            "REMORA_HISTORY": lab.daemon.config.history,
+            "REMORA_LOG": lab.daemon.log,
+            "REMORA_PINS": lab.daemon.pins,
+        }
+    return values
 
 
 def execute(arguments):

@@ -127,6 +127,12 @@ def render(layout, settings, history):
     return "\n".join(parts) + "\n"
 
 
+def write(path, layout, settings, history):
+    """Writes the file for the topology `layout`."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(render(layout, settings, history))
+
+
 def katran_object():
     """The file of Katran's object; throws when none is named."""
     path = os.environ.get("REMORA_KATRAN_OBJ")
@@ -199,19 +205,3 @@ def read_services(path):
     with open(path, "rb") as file:
         services = tomllib.load(file).get("service", [])
     return {(_written(s["address"]), s["port"]) for s in services}
-
-
-def write_decap(path, entries):
-    """The file of remora-decap for a broker; `entries` are (VIP, service's address, port)."""
-    parts = ["# SPDX-License-Identifier: Apache-2.0", "# Written by the lab."]
-    for vip, service, port in sorted(entries):
-        parts += ["", "[[vip]]", f'vip = "{vip}"', f'service = "{service}"', f"port = {port}"]
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(parts) + "\n")
-
-
-def read_decap(path):
-    """The entries in a file of write_decap()."""
-    with open(path, "rb") as file:
-        entries = tomllib.load(file).get("vip", [])
-    return {(entry["vip"], entry["service"], entry["port"]) for entry in entries}

@@ -14,8 +14,9 @@ import threading
 import time
 
 from lab import config, report, topology, verdict
+from lab.build import LabError, build, require_root
 from lab.deliveries import Deliveries
-from lab.lab import Lab, LabError, build, require_root
+from lab.lab import Lab
 from lab.traffic import FIRST_TOPICS, HUMIDITY, MESSAGES_PER_SECOND, OTHER, TEMPERATURE, Traffic
 from lab.waiting import wait_until
 from lab.witness import Witness
@@ -74,7 +75,7 @@ class Demo:
 
     def _new_addresses(self):
         for client in FIRST_TOPICS:
-            self._lab.change_address(client)
+            self._lab.clients.change_address(client)
         self._simple(FIRST_TOPICS)
 
     def _killed_and_rebuilt(self):

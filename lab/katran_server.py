@@ -42,6 +42,19 @@ class KatranServer:
                 for v in json.load(file)["vips"]
             ]
 
+    def wait_until_noticed(self, daemon):
+        """remorad looks now and then; until then it allows for the longer of the outer headers."""
+        wait_until(
+            lambda: all(group["katran"] == "forwards"
+                        for group in daemon.status()["groups"] if group["configured"]),
+            "remorad to see that Katran forwards",
+        )
+
+    def remove_root_array(self):
+        """It outlives `remorad --detach`, for Katran's sake."""
+        if os.path.exists(self._root_array):
+            os.unlink(self._root_array)
+
     def process(self):
         """The running server as recorded, or None."""
         return self._state.find(_NAME)

@@ -113,6 +113,20 @@ def remove(names):
         ip_batch([f"netns delete {name}" for name in present], force=True)
 
 
+def remove_links(layout):
+    """Deletes those of the gateway's links that are there."""
+    gateway = layout.namespace(topology.GATEWAY)
+    if not namespaces.exists(gateway):
+        return
+    devices = ["lb0"]
+    devices += [f"c{number}" for number in range(layout.clients)]
+    devices += [f"b{number}" for number in range(1, layout.brokers + 1)]
+    with namespaces.inside(gateway):
+        present = [d for d in devices if os.path.exists(f"/proc/sys/net/ipv4/conf/{d}")]
+    if present:
+        ip_batch([f"link delete {device}" for device in present], gateway, force=True)
+
+
 def inhabitants(names):
     """{namespace: process ids} of what still runs in the namespaces `names`."""
     inodes = {}

@@ -26,15 +26,6 @@ def started_at(pid):
     return None if state in "ZX" else start
 
 
-def name_of(pid):
-    """What `pid` is called, at most 15 characters of it; None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 def is_running(process):
     """`process`: {"pid", "started"} as recorded when it was started."""
     # Without a start time it had ended before it could be recorded.

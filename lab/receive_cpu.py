@@ -9,7 +9,7 @@ ring has changed since would then be lost. So the device is polled by a thread t
 import os
 import subprocess
 
-from lab import processes, topology
+from lab import topology
 
 _DEVICE = "eth0"
 
@@ -18,9 +18,18 @@ def pollers():
     """The process ids of the threads that poll devices of that name, of all labs."""
     found = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):
-        if (processes.name_of(int(entry)) or "").startswith(f"napi/{_DEVICE}-"):
+        if _name_of(int(entry)).startswith(f"napi/{_DEVICE}-"):
             found.add(int(entry))
     return found
+
+
+def _name_of(pid):
+    """At most 15 characters of it; empty if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def settle(layout, earlier):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A broker is killed under load. Its clients come back at other brokers of its group, and nobody
-else notices. It returns and is used again. When all brokers of a group are dead, the last set stays.
+else notices. It returns and is used again. If all brokers of a group are dead, the last set stays.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class BrokerKilled(Journey):
 
     def setUp(self):
         super().setUp()
-        self.addresses = self.add_addresses("client0", CLIENTS)
+        self.addresses = self.lab.clients.add_addresses("client0", CLIENTS)
 
     def homes(self, after=None):
         """{client: the brokers that got its messages}, of those after {client: number}."""
@@ -89,7 +89,7 @@ class BrokerKilled(Journey):
         resets_before = sum(p.resets for p in publishers)
         self.assertEqual(resets_before, 0)
 
-        self.lab.kill_broker("broker1")
+        self.lab.brokers.kill("broker1")
         self.wait_for_state("broker1", "dead")
         # The dead broker may have had the message after the last one that was acknowledged.
         began = {p.name: p.acknowledged + 1 for p in publishers}
@@ -106,7 +106,7 @@ class BrokerKilled(Journey):
             self.assertLessEqual(after[publisher.name], {"broker2", "broker3"})
         self.assertEqual(self.real("broker2")["state"], "enabled")
 
-        self.lab.start_broker("broker1")
+        self.lab.brokers.start("broker1")
         self.wait_for_state("broker1", "enabled")
         self.assertGreater(self.real("broker1")["effective_weight"], 0)
         self.wait_for_messages_of_all(publishers)
@@ -140,11 +140,11 @@ class BrokerKilled(Journey):
         self.wait_until(tries, "a message at the broker that is back")
 
     def test_when_all_are_dead_the_last_set_stays(self):
-        self.lab.kill_broker("broker1")
+        self.lab.brokers.kill("broker1")
         self.wait_for_state("broker1", "dead")
         with Session(self.lab, "client0", "idle", source=self.addresses[0]) as idle:
             for node in ("broker2", "broker3"):
-                self.lab.kill_broker(node)
+                self.lab.brokers.kill(node)
             for node in ("broker2", "broker3"):
                 self.wait_for_state(node, "dead")
             in_ring = [n for n in self.lab.layout.broker_nodes if self.real(n)["effective_weight"]]
@@ -159,7 +159,7 @@ class BrokerKilled(Journey):
         self.assertEqual(states, {"dead"})
 
         for node in self.lab.layout.broker_nodes:
-            self.lab.start_broker(node)
+            self.lab.brokers.start(node)
         for node in self.lab.layout.broker_nodes:
             self.wait_for_state(node, "enabled")
         with Session(self.lab, "client0", "after", source=self.addresses[1]) as session:

@@ -4,7 +4,9 @@
 address is gone from its lo. It is found dead as if it had ended, and its clients come back
 elsewhere; put right again, it lives."""
 
-from support import Addressing, CHECK_TIMEOUT_S, HEALTH, Journey, Session, Settings, main, mqtt
+from support import (
+    Addressing, CHECK_TIMEOUT_S, HEALTH, Journey, Session, Settings, main, mqtt, network,
+)
 
 TOPIC = "anything"
 
@@ -48,27 +50,29 @@ class DecapStopped(Journey):
     def test_the_last_one_keeps_its_connections_until_another_is_back(self):
         session, home = self.connect("before")
         other = ({"broker1", "broker2"} - {home}).pop()
-        self.lab.stop_stripping(other)
+        self.lab.decapsulation.stop(other)
         self.wait_for_state(other, "dead")
-        self.lab.stop_stripping(home)
+        self.lab.decapsulation.stop(home)
         self.wait_for_state(home, "dead")
         self.assertGreater(self.real(home)["effective_weight"], 0)
         self.assertEqual(self.daemon.status()["daemon"]["severed"], 0)
         self.assertEqual(session.read_available(), [])
 
-        self.lab.strip(other)
+        self.lab.decapsulation.start(other)
         self.wait_for_state(other, "enabled")
         self.assertTrue(session.wait_for_reset(), "the client was not reset")
         self.assertEqual(self.real(home)["effective_weight"], 0)
 
     def test_the_decapsulation_is_stopped(self):
-        self.expect_found(self.lab.stop_stripping, self.lab.strip)
+        self.expect_found(self.lab.decapsulation.stop, self.lab.decapsulation.start)
 
     def test_the_service_address_is_not_on_lo(self):
         service = self.addressing.service
         self.expect_found(
-            lambda node: self.lab.ip(node, service.delete(service.service, "lo")),
-            lambda node: self.lab.ip(node, service.add(service.service, "lo")),
+            lambda node: network.ip_batch(
+                [service.delete(service.service, "lo")], self.lab.namespace(node)),
+            lambda node: network.ip_batch(
+                [service.add(service.service, "lo")], self.lab.namespace(node)),
         )
 
 

@@ -10,10 +10,9 @@ import socket
 import subprocess
 
 from support import (
-    Addressing, Journey, PATIENCE_S, Session, build_folder, main, mqtt, namespaces,
-    topology,
+    Addressing, Journey, PATIENCE_S, Session, build_folder, main, mqtt, namespaces, topology,
 )
-from lab import brokers, processes
+from lab import processes
 
 TOOL = os.path.join(build_folder(), "remoractl")
 BROKER = "broker1"
@@ -28,7 +27,8 @@ class Doctor(Journey):
     def setUp(self):
         super().setUp()
         # As docs/operations.md wants it; the lab's own brokers have no neighbours.
-        self.on(BROKER, "sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
+        self.on(BROKER, "sysctl -qw net.ipv4.conf.all.arp_ignore=1 "
+                        "net.ipv4.conf.all.arp_announce=2")
         self.service = self.lab.layout.service_address
         host = f"[{self.service}]" if ":" in self.service else self.service
         self.lb = ["--runtime-dir", self.daemon.runtime_dir, "doctor", "--config",
@@ -179,11 +179,7 @@ class LoadBalancer(Doctor):
 class Broker(Doctor):
     def setUp(self):
         super().setUp()
-        self.kernel_strips = brokers.kernel_strips(self.lab.layout)
-
-    def start_mosquitto(self):
-        config, log = (self.lab.state.file(name) for name in ("mosquitto.conf", f"{BROKER}.log"))
-        self.lab.state.record(BROKER, brokers.start(self.lab.layout, BROKER, config, log))
+        self.kernel_strips = self.lab.decapsulation.is_the_kernels()
 
     def test_what_is_wrong_is_named_and_mended(self):
         with self.complaining(BROKER, ("error", "service_address")):
@@ -198,8 +194,9 @@ class Broker(Doctor):
         with self.complaining(BROKER, ("error", "outer_header")):
             self.on(BROKER, "ip link set outer0 down" if self.kernel_strips
                     else "remora-decap --detach eth0")
-        with self.complaining(BROKER, ("error", "listener"), mend=self.start_mosquitto):
-            processes.end([self.lab.state.find(BROKER)])
+        with self.complaining(BROKER, ("error", "listener"), 
+                              mend=lambda: self.lab.brokers.start(BROKER)):
+            processes.end([self.lab.brokers.process(BROKER)])
 
     def test_a_reverse_path_filter_is_judged_by_the_kernel(self):
         # Answers to the client leave by another link than its packets come.

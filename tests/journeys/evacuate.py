@@ -23,7 +23,7 @@ class Evacuate(Journey):
 
     def setUp(self):
         super().setUp()
-        addresses = self.add_addresses("client0", CLIENTS)
+        addresses = self.lab.clients.add_addresses("client0", CLIENTS)
         self.sessions = {}
         for number, address in enumerate(addresses):
             self.open(f"c{number}", address, 4 + number % 2, "before")

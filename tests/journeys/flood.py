@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thousand messages a second, in segments that are often full: the prototype lost 97 %."""
 
-import threading
+import concurrent.futures
 import time
 
 from support import Journey, MosquittoPub, Paho, main, mqtt
@@ -45,13 +45,13 @@ class Flood(Journey):
             if number % 200 == 100:
                 self.daemon.kill()
             elif number % 200 == 0:
-                starts.append(threading.Thread(target=self.daemon.start))
-                starts[-1].start()
+                starts.append(pool.submit(self.daemon.start))
             elif number % 200 == 99 and starts:
-                starts[-1].join()
+                starts[-1].result()
 
         starts = []
-        self.flood(690, meanwhile=kill_or_start)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+            self.flood(699, meanwhile=kill_or_start)
         self.assertEqual(len(starts), 3)
 
 

@@ -12,7 +12,8 @@ import unittest
 
 from support import PATIENCE_S, main, namespaces, network
 from lab import processes
-from lab.lab import PROJECT, Lab, build_folder
+from lab.build import PROJECT, build_folder
+from lab.lab import Lab
 from lab.waiting import wait_until
 
 

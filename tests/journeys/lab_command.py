@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 from support import PATIENCE_S, main, namespaces
-from lab.lab import PROJECT
+from lab.build import PROJECT
 from lab.waiting import wait_until
 
 NAME = "j-hand"

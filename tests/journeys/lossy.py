@@ -49,7 +49,7 @@ class Lossy(Journey):
     def test_everything_arrives_and_nearly_all_is_judged(self):
         for node, topic in TOPICS.items():
             self.teach(node, topic)
-        link = self.lab.spoil_link(lose=SHARE, delay=SHARE, seed=SEED)
+        link = self.lab.link.spoil(lose=SHARE, delay=SHARE, seed=SEED)
         before = self.counters()
         with concurrent.futures.ThreadPoolExecutor(CONNECTIONS * len(TOPICS)) as pool:
             running = []

@@ -42,7 +42,7 @@ class NoDaemon(Journey):
         self.wait_until(
             lambda: self.daemon.status()["daemon"]["clean_ends"] == 2, "both sessions to end"
         )
-        addresses = [self.lab.client_address(node) for node in ("client0", "client1")]
+        addresses = [self.lab.clients.address(node) for node in ("client0", "client1")]
         self.wait_until(
             lambda: self.history(
                 "SELECT client, topic, from_group, to_group, action FROM v_mispredicts "

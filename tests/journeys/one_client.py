@@ -16,7 +16,7 @@ class OneClient(Journey):
             self.assertEqual(self.mosquitto_pub("client0", topic, number), 0)
 
     def test_only_the_first_message_after_each_change_is_lost(self):
-        first_address = self.lab.client_address("client0")
+        first_address = self.lab.clients.address("client0")
         with self.expect_counted(MISPREDICT=1, RESET=1):
             self.publish("sensors/", 1, 2, 3)
             self.expect_delivered("client0", [2, 3])

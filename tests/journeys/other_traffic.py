@@ -89,7 +89,7 @@ class OtherTraffic(Journey):
             server.settimeout(PATIENCE_S)
             client.sendto(b"question", (self.lb, 53))
             data, source = server.recvfrom(100)
-            self.assertEqual((data, source[0]), (b"question", self.lab.client_address("client0")))
+            self.assertEqual((data, source[0]), (b"question", self.lab.clients.address("client0")))
         ping = namespaces.run(
             self.lab.namespace("client0"),
             ["ping", "-c", "3", "-i", "0.05", "-W", str(PATIENCE_S), self.lb],
@@ -99,7 +99,7 @@ class OtherTraffic(Journey):
 
     def odd_packets(self):
         """[(counter that grows, packet)]: to the service, and for the host behind none of it."""
-        ip = {"src": self.lab.client_address("client0"), "dst": self.service}
+        ip = {"src": self.lab.clients.address("client0"), "dst": self.service}
         syn = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="S", seq=1)
         data = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="PA", seq=1) / (b"x" * 64)
         if self.addressing is Addressing.IPV4:

@@ -22,9 +22,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 # The path comes first.
 from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402
+from lab.build import build_folder  # noqa: E402
 from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
-from lab.lab import Lab, build_folder  # noqa: E402
+from lab.lab import Lab  # noqa: E402
 from lab.publishers import MosquittoPub, Paho, Publisher  # noqa: E402
 from lab.session import Session, teach  # noqa: E402
 from lab.topology import Addressing  # noqa: E402
@@ -34,8 +35,8 @@ from lab.witness import Witness  # noqa: E402
 
 __all__ = [
     "Addressing", "CHECK_TIMEOUT_S", "HEALTH", "Journey", "MosquittoPub", "PATIENCE_S", "Paho",
-    "Publisher", "Session", "Settings", "build_folder", "config", "main", "mqtt", "namespaces", "network", "topology",
-    "with_forwarders",
+    "Publisher", "Session", "Settings", "build_folder", "config", "main", "mqtt", "namespaces",
+    "network", "topology", "with_forwarders",
 ]
 
 SKIPPED = 77
@@ -104,19 +105,7 @@ class Journey(unittest.TestCase):
         teach(self.lab, node, topic, **options)
 
     def change_address(self, node):
-        return self.lab.change_address(node)
-
-    def add_addresses(self, node, count):
-        """Gives a client `count` more addresses: each is a client of its own to Remora."""
-        plan, device = self.addressing.service, f"c{topology.number_of(node)}"
-        addresses = [plan.address(60, number) for number in range(1, count + 1)]
-        network.ip_batch(
-            [plan.add(address, "eth0") for address in addresses], self.lab.namespace(node)
-        )
-        network.ip_batch(
-            [f"route add {plan.subnet(60)} dev {device}"], self.lab.namespace(topology.GATEWAY)
-        )
-        return addresses
+        return self.lab.clients.change_address(node)
 
     def watch(self):
         """A witness of all connections from here to the end of the test."""

@@ -12,7 +12,7 @@ TOPIC = "measurements/temperature"
 class Vlan(Journey):
     def setUp(self):
         super().setUp()
-        self.lab.tag_link()
+        self.lab.link.tag()
 
     def test_a_client_is_reset_comes_back_and_loses_nothing_more(self):
         witness = self.watch()

@@ -28,7 +28,7 @@ class Weights(Journey):
 
     def setUp(self):
         super().setUp()
-        self.addresses = self.add_addresses("client0", CLIENTS)
+        self.addresses = self.lab.clients.add_addresses("client0", CLIENTS)
         self.witness = self.watch()
         self.sessions = {f"c{n}": self.open(n, f"c{n}") for n in range(CLIENTS)}
         self.published = 0

@@ -53,7 +53,7 @@ class Wildcards(Journey):
         self.expect_no_wrong_group()
         self.assertEqual({d.topic for d in self.deliveries.all()}, set(visible))
 
-        address = self.lab.client_address("client0")
+        address = self.lab.clients.address("client0")
         expected = sorted(GROUP_OF.items())
         self.wait_until(
             lambda: sorted(set(self.history(

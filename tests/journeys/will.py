@@ -11,7 +11,7 @@ GOOD, WRONG = "measurements/other", "measurements/temperature"
 class WillJourney(Journey):
     def setUp(self):
         super().setUp()
-        self.addresses = self.add_addresses("client0", CLIENTS)
+        self.addresses = self.lab.clients.add_addresses("client0", CLIENTS)
 
     def mispredict_everyone(self):
         """Every second client has a good message in front of the wrong one, in one segment."""

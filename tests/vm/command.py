@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab.lab import LabError, build, build_folder, require_root
+from lab.build import LabError, build, build_folder, require_root
 from tests.vm import kernels
 from tests.vm.machine import Machine, Silence
 

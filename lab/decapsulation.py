@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What removes the outer header before a packet reaches its broker: the kernel's own tunnel device,
+or remora-decap."""
+
+import os
+import subprocess
+import tomllib
+
+from lab import build, config, namespaces
+
+_KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}
+    4: ("ipip", ["ipip"]),
+    6: ("ip6_tunnel", ["ip6tnl", "mode", "any"]),
+}
+
+
+class Decapsulation:
+    """Controls decapsulation on all brokers of one lab."""
+
+    def __init__(self, layout, state, build_folder, forwarder):
+        self._layout = layout
+        self._state = state
+        self._build_folder = build_folder
+        self._forwarder = forwarder
+
+    def is_the_kernels(self):
+        """Whether the kernel's device does it, loading its module if need be."""
+        # Katran's packets are addressed to the group's VIP, which a device leaves as it is.
+        if self._forwarder != config.EMBEDDED:
+            return False
+        module, _ = self._kernel_device
+        if os.path.exists(f"/sys/module/{module}"):
+            return True
+        try:
+            return subprocess.run(["modprobe", "-q", module], check=False).returncode == 0
+        except FileNotFoundError:
+            return False
+
+    def start_all(self, groups, services):
+        """The arguments are those of tell()."""
+        if self.is_the_kernels():
+            for node in self._layout.broker_nodes:
+                self._add_device(node)
+        else:
+            self.tell(groups, services)
+
+    def start(self, node):
+        """Starts it again after stop()."""
+        if self.is_the_kernels():
+            self._add_device(node)
+        else:
+            self._run(node, "--config", self._config_file(node))
+
+    def stop(self, node):
+        """Outer headers stay on the packets from here on."""
+        if self.is_the_kernels():
+            namespaces.run(
+                self._layout.namespace(node), ["ip", "link", "delete", "outer0"], check=True)
+        else:
+            self._run(node, "--detach")
+
+    def tell(self, groups, services):
+        """Gives remora-decap on each broker the VIPs of its groups that it does not know yet.
+
+        `groups` are config.GroupOfReals, `services` pairs of address and port. No VIP is taken
+        away: a broker that has left a group keeps the connections that it had.
+        """
+        for number, node in enumerate(self._layout.broker_nodes, start=1):
+            address, path = self._layout.broker_address(number), self._config_file(node)
+            known = _read(path) if os.path.exists(path) else None
+            entries = known or set()
+            for group in groups:
+                if address in group.reals:
+                    entries = entries | {(group.vip, *service) for service in services}
+            if entries != known:
+                _write(path, entries)
+                self._run(node, "--config", path)
+
+    @property
+    def _kernel_device(self):
+        return _KERNEL_DEVICES[self._layout.addressing.reals.version]
+
+    def _add_device(self, node):
+        """A collect-metadata tunnel takes packets from any outer source."""
+        _, kind = self._kernel_device
+        for argv in (
+            ["ip", "link", "add", "outer0", "type", *kind, "external"],
+            ["ip", "link", "set", "outer0", "up"],
+        ):
+            namespaces.run(self._layout.namespace(node), argv, check=True)
+
+    def _config_file(self, node):
+        return self._state.file(f"{node}.toml")
+
+    def _run(self, node, *arguments):
+        """remora-decap on eth0; its program stays attached after the tool has ended."""
+        tool = build.program(self._build_folder, "remora-decap")
+        result = namespaces.run(
+            self._layout.namespace(node), [tool, "eth0", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        if result.returncode != 0:
+            raise RuntimeError(f"remora-decap in {node}: {' '.join(result.stdout.split())}")
+
+
+def _write(path, entries):
+    """remora-decap's file; `entries` are (VIP, service's address, port)."""
+    parts = ["# SPDX-License-Identifier: Apache-2.0", "# Written by the lab."]
+    for vip, service, port in sorted(entries):
+        parts += ["", "[[vip]]", f'vip = "{vip}"', f'service = "{service}"', f"port = {port}"]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(parts) + "\n")
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        entries = tomllib.load(file).get("vip", [])
+    return {(entry["vip"], entry["service"], entry["port"]) for entry in entries}
