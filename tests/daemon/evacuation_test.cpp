@@ -12,16 +12,19 @@ class EvacuationTest : public FlowsTest {
  protected:
   void SetUp() override {
     FlowsTest::SetUp();
-    if (!IsSkipped()) evacuation_ = std::make_unique<Evacuation>(*maps_, *steering_, *ender_);
+    if (!IsSkipped())
+      evacuation_ = std::make_unique<Evacuation>(running_->maps, running_->steering, *ender_);
   }
 
   void start(std::uint32_t per_second) {
-    evacuation_->start(kReal, {ids_->of_group("rest")}, per_second);
+    evacuation_->start(kReal, {running_->ids.of_group("rest")}, per_second);
   }
 
   void run_for(std::uint64_t period_ns) { FlowsTest::run_for(period_ns, *evacuation_); }
 
-  bool is_running() const { return evacuation_->is_evacuated(ids_->of_group("rest"), kReal); }
+  bool is_running() const {
+    return evacuation_->is_evacuated(running_->ids.of_group("rest"), kReal);
+  }
 
   std::unique_ptr<Evacuation> evacuation_;
 };
@@ -34,7 +37,7 @@ TEST_F(EvacuationTest, SoManyASecondAreAskedAndNobodyElse) {
   run_for(2 * kSecond);
 
   EXPECT_NEAR(static_cast<double>(evacuation_->counts().asked), 100, 5);
-  EXPECT_EQ(maps_->flows.find(key(12'000))->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(running_->maps.flows.find(key(12'000))->state, FLOW_ESTABLISHED);
   EXPECT_TRUE(is_running());
 }
 
@@ -56,8 +59,8 @@ TEST_F(EvacuationTest, TheConnectionNoLongerCountsAgainstItsClient) {
 
   run_for(200 * kMs);
 
-  EXPECT_EQ(maps_->flows.find(key(0))->state, FLOW_LEAVING);
-  EXPECT_EQ(maps_->guards.find(key(0).client)->connections, 0U);
+  EXPECT_EQ(running_->maps.flows.find(key(0))->state, FLOW_LEAVING);
+  EXPECT_EQ(running_->maps.guards.find(key(0).client)->connections, 0U);
 }
 
 TEST_F(EvacuationTest, WhoDoesNotAnswerIsEndedByForce) {
@@ -78,15 +81,15 @@ TEST_F(EvacuationTest, AConnectionThatTookThePlaceOfOneThatLeftIsLeftAlone) {
   start(1000);
   run_for(200 * kMs);
   ASSERT_EQ(evacuation_->counts().asked, 1U);
-  flow newer = maps_->flows.find(key(0)).value();
+  flow newer = running_->maps.flows.find(key(0)).value();
   newer.isn = 77;
   newer.real = kOther;
   newer.state = FLOW_ESTABLISHED;
-  maps_->flows.put(key(0), newer);
+  running_->maps.flows.put(key(0), newer);
 
   run_for(5 * kSecond);
 
-  EXPECT_EQ(maps_->flows.find(key(0))->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(running_->maps.flows.find(key(0))->state, FLOW_ESTABLISHED);
   EXPECT_EQ(evacuation_->counts().forced, 0U);
 }
 

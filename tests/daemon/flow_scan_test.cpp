@@ -35,7 +35,7 @@ class FlowScanTest : public FlowsTest {
   void SetUp() override {
     FlowsTest::SetUp();
     if (IsSkipped()) return;
-    flow_scan_ = std::make_unique<FlowScan>(maps_->flows);
+    flow_scan_ = std::make_unique<FlowScan>(running_->maps.flows);
     for (Witness* visitor : {&first_, &second_}) flow_scan_->add(*visitor);
   }
 
@@ -106,14 +106,14 @@ TEST_F(FlowScanTest, FewFlowsAreCountedEverySecond) {
   scan_for(kSecond + 100 * kMs);
 
   EXPECT_EQ(counts.used(), 6u);
-  EXPECT_EQ(counts.of_real(ids_->of_group("rest"), kReal), 4u);
-  EXPECT_EQ(counts.of_real(ids_->of_group("rest"), kOther), 0u) << "only established ones";
+  EXPECT_EQ(counts.of_real(running_->ids.of_group("rest"), kReal), 4u);
+  EXPECT_EQ(counts.of_real(running_->ids.of_group("rest"), kOther), 0u) << "only established ones";
 }
 
 TEST_F(FlowScanTest, TheSweepRemovesWhatIsOverOncePerTenSeconds) {
   History history({.path = ":memory:"});
-  Sweeper sweeper(*maps_, *ids_, history, config_.limits);
-  FlowScan scan(maps_->flows);
+  Sweeper sweeper(running_->maps, running_->ids, history, running_->config.limits);
+  FlowScan scan(running_->maps.flows);
   scan.add(sweeper);
   now_ = 100 * kSecond;
   scan.run_pass(now_);
@@ -125,8 +125,8 @@ TEST_F(FlowScanTest, TheSweepRemovesWhatIsOverOncePerTenSeconds) {
 
   scan.run_pass(now_ + 10 * kSecond);
   EXPECT_EQ(sweeper.expired(), 3u);
-  EXPECT_FALSE(maps_->flows.find(key(0)));
-  EXPECT_TRUE(maps_->flows.find(key(3))) << "silence is no end";
+  EXPECT_FALSE(running_->maps.flows.find(key(0)));
+  EXPECT_TRUE(running_->maps.flows.find(key(3))) << "silence is no end";
 }
 
 }  // namespace

@@ -16,10 +16,8 @@
 #include "bpf/parse.h"
 #include "daemon/forwarders/forwarder_slot.h"
 #include "daemon/forwarders/katran_program.h"
-#include "daemon/kernel/programs.h"
-#include "daemon/steering/steering.h"
 #include "katran_stand_in.skel.h"
-#include "tests/daemon/lb_network.h"
+#include "tests/daemon/lb_fixture.h"
 
 namespace remora {
 namespace {
@@ -32,78 +30,34 @@ Address address(const char* text) {
   return *Address::parse(text);
 }
 
-class KatranSharedTest : public testing::Test {
+class KatranSharedTest : public LbTest {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-    network_.emplace();
-    const std::string name = "test-shared-" + std::to_string(getpid());
-    folder_ = pin_folder("/sys/fs/bpf", name);
-    array_ = "/sys/fs/bpf/" + name + "-jmp";
+    LbTest::SetUp();
+    array_ = "/sys/fs/bpf/" + pins_.filename().string() + "-jmp";
   }
 
   void TearDown() override {
-    if (folder_.empty()) return;
-    running_.reset();
-    Programs::detach(folder_, network_->lb_index());
-    ::unlink(array_.c_str());
+    LbTest::TearDown();
+    if (network_) ::unlink(array_.c_str());
   }
 
   Config config(const std::string& forwarder = "katran-shared") const {
-    const bool shared = forwarder == "katran-shared";
-    return parse_config(R"(
-[lb]
-interface = "lb"
-xdp_mode = "generic"
-gateway_mac = "02:00:00:00:00:01"
-forwarder = ")" + forwarder +
-                            R"("
-katran_root_array = ")" + array_.string() +
-                            R"("
-[[service]]
-name = "mqtt"
-address = "10.1.50.200"
-port = 1883
-default_group = "rest"
-[[group]]
-name = "rest"
-vip = "10.1.50.203"
-)" + (shared ? "" : "reals = [ { address = \"10.1.3.105\" } ]\n") +
-                            R"(
-[[group]]
-name = "warm"
-vip = "10.1.50.201"
-)" + (shared ? "" : "reals = [ { address = \"10.1.3.101\" } ]\n") +
-                            R"(
-[[route]]
-filter = "t/warm"
-group = "warm"
-[limits]
-clients = 1000
-flows = 1000
-half_open = 1024
-events_kib = 64
-)",
-                        "test.toml");
+    LbText lb{.groups = {{"rest", "10.1.50.203", {}}, {"warm", "10.1.50.201", {}}},
+              .routes = {{"t/warm", "warm"}},
+              .lb = "xdp_mode = \"generic\"\nforwarder = \"" + forwarder +
+                    "\"\nkatran_root_array = \"" + array_.string() + "\"\n"};
+    if (forwarder != "katran-shared") {
+      lb.groups[0].reals = {{"10.1.3.105"}};
+      lb.groups[1].reals = {{"10.1.3.101"}};
+    }
+    return lb.config();
   }
-
-  struct Running {
-    const Config config;
-    const fs::path& folder;
-    const unsigned lb;
-    Programs programs{config, folder, lb};
-    std::unique_ptr<Forwarder> forwarder = make_forwarder(config, programs, lb);
-    Maps maps{programs};
-    Ids ids{maps, 64};
-    Steering steering{maps, ids, *forwarder};
-  };
 
   void start(const Config& config) {
     running_.reset();
-    running_.reset(new Running{.config = config, .folder = folder_, .lb = network_->lb_index()});
-    running_->steering.apply(config, 1500);
-    running_->programs.attach(running_->forwarder->slot_program());
-    running_->forwarder->settle(folder_);
+    running_ = run(config);
+    running_->attach();
   }
 
   std::string refusal() {
@@ -179,9 +133,7 @@ events_kib = 64
     return running_->maps.groups.find(running_->ids.of_group(name)).value();
   }
 
-  std::optional<LbNetwork> network_;
-  fs::path folder_, array_;
-  std::unique_ptr<Running> running_;
+  fs::path array_;
 };
 
 TEST_F(KatranSharedTest, TheArrayIsMadeWhereKatranExpectsIt) {
@@ -190,7 +142,7 @@ TEST_F(KatranSharedTest, TheArrayIsMadeWhereKatranExpectsIt) {
   ASSERT_TRUE(array());
   EXPECT_NE(program_in(SLOT_MQTT), 0u);
   EXPECT_EQ(program_in(SLOT_FORWARDER), 0u) << "that is Katran's to fill";
-  EXPECT_FALSE(fs::exists(folder_ / "root_array"));
+  EXPECT_FALSE(fs::exists(pins_ / "root_array"));
 }
 
 TEST_F(KatranSharedTest, AnArrayThatIsThereIsTakenWithWhoeverIsInIt) {
@@ -263,9 +215,9 @@ TEST_F(KatranSharedTest, AnotherForwarderAfterItLeavesKatransSlotAlone) {
   start(config("embedded"));
 
   EXPECT_EQ(program_in(SLOT_FORWARDER), katran);
-  EXPECT_TRUE(fs::exists(folder_ / "root_array")) << "one of its own";
+  EXPECT_TRUE(fs::exists(pins_ / "root_array")) << "one of its own";
   start(config());
-  EXPECT_FALSE(fs::exists(folder_ / "root_array"));
+  EXPECT_FALSE(fs::exists(pins_ / "root_array"));
 }
 
 TEST_F(KatranSharedTest, TheSlotSaysWhatBecomesOfAVip) {
@@ -334,7 +286,7 @@ TEST_F(KatranSharedTest, TheOuterHeadersLengthIsLearned) {
 
   EXPECT_EQ(group("warm").outer_len, sizeof(iphdr));
   EXPECT_EQ(group("rest").outer_len, sizeof(ipv6_header)) << "still unknown";
-  running_->steering.apply(config(), 1500);
+  running_->steering.apply(config(), kMtu);
   EXPECT_EQ(group("warm").outer_len, sizeof(iphdr)) << "a reload keeps what is known";
 }
 

@@ -6,91 +6,48 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "bpf/parse.h"
 #include "daemon/base/clock.h"
-#include "daemon/kernel/programs.h"
-#include "tests/daemon/lb_network.h"
+#include "tests/daemon/lb_fixture.h"
 
 namespace remora {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* kConfig = R"(
-[lb]
-interface = "lb"
-gateway_mac = "02:00:00:00:00:01"
-[[service]]
-name = "mqtt"
-address = "10.1.50.200"
-port = 1883
-default_group = "rest"
-[[group]]
-name = "rest"
-vip = "10.1.50.203"
-reals = [ { address = "10.1.3.105" } ]
-[[group]]
-name = "deep"
-vip = "10.1.50.201"
-reals = [ { address = "10.1.3.101" } ]
-[[route]]
-filter = "deep/#"
-group = "deep"
-[limits]
-clients = 1000
-flows = 1000
-half_open = 1024
-events_kib = 64
-)";
-
-class RecorderTest : public testing::Test {
+class RecorderTest : public LbTest {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-    network_.emplace();
+    LbTest::SetUp();
+    if (IsSkipped()) return;
     network_->add_default_routes();
-    const std::string name = "test-" + std::to_string(getpid());
-    folder_ = pin_folder("/sys/fs/bpf", name);
-    files_ = fs::temp_directory_path() / ("remora-" + name);
-    fs::create_directories(files_);
-    parts_ = std::make_unique<Parts>(parse_config(kConfig, "test.toml"), folder_,
-                                     network_->lb_index(), files_ / "history.db");
+    const LbText lb{.groups = {{"rest", "10.1.50.203", {{"10.1.3.105"}}},
+                               {"deep", "10.1.50.201", {{"10.1.3.101"}}}},
+                    .routes = {{"deep/#", "deep"}}};
+    running_ = run(lb.config());
+    parts_.emplace(*running_, files_ / "history.db");
   }
 
   void TearDown() override {
     parts_.reset();
-    if (folder_.empty()) return;
-    fs::remove_all(files_);
+    LbTest::TearDown();
   }
 
   struct Parts {
-    Parts(Config a_config, const fs::path& folder, unsigned lb, const fs::path& file)
-        : config(std::move(a_config)),
-          programs(config, folder, lb),
-          forwarder(make_forwarder(config, programs, lb)),
-          history({.path = file}) {
-      steering.apply(config, 1500);
-    }
-    Config config;
-    Programs programs;
-    std::unique_ptr<Forwarder> forwarder;
-    Maps maps{programs};
-    Ids ids{maps, 64};
-    Steering steering{maps, ids, *forwarder};
-    Ender ender{config, *forwarder};
+    Parts(Running& running, const std::filesystem::path& file)
+        : ender(running.config, *running.forwarder),
+          history({.path = file}),
+          recorder(running.maps, running.ids, running.steering, ender, history) {}
+    Ender ender;
     History history;
-    Recorder recorder{maps, ids, steering, ender, history};
+    Recorder recorder;
   };
 
   void take(event head, const std::string& data) {
-    head.flow = {kClient.abi(), host_to_net16(40000), parts_->ids.of_service(kService, "mqtt")};
+    head.flow = {kClient.abi(), host_to_net16(40000), running_->ids.of_service(kService, "mqtt")};
     if (head.seen_at_ns == 0) head.seen_at_ns = monotonic_ns();
     head.data_len = static_cast<__u16>(data.size());
     std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
@@ -115,12 +72,12 @@ class RecorderTest : public testing::Test {
     next_seq_ += static_cast<std::uint32_t>(topic.size()) + 10;
   }
 
-  std::optional<prediction> predicted() const { return parts_->maps.predictions.find(key()); }
-  client_key key() const { return {kClient.abi(), parts_->ids.of_service(kService, "mqtt"), 0}; }
-  std::uint16_t group(const char* name) const { return parts_->ids.of_group(name); }
+  std::optional<prediction> predicted() const { return running_->maps.predictions.find(key()); }
+  client_key key() const { return {kClient.abi(), running_->ids.of_service(kService, "mqtt"), 0}; }
+  std::uint16_t group(const char* name) const { return running_->ids.of_group(name); }
 
   // The rows of the history's table of events, as "action old new from to".
-  std::vector<std::string> events() const {
+  std::vector<std::string> events() {
     parts_->history.flush();
     sqlite3* database = nullptr;
     sqlite3_open_v2((files_ / "history.db").c_str(), &database, SQLITE_OPEN_READONLY, nullptr);
@@ -139,12 +96,8 @@ class RecorderTest : public testing::Test {
     return rows;
   }
 
-  const Endpoint kService = *Endpoint::parse("10.1.50.200:1883");
   const Address kClient = *Address::parse("10.1.1.7");
-  std::optional<LbNetwork> network_;
-  fs::path folder_;
-  fs::path files_;
-  std::unique_ptr<Parts> parts_;
+  std::optional<Parts> parts_;
   std::uint32_t next_seq_ = 0xfffffff0;
 };
 
@@ -165,7 +118,7 @@ TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
 TEST_F(RecorderTest, AShortOneIsKnownByTheKernelsHash) {
   publish_unjudged("deep/one");
 
-  EXPECT_EQ(predicted()->topic_hash, parts_->steering.matching()->hash("deep/one"));
+  EXPECT_EQ(predicted()->topic_hash, running_->steering.matching()->hash("deep/one"));
 }
 
 TEST_F(RecorderTest, ATopicWithoutARouteBelongsToTheDefaultGroup) {
@@ -194,7 +147,7 @@ TEST_F(RecorderTest, AnotherTopicOfTheSameGroupIsNewsForTheHistory) {
 TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
   const std::string topic = "deep/" + std::string(2000, 'x');
   publish_unjudged(topic);
-  parts_->maps.predictions.put(
+  running_->maps.predictions.put(
       key(), {.topic_hash = 5, .seen_at_ns = monotonic_ns(), .group = group("rest"), .pad = {}});
 
   publish_unjudged(topic);
@@ -204,7 +157,7 @@ TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
 
 TEST_F(RecorderTest, ALaterLessonOfTheKernelStays) {
   const std::uint64_t earlier = monotonic_ns();
-  parts_->maps.predictions.put(
+  running_->maps.predictions.put(
       key(), {.topic_hash = 5, .seen_at_ns = earlier + 1, .group = group("rest"), .pad = {}});
 
   publish_unjudged("deep/" + std::string(2000, 'x'), earlier);
@@ -233,7 +186,7 @@ TEST_F(RecorderTest, ATopicWithARecordOfItsOwnIsRememberedOnceAndMendedOnce) {
   topic.flags = EVENT_TOPIC_APART;
   event segment = topic;
   segment.flags = EVENT_SEGMENT | EVENT_TOPIC_APART | EVENT_BEGAN_EARLIER;
-  segment.real = parts_->ids.of_real(*Address::parse("10.1.3.105"));
+  segment.real = running_->ids.of_real(*Address::parse("10.1.3.105"));
   segment.topic_len = 0;
 
   take(topic, "deep/one");
@@ -250,7 +203,7 @@ TEST_F(RecorderTest, ASegmentThatWasCutIsMendedWithoutItsTopic) {
   event segment{};
   segment.action = ACTION_RESET;
   segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED;
-  segment.real = parts_->ids.of_real(*Address::parse("10.1.3.105"));
+  segment.real = running_->ids.of_real(*Address::parse("10.1.3.105"));
   segment.topic_offset = MAX_SEGMENT;
   segment.topic_len = 20;
 

@@ -12,15 +12,16 @@ class SeveranceTest : public FlowsTest {
  protected:
   void SetUp() override {
     FlowsTest::SetUp();
-    if (!IsSkipped()) severance_ = std::make_unique<Severance>(*maps_, *steering_, *ender_);
+    if (!IsSkipped())
+      severance_ = std::make_unique<Severance>(running_->maps, running_->steering, *ender_);
   }
 
-  void start() { severance_->start(ids_->of_group("rest"), kReal); }
+  void start() { severance_->start(running_->ids.of_group("rest"), kReal); }
 
   void run_for(std::uint64_t period_ns) { FlowsTest::run_for(period_ns, *severance_); }
 
   std::uint8_t state_of(std::uint32_t number) const {
-    return maps_->flows.find(key(number))->state;
+    return running_->maps.flows.find(key(number))->state;
   }
 
   std::uint32_t condemned() const { return count(FLOW_CONDEMNED); }
@@ -45,8 +46,8 @@ TEST_F(SeveranceTest, EndsTheConnectionsOfThatRealInThatGroupAndNoOthers) {
   EXPECT_EQ(state_of(21), FLOW_CLOSING);
   EXPECT_EQ(state_of(22), FLOW_ESTABLISHED);
   EXPECT_EQ(severance_->severed(), 4u);
-  EXPECT_EQ(maps_->guards.find(key(0).client)->connections, 0u) << "counted no more";
-  EXPECT_EQ(maps_->guards.find(key(20).client)->connections, 1u);
+  EXPECT_EQ(running_->maps.guards.find(key(0).client)->connections, 0u) << "counted no more";
+  EXPECT_EQ(running_->maps.guards.find(key(20).client)->connections, 1u);
 }
 
 TEST_F(SeveranceTest, DoesNotDoMoreThanTheLoopBearsInOneStep) {
@@ -60,21 +61,21 @@ TEST_F(SeveranceTest, DoesNotDoMoreThanTheLoopBearsInOneStep) {
 
 TEST_F(SeveranceTest, ForgetsWhatIsBeingOpened) {
   const half_open_key mine{key(1), 1}, other{key(2), 2};
-  maps_->half_open.put(mine, entry_of(1, kReal, FLOW_HALF_OPEN, "rest"));
-  maps_->half_open.put(other, entry_of(2, kOther, FLOW_HALF_OPEN, "rest"));
+  running_->maps.half_open.put(mine, entry_of(1, kReal, FLOW_HALF_OPEN, "rest"));
+  running_->maps.half_open.put(other, entry_of(2, kOther, FLOW_HALF_OPEN, "rest"));
 
   start();
   run_for(kSecond);
 
-  EXPECT_FALSE(maps_->half_open.find(mine));
-  EXPECT_TRUE(maps_->half_open.find(other));
+  EXPECT_FALSE(running_->maps.half_open.find(mine));
+  EXPECT_TRUE(running_->maps.half_open.find(other));
 }
 
 TEST_F(SeveranceTest, StopsWhenTheRealLivesAgain) {
   add_flows(0, 1000, kReal);
   start();
   step(*severance_);
-  severance_->stop(ids_->of_group("rest"), kReal);
+  severance_->stop(running_->ids.of_group("rest"), kReal);
   run_for(kSecond);
   EXPECT_EQ(condemned(), 500u);
 }

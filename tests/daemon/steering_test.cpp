@@ -5,72 +5,51 @@
 #include "daemon/steering/steering.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <memory>
 #include <set>
 #include <string>
 
 #include "bpf/parse.h"
-#include "daemon/kernel/programs.h"
 #include "daemon/ring/maglev.h"
-#include "tests/daemon/lb_network.h"
+#include "tests/daemon/lb_fixture.h"
 
 namespace remora {
 namespace {
 
 const Address kA = Address::parse("10.1.3.101").value();
 const Address kB = Address::parse("10.1.3.102").value();
-constexpr std::uint32_t kMtu = 1500;
 const service_key kServiceKey{Address::parse("10.1.50.200")->abi(), host_to_net16(1883), 0};
+using Reals = std::vector<LbText::Real>;
+const Reals kBoth = {{"10.1.3.101"}, {"10.1.3.102"}};
 
-Config config_with(const std::string& reals) {
-  return parse_config(R"(
-[lb]
-interface = "lb"
-gateway_mac = "02:00:00:00:00:01"
-[[service]]
-name = "mqtt"
-address = "10.1.50.200"
-port = 1883
-default_group = "rest"
-[[group]]
-name = "rest"
-vip = "10.1.50.203"
-reals = [ )" + reals + R"( ]
-[limits]
-clients = 1000
-flows = 1000
-half_open = 1024
-events_kib = 64
-)",
-                      "test.toml");
+Config config_with(const Reals& reals) {
+  return LbText{.groups = {{"rest", "10.1.50.203", reals}}}.config();
 }
 
-const std::string kBoth = R"({ address = "10.1.3.101" }, { address = "10.1.3.102" })";
-
-class SteeringTest : public testing::Test {
+class SteeringTest : public LbTest {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-    network_.emplace();
+    LbTest::SetUp();
+    if (IsSkipped()) return;
     config_ = config_with(kBoth);
-    programs_ = std::make_unique<Programs>(
-        config_, pin_folder("/sys/fs/bpf", "test-steering-" + std::to_string(getpid())),
-        network_->lb_index());
-    forwarder_ = make_forwarder(config_, *programs_, network_->lb_index());
-    maps_ = std::make_unique<Maps>(*programs_);
+    running_ = run(config_);
     start_daemon();
+  }
+
+  void TearDown() override {
+    steering_.reset();
+    ids_.reset();
+    LbTest::TearDown();
   }
 
   // Another daemon on the same tables.
   void start_daemon() {
-    ids_ = std::make_unique<Ids>(*maps_, 64);
-    steering_ = std::make_unique<Steering>(*maps_, *ids_, *forwarder_);
+    ids_ = std::make_unique<Ids>(running_->maps, 64);
+    steering_ = std::make_unique<Steering>(running_->maps, *ids_, *running_->forwarder);
     steering_->apply(config_, kMtu);
   }
 
-  void reload(const std::string& reals) {
+  void reload(const Reals& reals) {
     config_ = config_with(reals);
     steering_->apply(config_, kMtu);
   }
@@ -82,16 +61,12 @@ class SteeringTest : public testing::Test {
   std::set<Address> in_ring() const {
     std::set<Address> found;
     for (std::uint32_t i = 0; i < RING_SIZE; i += 97) {
-      found.insert(ids_->real_address(maps_->rings.find(slot(i)).value()).value());
+      found.insert(ids_->real_address(running_->maps.rings.find(slot(i)).value()).value());
     }
     return found;
   }
 
-  std::optional<LbNetwork> network_;
   Config config_;
-  std::unique_ptr<Programs> programs_;
-  std::unique_ptr<Forwarder> forwarder_;
-  std::unique_ptr<Maps> maps_;
   std::unique_ptr<Ids> ids_;
   std::unique_ptr<Steering> steering_;
 };
@@ -134,7 +109,7 @@ TEST_F(SteeringTest, ADeathOutlivesTheDaemonButNotItsReal) {
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
 
   steering_->mark_dead("rest", kA);
-  reload(R"({ address = "10.1.3.102" })");
+  reload({{"10.1.3.102"}});
   reload(kBoth);
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
 }
@@ -142,10 +117,10 @@ TEST_F(SteeringTest, ADeathOutlivesTheDaemonButNotItsReal) {
 TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
   steering_->drain(kA, std::nullopt);
 
-  reload(R"({ address = "10.1.3.101", weight = 3 }, { address = "10.1.3.102" })");
+  reload({{"10.1.3.101", 3}, {"10.1.3.102"}});
   EXPECT_EQ(in_ring(), Some{kB});
 
-  reload(R"({ address = "10.1.3.102" })");
+  reload({{"10.1.3.102"}});
   reload(kBoth);
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
   start_daemon();
@@ -154,7 +129,7 @@ TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
 
 TEST_F(SteeringTest, TheRingIsOfTheConfiguredVariant) {
   for (const RingVariant variant : {RingVariant::kMaglev, RingVariant::kMaglevV2}) {
-    config_ = config_with("{ address = \"10.1.3.101\" }, { address = \"10.1.3.102\", weight = 9 }");
+    config_ = config_with({{"10.1.3.101"}, {"10.1.3.102", 9}});
     config_.lb.ring = variant;
     start_daemon();
 
@@ -166,31 +141,31 @@ TEST_F(SteeringTest, TheRingIsOfTheConfiguredVariant) {
     EXPECT_NEAR(static_cast<double>(of_b) / RING_SIZE, variant == RingVariant::kMaglev ? 0.5 : 0.9,
                 0.01);
     for (std::uint32_t i = 0; i < RING_SIZE; i += 97)
-      ASSERT_EQ(maps_->rings.find(slot(i)), ring[i]) << i;
+      ASSERT_EQ(running_->maps.rings.find(slot(i)), ring[i]) << i;
   }
 }
 
 TEST_F(SteeringTest, ARingThatDoesNotChangeIsNotWritten) {
   constexpr std::uint32_t kMark = 4000;
-  maps_->rings.put(slot(5), kMark);
+  running_->maps.rings.put(slot(5), kMark);
 
   reload(kBoth);
   steering_->enable(kA, std::nullopt);
-  EXPECT_EQ(maps_->rings.find(slot(5)), kMark);
+  EXPECT_EQ(running_->maps.rings.find(slot(5)), kMark);
 
-  reload(R"({ address = "10.1.3.101", weight = 2 }, { address = "10.1.3.102" })");
-  EXPECT_NE(maps_->rings.find(slot(5)), kMark);
+  reload({{"10.1.3.101", 2}, {"10.1.3.102"}});
+  EXPECT_NE(running_->maps.rings.find(slot(5)), kMark);
 }
 
 TEST_F(SteeringTest, ARenamedServiceKeepsItsNumber) {
-  const std::uint16_t number = maps_->services.find(kServiceKey)->number;
+  const std::uint16_t number = running_->maps.services.find(kServiceKey)->number;
 
   config_.services[0].name = "telemetry";
   steering_->apply(config_, kMtu);
-  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+  EXPECT_EQ(running_->maps.services.find(kServiceKey)->number, number);
 
   start_daemon();
-  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+  EXPECT_EQ(running_->maps.services.find(kServiceKey)->number, number);
 }
 
 TEST_F(SteeringTest, ServicesThatSwapTheirNamesKeepTheirNumbers) {
@@ -198,27 +173,27 @@ TEST_F(SteeringTest, ServicesThatSwapTheirNamesKeepTheirNumbers) {
   config_.services[1].name = "backup";
   config_.services[1].port = 1884;
   steering_->apply(config_, kMtu);
-  const std::uint16_t number = maps_->services.find(kServiceKey)->number;
+  const std::uint16_t number = running_->maps.services.find(kServiceKey)->number;
 
   std::swap(config_.services[0].name, config_.services[1].name);
   start_daemon();
 
-  EXPECT_EQ(maps_->services.find(kServiceKey)->number, number);
+  EXPECT_EQ(running_->maps.services.find(kServiceKey)->number, number);
 }
 
 TEST_F(SteeringTest, AServiceTakesOverTheNumberThatItsNameHadInAnEarlierVersion) {
   constexpr std::uint16_t kNumber = 7;
   name_key by_name{.kind = NAME_SERVICE, .name = "telemetry"};
-  maps_->names.put(by_name, kNumber);
+  running_->maps.names.put(by_name, kNumber);
   config_.services[0].name = "telemetry";
   config_.services[0].port = 1884;
 
   start_daemon();
 
   const service_key moved{kServiceKey.address, host_to_net16(1884), 0};
-  EXPECT_EQ(maps_->services.find(moved)->number, kNumber);
+  EXPECT_EQ(running_->maps.services.find(moved)->number, kNumber);
   EXPECT_EQ(ids_->service_text(kNumber), "10.1.50.200:1884");
-  EXPECT_FALSE(maps_->names.find(by_name)) << "another service of that name would take it, too";
+  EXPECT_FALSE(running_->maps.names.find(by_name)) << "another service of that name would take it, too";
 }
 
 TEST_F(SteeringTest, AnUnknownRealIsRefusedAndChangesNothing) {

@@ -6,10 +6,6 @@
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cstring>
 #include <filesystem>
@@ -19,9 +15,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/fill_gauge.h"
-#include "daemon/kernel/programs.h"
 #include "daemon/steering/predictions.h"
-#include "daemon/steering/steering.h"
+#include "tests/daemon/lb_fixture.h"
 
 namespace remora {
 namespace {
@@ -29,12 +24,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr __u32 kOnly = 0;
-constexpr unsigned kLoopback = 1;  // takes generic XDP
-constexpr const char* kService = "10.1.50.200:1883";
 
 // What the history was told of a client, under the routes of that time.
 Observation publish(const std::string& client, const std::string& topic,
-                    const std::string& service = kService, std::int64_t at_ms = unix_ms()) {
+                    const std::string& service = to_string(kService), std::int64_t at_ms = unix_ms()) {
   return {.at_ms = at_ms,
           .service = service,
           .client = client,
@@ -44,84 +37,47 @@ Observation publish(const std::string& client, const std::string& topic,
           .action = Action::learned};
 }
 
-class TakeoverTest : public testing::Test {
+class TakeoverTest : public LbTest {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    ASSERT_EQ(if_nametoindex("lo"), kLoopback);
-    const std::string name = "test-" + std::to_string(getpid());
-    folder_ = pin_folder("/sys/fs/bpf", name);
-    files_ = fs::temp_directory_path() / ("remora-" + name);
-    fs::create_directories(files_);
-    config_ = parse_config(text(), "test.toml");
+    LbTest::SetUp();
+    config_ = text().config();
   }
 
-  void TearDown() override {
-    if (folder_.empty()) return;
-    Programs::detach(pin_folder("/sys/fs/bpf", folder_.filename()), kLoopback);
-    fs::remove_all(files_);
+  static LbText text(const std::string& limits = "flows = 1000\n") {
+    return {.groups = {{"rest", "10.1.50.203", {{"10.1.3.105"}}},
+                       {"warm", "10.1.50.201", {{"10.1.3.101"}, {"10.1.3.102", 3}}}},
+            .routes = {{"t/warm", "warm"}},
+            .lb = "xdp_mode = \"generic\"\n",
+            .limits = "clients = 1000\n" + limits};
+  }
+  static Config with_limits(const std::string& limits) { return text(limits).config(); }
+
+  static Config katran() {
+    Config config = text().config();
+    config.lb.forwarder = ForwarderKind::kKatranObject;
+    config.lb.katran_object = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
+    return config;
   }
 
-  std::string text(const std::string& extra = "") const {
-    return R"(
-[lb]
-interface = "lo"
-xdp_mode = "generic"
-gateway_mac = "02:00:00:00:00:01"
-[[service]]
-name = "mqtt"
-address = "10.1.50.200"
-port = 1883
-default_group = "rest"
-[[group]]
-name = "rest"
-vip = "10.1.50.203"
-reals = [ { address = "10.1.3.105" } ]
-[[group]]
-name = "warm"
-vip = "10.1.50.201"
-reals = [ { address = "10.1.3.101" }, { address = "10.1.3.102", weight = 3 } ]
-[[route]]
-filter = "t/warm"
-group = "warm"
-[limits]
-clients = 1000
-half_open = 1024
-events_kib = 64
-)" + (extra.empty() ? "flows = 1000\n" : extra);
-  }
-
-  struct Running {
-    const Config& config;
-    const fs::path& folder;
-    Programs programs{config, folder, kLoopback};
-    std::unique_ptr<Forwarder> forwarder = make_forwarder(config, programs, kLoopback);
-    Maps maps{programs};
-    Ids ids{maps, 64};
-    Steering steering{maps, ids, *forwarder};
-
-    std::uint64_t load(History& past, Predictions::Found found) const {
-      return Predictions(maps, past, 1000).load(*steering.matching(), found);
-    }
-  };
   std::unique_ptr<Running> start(const Config& config) const {
-    auto running = std::unique_ptr<Running>(new Running{.config = config, .folder = folder_});
-    running->steering.apply(config, 1500);
-    running->programs.attach(running->forwarder->slot_program());
-    running->forwarder->settle(folder_);
+    auto running = run(config);
+    running->attach();
     return running;
+  }
+
+  static std::uint64_t load(const Running& running, History& past, Predictions::Found found) {
+    return Predictions(running.maps, past, 1000).load(*running.steering.matching(), found);
   }
 
   bool is_attached() const {
     LIBBPF_OPTS(bpf_xdp_query_opts, query);
-    return bpf_xdp_query(kLoopback, 0, &query) == 0 && query.prog_id != 0;
+    return bpf_xdp_query(static_cast<int>(network_->lb_index()), 0, &query) == 0 &&
+           query.prog_id != 0;
   }
 
   History history() const { return History({.path = files_ / "history.db"}); }
 
-  fs::path folder_;
-  fs::path files_;
   Config config_;
 };
 
@@ -148,11 +104,9 @@ TEST_F(TakeoverTest, ASecondDaemonFindsWhatTheFirstLearned) {
 TEST_F(TakeoverTest, GroupsKeepTheirNumbersByName) {
   const std::uint16_t warm = start(config_)->ids.of_group("warm");
 
-  std::string other = text();
-  other.replace(other.find("[[group]]\nname = \"rest\""), 0,
-                "[[group]]\nname = \"new\"\nvip = \"10.1.50.209\"\nreals = [ { address = "
-                "\"10.1.3.109\" } ]\n");
-  const auto second = start(parse_config(other, "test.toml"));
+  LbText other = text();
+  other.groups.insert(other.groups.begin(), {"new", "10.1.50.209", {{"10.1.3.109"}}});
+  const auto second = start(other.config());
 
   EXPECT_EQ(second->ids.of_group("warm"), warm);
   EXPECT_EQ(second->maps.groups.find(second->ids.of_group("new"))->in_use, 1);
@@ -161,10 +115,10 @@ TEST_F(TakeoverTest, GroupsKeepTheirNumbersByName) {
 TEST_F(TakeoverTest, AGroupThatIsGoneTakesNoNewConnections) {
   const std::uint16_t warm = start(config_)->ids.of_group("warm");
 
-  std::string without = text();
-  const auto from = without.find("[[group]]\nname = \"warm\"");
-  without.erase(from, without.find("[limits]") - from);
-  const auto second = start(parse_config(without, "test.toml"));
+  LbText without = text();
+  without.groups.pop_back();
+  without.routes.clear();
+  const auto second = start(without.config());
 
   EXPECT_EQ(second->maps.groups.find(warm)->in_use, 0);
   EXPECT_EQ(second->ids.group_name(warm), "warm") << "its records still name it";
@@ -207,7 +161,7 @@ TEST_F(TakeoverTest, ATableOfTheSameSizeIsTheSameTable) {
 TEST_F(TakeoverTest, ALargerTableKeepsItsFlows) {
   fill_with_flows(start(config_)->maps, 1000);
 
-  const auto second = start(parse_config(text("flows = 2000\n"), "test.toml"));
+  const auto second = start(with_limits("flows = 2000\n"));
 
   EXPECT_EQ(flows_in(second->maps), 1000u);
   fill_with_flows(second->maps, 2000);
@@ -221,7 +175,7 @@ TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
     for (std::uint32_t i = 0; i < 300; ++i) first->maps.flows.erase(numbered_flow(i));
   }
 
-  const auto second = start(parse_config(text("flows = 500\n"), "test.toml"));
+  const auto second = start(with_limits("flows = 500\n"));
   EXPECT_EQ(flows_in(second->maps), 500u);
 
   const auto third = start(config_);
@@ -232,7 +186,7 @@ TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
 TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   fill_with_flows(start(config_)->maps, 100);
 
-  Config wrong = parse_config(text("flows = 2000\n"), "test.toml");
+  Config wrong = with_limits("flows = 2000\n");
   wrong.lb.forwarder = ForwarderKind::kKatranObject;
   wrong.lb.katran_object = "/nowhere/balancer.bpf.o";
   EXPECT_THROW(start(wrong), std::runtime_error);
@@ -242,27 +196,19 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
 
 // Katran's tables of connections are pinned beside the maps.
 TEST_F(TakeoverTest, AKatranObjectKeepsItsConnectionsAndOthersRemoveThem) {
-  Config katran = parse_config(text(), "test.toml");
-  katran.lb.forwarder = ForwarderKind::kKatranObject;
-  katran.lb.katran_object = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
-
-  start(katran);
-  EXPECT_TRUE(fs::exists(folder_ / "katran_lru_0"));
+  start(katran());
+  EXPECT_TRUE(fs::exists(pins_ / "katran_lru_0"));
 
   start(config_);
-  EXPECT_FALSE(fs::exists(folder_ / "katran_lru_0"));
+  EXPECT_FALSE(fs::exists(pins_ / "katran_lru_0"));
 }
 
 TEST_F(TakeoverTest, AKatranObjectThatIsNeverAttachedLeavesNoPins) {
-  Config katran = parse_config(text(), "test.toml");
-  katran.lb.forwarder = ForwarderKind::kKatranObject;
-  katran.lb.katran_object = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
   {
-    const Programs programs(katran, folder_, kLoopback);
-    const auto forwarder = make_forwarder(katran, programs, kLoopback);
-    EXPECT_TRUE(fs::exists(folder_ / "katran_lru_0"));
+    const auto running = run(katran());
+    EXPECT_TRUE(fs::exists(pins_ / "katran_lru_0"));
   }
-  EXPECT_FALSE(fs::exists(folder_)) << "pins were left behind";
+  EXPECT_FALSE(fs::exists(pins_)) << "pins were left behind";
 }
 
 // The start before was killed halfway, say.
@@ -270,7 +216,7 @@ TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
   for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
     SCOPED_TRACE(part);
     fill_with_flows(start(config_)->maps, 1000);
-    fs::remove(folder_ / part);
+    fs::remove(pins_ / part);
 
     const auto second = start(config_);
     EXPECT_EQ(flows_in(second->maps), 0u);
@@ -280,8 +226,7 @@ TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
 }
 
 TEST_F(TakeoverTest, TextsHaveTheRoomOfTheLimits) {
-  const auto running =
-      start(parse_config(text("topics = 1500\nearly_segments = 2500\n"), "test.toml"));
+  const auto running = start(with_limits("topics = 1500\nearly_segments = 2500\n"));
 
   for (const auto& [name, entries] : {std::pair("topics", 1500U), {"early_segments", 2500U}}) {
     bpf_map_info info{};
@@ -313,7 +258,8 @@ TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
 
 TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
   const auto foreign = std::make_unique<Programs>(
-      config_, pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())), kLoopback);
+      config_, pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
+      network_->lb_index());
   foreign->attach(foreign->program("forward"));
 
   try {
@@ -324,22 +270,23 @@ TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
     EXPECT_NE(std::string(error.what()).find("xdp off"), std::string::npos) << error.what();
   }
 
-  EXPECT_FALSE(fs::exists(folder_)) << "pins were left behind";
+  EXPECT_FALSE(fs::exists(pins_)) << "pins were left behind";
   EXPECT_TRUE(is_attached());
   Programs::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
-                   kLoopback);
+                   network_->lb_index());
 }
 
 TEST_F(TakeoverTest, DetachLeavesNothing) {
   start(config_);
   ASSERT_TRUE(is_attached());
 
-  EXPECT_TRUE(Programs::detach(folder_, kLoopback));
+  EXPECT_TRUE(Programs::detach(pins_, network_->lb_index()));
 
   EXPECT_FALSE(is_attached());
-  EXPECT_FALSE(fs::exists(folder_));
-  folder_ = pin_folder("/sys/fs/bpf", folder_.filename());
-  EXPECT_FALSE(Programs::detach(folder_, kLoopback)) << "there was something left to take off";
+  EXPECT_FALSE(fs::exists(pins_));
+  pin_folder("/sys/fs/bpf", pins_.filename());
+  EXPECT_FALSE(Programs::detach(pins_, network_->lb_index()))
+      << "there was something left to take off";
 }
 
 TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
@@ -351,7 +298,7 @@ TEST_F(TakeoverTest, LimitsThatDoNotFitAreRefusedWithTheFigure) {
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find("MiB"), std::string::npos) << error.what();
   }
-  EXPECT_FALSE(fs::exists(folder_));
+  EXPECT_FALSE(fs::exists(pins_));
 }
 
 TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
@@ -362,7 +309,7 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
+  EXPECT_EQ(load(*running, past, Predictions::Found::kNewTable), 2U);
 
   const auto warm = running->maps.predictions.find(client("10.1.1.7"));
   const auto rest = running->maps.predictions.find(client("10.1.1.8"));
@@ -378,7 +325,7 @@ TEST_F(TakeoverTest, PredictionsOfIpv6ClientsComeBackHoweverTheyAreWritten) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  EXPECT_EQ(running->load(past, Predictions::Found::kNewTable), 2U);
+  EXPECT_EQ(load(*running, past, Predictions::Found::kNewTable), 2U);
 
   for (const char* address : {"2001:db8::7", "2001:db8::8"}) {
     const auto known = running->maps.predictions.find(client(address));
@@ -395,7 +342,7 @@ TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
   running->maps.predictions.put(client("10.1.1.7"), newer);
 
-  EXPECT_EQ(running->load(past, Predictions::Found::kInUse), 0U);
+  EXPECT_EQ(load(*running, past, Predictions::Found::kInUse), 0U);
 
   EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
 }
@@ -405,12 +352,12 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
   constexpr int kClients = 1500;  // the table has room for 1000
   for (int i = 0; i < kClients; ++i) {
     const std::string address = "10.2." + std::to_string(i / 250) + "." + std::to_string(i % 250);
-    past.record(publish(address, "t/warm", kService, unix_ms() - kClients + i));
+    past.record(publish(address, "t/warm", to_string(kService), unix_ms() - kClients + i));
   }
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  const std::uint64_t loaded = running->load(past, Predictions::Found::kNewTable);
+  const std::uint64_t loaded = load(*running, past, Predictions::Found::kNewTable);
 
   EXPECT_EQ(count_entries(running->maps.predictions), loaded) << "some pushed others out";
   EXPECT_TRUE(running->maps.predictions.find(client("10.2.5.249"))) << "the last one seen";
@@ -422,11 +369,11 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   past.record(publish("10.1.1.7", "t/warm"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
-  running->load(past, Predictions::Found::kNewTable);
+  load(*running, past, Predictions::Found::kNewTable);
 
-  std::string changed = text();
-  changed.replace(changed.find("filter = \"t/warm\""), 17, "filter = \"t/cold\"");
-  running->steering.apply(parse_config(changed, "test.toml"), 1500);
+  LbText changed = text();
+  changed.routes[0].filter = "t/cold";
+  running->steering.apply(changed.config(), kMtu);
 
   EXPECT_EQ(Predictions(running->maps, past, 1000).rematch(*running->steering.matching(), {}), 1U);
   EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->group,
@@ -434,12 +381,12 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
 }
 
 TEST_F(TakeoverTest, RealsOfBothFamiliesKeepTheirNumbers) {
-  std::string text6 = text();
-  text6.replace(text6.find("10.1.3.105"), 10, "fc00:3::105");
+  LbText text6 = text();
+  text6.groups[0].reals = {{"fc00:3::105"}};
   const Address six = *Address::parse("fc00:3::105"), four = *Address::parse("10.1.3.101");
   std::uint32_t index6 = 0, index4 = 0;
   {
-    const auto first = start(parse_config(text6, "test.toml"));
+    const auto first = start(text6.config());
     index6 = first->ids.of_real(six);
     index4 = first->ids.of_real(four);
     const auto entry = first->maps.reals.find(index6);
@@ -467,7 +414,7 @@ TEST_F(TakeoverTest, TheOuterSourceFollowsTheConfiguration) {
   EXPECT_EQ(Address(in_force.outer_source4), Address());
   EXPECT_EQ(Address(in_force.outer_source6), *Address::parse("fc00:2::2"));
 
-  running->steering.apply(config_, 1500);
+  running->steering.apply(config_, kMtu);
 
   in_force = *running->maps.settings.find(kOnly);
   EXPECT_EQ(Address(in_force.outer_source6), Address());
@@ -477,7 +424,7 @@ TEST_F(TakeoverTest, RoutesOfFormerGenerationsAreRemoved) {
   const auto running = start(config_);
   const auto before = running->maps.settings.find(kOnly)->generation;
 
-  running->steering.apply(config_, 1500);
+  running->steering.apply(config_, kMtu);
 
   BatchReader<__u64, route> reader(running->maps.routes, 16);
   const auto [keys, values] = reader.next();
