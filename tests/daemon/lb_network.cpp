@@ -13,14 +13,16 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <system_error>
 
 namespace remora {
 namespace {
 
-constexpr int kPatienceMs = 1000;
-constexpr std::size_t kIcmpType = 40;  // behind an IPv6 header without extensions
+constexpr int kPatienceMs = 60'000;       // for what hangs
+constexpr std::uint16_t kFence = 0x88b5;  // IEEE Std 802: local experimental EtherType 1
+constexpr std::size_t kIcmpType = 40;     // behind an IPv6 header without extensions
 constexpr std::size_t kNextHeader = 6;
 
 int require(int result, const char* what) {
@@ -71,7 +73,24 @@ void LbNetwork::add_default_routes() {
   run("ip route add default via 10.1.2.1 && ip route add default via fc00:2::1");
 }
 
+void LbNetwork::send_fence(std::uint32_t number) const {
+  sockaddr_ll lb{};
+  lb.sll_family = AF_PACKET;
+  lb.sll_ifindex = static_cast<int>(lb_index());
+  struct {
+    ethhdr ethernet;
+    std::uint32_t number;
+  } __attribute__((packed)) frame{};
+  frame.ethernet.h_proto = htons(kFence);
+  frame.number = number;
+  require(static_cast<int>(sendto(frames_.get(), &frame, sizeof(frame), 0,
+                                  reinterpret_cast<sockaddr*>(&lb), sizeof(lb))),
+          "send a fence");
+}
+
 std::optional<std::vector<std::uint8_t>> LbNetwork::next_packet() {
+  const std::uint32_t fence = ++last_fence_;
+  send_fence(fence);
   pollfd readable{frames_.get(), POLLIN, 0};
   while (poll(&readable, 1, kPatienceMs) > 0) {
     std::vector<std::uint8_t> frame(65536);
@@ -81,13 +100,18 @@ std::optional<std::vector<std::uint8_t>> LbNetwork::next_packet() {
                                   reinterpret_cast<sockaddr*>(&from), &from_size);
     require(static_cast<int>(size), "read a frame");
     const int protocol = ntohs(from.sll_protocol);
+    if (protocol == kFence && from.sll_pkttype != PACKET_OUTGOING) {
+      std::uint32_t number = 0;
+      std::memcpy(&number, frame.data() + ETH_HLEN, sizeof(number));
+      if (number == fence) return std::nullopt;
+    }
     if (from.sll_pkttype == PACKET_OUTGOING || (protocol != ETH_P_IP && protocol != ETH_P_IPV6)) {
       continue;
     }
     std::vector<std::uint8_t> packet(frame.begin() + ETH_HLEN, frame.begin() + size);
     if (!is_small_talk(packet)) return packet;
   }
-  return std::nullopt;
+  throw std::runtime_error("no frame gets from lb to gw");
 }
 
 unsigned LbNetwork::lb_index() const {

@@ -33,14 +33,17 @@ class LbNetwork {
   static void add_default_routes();
 
   // The next IP packet of a host, without its Ethernet header, that `lb` sends: not
-  // the kernel's own talk about neighbours and groups. Nothing for a second: none.
+  // the kernel's own talk about neighbours and groups. Nothing: none was sent until now.
   std::optional<std::vector<std::uint8_t>> next_packet();
 
   unsigned lb_index() const;
 
  private:
+  void send_fence(std::uint32_t number) const;
+
   Fd home_;
   Fd frames_;
+  std::uint32_t last_fence_ = 0;  // frames sent before it arrive before it
 };
 
 }  // namespace remora

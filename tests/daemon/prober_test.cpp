@@ -27,7 +27,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 10s;
+constexpr auto kPatience = 60s;  // for what hangs
 
 int require(int result) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), "socket");

@@ -193,7 +193,8 @@ TEST_F(SteeringTest, AServiceTakesOverTheNumberThatItsNameHadInAnEarlierVersion)
   const service_key moved{kServiceKey.address, host_to_net16(1884), 0};
   EXPECT_EQ(running_->maps.services.find(moved)->number, kNumber);
   EXPECT_EQ(ids_->service_text(kNumber), "10.1.50.200:1884");
-  EXPECT_FALSE(running_->maps.names.find(by_name)) << "another service of that name would take it, too";
+  EXPECT_FALSE(running_->maps.names.find(by_name))
+      << "another service of that name would take it, too";
 }
 
 TEST_F(SteeringTest, AnUnknownRealIsRefusedAndChangesNothing) {

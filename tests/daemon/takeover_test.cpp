@@ -27,7 +27,8 @@ constexpr __u32 kOnly = 0;
 
 // What the history was told of a client, under the routes of that time.
 Observation publish(const std::string& client, const std::string& topic,
-                    const std::string& service = to_string(kService), std::int64_t at_ms = unix_ms()) {
+                    const std::string& service = to_string(kService),
+                    std::int64_t at_ms = unix_ms()) {
   return {.at_ms = at_ms,
           .service = service,
           .client = client,
