@@ -131,9 +131,13 @@ std::uint32_t ethtool(const std::string& interface, std::uint32_t command) {
 
 Router look_at_router(unsigned interface_index) {
   Router router;
-  router.address = default_gateway(interface_index);
-  if (!router.address) return router;
-  if (const auto found = find_neighbour(interface_index, *router.address)) router.mac = found->mac;
+  for (const Address& gateway : default_gateways(interface_index)) {
+    const auto found = find_neighbour(interface_index, gateway);
+    if (found || !router.address) router.address = gateway;
+    if (!found) continue;
+    router.mac = found->mac;
+    break;
+  }
   return router;
 }
 

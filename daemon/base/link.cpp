@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -34,7 +35,8 @@ bool is_default_route(const nlmsghdr& message) {
   return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN;
 }
 
-// Of a route; an IPv4 one may lead to an IPv6 neighbour (`via inet6`).
+// The gateway among a route's attributes; an IPv4 route may lead to an IPv6 neighbour (`via
+// inet6`).
 std::optional<Address> next_hop(const Attributes& attributes) {
   const nlattr* via = attributes[RTA_VIA];
   if (!via) return address_in(attributes[RTA_GATEWAY]);
@@ -44,8 +46,38 @@ std::optional<Address> next_hop(const Attributes& attributes) {
   return address_in(static_cast<const char*>(mnl_attr_get_payload(via)) + kFamily, size - kFamily);
 }
 
+void add_hop(std::vector<Address>& hops, unsigned flags, const Attributes& attributes) {
+  const auto hop = next_hop(attributes);
+  if (hop && (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0) hops.push_back(*hop);
+}
+
+// The next hops of a route through the interface.
+std::vector<Address> next_hops(const nlmsghdr& message, unsigned interface_index) {
+  std::vector<Address> hops;
+  const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
+  const Attributes attributes = attributes_of(message, sizeof(rtmsg));
+  if (attributes[RTA_OIF] && mnl_attr_get_u32(attributes[RTA_OIF]) == interface_index)
+    add_hop(hops, route->rtm_flags, attributes);
+  if (!attributes[RTA_MULTIPATH]) return hops;
+  // RTNH_OK and RTNH_NEXT of linux/rtnetlink.h, which want memory that may be written.
+  const auto* at = static_cast<const char*>(mnl_attr_get_payload(attributes[RTA_MULTIPATH]));
+  std::size_t left = mnl_attr_get_payload_len(attributes[RTA_MULTIPATH]);
+  while (left >= sizeof(rtnexthop)) {
+    const auto* hop = reinterpret_cast<const rtnexthop*>(at);
+    if (hop->rtnh_len < sizeof(rtnexthop) || hop->rtnh_len > left) break;
+    if (static_cast<unsigned>(hop->rtnh_ifindex) == interface_index) {
+      add_hop(hops, hop->rtnh_flags,
+              attributes_in(at + sizeof(rtnexthop), hop->rtnh_len - sizeof(rtnexthop)));
+    }
+    const std::size_t step = std::min<std::size_t>(RTNH_ALIGN(hop->rtnh_len), left);
+    at += step;
+    left -= step;
+  }
+  return hops;
+}
+
 bool concerns(const nlmsghdr& message, unsigned interface_index,
-              const std::optional<Address>& gateway) {
+              std::span<const Address> gateways) {
   switch (message.nlmsg_type) {
     case RTM_NEWLINK:
     case RTM_DELLINK: {
@@ -55,8 +87,9 @@ bool concerns(const nlmsghdr& message, unsigned interface_index,
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH: {
       const auto* entry = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
-      return gateway && static_cast<unsigned>(entry->ndm_ifindex) == interface_index &&
-             address_in(attributes_of(message, sizeof(ndmsg))[NDA_DST]) == gateway;
+      const auto neighbour = address_in(attributes_of(message, sizeof(ndmsg))[NDA_DST]);
+      return neighbour && static_cast<unsigned>(entry->ndm_ifindex) == interface_index &&
+             std::ranges::find(gateways, *neighbour) != gateways.end();
     }
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
@@ -89,24 +122,26 @@ bool is_running(const std::string& interface) {
   return (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
-std::optional<Address> default_gateway(unsigned interface_index) {
-  std::optional<Address> gateway;
+std::vector<Address> default_gateways(unsigned interface_index) {
+  std::vector<Address> gateways;
   for (const int family : {AF_INET, AF_INET6}) {
+    std::uint32_t lowest = UINT32_MAX;
     dump<rtmsg>(
         RTM_GETROUTE,
         [&](rtmsg& header) { header.rtm_family = static_cast<unsigned char>(family); },
         [&](const nlmsghdr& message) {
-          const Attributes attributes = attributes_of(message, sizeof(rtmsg));
-          // The kernel hands them out by their metric, the lowest first.
-          if (gateway || !is_default_route(message) || !attributes[RTA_OIF] ||
-              mnl_attr_get_u32(attributes[RTA_OIF]) != interface_index) {
-            return;
-          }
-          gateway = next_hop(attributes);
+          if (!is_default_route(message)) return;
+          const nlattr* priority = attributes_of(message, sizeof(rtmsg))[RTA_PRIORITY];
+          const std::uint32_t metric = priority ? mnl_attr_get_u32(priority) : 0;
+          const auto hops = next_hops(message, interface_index);
+          if (hops.empty() || metric > lowest) return;
+          if (metric < lowest) gateways.clear();
+          lowest = metric;
+          gateways.insert(gateways.end(), hops.begin(), hops.end());
         });
-    if (gateway) break;
+    if (!gateways.empty()) break;
   }
-  return gateway;
+  return gateways;
 }
 
 std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address) {
@@ -159,7 +194,7 @@ int LinkNews::fd() const {
   return mnl_socket_get_fd(socket_->handle.get());
 }
 
-bool LinkNews::concern(unsigned interface_index, const std::optional<Address>& gateway) {
+bool LinkNews::concern(unsigned interface_index, std::span<const Address> gateways) {
   alignas(nlmsghdr) std::array<char, 32768> buffer;
   bool any = false;
   for (;;) {
@@ -175,7 +210,7 @@ bool LinkNews::concern(unsigned interface_index, const std::optional<Address>& g
     int left = static_cast<int>(bytes);
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
          mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-      any = any || concerns(*message, interface_index, gateway);
+      any = any || concerns(*message, interface_index, gateways);
     }
   }
 }

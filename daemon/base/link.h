@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "daemon/base/address.h"
 
@@ -25,9 +27,9 @@ std::optional<Link> find_link(const std::string& interface);
 // Whether it is up and has a carrier. Throws std::system_error.
 bool is_running(const std::string& interface);
 
-// The gateway of the IPv4 default route through the interface, else of the IPv6
-// one; nothing when there is none. Throws std::system_error.
-std::optional<Address> default_gateway(unsigned interface_index);
+// The next hops of the IPv4 default route through the interface, else of the IPv6 one: those of
+// the lowest metric, without the ones that the kernel takes for dead. Throws std::system_error.
+std::vector<Address> default_gateways(unsigned interface_index);
 
 struct Neighbour {
   MacAddress mac;
@@ -56,10 +58,10 @@ class LinkNews {
   // Readable when there is something.
   int fd() const;
 
-  // Reads all there is. Whether any of it is about the interface, the gateway as its
+  // Reads all there is. Whether any of it is about the interface, a gateway as its
   // neighbour or a default route; true as well when some of it was lost. Throws
   // std::system_error.
-  bool concern(unsigned interface_index, const std::optional<Address>& gateway);
+  bool concern(unsigned interface_index, std::span<const Address> gateways);
 
  private:
   struct Socket;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/base/link_follower.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -23,7 +24,7 @@ LinkFollower::LinkFollower(EventLoop& loop, std::string interface, const Link& l
       handlers_(std::move(handlers)),
       mtu_(link.mtu) {
   loop.on_readable(news_.fd(), "news of the link", [this] {
-    if (news_.concern(index_, router_)) look();
+    if (news_.concern(index_, routers_)) look();
   });
 }
 
@@ -41,17 +42,32 @@ void LinkFollower::look() {
   if (!is_fixed_) look_at_gateway();
 }
 
+// The present router first, so that the gateway does not move without need.
+std::optional<Neighbour> LinkFollower::choose_router() {
+  if (const auto present = std::ranges::find(routers_, router_); present != routers_.end())
+    std::iter_swap(routers_.begin(), present);
+  for (const Address& router : routers_) {
+    if (const auto found = find_neighbour(index_, router)) {
+      router_ = router;
+      return found;
+    }
+  }
+  return std::nullopt;
+}
+
 void LinkFollower::look_at_gateway() {
-  router_ = default_gateway(index_);
-  const auto found = router_ ? find_neighbour(index_, *router_) : std::nullopt;
+  routers_ = default_gateways(index_);
+  const auto found = choose_router();
   is_silent_ = !found;
   if (found) {
     if (gateway_ != found->mac)
       log::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
     use(found->mac);
+    // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.
+    if (found->is_stale) solicit(index_, *router_);
+    return;
   }
-  // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.
-  if (router_ && (is_silent_ || found->is_stale)) solicit(index_, *router_);
+  for (const Address& router : routers_) solicit(index_, router);
 }
 
 void LinkFollower::use(const MacAddress& gateway) {

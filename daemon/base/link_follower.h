@@ -4,7 +4,9 @@
 //
 // The kernel tells of changes at once (rtnetlink); now and then it is asked all the
 // same, because it drops what nobody has read in time. A gateway that nobody has heard
-// of for long is asked after: one that has changed without a word is found then.
+// of for long is asked after: one that has changed without a word is found then. Where the
+// default route has several next hops, one that answers is the gateway, and it stays while it is
+// known.
 #pragma once
 
 #include <chrono>
@@ -13,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
@@ -49,6 +52,7 @@ class LinkFollower {
 
  private:
   void look_at_gateway();
+  std::optional<Neighbour> choose_router();
   void use(const MacAddress& gateway);
 
   const std::string interface_;
@@ -57,7 +61,8 @@ class LinkFollower {
   LinkNews news_;
   std::uint32_t mtu_;
   bool is_fixed_ = false;
-  std::optional<Address> router_;      // by its IP address
+  std::vector<Address> routers_;       // next hops of the default route
+  std::optional<Address> router_;      // the one whose Ethernet address is gateway_
   std::optional<MacAddress> gateway_;  // stays when the router falls silent
   bool is_silent_ = true;
   unsigned ticks_ = 0;

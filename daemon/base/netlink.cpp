@@ -41,9 +41,11 @@ Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes) {
 }
 
 Attributes attributes_of(const nlattr& nest) {
-  const auto* payload = static_cast<const char*>(mnl_attr_get_payload(&nest));
-  return sorted(reinterpret_cast<const nlattr*>(payload),
-                payload + mnl_attr_get_payload_len(&nest));
+  return attributes_in(mnl_attr_get_payload(&nest), mnl_attr_get_payload_len(&nest));
+}
+
+Attributes attributes_in(const void* bytes, std::size_t size) {
+  return sorted(static_cast<const nlattr*>(bytes), static_cast<const char*>(bytes) + size);
 }
 
 std::optional<Address> address_in(const void* bytes, std::size_t size) {

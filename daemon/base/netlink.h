@@ -24,6 +24,8 @@ using MessageVisitor = std::function<void(const nlmsghdr&)>;
 // Of a message whose fixed part has `header_bytes`, and of those inside of another.
 Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes);
 Attributes attributes_of(const nlattr& nest);
+// Of a row of attributes.
+Attributes attributes_in(const void* bytes, std::size_t size);
 
 // That some bytes, or an attribute, hold; nothing for a length that no address has.
 std::optional<Address> address_in(const void* bytes, std::size_t size);

@@ -29,7 +29,14 @@ class LinkTest : public testing::Test {
   }
 
   static void run(const std::string& command) { LbNetwork::run(command); }
-  std::optional<Address> gateway() const { return default_gateway(network_->lb_index()); }
+  std::vector<Address> gateways() const { return default_gateways(network_->lb_index()); }
+
+  using Addresses = std::vector<Address>;
+  static Addresses addresses(std::initializer_list<const char*> texts) {
+    Addresses all;
+    for (const char* text : texts) all.push_back(*Address::parse(text));
+    return all;
+  }
 
   std::optional<LbNetwork> network_;
 };
@@ -68,22 +75,40 @@ TEST_F(LinkTest, ItRunsWhileItIsUpAndTheOtherEndIs) {
 }
 
 TEST_F(LinkTest, TheIpv4DefaultRouteComesFirst) {
-  EXPECT_FALSE(gateway());
+  EXPECT_EQ(gateways(), Addresses());
 
   run("ip -6 route add default via fe80::1 dev lb");
-  EXPECT_EQ(gateway(), Address::parse("fe80::1"));
+  EXPECT_EQ(gateways(), addresses({"fe80::1"}));
 
   run("ip route add default via 10.1.2.1 metric 200");
-  EXPECT_EQ(gateway(), Address::parse("10.1.2.1"));
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1"}));
 
   run("ip route add default via 10.1.2.3 metric 100");
-  EXPECT_EQ(gateway(), Address::parse("10.1.2.3")) << "the lowest metric counts";
+  EXPECT_EQ(gateways(), addresses({"10.1.2.3"})) << "the lowest metric counts";
+}
+
+TEST_F(LinkTest, ADefaultRouteMayHaveSeveralNextHops) {
+  run("ip link add elsewhere up type veth peer name other && ip link set other up");
+  run("ip address add 10.9.0.2/24 dev elsewhere");
+  run("ip route add default nexthop via 10.9.0.1 nexthop via 10.1.2.1 nexthop via 10.1.2.3");
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1", "10.1.2.3"})) << "those of this interface";
+
+  run("ip route del default");
+  run("ip -6 route add default nexthop via fc00:2::1 dev lb nexthop via fc00:2::3 dev lb");
+  EXPECT_EQ(gateways(), addresses({"fc00:2::1", "fc00:2::3"}));
+}
+
+TEST_F(LinkTest, ANextHopMayBeAnObjectOfItsOwn) {
+  run("ip nexthop add id 1 via 10.1.2.1 dev lb && ip nexthop add id 2 via 10.1.2.3 dev lb");
+  run("ip nexthop add id 3 group 1/2 && ip route add default nhid 3");
+
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1", "10.1.2.3"}));
 }
 
 TEST_F(LinkTest, AnIpv4RouteMayLeadToAnIpv6Neighbour) {
   run("ip route add default via inet6 fe80::1 dev lb");
 
-  EXPECT_EQ(gateway(), Address::parse("fe80::1"));
+  EXPECT_EQ(gateways(), addresses({"fe80::1"}));
 }
 
 TEST_F(LinkTest, OtherDefaultRoutesDoNotCount) {
@@ -92,7 +117,7 @@ TEST_F(LinkTest, OtherDefaultRoutesDoNotCount) {
   run("ip route add default via 10.1.2.9 table 100");
   run("ip -6 route add unreachable default");
 
-  EXPECT_FALSE(gateway());
+  EXPECT_EQ(gateways(), Addresses());
 }
 
 TEST_F(LinkTest, NeighboursOfBothFamiliesAreKnown) {
@@ -130,7 +155,7 @@ TEST_F(LinkTest, NewsOfOthersAreNone) {
   run("ip neighbour add 10.1.2.9 lladdr 02:00:00:00:00:09 dev lb");
   run("ip route add 10.9.0.0/16 via 10.1.2.9");
 
-  EXPECT_FALSE(news.concern(kLoopback, Address::parse("10.1.2.9")));
+  EXPECT_FALSE(news.concern(kLoopback, addresses({"10.1.2.9"})));
 }
 
 TEST_F(LinkTest, LostNewsAreNews) {
@@ -142,8 +167,8 @@ TEST_F(LinkTest, LostNewsAreNews) {
     run("ip neighbour add 10.1.2." + std::to_string(i) + " lladdr 02:00:00:00:00:01 dev lb");
   }
 
-  EXPECT_TRUE(news.concern(kLoopback, std::nullopt));
-  EXPECT_FALSE(news.concern(kLoopback, std::nullopt)) << "said once";
+  EXPECT_TRUE(news.concern(kLoopback, {}));
+  EXPECT_FALSE(news.concern(kLoopback, {})) << "said once";
 }
 
 class LinkFollowerTest : public LinkTest {
@@ -207,6 +232,24 @@ TEST_F(LinkFollowerTest, AGatewayThatMovesIsHeardOf) {
   wait_for_news();
 
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
+}
+
+TEST_F(LinkFollowerTest, OfSeveralNextHopsTheOneThatAnswersIsTheGatewayAndStays) {
+  run("ip route add default nexthop via 10.1.2.1 nexthop via 10.1.2.3");
+  follower_->look();
+  EXPECT_FALSE(follower_->gateway());
+
+  run("ip neighbour replace 10.1.2.3 lladdr 02:00:00:00:00:33 dev lb");
+  wait_for_news();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:33"));
+
+  run("ip neighbour replace 10.1.2.1 lladdr 02:00:00:00:00:11 dev lb");
+  follower_->look();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:33"));
+
+  run("ip neighbour del 10.1.2.3 dev lb");
+  wait_for_news();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:11"));
 }
 
 TEST_F(LinkFollowerTest, AGatewayOfWhichNothingWasHeardForLongIsAskedAfter) {
