@@ -7,7 +7,7 @@
  * A TC program cannot hold a packet back, but it can keep its bytes: a segment
  * that is to be late is copied and dropped. The one that takes it along, up to
  * MOST_LATE segments later, leaves as a clone and is then itself overwritten with
- * the late one. Where no later segment comes the late one is lost.
+ * the late one. If no later segment comes, the late one is lost.
  *
  * What happens to a segment follows from the seed and its number alone.
  */
@@ -24,7 +24,7 @@
 /* Power of two, and above MOST_LATE: no two numbers that are due share a slot. */
 #define SLOTS	  16
 #define FRAME_MAX 1600
-/* Of packets that have been here: the program's own clone comes by again. */
+/* Marks packets that were here before: the program's own clone comes by again. */
 #define DONE 0x62616421
 
 /* lab/bad_link.py knows this layout. */
@@ -53,7 +53,7 @@ struct late_segment {
 	__u8 frame[FRAME_MAX];
 };
 
-/* A slot is visited when the segment passes whose number is its index modulo SLOTS. */
+/* The segment with number N visits slot N modulo SLOTS. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SLOTS);
@@ -61,7 +61,7 @@ struct {
 	__type(value, struct late_segment);
 } late_segments SEC(".maps");
 
-/* Keeps the compiler from checking something else in the place of `x`. Linux 6.1
+/* Keeps the compiler from checking something else instead of `x`. Linux 6.1
  * draws no lower bound from a comparison with 0, so lengths are checked less 1.
  */
 #define FORGET(x) asm volatile("" : "+r"(x))
@@ -94,7 +94,7 @@ static __always_inline struct late_segment *slot_of(__u64 number)
 	return bpf_map_lookup_elem(&late_segments, &index);
 }
 
-/* Keeps a copy that goes along with segment number `due`. */
+/* Keeps a copy that leaves together with segment number `due`. */
 static __always_inline int keep(struct __sk_buff *skb, __u64 due)
 {
 	struct late_segment *late = slot_of(due);
@@ -115,7 +115,7 @@ static __always_inline int keep(struct __sk_buff *skb, __u64 due)
 	return 1;
 }
 
-/* Overwrites the packet with the late one; true if it is that now. */
+/* Overwrites the packet with the late one; returns whether that worked. */
 static __always_inline int become(struct __sk_buff *skb, struct late_segment *late)
 {
 	__u32 last = late->len - 1;

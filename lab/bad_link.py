@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the link from the gateway to the load balancer lose and reorder TCP segments.
 
-Only towards the load balancer: the brokers' answers do not pass there. lab/bad_link.bpf.c says how.
+Only packets towards the load balancer are affected: the brokers' answers do not pass this link.
+lab/bad_link.bpf.c explains how it works.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ _LAYOUT = struct.Struct("=QIIQQQ")  # struct link
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What became of the segments so far. The late ones arrived, all but a few at the very end."""
+    """Segments so far. The late ones arrived, except a few at the very end."""
 
     segments: int
     lost: int
@@ -25,7 +26,7 @@ class Counts:
 
 
 class BadLink:
-    """The link of `layout`, made bad for as long as the lab is up.
+    """Makes the link of `layout` bad for as long as the lab is up.
 
     `pins` is a folder of the bpffs that goes with the lab. `lose` and `delay` are shares of all
     segments, 0 to 1; `seed` chooses them.
@@ -34,12 +35,12 @@ class BadLink:
     def __init__(self, layout, build, pins, *, lose, delay, seed):
         self._map = os.path.join(pins, "links")
         for node in layout.client_nodes:
-            # Whole checksums in segments of the MTU: what is late is copied as it is.
+            # A late segment is copied as it is: it needs a complete checksum and at most the MTU.
             network.run(layout.namespace(node), "ethtool", "-K", "eth0", "tx", "off")
         network.attach_tc(
             layout, os.path.join(build, "bpf", "bad_link.bpf.o"), pins, egress="pass_some"
         )
-        # Until here it loses nothing.
+        # The program loses nothing until it has its settings.
         value = _LAYOUT.pack(seed & (1 << 64) - 1, _share(lose), _share(delay), 0, 0, 0)
         network.run(
             layout.namespace(topology.GATEWAY), "bpftool", "map", "update", "pinned", self._map,

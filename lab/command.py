@@ -47,10 +47,10 @@ def parser():
     command = commands.add_parser("down", help="remove everything, also after a crash")
     command.set_defaults(run=down)
 
-    command = commands.add_parser("status", help="what runs, and what remorad says")
+    command = commands.add_parser("status", help="show what runs, and remorad's counters")
     command.set_defaults(run=status)
 
-    command = commands.add_parser("env", help="shell variables: eval \"$(scripts/lab env)\"")
+    command = commands.add_parser("env", help="print shell variables: eval \"$(scripts/lab env)\"")
     command.set_defaults(run=env)
 
     command = commands.add_parser("exec", help="run a command in a node's namespace")
@@ -123,7 +123,7 @@ def env(_arguments):
 
 
 def environment(lab):
-    """Names for use by hand."""
+    """Shell variables for use by hand."""
     values = {
         "MQTT_VIP": lab.layout.service_address,
         "MQTT_PORT": str(topology.MQTT_PORT),

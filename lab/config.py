@@ -26,8 +26,8 @@ DEMO_ROUTES = (
 class Settings:
     """What differs from one lab to the next. The defaults are the demo's.
 
-    The forwarder's is REMORA_FORWARDER, so that one journey can be made with each; those of Katran
-    take the object REMORA_KATRAN_OBJ.
+    The default forwarder is REMORA_FORWARDER, so that a journey can run with each of them. Those of
+    Katran use the object REMORA_KATRAN_OBJ.
     """
 
     forwarder: str = dataclasses.field(
@@ -43,7 +43,7 @@ class Settings:
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
     weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
-    health: str = ""  # keys of [health]; empty: no checks, which other stories would count
+    health: str = ""  # keys of [health]; empty: no checks, whose packets other stories would count
     clients: int = 100_000
     flows: int = 100_000
     extra: str = ""  # more TOML, at the end
@@ -52,7 +52,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class GroupOfReals:
-    """A group as Katran is given it: its VIP, and the weights of its reals."""
+    """A group in Katran's terms: its VIP, and the weights of its reals."""
 
     vip: str
     reals: dict  # {address: weight}
@@ -94,7 +94,7 @@ def render(layout, settings, history):
     ]
     for name, group in groups_of(layout, settings).items():
         parts += ["", "[[group]]", f'name = "{name}"', f'vip = "{group.vip}"']
-        # Those of a Katran server are its own business.
+        # A Katran server has its own list of reals.
         if settings.forwarder != KATRAN_SHARED:
             reals = ", ".join(
                 f'{{ address = "{address}", weight = {weight} }}'
@@ -134,7 +134,7 @@ def write(path, layout, settings, history):
 
 
 def katran_object():
-    """The file of Katran's object; throws when none is named."""
+    """The path of Katran's object; throws if none is named."""
     path = os.environ.get("REMORA_KATRAN_OBJ")
     if not path:
         raise ValueError("set REMORA_KATRAN_OBJ to the file of Katran's object (balancer.bpf.o)")
@@ -142,12 +142,12 @@ def katran_object():
 
 
 def shared_root_array(layout):
-    """Where remorad and a Katran server meet."""
+    """The prog array that remorad shares with a Katran server."""
     return os.path.join(network.BPFFS, f"{layout.instance}-root")
 
 
 def _forwarder_keys(layout, forwarder, outer_source):
-    # Katran has an outer source of its own.
+    # Katran uses its own outer source.
     if forwarder == KATRAN_OBJECT:
         return [f'katran_object = "{katran_object()}"']
     if forwarder == KATRAN_SHARED:
@@ -157,7 +157,7 @@ def _forwarder_keys(layout, forwarder, outer_source):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What the lab itself must know of a configuration file, whoever wrote it."""
+    """What the lab needs to know of a configuration file, its own or the user's."""
 
     path: str
     instance: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""remorad in the lab's `lb`: start, stop, kill, throw away, and ask."""
+"""Controls and queries remorad in the lab's `lb`."""
 
 import json
 import os
@@ -14,7 +14,7 @@ REMORAD = "remorad"
 
 
 class Daemon:
-    """Controls the remorad of one lab. `config` is a lab.config.Config."""
+    """The remorad of one lab. `config` is a lab.config.Config."""
 
     def __init__(self, layout, state, build, config):
         self._layout = layout
@@ -71,12 +71,12 @@ class Daemon:
             return "(no log)"
 
     def stop(self):
-        """A clean stop: what is pinned stays, and so does forwarding."""
+        """Stops it cleanly: pins and programs stay, and so does forwarding."""
         if process := self.process():
             processes.end([process])
 
     def kill(self):
-        """SIGKILL, in the middle of whatever it is doing."""
+        """Sends SIGKILL."""
         if process := self.process():
             os.kill(process["pid"], signal.SIGKILL)
             processes.end([process])
@@ -86,7 +86,7 @@ class Daemon:
             os.kill(process["pid"], signal.SIGHUP)
 
     def throw_away(self):
-        """Takes everything that BPF holds off the interface and out of the kernel."""
+        """Stops it, detaches its programs and removes all that it has pinned."""
         self.stop()
         result = namespaces.run(
             self._layout.namespace(topology.LB), self._argv("--detach"),
@@ -97,7 +97,7 @@ class Daemon:
         network.remove_pins(self.pins)
 
     def ask(self, *command):
-        """`remoractl COMMAND --json`; throws with its words when it is refused."""
+        """`remoractl COMMAND --json`; throws with its message if it fails."""
         result = self._remoractl(*command)
         if result.returncode != 0:
             raise RuntimeError(result.stderr.strip())
@@ -105,7 +105,7 @@ class Daemon:
 
     def status(self):
         """`remoractl status --json`, or None while no daemon answers."""
-        # While a daemon starts this is asked often, and its programs need the CPU to be verified.
+        # Callers poll while a daemon starts and the verifier needs the CPU: ask cheaply first.
         if not os.path.exists(os.path.join(self.runtime_dir, f"{self.config.instance}.sock")):
             return None
         result = self._remoractl("status")

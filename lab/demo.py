@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: ten clients, six brokers, five phases, counted at the brokers.
 
-Exits 0 when everything holds that Remora promises for the policy, 1 when something does not,
-2 when the demo itself could not run.
+Exits with 0 if everything holds that Remora promises for the policy, with 1 if something does not,
+and with 2 if the demo itself could not run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from lab.witness import Witness
 CLIENTS, BROKERS = 10, 6
 GROUP_OF = {TEMPERATURE: "temperature", HUMIDITY: "humidity", OTHER: "default"}
 
-# With `drop` a client finds out by its own keepalive alone, which takes about twice as long.
+# With `drop` a client notices only by its own keepalive, after about twice that time.
 KEEPALIVE_S = {"reset": 60, "keep": 60, "drop": 5}
 SECONDS_PER_PHASE = {"reset": 20, "keep": 20, "drop": 30}
 
@@ -62,7 +62,7 @@ class Demo:
         self._phase("5", "new topics", self._new_topics)
 
     def stop(self):
-        """Ends the clients, whatever they are doing."""
+        """Ends the clients at once."""
         if self._traffic:
             self._traffic.kill()
 
@@ -79,7 +79,7 @@ class Demo:
         self._simple(FIRST_TOPICS)
 
     def _killed_and_rebuilt(self):
-        """SIGKILL and a new start under traffic; then a new start from nothing but SQLite."""
+        """Kills and restarts remorad under traffic, then starts it with nothing but SQLite."""
         part = self._seconds / 3
         self._traffic.connect(FIRST_TOPICS)
         self._publish(FIRST_TOPICS, 0, part)
@@ -99,8 +99,8 @@ class Demo:
         self._traffic.disconnect()
 
     def _new_topics(self):
-        """client0 and client9 begin with a new topic; client5, and client9 again, change it on the
-        living connection."""
+        """client0 and client9 start with a new topic. client5 and client9 change theirs while
+        connected."""
         topics = FIRST_TOPICS | {"client0": HUMIDITY, "client9": TEMPERATURE}
         self._traffic.connect(topics)
         early = self._seconds / 3
@@ -151,7 +151,7 @@ class Demo:
         self._counters_before = self._daemon.counters()
 
     def _keep_counters(self):
-        """Adds what the counters grew by since they were last forgotten."""
+        """Adds what the counters grew by since _forget_counters()."""
         for name, value in self._daemon.counters().items():
             grown = value - self._counters_before.get(name, 0)
             self._counted[name] = self._counted.get(name, 0) + grown
@@ -165,7 +165,7 @@ class Demo:
 
 
 class _Background(threading.Thread):
-    """Runs a function beside the traffic; join() throws what it threw."""
+    """Runs a function in parallel to the traffic; join() throws what it threw."""
 
     def __init__(self, function):
         super().__init__(daemon=True)
@@ -176,7 +176,7 @@ class _Background(threading.Thread):
     def run(self):
         try:
             self._function()
-        except Exception as error:  # handed to whoever joins
+        except Exception as error:  # join() throws it
             self._error = error
 
     def join(self, timeout=None):
@@ -188,7 +188,7 @@ class _Background(threading.Thread):
 def parse(argv):
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.splitlines()[0])
     parser.add_argument("--policy", choices=("reset", "keep", "drop"), default="reset",
-                        help="what becomes of a mispredicted connection (default: reset)")
+                        help="what Remora does with a mispredicted connection (default: reset)")
     parser.add_argument("--ipv6", action="store_true",
                         help="clients, service and brokers speak IPv6 (default: IPv4)")
     parser.add_argument("--json", metavar="FILE", type=argparse.FileType("w", encoding="utf-8"),
@@ -236,7 +236,7 @@ def run(arguments):
             print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
         raise
     finally:
-        # A second Ctrl-C must not leave half a lab behind.
+        # A second Ctrl-C must not interrupt the clean-up.
         for number in _INTERRUPTS:
             signal.signal(number, signal.SIG_IGN)
         for problem in lab.down():

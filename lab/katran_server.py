@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's Katran server beside remorad, which owns slot 2 of the root array and its own
-maps; tests/katran_server stands in for it."""
+"""The operator's Katran server beside remorad: it owns slot 2 of the root array, and its own maps.
+
+tests/katran_server stands in for it.
+"""
 
 import json
 import os
@@ -13,7 +15,7 @@ _NAME = "katran"
 
 
 class KatranServer:
-    """Controls the server of one lab; `build` is the build folder."""
+    """The server of one lab; `build` is the build folder."""
 
     def __init__(self, layout, state, build, root_array):
         self._layout = layout
@@ -24,7 +26,7 @@ class KatranServer:
         self.log = state.file("katran.log")
 
     def plan(self, groups, services):
-        """Writes down what it is to serve: lab.config.GroupOfReals and (address, port)."""
+        """Writes the server's plan: lab.config.GroupOfReals, and services as (address, port)."""
         gateway = network.mac_of(self._layout.namespace(topology.GATEWAY), "lb0")
         vips = [
             {"address": group.vip, "port": port, "reals": [
@@ -35,7 +37,7 @@ class KatranServer:
             json.dump({"gateway_mac": gateway, "vips": vips}, file, indent=1)
 
     def groups(self):
-        """What the plan says of its VIPs."""
+        """The groups in the plan, as lab.config.GroupOfReals."""
         with open(self._plan, encoding="utf-8") as file:
             return [
                 config.GroupOfReals(v["address"], {r["address"]: r["weight"] for r in v["reals"]})
@@ -43,7 +45,7 @@ class KatranServer:
             ]
 
     def wait_until_noticed(self, daemon):
-        """remorad looks now and then; until then it allows for the longer of the outer headers."""
+        """remorad looks now and then. Until then it expects the longer of the two outer headers."""
         wait_until(
             lambda: all(group["katran"] == "forwards"
                         for group in daemon.status()["groups"] if group["configured"]),
@@ -51,7 +53,7 @@ class KatranServer:
         )
 
     def remove_root_array(self):
-        """It outlives `remorad --detach`, for Katran's sake."""
+        """The array outlives `remorad --detach`, because Katran may still use it."""
         if os.path.exists(self._root_array):
             os.unlink(self._root_array)
 
@@ -60,7 +62,7 @@ class KatranServer:
         return self._state.find(_NAME)
 
     def start(self):
-        """Returns once its program is in the slot, in place of what was there."""
+        """Returns once its program has replaced the one in the slot."""
         slot = pinned.ForwarderSlot(self._root_array)
         before = slot.program()
         pid = namespaces.spawn_service(
@@ -73,12 +75,12 @@ class KatranServer:
         self._wait_until(lambda: slot.program() not in (None, before), "its program in the slot")
 
     def stop(self):
-        """Its program stays in the slot."""
+        """Stops the server. Its program stays in the slot."""
         if process := self.process():
             processes.end([process])
 
     def reload(self):
-        """Returns once what plan() wrote is in force."""
+        """Returns once the latest plan() is in force."""
         before = os.path.getsize(self.log)
         os.kill(self.process()["pid"], signal.SIGHUP)
 

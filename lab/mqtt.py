@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much MQTT 3.1.1 as the lab speaks itself: packets to send, and a walker over a stream."""
+"""The lab's own MQTT: packets to send, and a walker over a stream."""
 
 import struct
 
@@ -59,13 +59,13 @@ def pingreq():
 
 
 class Walker:
-    """Cuts a byte stream into control packets: feed() returns those that are complete."""
+    """Splits a byte stream into control packets."""
 
     def __init__(self):
         self._buffer = b""
 
     def feed(self, data):
-        """Yields (first byte, body) of each packet that `data` completes."""
+        """Returns (first byte, body) of each packet that `data` completes."""
         self._buffer += data
         packets = []
         while (cut := self._length()) is not None and len(self._buffer) >= sum(cut):
@@ -95,7 +95,7 @@ def published(first_byte, body):
 
 
 def message(client, phase, number, size=0):
-    """A payload that names itself, padded to `size` bytes."""
+    """A payload that identifies the message, padded to `size` bytes."""
     text = f"{client} {phase} {number} "
     return text + "." * (size - len(text))
 

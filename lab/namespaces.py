@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work inside a network namespace without leaving this process.
+"""Works inside a network namespace without another process.
 
-`ip netns exec` remounts /sys and so hides the bpffs; setns(2) changes the network and
-nothing else, and it needs no process of its own. It moves one thread, not the process.
+`ip netns exec` remounts /sys, which hides the bpffs. setns(2) changes nothing but the network, and
+moves one thread, not the whole process.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def enter(namespace):
 
 @contextlib.contextmanager
 def inside(namespace):
-    """Moves the calling thread into `namespace` and back. Sockets made there stay there."""
+    """Moves the calling thread into `namespace` and back. Sockets made inside stay there."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         enter(namespace)
@@ -57,10 +57,10 @@ def inside(namespace):
 def spawn(namespace, argv, **options):
     """Starts `argv` inside `namespace` and returns its Popen.
 
-    The kernel kills it when the thread that started it ends: a demo that is killed leaves
-    nobody publishing.
+    The kernel kills it when the thread that started it ends, so that a demo that is killed leaves
+    no publisher behind.
     """
-    # A child begins in the namespace of the thread that starts it.
+    # A child starts in the namespace of the thread that starts it.
     with inside(namespace):
         return subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *argv], start_new_session=True, **options
@@ -68,9 +68,9 @@ def spawn(namespace, argv, **options):
 
 
 def spawn_service(namespace, argv, log):
-    """Starts `argv` inside `namespace` to outlive this process; returns its process id.
+    """Starts `argv` inside `namespace` as a process that outlives this one; returns its id.
 
-    What it writes is added to the file `log`.
+    Its output is appended to the file `log`.
     """
     to_log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with inside(namespace):
@@ -91,7 +91,7 @@ def run(namespace, argv, **options):
 
 
 def set_sysctls(namespace, values):
-    """Writes {path below /proc/sys: value}. /proc/sys/net shows the caller's own namespace."""
+    """Writes {path below /proc/sys: value}."""
     with inside(namespace):
         for path, value in values.items():
             with open(os.path.join("/proc/sys", path), "w", encoding="ascii") as file:

@@ -11,7 +11,7 @@ BPFFS = "/sys/fs/bpf"
 
 
 def ip_batch(lines, namespace=None, *, force=False):
-    """Runs many `ip` commands as one process, started and finished here."""
+    """Runs many `ip` commands in one process."""
     process = _start_batch(lines, namespace, force=force)
     _finish_batch(process, namespace)
 
@@ -60,8 +60,8 @@ def create(layout):
 def prepare_lb_link(layout, xdp_pass_object, pin):
     """Makes the gateway's end of the LB's link fit for native XDP at the other end.
 
-    Without `tx off` frames reach the LB with half a checksum (CHECKSUM_PARTIAL) that nobody
-    completes after XDP_TX; without a program here XDP_TX has no queue to go to.
+    Without `tx off` frames reach the LB with an incomplete checksum (CHECKSUM_PARTIAL), which stays
+    incomplete after XDP_TX. Without a program on this end XDP_TX has no queue to use.
     """
     gateway = layout.namespace(topology.GATEWAY)
     try:
@@ -69,7 +69,7 @@ def prepare_lb_link(layout, xdp_pass_object, pin):
         run(gateway, "bpftool", "prog", "load", xdp_pass_object, pin, "type", "xdp")
         run(gateway, "bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "lb0")
     finally:
-        # The device holds the program from here on.
+        # The device now holds the program.
         if os.path.exists(pin):
             os.unlink(pin)
 
@@ -98,7 +98,7 @@ def mac_of(namespace, device):
 
 
 def run(namespace, *argv):
-    """Runs a command that says nothing when it succeeds."""
+    """Runs a command that prints nothing when it succeeds."""
     result = namespaces.run(
         namespace, argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -107,14 +107,14 @@ def run(namespace, *argv):
 
 
 def remove(names):
-    """Deletes those of the namespaces `names` that are there."""
+    """Deletes the namespaces `names`, as far as they exist."""
     present = [name for name in names if namespaces.exists(name)]
     if present:
         ip_batch([f"netns delete {name}" for name in present], force=True)
 
 
 def remove_links(layout):
-    """Deletes those of the gateway's links that are there."""
+    """Deletes the gateway's links, as far as they exist."""
     gateway = layout.namespace(topology.GATEWAY)
     if not namespaces.exists(gateway):
         return
@@ -128,7 +128,7 @@ def remove_links(layout):
 
 
 def inhabitants(names):
-    """{namespace: process ids} of what still runs in the namespaces `names`."""
+    """{namespace: process ids} of all processes in the namespaces `names`."""
     inodes = {}
     for name in names:
         if namespaces.exists(name):
@@ -147,7 +147,7 @@ def inhabitants(names):
 
 
 def mount_bpffs():
-    """Mounts the BPF file system if it is not: a second mount would hide all that is pinned."""
+    """Mounts the BPF file system unless it is mounted: a second mount would hide all pins."""
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
         for line in mounts:
             _, where, kind, *_ = line.split()

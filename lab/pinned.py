@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and changes what remorad has pinned, past it: rings, the heartbeat, the forwarder's slot.
+"""Reads and changes remorad's pinned maps without remorad: rings, heartbeat, the forwarder's slot.
 
-Through libbpf, which remorad needs anyhow: bpftool would take seconds for a whole ring.
+It uses libbpf, which remorad needs as well: bpftool would take seconds for a whole ring.
 """
 
 import array
@@ -25,7 +25,7 @@ _libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
 def _call(name, *arguments):
-    """A function of libbpf's that returns less than 0 when it fails."""
+    """Calls a function of libbpf that returns a negative number if it fails."""
     result = getattr(_libbpf, name)(*arguments)
     if result < 0:
         errno = ctypes.get_errno() or -result
@@ -43,11 +43,11 @@ def _open_map(path):
 
 
 def ring_of(pins, vip_num):
-    """Slot -> index of a real, of the group whose VIP has this number."""
+    """The ring of the group whose VIP has this number: slot -> index of a real."""
     slots = array.array("I", bytes(4 * RING_SIZE))
     keys = (ctypes.c_uint32 * RING_SIZE)()
     count = ctypes.c_uint32(RING_SIZE)
-    # Of an array the batch begins behind this key.
+    # For an array, a batch starts after this key.
     last = ctypes.c_uint32(vip_num * RING_SIZE - 1)
     after = ctypes.c_uint32()
     with _open_map(os.path.join(pins, "ch_rings")) as fd:
@@ -62,7 +62,7 @@ def ring_of(pins, vip_num):
 
 
 def index_of_real(pins, address):
-    """The index into `reals` by which rings name the real; 0: there is none."""
+    """The real's index in `reals`, which rings contain; 0 if there is none."""
     wanted = ipaddress.ip_address(address).packed
     value = ctypes.create_string_buffer(_REAL_SIZE)
     with _open_map(os.path.join(pins, "reals")) as fd:
@@ -75,7 +75,7 @@ def index_of_real(pins, address):
 
 
 def heartbeat_age_s(pins):
-    """How long ago remorad was last alive, as the kernel knows it."""
+    """Seconds since remorad's last heartbeat in the kernel's map."""
     key, beat_at_ns = ctypes.c_uint32(0), ctypes.c_uint64()
     with _open_map(os.path.join(pins, "heartbeat")) as fd:
         _call("bpf_map_lookup_elem", fd, ctypes.byref(key), ctypes.byref(beat_at_ns))
@@ -83,7 +83,7 @@ def heartbeat_age_s(pins):
 
 
 def beat(pins):
-    """Says in remorad's place that it is alive."""
+    """Writes a fresh heartbeat in remorad's place."""
     key, beat_at_ns = ctypes.c_uint32(0), ctypes.c_uint64(time.monotonic_ns())
     with _open_map(os.path.join(pins, "heartbeat")) as fd:
         _call("bpf_map_update_elem", fd, ctypes.byref(key), ctypes.byref(beat_at_ns),
@@ -124,15 +124,15 @@ class ForwarderSlot:
 
 @contextlib.contextmanager
 def copy_of(program_id, bpf_object, pin):
-    """A second program from the file `bpf_object`, with the maps of the first; its id.
+    """Loads a second program from the file `bpf_object`, with the maps of the first; yields its id.
 
-    It lives for as long as the block, and while somebody else holds it.
+    It lives for as long as the block, and while something else holds it.
     """
     arguments = []
     for map_id in _show("prog", program_id)["map_ids"]:
         name = _show("map", map_id)["name"]
-        # Constants have the same values anyhow, and long names are cut: those maps of Katran's are
-        # for what nobody here uses.
+        # Constants have the same values in both. Long names are cut: those maps of Katran's belong
+        # to features that are not used here.
         if "." not in name and len(name) < _LONGEST_NAME:
             arguments += ["map", "name", name, "id", str(map_id)]
     os.makedirs(os.path.dirname(pin), exist_ok=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that outlive the one that started them, and how to end those and no others.
+"""Ends processes that outlive the one that started them, and no others.
 
-A process id alone may have been given to somebody else since; together with the start time from
-/proc/PID/stat it names one process for good.
+A process id may be reused; together with the start time from /proc/PID/stat it identifies one
+process for good.
 """
 
 import os
@@ -14,7 +14,7 @@ from lab.waiting import PATIENCE_S
 
 
 def started_at(pid):
-    """Start time of `pid` in clock ticks since boot; None when there is no such process."""
+    """Start time of `pid` in clock ticks since boot; None if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             text = file.read()
@@ -28,7 +28,7 @@ def started_at(pid):
 
 def is_running(process):
     """`process`: {"pid", "started"} as recorded when it was started."""
-    # Without a start time it had ended before it could be recorded.
+    # A process without a start time had ended before it could be recorded.
     return process["started"] is not None and started_at(process["pid"]) == process["started"]
 
 
@@ -41,7 +41,7 @@ def end(processes, patience_s=PATIENCE_S):
                 fd = os.pidfd_open(process["pid"])
             except ProcessLookupError:
                 continue
-            # Checked after the descriptor is open: from here on the number cannot change hands.
+            # Checked with the descriptor open: from here on the id cannot be reused.
             if is_running(process):
                 open_fds[fd] = process
             else:
@@ -68,7 +68,7 @@ def _send(pidfd, signal_number):
 
 
 def _wait_for_ends(pidfds, wait_s):
-    """Those of `pidfds` whose process ended within `wait_s` seconds."""
+    """Returns those of `pidfds` whose process ended within `wait_s` seconds."""
     poller = select.poll()
     waiting = set(pidfds)
     for fd in waiting:
@@ -85,7 +85,7 @@ def _wait_for_ends(pidfds, wait_s):
 
 
 def _reap(pidfd):
-    """Takes the exit status of a process that was our child: it would stay a zombie."""
+    """Collects the exit status of a child of ours, which would stay a zombie otherwise."""
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:

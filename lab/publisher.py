@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A publisher on paho: publishes what it reads, one "TOPIC PAYLOAD" a line; reconnects by itself.
+"""A publisher on paho: publishes each line "TOPIC PAYLOAD" that it reads, and reconnects by itself.
 
 Run as a program: publisher.py HOST PORT CLIENT_ID [--qos N] [--keepalive S]. It reads nothing until
-it is connected for the first time, and ends its session at the end of its input. What is published
-while there is no connection is lost at QoS 0 and sent later at QoS 1 and 2, as paho does it.
+its first connection, and ends its session at the end of its input. Messages published without a
+connection are paho's business: it loses them at QoS 0 and sends them later at QoS 1 and 2.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishing clients as processes in their namespaces, fed message by message from here."""
+"""Publishing clients: processes in their namespaces that are fed message by message."""
 
 import os
 import subprocess
@@ -30,17 +30,17 @@ class Publisher:
             raise RuntimeError(f"{self.kind} in {self.node} has ended: {errors.strip()}") from None
 
     def close(self, patience_s=PATIENCE_S):
-        """Ends the input and waits until the client has said all it has to say."""
+        """Ends the input and waits until the client has sent everything and ended."""
         try:
             self._process.stdin.close()
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{self.kind} in {self.node} does not come to its end") from None
+            raise RuntimeError(f"{self.kind} in {self.node} does not end") from None
         finally:
             self.kill()
 
     def kill(self):
-        """Ends the process at once, whatever it is doing."""
+        """Kills the process."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -55,7 +55,7 @@ class Publisher:
 
 
 class MosquittoPub(Publisher):
-    """mosquitto_pub -l: one connection, one topic."""
+    """mosquitto_pub -l: publishes to one topic."""
 
     kind = "mosquitto_pub"
 
@@ -75,7 +75,7 @@ class MosquittoPub(Publisher):
 
 
 class Paho(Publisher):
-    """lab/publisher.py: one client that may change its topic, reconnecting by itself."""
+    """lab/publisher.py: may change its topic, and reconnects by itself."""
 
     kind = "paho"
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets one CPU take all that the load balancer receives, as long as its programs stay attached.
+"""Makes one CPU receive all packets of the load balancer, while its programs stay attached.
 
-Katran keeps a table of connections for each CPU and relies on the NIC, which brings all packets of
-a connection to one. On veth a packet is taken by whichever CPU sent it, and a connection whose
-ring has changed since would then be lost. So the device is polled by a thread that stays on a CPU.
+Katran has a connection table for each CPU and relies on the NIC to bring all packets of a
+connection to the same one. On veth a packet is received by the CPU that sent it, and a connection
+whose ring has changed since would be lost. So a thread that stays on one CPU polls the device.
 """
 
 import os
@@ -15,7 +15,7 @@ _DEVICE = "eth0"
 
 
 def pollers():
-    """The process ids of the threads that poll devices of that name, of all labs."""
+    """The ids of all threads that poll a device of that name, in every lab."""
     found = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):
         if _name_of(int(entry)).startswith(f"napi/{_DEVICE}-"):
@@ -33,8 +33,10 @@ def _name_of(pid):
 
 
 def settle(layout, earlier):
-    """After the programs were attached, which makes the device's queue; `earlier` are the
-    pollers() that there were before."""
+    """To be called after the programs were attached, which makes the device's queue.
+
+    `earlier` is pollers() from before that.
+    """
     # /sys/class/net shows the devices of the namespace for which it was mounted.
     subprocess.run(
         ["ip", "netns", "exec", layout.namespace(topology.LB), "sh", "-c",
@@ -43,5 +45,5 @@ def settle(layout, earlier):
     )
     for poller in pollers() - earlier:
         os.sched_setaffinity(poller, {min(os.sched_getaffinity(0))})
-        # In a measurement, ahead of the machine as all the others are.
+        # A measurement runs ahead of the machine's other work, and so must this thread.
         os.sched_setscheduler(poller, os.sched_getscheduler(0), os.sched_getparam(0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows: a line that lives while a phase runs, and the tables at the end.
+"""The demo's output: a line that is updated while a phase runs, and the tables at the end.
 
 Everything fits a terminal of 100 columns.
 """
@@ -15,7 +15,7 @@ _BAR = 24
 
 
 class Progress:
-    """One line, rewritten on a terminal and written once, when it is final, anywhere else."""
+    """One line, rewritten on a terminal; anywhere else it is written once, when it is final."""
 
     def __init__(self, stream=sys.stdout):
         self._stream = stream
@@ -34,7 +34,9 @@ class Progress:
 def running_line(label, done_s, all_s, sent, delivered, note=""):
     filled = round(_BAR * min(done_s / all_s, 1.0)) if all_s else _BAR
     bar = "█" * filled + "░" * (_BAR - filled)
-    return f"{label:<26} {bar} {done_s:3.0f}/{all_s:.0f} s  sent {sent:<5} got {delivered:<5} {note}"
+    return (
+        f"{label:<26} {bar} {done_s:3.0f}/{all_s:.0f} s  sent {sent:<5} got {delivered:<5} {note}"
+    )
 
 
 def finished_line(phase):
@@ -50,7 +52,7 @@ def label(phase):
 
 
 def client_table(phases, brokers):
-    """Client x broker over all phases, one row for each client and topic."""
+    """Deliveries by client and broker over all phases, one row for each client and topic."""
     sent = collections.Counter()
     delivered = {}
     for phase in phases:
@@ -61,7 +63,7 @@ def client_table(phases, brokers):
     head = f"{'client':<8}{'program':<14}{'topic':<12}{'sent':>6}{'delivered':>11} "
     lines = [head + "".join(f"{_short(name, width):>{width}}" for name in brokers)]
     total = collections.Counter()
-    # A client that nothing is known of published past the demo: shown, and last.
+    # Messages that are not the demo's have no client; they come last.
     for key in sorted(sent, key=lambda k: (str(k[0]), k[1])):
         client, topic = key
         row = delivered[key]
@@ -87,7 +89,8 @@ def _cells(row, brokers, width):
 
 def phase_table(phases):
     lines = [
-        f"{'':<20}{'':>6}{'':>11}{'wrong':>7}{'mis-':>9}{'':>8}{'reset, ms':>17}{'recovery, ms':>20}",
+        f"{'':<20}{'':>6}{'':>11}{'wrong':>7}{'mis-':>9}{'':>8}"
+        f"{'reset, ms':>17}{'recovery, ms':>20}",
         f"{'phase':<20}{'sent':>6}{'delivered':>11}{'group':>7}{'predicts':>9}{'resets':>8}"
         f"{'p50 / p99 / n':>17}{'p50 / p99 / n':>20}",
     ]

@@ -59,14 +59,14 @@ class Session:
         self.socket.close()
 
     def send(self, *packets):
-        """All of `packets` in one segment, as far as they fit."""
+        """Sends all of `packets` in one segment, as far as they fit."""
         self.socket.sendall(b"".join(packets))
 
     def publish(self, topic, payload, **options):
         self.send(mqtt.publish(topic, payload, **options))
 
     def read(self, kind):
-        """Waits for the next packet of `kind` and returns its body. Others are passed over."""
+        """Waits for the next packet of `kind` and returns its body. Others are skipped."""
         while True:
             for index, (first, body) in enumerate(self._packets):
                 if first >> 4 == kind:
@@ -79,7 +79,7 @@ class Session:
             self._packets += self._walker.feed(data)
 
     def read_available(self):
-        """The packets that are here already, as (first byte, body)."""
+        """Returns the packets that have arrived, as (first byte, body)."""
         while select.select([self.socket], [], [], 0)[0]:
             data = self.socket.recv(1 << 16)
             if not data:
@@ -89,7 +89,7 @@ class Session:
         return packets
 
     def wait_for_reset(self, patience_s=PATIENCE_S):
-        """Whether the connection was reset (and not closed) within `patience_s` seconds."""
+        """Returns whether the connection was reset, and not closed."""
         deadline = time.monotonic() + patience_s
         while (left := deadline - time.monotonic()) > 0:
             self.socket.settimeout(left)
@@ -103,7 +103,7 @@ class Session:
         return False
 
     def disconnect(self):
-        """A proper end: DISCONNECT, then wait until the broker closes."""
+        """Ends the session properly: sends DISCONNECT and waits until the broker closes."""
         self.send(mqtt.disconnect())
         try:
             while self.socket.recv(1 << 16):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a lab has made so far, kept in a file, so that it can be removed after any crash.
+"""Records in a file what a lab has made, so that it can be removed after any crash.
 
-Everything is written down before it is made (namespaces) or as soon as it has a number
-(processes): nothing is ever removed or ended that this file does not name.
+Namespaces are recorded before they are made, processes as soon as they have an id. The lab removes
+and ends nothing that the file does not name.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class State:
     def save(self, **values):
         self.values.update(values)
         os.makedirs(self.folder, exist_ok=True)
-        os.chmod(self.folder, 0o755)  # mosquitto gives root up before it opens its log
+        os.chmod(self.folder, 0o755)  # mosquitto drops root before it opens its log
         fresh = self._path + ".new"
         with open(fresh, "w", encoding="utf-8") as file:
             json.dump(self.values, file, indent=1)
@@ -51,13 +51,13 @@ class State:
         return self.values.get("processes", [])
 
     def record(self, what, pid):
-        """Remembers the process `pid`, which was started to be `what`."""
+        """Records the process `pid`, which is called `what` here."""
         kept = [p for p in self.processes if processes.is_running(p)]
         entry = {"what": what, "pid": pid, "started": processes.started_at(pid)}
         self.save(processes=[*kept, entry])
 
     def find(self, what):
-        """The running process that is `what`, or None."""
+        """The running process that was recorded as `what`, or None."""
         for process in self.processes:
             if process["what"] == what and processes.is_running(process):
                 return process
@@ -66,7 +66,7 @@ class State:
 
 @contextlib.contextmanager
 def only_one(folder=STATE_ROOT):
-    """Keeps two from changing what is in a folder at once. Waits for the other."""
+    """Holds the lock of a folder, waiting for it if need be."""
     os.makedirs(folder, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
     try:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VLAN tags on the gateway's end of the load balancer's link, where the kernel may
- * have no 8021q: what leaves is tagged, what arrives is taken with a tag or without
- * one, as from the load balancer's own stack.
+ * VLAN tags on the gateway's end of the load balancer's link, for kernels without the
+ * module 8021q. Every frame that leaves gets a tag. Frames that arrive may have one
+ * or none: those of the load balancer's own stack have none.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -24,7 +24,7 @@ int remove_tag(struct __sk_buff *skb)
 {
 	if (!skb->vlan_present)
 		return TC_ACT_OK;
-	/* Of another VLAN: not for us. */
+	/* Drop frames of other VLANs. */
 	if ((skb->vlan_tci & 0xfff) != VLAN || bpf_skb_vlan_pop(skb))
 		return TC_ACT_SHOT;
 	return TC_ACT_OK;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts a VLAN tag on the frames of the load balancer's link; lab/tagged_link.bpf.c says how."""
+"""Puts a VLAN tag on the frames of the load balancer's link; see lab/tagged_link.bpf.c."""
 
 import os
 
@@ -7,10 +7,10 @@ from lab import network, topology
 
 
 def tag(layout, build, pins):
-    """`pins` is a folder of the bpffs that goes with the lab.
+    """Tags from here on; `pins` is a folder of the bpffs that goes with the lab.
 
-    The load balancer's own stack has no VLAN interface and no longer hears the gateway's answers,
-    so the two must know each other's Ethernet addresses.
+    The load balancer's own stack has no VLAN interface and does not get the gateway's answers, so
+    each must know the other's Ethernet address.
     """
     ends = {
         (topology.GATEWAY, "lb0"): [plan.lb for plan in layout.addressing.plans],
@@ -24,7 +24,7 @@ def tag(layout, build, pins):
              for address in neighbours],
             layout.namespace(node),
         )
-    # In the frame itself: not beside it, where XDP does not look.
+    # The tag belongs into the frame: XDP does not see one that is kept beside it.
     network.run(layout.namespace(topology.GATEWAY), "ethtool", "-K", "lb0", "txvlan", "off")
     network.attach_tc(
         layout, os.path.join(build, "bpf", "tagged_link.bpf.o"), pins,

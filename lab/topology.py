@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is where: names, addresses and links of the lab. Values only; nothing is touched here.
+"""Names, addresses and links of the lab, as values.
 
     client0 ── c0 ┐                     ┌ b1 ── broker1   10.1.3.101, service address on lo
     client1 ── c1 ┤ gateway 10.1.0.1    ┤ b2 ── broker2
@@ -7,9 +7,9 @@
                          │ 10.1.2.1/24
                      lb: eth0 10.1.2.2, one leg
 
-Every link is a veth with the node's end called eth0; clients and brokers own one address each and
-the gateway routes it, so no bridge is needed. Brokers answer clients through the gateway (DSR).
-In IPv6 the same numbers stand at the same places: fc00:3::101 for 10.1.3.101.
+Every link is a veth whose end in the node is called eth0. Each client and broker has one address,
+and the gateway routes it, so no bridge is needed. Brokers answer clients through the gateway (DSR).
+IPv6 addresses have the same numbers in the same places: fc00:3::101 for 10.1.3.101.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ GATEWAY = "gateway"
 LB = "lb"
 MQTT_PORT = 1883
 
-# On each link of the gateway: an address on its lo, as in IPv4, would answer no neighbour
-# solicitation that arrives elsewhere (RFC 4861 §7.2.3).
+# The gateway has this address on each of its links: an address on its lo, as in IPv4, would answer
+# no neighbour solicitation that arrives on another device (RFC 4861 §7.2.3).
 _GATEWAY_LINK_LOCAL = "fe80::1"
 
 MOST_CLIENTS = 150
@@ -40,7 +40,7 @@ class AddressPlan:
     network_bits: int
 
     def address(self, network, host):
-        # As the kernel and remorad write it: fc00::1, not fc00:0::1.
+        # In the kernel's and remorad's notation: fc00::1, not fc00:0::1.
         return str(ipaddress.ip_address(self.pattern.format(network, host)))
 
     def subnet(self, network):
@@ -73,13 +73,13 @@ class AddressPlan:
         return self.address(3, 100 + number)
 
     def client(self, number, moves=0):
-        """Address of client `number` after it has moved to another network `moves` times."""
+        """Address of client `number` after `moves` moves to another network."""
         return self.address(1 if moves == 0 else 10 + (moves - 1) % 40, 100 + number)
 
     # ---- `ip -batch` lines -------------------------------------------------
 
     def add(self, address, device):
-        # nodad: of use at once; nobody else is on the link who could have it.
+        # nodad: usable at once, since no other host is on the link.
         nodad = " nodad" if self.version == 6 else ""
         return f"address add {address}/{self.address_bits} dev {device}{nodad}"
 
@@ -95,7 +95,7 @@ class AddressPlan:
     def route_to_gateway(self):
         if self.version == 6:
             return f"route add default via {_GATEWAY_LINK_LOCAL} dev eth0"
-        # onlink: the gateway's address lies in no network of the node's own.
+        # onlink: the node has no network that contains the gateway's address.
         return f"route add default via {self.gateway} dev eth0 onlink"
 
 
@@ -104,7 +104,7 @@ IPV6 = AddressPlan(6, "fc00:{}::{}", 128, 64)
 
 
 class Addressing(enum.Enum):
-    """Which IP the clients and the service speak, and which the reals."""
+    """The IP versions of clients and service, and of the reals."""
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
@@ -120,7 +120,7 @@ class Addressing(enum.Enum):
 
     @property
     def plans(self):
-        """All that the lab needs, each once."""
+        """The plans that the lab needs, each once."""
         return [self.service] if self.service is self.reals else [self.service, self.reals]
 
 
@@ -155,7 +155,7 @@ class Topology:
 
     @property
     def instance(self):
-        """Name of remorad's instance: of its pins, its lock and its socket."""
+        """Name of remorad's instance, and so of its pins, its lock and its socket."""
         return self.namespace(LB)
 
     @property
@@ -179,7 +179,7 @@ class Topology:
         return f"{self.name}-{node}" if self.name else node
 
     def group_brokers(self):
-        """{group: numbers of its brokers}: thirds, the first groups getting what is left over."""
+        """{group: numbers of its brokers}: thirds, with the rest in the first groups."""
         names = ("temperature", "humidity", "default")
         everyone = list(range(1, self.brokers + 1))
         if self.brokers < len(names):
@@ -234,9 +234,9 @@ def node_commands(topology, node):
         return lines
     if node.startswith("broker"):
         lines.append(reals.add(reals.broker(number_of(node)), "eth0"))
-        # On lo, so that no neighbour is told of it and the broker still takes its packets.
+        # On lo: the broker accepts its packets, and announces it to no neighbour.
         lines.append(service.add(service.service, "lo"))
-        # To the clients, and to whoever asks after the broker itself.
+        # To the clients, and to hosts that address the broker itself.
         return lines + [plan.route_to_gateway() for plan in plans]
     lines.append(service.add(service.client(number_of(node)), "eth0"))
     lines.append(service.route_to_gateway())
@@ -244,11 +244,11 @@ def node_commands(topology, node):
 
 
 def node_sysctls(topology, node):
-    """Set before the links exist: a new device takes `default`, and `all` may only add to it.
+    """{path below /proc/sys: value}, to be set before the links exist, which take `default`.
 
     rp_filter: the outer source of an encapsulated packet is not routable on the LB's leg, and with
-    DSR a broker's answer comes from an address that is routed elsewhere. Forwarding on the LB would
-    send what XDP passes up round and round between it and the gateway.
+    DSR a broker's answer comes from an address that is routed elsewhere. With forwarding on the LB,
+    packets that XDP passes up would loop between it and the gateway.
     """
     values = {}
     forwards = 1 if node == GATEWAY else 0
@@ -260,7 +260,7 @@ def node_sysctls(topology, node):
         values[f"{ipv6}/disable_ipv6"] = 0 if speaks_ipv6 else 1
         if speaks_ipv6:
             values[f"{ipv6}/forwarding"] = forwards
-            # Nothing configures itself, and no address is tentative at first.
+            # No autoconfiguration, and no address that is tentative at first.
             values[f"{ipv6}/accept_ra"] = 0
             values[f"{ipv6}/router_solicitations"] = 0
             values[f"{ipv6}/accept_dad"] = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's clients: who publishes what, and the steady feeding of all of them."""
+"""The demo's clients: their topics, and their steady stream of messages."""
 
 import dataclasses
 import time
@@ -26,7 +26,7 @@ def kind_of(client):
 
 @dataclasses.dataclass(frozen=True)
 class Sent:
-    """A message as it was given to its client, at `at` (CLOCK_REALTIME, seconds)."""
+    """A message that was given to its client at `at` (CLOCK_REALTIME, seconds)."""
 
     client: str
     phase: str
@@ -36,7 +36,7 @@ class Sent:
 
 
 class Traffic:
-    """All clients of one phase. Numbers count up per client through the whole phase."""
+    """All clients of one phase. Each numbers its messages through the whole phase."""
 
     def __init__(self, lab, phase, keepalive_s, sent):
         self._lab = lab
@@ -47,7 +47,7 @@ class Traffic:
         self._publishers = {}
 
     def connect(self, topics):
-        """Starts every client of {client: topic} on a new connection."""
+        """Starts every client of {client: topic}."""
         self._publishers = {}
         for client, topic in topics.items():
             kind = kind_of(client)
@@ -57,7 +57,7 @@ class Traffic:
             )
 
     def publish(self, topics, seconds, on_tick):
-        """Feeds every client its ten messages a second, evenly spread; on_tick(seconds so far)."""
+        """Gives every client ten messages a second, evenly spread; calls on_tick(seconds)."""
         interval = 1 / MESSAGES_PER_SECOND
         start = time.monotonic()
         for tick in range(round(seconds * MESSAGES_PER_SECOND)):

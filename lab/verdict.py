@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened, phase by phase, and whether it is what Remora promises. Values in, values out."""
+"""Judges whether what happened in each phase is what Remora promises. Values in, values out."""
 
 import collections
 import dataclasses
@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass
 class Phase:
-    """One phase of the demo with everything that was observed in it."""
+    """One phase of the demo and everything observed in it."""
 
     name: str
     title: str
@@ -38,7 +38,7 @@ class Phase:
         return [m for m in self.sent if (m.client, m.number) not in arrived]
 
     def unexplained_losses(self):
-        """Losses outside of every gap between a mispredict and its client's own reconnect."""
+        """Losses that lie in no gap between a mispredict and its client's reconnect."""
         return [m for m in self.lost() if not any(self._in_gap(m, g) for g in self.mispredicts)]
 
     def _in_gap(self, message, mispredict):
@@ -51,7 +51,7 @@ class Phase:
         )
 
     def repeated(self):
-        """How many deliveries were not the first of their message."""
+        """The number of deliveries that were not the first of their message."""
         return len(self.deliveries) - len({(d.client, d.number) for d in self.deliveries})
 
     def is_complete(self):
@@ -60,7 +60,7 @@ class Phase:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One thing that must hold, and what was found."""
+    """A statement that must hold, whether it does, and what was found."""
 
     text: str
     holds: bool
@@ -68,7 +68,7 @@ class Claim:
 
 
 def percentile(values, percent):
-    """Nearest rank: the smallest value that `percent` of all do not exceed."""
+    """By nearest rank: the smallest value that at least `percent` of all do not exceed."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(rank, 1) - 1]
@@ -113,7 +113,7 @@ def judge(policy, phases):
 
 
 def _mispredicted(policy, phases):
-    """The kernel judged as the witness did, and did with the connections what the policy says."""
+    """The kernel judged like the witness, and treated the connections as the policy says."""
     seen = sum(len(phase.mispredicts) for phase in phases)
     counted = sum(phase.counted.get("MISPREDICT", 0) for phase in phases)
     resets = sum(phase.counted.get("RESET", 0) for phase in phases)
@@ -124,7 +124,7 @@ def _mispredicted(policy, phases):
             "every mispredicted connection was reset, and no other",
             seen == counted == resets == timed, found,
         )
-    # A connection that stays where it is may be wrong about a second topic, too.
+    # A connection that is kept may publish to another wrong topic later.
     return Claim("every mispredict was noticed, and nobody was reset",
                  seen <= counted and resets == timed == 0, found)
 

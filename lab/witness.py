@@ -41,7 +41,7 @@ class Publish:
 
 
 class Stream:
-    """One direction of a TCP connection: hands on each byte once, in order."""
+    """One direction of a TCP connection, of which each byte is read once, in order."""
 
     def __init__(self, next_seq):
         self.next_seq = next_seq
@@ -68,7 +68,7 @@ class Stream:
         return packets
 
     def feed_fin(self, seq):
-        """A FIN, at `seq`, uses up one sequence number."""
+        """A FIN at `seq` uses up one sequence number."""
         if seq == self.next_seq:
             self.next_seq = (self.next_seq + 1) & 0xFFFFFFFF
 
@@ -80,7 +80,7 @@ def _difference(a, b):
 
 @dataclasses.dataclass
 class Connection:
-    """One connection as both ends saw it. Times are seconds, None: did not happen."""
+    """One connection as both ends saw it. Times are in seconds; None if it did not happen."""
 
     node: str
     address: str
@@ -90,11 +90,11 @@ class Connection:
     connack_at: float | None = None
     publishes: list = dataclasses.field(default_factory=list)
     reset_at: float | None = None  # arrival of the first RST that the client accepts
-    resets: int = 0  # all RSTs that arrived, the ignored ones too
-    closed_at: float | None = None  # the client's own FIN or RST
-    broker: str | None = None  # the one that got its SYN
+    resets: int = 0  # all RSTs that arrived, including ignored ones
+    closed_at: float | None = None  # the client's FIN or RST
+    broker: str | None = None  # that got its SYN
     arrivals: list = dataclasses.field(default_factory=list)  # PUBLISHes there
-    ended_by: str | None = None  # how it ended for the broker: disconnect, reset, fin
+    ended_by: str | None = None  # what ended it at the broker: disconnect, reset, fin
     strays: int = 0  # its segments at other brokers
 
     def __post_init__(self):
@@ -115,7 +115,7 @@ class Mispredict:
 
 
 class Witness:
-    """Watches while open."""
+    """Watches all connections while open."""
 
     def __init__(self, lab):
         self._changed = threading.Condition()
@@ -161,8 +161,8 @@ class Witness:
     def _run(self):
         stopping = False
         while not stopping:
-            # Frames are read socket by socket but mean something only in the order of their times.
-            # All that left or came before `horizon` is in its socket by now; the later ones wait.
+            # Frames are read socket by socket, but have to be processed in the order of their
+            # times. Every frame from before `horizon` is in its socket by now; later ones wait.
             horizon = time.time() - _SETTLING_S
             is_behind = self._waiting or self._wanted_until > self._taken_until
             for key, _ in self._selector.select(_SETTLING_S if is_behind else None):
@@ -258,10 +258,10 @@ class Witness:
         elif segment.flags & _FIN:
             known.ended_by = known.ended_by or "fin"
 
-    # ---- what follows from it --------------------------------------------------
+    # ---- conclusions -----------------------------------------------------------
 
     def mispredicts(self, brokers_of, since=0.0):
-        """Every connection whose client published to a topic of another group than its broker's.
+        """Every connection with a PUBLISH to a topic of another group than its broker's.
 
         `brokers_of(topic)` names the brokers of the topic's group.
         """
@@ -311,9 +311,9 @@ class _Segment:
 
 
 def _parse(packet):
-    """The TCP segment in an IP packet, also behind an outer IP header; None: there is none.
+    """The TCP segment in an IP packet, with or without an outer IP header; None if there is none.
 
-    IPv6 extension headers are not looked behind: the lab's TCP has none.
+    IPv6 extension headers are not parsed: the lab's TCP has none.
     """
     for _ in range(2):
         if len(packet) < 20:
@@ -345,9 +345,9 @@ def _publish(at, first, body):
 
 
 def _tap(namespace):
-    """A packet socket on `eth0` of `namespace`: packets from the IP header on, both directions."""
+    """A packet socket on `eth0` of `namespace`: both directions, from the IP header on."""
     with namespaces.inside(namespace):
-        # Protocol 0 until it is bound: no frames of other devices.
+        # Protocol 0 until it is bound keeps out frames of other devices.
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         tap.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 << 20)
         tap.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Starts that cannot succeed: one line with the remedy, and nothing is left half attached."""
+"""A start that cannot succeed prints one line with the remedy, and leaves nothing half attached."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ class BadStarts(Journey):
             self.lb, argv, capture_output=True, text=True, timeout=PATIENCE_S, **options)
 
     def attached(self):
-        """What of ours and of others is on the interface."""
+        """The XDP program and the clsact qdisc on the interface."""
         link = json.loads(self.in_lb("ip", "-json", "-detail", "link", "show", "eth0").stdout)[0]
         qdiscs = json.loads(self.in_lb("tc", "-json", "qdisc", "show", "dev", "eth0").stdout)
         return (
@@ -36,7 +36,7 @@ class BadStarts(Journey):
         )
 
     def pinned(self):
-        """{pin: id of the map behind it} of this instance."""
+        """{pin: id of its map} of this instance."""
         listed = self.in_lb("bpftool", "--json", "--bpffs", "map", "show", check=True)
         return {
             pin: entry["id"]
@@ -45,7 +45,7 @@ class BadStarts(Journey):
         }
 
     def start(self, *more, before=(), config=None):
-        """A remorad that is expected to end at once: (exit code, what it says)."""
+        """Runs a remorad that should end at once; returns its exit code and output."""
         result = self.in_lb(
             *before, os.path.join(build_folder(), "remorad"),
             "--config", config or self.daemon.config.path,
@@ -54,7 +54,7 @@ class BadStarts(Journey):
         return result.returncode, result.stdout + result.stderr
 
     def expect_refusal(self, code, *words, log_lines=0, **start):
-        """One line, with `words` in it, `log_lines` lines of log aside."""
+        """Expects one line that contains `words`, after `log_lines` lines of log."""
         found, text = self.start(*start.pop("arguments", ()), **start)
         self.assertEqual(found, code, text)
         lines = text.splitlines()
@@ -79,8 +79,8 @@ class BadStarts(Journey):
         self.addCleanup(lambda: os.path.exists(pin) and os.unlink(pin))
         self.in_lb("bpftool", "prog", "load", program, pin, "type", "xdp", check=True)
         self.in_lb("bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "eth0", check=True)
-        # Of a Katran server, which is still in its array, what it does with each group; of
-        # the gateway, which is the server's, nothing.
+        # A Katran server is still in its array, so a line for each group says what it does; the
+        # gateway is the server's, so there is no line about it.
         log_lines = 1 + len(self.group_brokers) if self.lab.katran else 2
         self.expect_refusal(
             FAILED, '"xdp_pass"', "ip link set dev eth0 xdp off", log_lines=log_lines)
@@ -117,7 +117,7 @@ class BadStarts(Journey):
 
     def test_missing_capabilities(self):
         self.daemon.throw_away()
-        # CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON: without both of the pair.
+        # CAP_SYS_ADMIN can replace CAP_BPF and CAP_PERFMON, so both of a pair are taken away.
         for lacks in ("-sys_admin,-bpf", "-sys_admin,-perfmon", "-net_admin,-sys_admin", "-net_raw",
                       "-all"):
             with self.subTest(lacks=lacks):
@@ -159,7 +159,7 @@ class BadStarts(Journey):
         )
         self.expect_refusal(FAILED, "MiB")
         self.assertEqual((self.attached(), self.pinned()), before)
-        # Forwarding and prediction go on, and so does the next good start.
+        # Forwarding and prediction go on, and a good start still works.
         self.configure(self.settings)
         self.expect_a_good_start()
         self.assertEqual(self.counters()["RESET"], 1, "the client's first connection, and no other")

@@ -14,8 +14,8 @@ TOPIC = "anything"
 
 
 class Publisher(threading.Thread):
-    """Publishes at QoS 1, the next message when the last one is acknowledged; a connection that is
-    reset is opened anew at once, and the message sent again."""
+    """Publishes at QoS 1, each message when the last one is acknowledged. After a reset it connects
+    again at once and repeats the message."""
 
     def __init__(self, lab, name, address):
         super().__init__(name=name, daemon=True)
@@ -127,7 +127,7 @@ class BrokerKilled(Journey):
         self.expect_connections_at_the_broker_that_is_back()
 
     def expect_connections_at_the_broker_that_is_back(self):
-        """As before: the ring is the one of before. Its witness subscribes again by itself."""
+        """The ring is the same as before it was killed. Its subscriber comes back by itself."""
         def tries():
             for number, address in enumerate(self.addresses):
                 with Session(self.lab, "client0", f"n{number}", source=address) as session:
@@ -152,7 +152,7 @@ class BrokerKilled(Journey):
             self.assertIn(in_ring[0], ("broker2", "broker3"))
             idle.close()
 
-        # A restart of remorad forgets no death: who was out of the ring stays out.
+        # A restart of remorad forgets no death: dead brokers stay out of the ring.
         self.daemon.stop()
         self.daemon.start()
         states = {row["state"] for row in self.daemon.ask("reals", "list")["reals"]}

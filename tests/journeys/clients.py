@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishing clients that only the journeys need: Paho C++, and `mqtt` from npm."""
+"""Publishing clients for the journeys only: Paho C++, and `mqtt` from npm."""
 
 import functools
 import os
@@ -43,15 +43,15 @@ class Npm(Publisher):
         self._feed(f"{topic} {payload}")
 
 
-# Of `npm ci`: what a host without a way to npm's registry waits for, in each journey.
+# A host that cannot reach npm's registry waits for this long, in each journey.
 _NPM_PATIENCE_S = 60
 
 
 @functools.cache
 def install_npm_client():
-    """Puts the npm client into the build folder, if it is not there as the lock file has it.
+    """Installs the npm client of the lock file into the build folder, unless it is there.
 
-    Returns why it cannot be had, or None. Journeys that run at the same time share it.
+    Returns why that is impossible, or None. Journeys that run at the same time share it.
     """
     for program in ("node", "npm"):
         if shutil.which(program) is None:
@@ -62,11 +62,11 @@ def install_npm_client():
 
 
 def _install_npm_client(folder):
-    # At no time half written: another journey's client may start now.
+    # Replaced atomically: another journey's client may start now.
     fresh = shutil.copy(_NPM_SOURCES / "publisher.js", folder / "publisher.js.new")
     os.replace(fresh, folder / "publisher.js")
     lock = (_NPM_SOURCES / "package-lock.json").read_bytes()
-    # Written last, when everything is there.
+    # Written last, once everything is installed.
     installed = folder / "installed.json"
     if installed.exists() and installed.read_bytes() == lock:
         return None

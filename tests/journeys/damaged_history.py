@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A history that cannot be read at the start: set aside, never deleted, and the work goes on."""
+"""A history that cannot be read at the start is set aside, never deleted, and work goes on."""
 
 import os
 import pathlib
@@ -52,7 +52,7 @@ class DamagedHistory(Journey):
 
     def test_with_nothing_left_everybody_is_new(self):
         self.daemon.throw_away()
-        damaged = self.damage(4096, 1 << 20)  # behind a header that looks well
+        damaged = self.damage(4096, 1 << 20)  # after an intact header
         self.daemon.start()
         self.expect_a_new_one_beside(damaged)
         with self.expect_counted(SYN_UNKNOWN=1, MISPREDICT=1, RESET=1):

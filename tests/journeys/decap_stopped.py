@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A broker runs, but what is in front of it does not: its decapsulation is stopped, or the service
-address is gone from its lo. It is found dead as if it had ended, and its clients come back
-elsewhere; put right again, it lives."""
+"""A broker runs, but gets no packets: its decapsulation is stopped, or the service address is gone
+from its lo. It is found dead as if it had ended, and its clients come back elsewhere. Once it is
+repaired it is found alive."""
 
 from support import (
     Addressing, CHECK_TIMEOUT_S, HEALTH, Journey, Session, Settings, main, mqtt, network,
@@ -25,7 +25,7 @@ class DecapStopped(Journey):
         return session, self.brokers_that_got("client0", phase).pop()
 
     def expect_found(self, spoil, repair):
-        # Before: each is checked, and lives.
+        # Each has been checked, and is alive.
         for node in self.lab.layout.broker_nodes:
             self.wait_until(lambda node=node: (self.real(node)["health"]["last"] or {}).get("good"),
                             f"a good check of {node}")
@@ -34,7 +34,7 @@ class DecapStopped(Journey):
 
         spoil(home)
         self.wait_for_state(home, "dead")
-        # An idle client learns of it, too.
+        # An idle client is reset as well.
         self.assertTrue(session.wait_for_reset(), "the client was not reset")
         self.assertEqual(self.real(home)["health"]["last"]["what"], 
                          f"no answer within {CHECK_TIMEOUT_S} s")
@@ -77,7 +77,7 @@ class DecapStopped(Journey):
 
 
 class Briefly(DecapStopped):
-    """What differs is the way of the checks only: one story shows it."""
+    """Only the path of the checks differs, which one test shows."""
 
     test_the_last_one_keeps_its_connections_until_another_is_back = None
     test_the_service_address_is_not_on_lo = None
@@ -95,7 +95,7 @@ class DecapStoppedIpv4OverIpv6(Briefly):
     addressing = Addressing.IPV4_OVER_IPV6
 
 
-del Briefly  # no test of its own
+del Briefly  # not a test itself
 
 
 if __name__ == "__main__":

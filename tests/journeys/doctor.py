@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`remoractl doctor` names what is wrong on an LB and on a broker host, and how it is mended."""
+"""`remoractl doctor` reports what is wrong on an LB and on a broker host, and how to fix it."""
 
 import contextlib
 import dataclasses
@@ -16,17 +16,17 @@ from lab import processes
 
 TOOL = os.path.join(build_folder(), "remoractl")
 BROKER = "broker1"
-SOUND = set()  # what the doctor complains of
+SOUND = set()  # no complaints
 
 
 class Doctor(Journey):
-    """With verbs for both kinds of host. What it complains of is a set of (state, check)."""
+    """Verbs for both kinds of host. Complaints are a set of (state, check)."""
 
     brokers = 3
 
     def setUp(self):
         super().setUp()
-        # As docs/operations.md wants it; the lab's own brokers have no neighbours.
+        # docs/operations.md asks for it; the lab's own brokers have no neighbours and do without.
         self.on(BROKER, "sysctl -qw net.ipv4.conf.all.arp_ignore=1 "
                         "net.ipv4.conf.all.arp_announce=2")
         self.service = self.lab.layout.service_address
@@ -36,7 +36,7 @@ class Doctor(Journey):
         self.broker = ["doctor", "--broker", "--service", f"{host}:{topology.MQTT_PORT}"]
 
     def on(self, node, command):
-        """A shell command on a node, with our tools at hand; what it writes."""
+        """Runs a shell command on a node, with our tools in its PATH; returns its output."""
         path = f"{build_folder()}:{os.environ['PATH']}"
         result = namespaces.run(
             self.lab.namespace(node), ["sh", "-c", command], env={**os.environ, "PATH": path},
@@ -52,7 +52,7 @@ class Doctor(Journey):
         )
 
     def ask(self, node, *arguments):
-        """What is complained of, and the findings themselves."""
+        """The complaints, and all findings."""
         result = self.remoractl(node, *arguments, "--json")
         self.assertEqual(result.stderr, "")
         findings = json.loads(result.stdout)["findings"]
@@ -66,15 +66,15 @@ class Doctor(Journey):
         return self.ask(node, *(self.lb if node == topology.LB else self.broker))[0]
 
     def remedy(self, node, check):
-        """The command that the doctor gives for a check that is not ok."""
+        """The command that the doctor suggests for a failed check."""
         _, findings = self.ask(node, *(self.lb if node == topology.LB else self.broker))
         return next(f["remedy"] for f in findings if f["check"] == check and f["state"] != "ok")
 
     @contextlib.contextmanager
     def complaining(self, node, *complaints, mend=None):
-        """Within, the host has these complaints and no others; then it is mended, and sound.
+        """Expects exactly these complaints after the block, then mends the host and expects none.
 
-        `mend`: None: by the remedy that the doctor gives.
+        Without `mend` it runs the command that the doctor suggests.
         """
         self.assertEqual(self.complaints(node), SOUND)
         yield
@@ -86,7 +86,7 @@ class Doctor(Journey):
         self.wait_until(lambda: self.complaints(node) == SOUND, f"{node} to be sound again")
 
     def restart(self):
-        """The remedies that are systemctl's."""
+        """Stands for the remedies that use systemctl."""
         self.daemon.stop()
         self.daemon.start()
 
@@ -112,7 +112,7 @@ class LoadBalancer(Doctor):
             self.on(topology.GATEWAY, "ip link set lb0 mtu 1600")
             self.on(topology.LB, "ip link set eth0 mtu 1600")
         gateway = self.lab.layout.addressing.service.lb_link_gateway
-        # A route comes back by hand only: the doctor does not know the router's address.
+        # The doctor does not know the router's address, so only the test can restore the route.
         with self.complaining(topology.LB, ("error", "gateway"), ("warning", "routes"),
                               mend=lambda: self.on(topology.LB,
                                                    f"ip route add default via {gateway}")):
@@ -144,7 +144,7 @@ class LoadBalancer(Doctor):
             self.daemon.ask("reals", "drain", real)
 
     def test_packets_that_were_dropped_are_named(self):
-        # Nobody else tells later: the slot is filled again, and the counter stays.
+        # Only the counter tells later: the slot is filled again.
         self.on(topology.LB, f"bpftool map delete pinned {self.daemon.pins}/root_array key 2 0 0 0")
         with namespaces.inside(self.lab.namespace("client0")):
             client = socket.socket()
@@ -199,17 +199,17 @@ class Broker(Doctor):
             processes.end([self.lab.brokers.process(BROKER)])
 
     def test_a_reverse_path_filter_is_judged_by_the_kernel(self):
-        # Answers to the client leave by another link than its packets come.
+        # Answers to the client leave by another link than its packets arrive on.
         self.on(BROKER, "ip link add other type veth peer name end && "
                         "ip link set other up && ip link set end up")
         client = self.lab.layout.client_address(0)
         self.broker += ["--client", client]
         self.on(BROKER, f"ip route add {client}/32 dev other")
-        # Where the inner packet arrives; the outer one comes from elsewhere.
+        # The filter applies where the inner packet arrives.
         where = "outer0" if self.kernel_strips else "all"
         with self.complaining(BROKER, ("error", "rp_filter")):
             self.on(BROKER, f"sysctl -qw net.ipv4.conf.{where}.rp_filter=1")
-        # By the same one it does no harm, as yet.
+        # With both on the same link it does no harm yet.
         self.on(BROKER, f"ip route delete {client}/32 dev other")
         if not self.kernel_strips:
             with self.complaining(BROKER, ("warning", "rp_filter")):
@@ -240,7 +240,7 @@ class Broker(Doctor):
     def test_fragments_of_outer_packets_are_named(self):
         if self.kernel_strips:
             self.skipTest("here the kernel puts fragments together")
-        # The load balancer's link alone is larger, so that the gateway makes them.
+        # Only the load balancer's link is larger, so the gateway fragments.
         self.on(topology.GATEWAY, "ip link set lb0 mtu 1600")
         self.on(topology.LB, "ip link set eth0 mtu 1600")
         self.wait_until(lambda: ("error", "mtu") not in self.complaints(topology.LB),

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A broker is drained: those on it stay, nobody new comes, also after a restart of remorad."""
+"""A broker is drained: its connections stay and new ones go elsewhere, also after a restart of
+remorad."""
 
 import dataclasses
 
@@ -27,7 +28,7 @@ class Drain(Journey):
         return self.lab.layout.broker_address(topology.number_of(broker))
 
     def connect_often(self, phase, times=6):
-        """New connections, each with a port of its own; the brokers that got them."""
+        """Opens new connections, each with a port of its own; returns the brokers that got them."""
         self.teach("client1", TOPIC)
         for number in range(times):
             self.mosquitto_pub("client1", TOPIC, number, phase=phase, qos=1)

@@ -27,7 +27,7 @@ class Evacuate(Journey):
         self.sessions = {}
         for number, address in enumerate(addresses):
             self.open(f"c{number}", address, 4 + number % 2, "before")
-        # A PUBACK may be here before the message is at whoever counts it.
+        # A PUBACK may arrive before the message is counted.
         self.wait_until(
             lambda: len(self.brokers_by_client("before")) == len(addresses), "all first messages"
         )

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The program in the forwarder's slot is replaced under load, and nobody notices; it is taken out
-for a second, and what comes meanwhile is dropped and counted, and goes nowhere else."""
+"""The program in the forwarder's slot is replaced under load, and no client notices. While the slot
+is empty, packets are dropped and counted, and go nowhere else."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ REPLACEMENTS = 20
 PACE_S = 0.02
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 CARRIERS = {socket.IPPROTO_TCP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6}
-# What may be counted while all is well.
+# Counters that may grow while all is well.
 USUAL = {"SYN", "SYN_PREDICTED", "SYN_UNKNOWN", "ESTABLISHED", "CLOSED", "PUBLISH", "JUDGED",
          "OTHER_TRAFFIC"}
 
@@ -71,7 +71,7 @@ class ForwarderSlot(Journey):
                     arrived = self.deliveries.count()
                     self.deliveries.wait_for_count(arrived + 3)
             self.slot.put(copy)
-        # Only the slot holds it now.
+        # Now only the slot holds the copy.
         self.publish(5, "copied")
         for publisher in self.publishers:
             publisher.close()
@@ -83,7 +83,7 @@ class ForwarderSlot(Journey):
     # ---- an empty slot -------------------------------------------------------------
 
     def behind_the_balancer(self):
-        """A packet socket that gets what the load balancer sends, ARP apart."""
+        """A packet socket that gets everything the load balancer sends, except ARP."""
         protocol = ETH_P_IPV6 if self.addressing.service.version == 6 else ETH_P_IP
         with namespaces.inside(self.lab.namespace(topology.GATEWAY)):
             tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
@@ -92,7 +92,7 @@ class ForwarderSlot(Journey):
         return tap
 
     def segments(self, tap):
-        """How many of the packets that are in `tap` are TCP, or have an outer header."""
+        """The number of packets in `tap` that are TCP or have an outer header."""
         protocol_at = 6 if self.addressing.service.version == 6 else 9
         found = 0
         while True:
@@ -109,9 +109,9 @@ class ForwarderSlot(Journey):
             before, arrived = self.counters(), self.arrivals()
             self.slot.clear()
             self.assertIsNone(self.slot.program())
-            # Frames that were on their way are through: all was delivered and acknowledged.
+            # No older frames are on their way: everything was delivered and acknowledged.
             self.segments(tap)
-            # Unlike paho it waits for an answer to its SYN for as long as it takes.
+            # Unlike paho, mosquitto_pub waits for the answer to its SYN for as long as it takes.
             late = MosquittoPub(self.lab, "client2", "measurements/other")
             self.addCleanup(late.kill)
             self.publish(25, "gap")
@@ -120,7 +120,7 @@ class ForwarderSlot(Journey):
                 >= 2 * len(TOPICS) + 1,
                 "what both clients repeat, and a SYN",
             )
-            # Other traffic has no need of a forwarder.
+            # Other traffic needs no forwarder.
             ping = namespaces.run(
                 self.lab.namespace("client2"),
                 ["ping", "-c", "1", "-W", str(PATIENCE_S), self.addressing.service.lb],

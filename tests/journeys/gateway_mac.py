@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway gets another Ethernet address under load: remorad follows, and TCP repeats what was
-lost in between. An address that the configuration fixes is kept, whatever the neighbour says."""
+"""The gateway gets another Ethernet address under load: remorad follows, and TCP repeats the lost
+segments. An address that the configuration fixes is kept, whatever the neighbour announces."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from support import (
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 MACS = ("02:00:00:00:0a:01", "02:00:00:00:0a:02")
-RETRANSMISSIONS = 2  # of each client, where nothing gets through
+RETRANSMISSIONS = 2  # of each client show that nothing gets through
 PACE_S = 0.02
 
 
@@ -76,7 +76,7 @@ class GatewayMac(Journey):
         self.configure(dataclasses.replace(self.settings, gateway_mac=self.first_mac))
         self.reload("configuration reloaded")
         self.announce_changes()
-        # A neighbour that claims the gateway's address does not get its packets.
+        # A neighbour that claims the gateway's IP address does not get its packets.
         plan = self.addressing.service
         network.ip_batch(
             [f"neighbour replace {plan.lb_link_gateway} lladdr {MACS[0]} dev eth0 nud permanent"],
@@ -88,7 +88,7 @@ class GatewayMac(Journey):
         network.ip_batch(
             [f"neighbour delete {plan.lb_link_gateway} dev eth0"], self.lab.namespace(topology.LB))
 
-        # Nor is the gateway itself followed, until the configuration says so.
+        # The gateway itself is not followed either, until the configuration says so.
         arrived = self.deliveries.count()
         self.move_gateway(MACS[1])
         before = {node: self.retransmitted(node) for node in TOPICS}
@@ -110,7 +110,7 @@ class GatewayMacIpv6(GatewayMac):
 
 
 class SilentGateway(GatewayMac):
-    """It has changed without a word, and knows its neighbours: nothing tells of it."""
+    """The gateway changes its address without announcing it, and asks for no neighbour."""
 
     test_a_gateway_that_says_so_is_followed_at_once = None
     test_a_fixed_address_is_left_alone = None
@@ -122,15 +122,15 @@ class SilentGateway(GatewayMac):
             "net/ipv4/neigh/eth0/delay_first_probe_time": 1,
             "net/ipv4/neigh/eth0/retrans_time_ms": 100,
         })
-        # The gateway forgets its neighbours on the link with its address. It shall not ask for
-        # the load balancer, for it would be heard.
+        # With its address the gateway forgets its neighbours on the link. It must not ask for the
+        # load balancer, which would learn the new address from that.
         namespaces.set_sysctls(self.gateway, {
             "net/ipv4/neigh/lb0/mcast_solicit": 0,
             "net/ipv4/neigh/lb0/ucast_solicit": 0,
         })
 
     def let_time_pass(self):
-        """What happens half a minute after the kernel has last heard of the gateway."""
+        """Does what the kernel does half a minute after it last heard from the gateway."""
         network.ip_batch(
             [f"neighbour replace {self.addressing.service.lb_link_gateway} "
              f"lladdr {self.first_mac} dev eth0 nud stale"],

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Generic XDP, for drivers without native support: the same story, behind the kernel's own skb."""
+"""Generic XDP, for drivers without native support: the same behaviour, on the kernel's own skb."""
 
 from support import Journey, MosquittoPub, Paho, Settings, main, mqtt
 

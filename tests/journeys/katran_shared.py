@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A Katran server beside remorad: either of them goes and comes back, and connections go on; what
-the server does not know is said."""
+"""A Katran server beside remorad: either may stop and come back, and connections go on. VIPs that
+the server does not know are reported."""
 
 import os
 
@@ -30,7 +30,7 @@ class KatranShared(Journey):
         self.expect_all_delivered(phase)
 
     def states(self):
-        """{group: what the server does with its VIP}, as remorad has found it."""
+        """{group: what the server does with its VIP}, according to remorad."""
         return {g["name"]: g["katran"] for g in self.daemon.status()["groups"] if g["configured"]}
 
     def wait_for_states(self, **states):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A journey and a demo that are killed in the middle disturb nobody, least of all the next run."""
+"""A journey and a demo that are killed leave nothing that disturbs the next run."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ class KilledRun(unittest.TestCase):
         return Lab(name)
 
     def at_work(self, lab):
-        """Whether remorad has recorded what the run's clients published."""
+        """Whether remorad has counted messages of the run's clients."""
         with contextlib.suppress(RuntimeError, OSError, ValueError):
             return lab.daemon is not None and lab.daemon.counters()["PUBLISH"] > 5
         return False
@@ -73,7 +73,7 @@ class KilledRun(unittest.TestCase):
         argv = [os.path.join(PROJECT, "scripts", "demo"), "--seconds-per-phase", "6"]
         killed = self.run_and_kill("j-killed-demo", argv, self.at_work)
         self.expect_only_services_left(killed)
-        # What the next demo does first.
+        # The next demo starts with this.
         Lab("j-killed-demo").clear_abandoned()
         self.expect_nothing_left(killed)
 

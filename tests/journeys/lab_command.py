@@ -46,7 +46,7 @@ class LabCommand(unittest.TestCase):
         )
         with subscriber:
             def has_got_it():
-                # What is published before it has subscribed, it does not get.
+                # It misses what is published before it has subscribed.
                 self.lab("exec", "client1", "mosquitto_pub", "-h", self.env["MQTT_VIP"],
                          "-t", "anything", "-m", "hi")
                 return subscriber.poll() is not None
@@ -87,7 +87,7 @@ class LabCommand(unittest.TestCase):
         self.expect_nothing_left()
 
     def test_only_root(self):
-        # Somebody else, who may read a checkout in root's own folder all the same.
+        # Another user, who may nevertheless read a checkout in root's home.
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                   "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         self.assertIn("root", self.lab("up", expect=1, through=nobody))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of the lab that judge: they must not be wrong about Remora. No root, no network."""
+"""Tests the parts of the lab that judge Remora. Needs neither root nor a network."""
 
 import pathlib
 import socket
@@ -95,7 +95,7 @@ class ParseTest(unittest.TestCase):
             ("fc00:1::100", self.ipv6(6, self.TCP)),
             ("fc00:1::100", self.ipv6(41, self.ipv6(6, self.TCP), **outer6)),
         ):
-            # A frame of the least size ends in bytes that are none of the packet's.
+            # A frame of minimum size ends in padding that is not part of the packet.
             segment = witness._parse(packet + bytes(8))
             self.assertEqual(
                 (segment.source, segment.from_port, segment.to_port, segment.seq, segment.payload),

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client that alternates between topics of two groups, at QoS 1.
 
-Whatever group its connection is on, its queue of unacknowledged messages holds one for the other:
-without a limit it is reset for ever and never gets everything acknowledged.
+Whatever group its connection is on, its queue of unacknowledged messages has one for the other:
+without a limit it would be reset for ever and never get everything acknowledged.
 """
 
 from support import Addressing, Journey, Paho, Settings, main
@@ -19,7 +19,7 @@ class Livelock(Journey):
         with Paho(self.lab, "client0", qos=1) as paho:
             for number in range(MESSAGES):
                 self.feed(paho, TOPICS[number % 2], 1)
-            # It ends when all is acknowledged, and not before.
+            # Returns once everything is acknowledged.
             paho.close()
         self.deliveries.settle()
         self.assertEqual(set(self.numbers("client0")), set(range(1, MESSAGES + 1)))

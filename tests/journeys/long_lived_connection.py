@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The seed's Test 3: a paho client that stays connected. The prototype lost its every message."""
+"""The seed's Test 3: a paho client that stays connected. The prototype lost all of its messages."""
 
 from support import Journey, Paho, Settings, main
 

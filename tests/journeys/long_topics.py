@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Topics longer than the kernel judges: forwarded, and learned from by the daemon."""
+"""Topics that are too long for the kernel are forwarded, and the daemon learns from them."""
 
 from support import Journey, Settings, main
 
@@ -16,7 +16,7 @@ class LongTopics(Journey):
         self.assertEqual(self.mosquitto_pub("client0", topic, number), 0)
 
     def expect_learned(self, topics):
-        """The history has these topics of the client, in this order, and nothing else."""
+        """Expects exactly these topics of the client in the history, in this order."""
         self.wait_until(
             lambda: self.history("SELECT new_topic, to_group, action FROM events ORDER BY id")
             == [(topic, "deep", "learned") for topic in topics],

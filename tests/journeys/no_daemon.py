@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""No daemon at all: mispredict, reset and recovery are the kernel's; the history catches up."""
+"""Without a daemon the kernel notices mispredicts and resets; the history catches up later."""
 
 from support import Addressing, Journey, MosquittoPub, Paho, main
 
@@ -38,7 +38,7 @@ class NoDaemon(Journey):
         counters = self.counters()
         self.assertEqual((counters["RESET"], counters["PROBE_RST"]), (2, 1),
                          "the probe answers where no daemon does")
-        # Their sessions at the wrong brokers waited for it, and end without a Will.
+        # Their sessions at the wrong brokers waited for the daemon, and end without a Will.
         self.wait_until(
             lambda: self.daemon.status()["daemon"]["clean_ends"] == 2, "both sessions to end"
         )

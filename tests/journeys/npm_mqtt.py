@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The npm client `mqtt`: back by itself after a reset, and MQTT 5 with aliases and properties."""
+"""The npm client `mqtt` comes back by itself after a reset, and uses aliases and properties."""
 
 import dataclasses
 
@@ -49,7 +49,7 @@ class NpmMqtt(Journey):
                 self.expect_all_delivered(phase)
 
     def test_a_known_alias_counts_as_its_topic(self):
-        """The topic of an alias moves to another group: the next message does without its name."""
+        """An alias whose topic moves to another group: the next message does not name the topic."""
         self.teach("client0", HOME[0])
         moved = dict(self.settings.routes) | {HOME[1]: "other"}
         with Npm(self.lab, "client0", "--version=5", "--aliases") as publisher:

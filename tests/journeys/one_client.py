@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The seed's Test 1: one client, one route, every other topic to another broker; it moves."""
+"""The seed's Test 1: one client and one route; other topics have another broker. It moves."""
 
 from support import Addressing, Journey, Settings, main
 

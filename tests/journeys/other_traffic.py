@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is not for the service reaches the load balancer's own host untouched."""
+"""Traffic that is not for the service reaches the load balancer's own host unchanged."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ class OtherTraffic(Journey):
         super().setUp()
         plan = self.addressing.service
         self.family, self.lb, self.service = plan.family, plan.lb, plan.service
-        self.spare = plan.address(50, 250)  # beside the service's address, and nobody's so far
+        self.spare = plan.address(50, 250)  # next to the service's address, and unused
 
     def listen(self, address, port):
         """An echo server in the load balancer's namespace; it serves one connection."""
@@ -41,7 +41,7 @@ class OtherTraffic(Journey):
         return thread
 
     def expect_echo(self, address, port):
-        """Megabytes there and back, in full segments and so through segmentation and GRO too."""
+        """Sends megabytes there and back, in full segments, through segmentation and GRO."""
         data = os.urandom(MEGABYTES << 20)
         server = self.listen(address, port)
         with namespaces.inside(self.lab.namespace("client0")):
@@ -62,7 +62,7 @@ class OtherTraffic(Journey):
         self.assertEqual(seen.digest(), hashlib.sha256(data).digest())
 
     def test_tcp_to_other_ports_and_other_addresses(self):
-        # The host may have the service's address itself, for its other ports.
+        # The host may have the service's address itself and use other ports of it.
         network.ip_batch(
             [self.addressing.service.add(address, "lo") for address in (self.service, self.spare)],
             self.lab.namespace(topology.LB),
@@ -98,7 +98,7 @@ class OtherTraffic(Journey):
         self.assertEqual(ping.returncode, 0)
 
     def odd_packets(self):
-        """[(counter that grows, packet)]: to the service, and for the host behind none of it."""
+        """[(counter that grows, packet)] of packets to the service, none of which is forwarded."""
         ip = {"src": self.lab.clients.address("client0"), "dst": self.service}
         syn = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="S", seq=1)
         data = scapy.TCP(sport=40000, dport=topology.MQTT_PORT, flags="PA", seq=1) / (b"x" * 64)
@@ -108,7 +108,7 @@ class OtherTraffic(Journey):
                 ("IP_OPTIONS", scapy.IP(options=[scapy.IPOption_RR()], **ip) / data),
                 ("FRAGMENT", scapy.IP(flags="MF", id=7, **ip) / syn),
                 ("FRAGMENT", scapy.IP(flags="MF", id=8, **ip) / data),
-                # No ports in it, so that nobody knows that it is for the service.
+                # Without ports it cannot be recognized as the service's.
                 ("OTHER_TRAFFIC", scapy.IP(frag=5, id=8, proto=6, **ip) / (b"y" * 64)),
             ]
         return [

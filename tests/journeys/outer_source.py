@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A link behind the load balancer takes less than its own: the gateway complains to the outer
-source, and the client must hear of it."""
+"""A link after the load balancer has a smaller MTU than its own: the gateway sends an ICMP error to
+the outer source, and the client must be told."""
 
 from support import (
     Addressing, Journey, Session, Settings, config, main, mqtt, network, topology, with_forwarders,
@@ -51,8 +51,8 @@ class LbAddressIpv4OverIpv6(LbAddress):
 class KatransAddress(NarrowLink):
     """The control: Katran's outer source leads nowhere, and full segments do not get through.
 
-    Over IPv6 no router fragments (RFC 8200 §5). Over IPv4 the gateway does, and whether the pieces
-    are of use depends on what strips the outer header: XDP cannot put them together.
+    Over IPv6 no router fragments (RFC 8200 §5). Over IPv4 the gateway does, and whether that helps
+    depends on what removes the outer header: XDP cannot reassemble fragments.
     """
 
     addressing = Addressing.IPV6

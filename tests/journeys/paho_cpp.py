@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Paho C++: reset once by its unknown first topic, back by itself, at home from then on."""
+"""Paho C++ is reset once for its unknown first topic, comes back by itself, and then stays."""
 
 from support import Journey, main
 from clients import PahoCpp

@@ -34,8 +34,7 @@ int main(int argc, char** argv) {
       const auto blank = line.find(' ');
       last = client.publish(line.substr(0, blank), line.substr(blank + 1), 0, false);
     }
-    // What is not written by then, the client throws away; pending tokens at QoS 0 it does not
-    // tell.
+    // The client drops what it has not written by then, and does not list pending tokens at QoS 0.
     if (last) last->wait();
     client.disconnect()->wait();
   } catch (const std::exception& error) {

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Full segments: with the outer header they exceed the MTU. Nothing may be lost for that.
+"""Full segments exceed the MTU once they have an outer header. Nothing may be lost because of that.
 
-1500 everywhere, and nobody advertises a smaller MSS: the client has to be told.
+The MTU is 1500 everywhere and no host advertises a smaller MSS, so the client has to be told.
 """
 
 import json
@@ -27,7 +27,7 @@ class PathMtu(Journey):
         self.outer_header = OUTER_HEADER[self.addressing.reals.version]
 
     def path_mtu(self):
-        """What the client's kernel knows of the way to the service."""
+        """The path MTU to the service in the client's kernel."""
         shown = namespaces.run(
             self.lab.namespace("client0"),
             ["ip", "-json", "route", "get", self.lab.layout.service_address],
@@ -42,7 +42,7 @@ class PathMtu(Journey):
         self.assertEqual(self.path_mtu(), MTU - self.outer_header)
 
     def test_ten_thousand_messages_without_a_pause(self):
-        """mosquitto_pub leaves it to Nagle how the stream is cut (RFC 896)."""
+        """With mosquitto_pub, Nagle's algorithm cuts the stream (RFC 896)."""
         with self.expect_all_judged(MESSAGES, MISPREDICT=0):
             with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
                 for number in range(1, MESSAGES + 1):
@@ -68,19 +68,19 @@ class PathMtuIpv4OverIpv6(PathMtu):
 
 
 class ChangingMtu(PathMtu):
-    """The MTU of the load balancer's interface changes under way, and remorad follows."""
+    """The MTU of the load balancer's interface changes while it runs, and remorad follows."""
 
     test_ten_thousand_messages_without_a_pause = None
     test_nor_without_nagle = None
 
     def set_mtu(self, mtu):
-        """Of the whole link: veth takes no frame that is too long for its own end."""
+        """Sets it on both ends of the link: veth accepts no frame that exceeds its own MTU."""
         ends = [(topology.GATEWAY, "lb0"), (topology.LB, "eth0")]
         for node, device in ends if mtu < MTU else reversed(ends):
             network.ip_batch([f"link set {device} mtu {mtu}"], self.lab.namespace(node))
 
     def publish_until(self, is_enough, phase):
-        """Publishes without a pause until then; returns how many messages."""
+        """Publishes without a pause until is_enough(); returns the number of messages."""
         count = 0
         with Session(self.lab, "client0") as session:
             while not is_enough():
@@ -93,7 +93,7 @@ class ChangingMtu(PathMtu):
         return count
 
     def expect_path_mtu(self, expected, phase):
-        """Publishes until the client's kernel has heard of it; nothing may be lost."""
+        """Publishes until the client's kernel has learned it; nothing may be lost."""
         deadline = time.monotonic() + PATIENCE_S
         count = self.publish_until(
             lambda: self.path_mtu() == expected or time.monotonic() > deadline, phase
@@ -119,10 +119,10 @@ class ChangingMtuIpv6(ChangingMtu):
 
 
 class NarrowClient(Journey):
-    """The way from the brokers to a client is narrower than they can know.
+    """The path from the brokers to a client has a smaller MTU than they can know.
 
-    They answer as the service, so that routers tell the service's address; what reaches the load
-    balancer has to go on to the broker whose packet it is about.
+    They answer with the service's address, so routers send their ICMP errors to that. The load
+    balancer has to forward each to the broker whose packet it is about.
     """
 
     LENGTH = 100_000
@@ -141,7 +141,7 @@ class NarrowClient(Journey):
         with Session(self.lab, "client0") as session:
             session.send(mqtt.subscribe(self.TOPIC))
             session.read(mqtt.SUBACK)
-            # Its broker is one of the default group's.
+            # Its broker belongs to the default group.
             for broker in sorted(self.group_brokers["default"]):
                 namespaces.run(
                     self.lab.namespace(broker),

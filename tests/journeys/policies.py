@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The policies keep and drop: a connection left where it is, and one that is silenced."""
+"""The policies keep and drop: one leaves a connection where it is, the other silences it."""
 
 import concurrent.futures
 
@@ -31,7 +31,7 @@ class Keep(Journey):
 
 
 class OneGroupKeeps(Journey):
-    """A group's own policy instead of that of [mispredict]: the group that the topic belongs to."""
+    """The policy of the topic's group overrides that of [mispredict]."""
 
     clients = 2
     settings = Settings(policy="reset", group_policies={"humidity": "keep"})

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""SIGHUP: only those whose topic has another group by now notice; a bad file changes nothing."""
+"""SIGHUP affects only clients whose topic has changed groups; a bad file changes nothing."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ class Reload(Journey):
         self.publish(5, "before")
 
     def publish(self, count, phase):
-        """To be called while nobody is reset: each message has arrived when it returns."""
+        """For clients that are not reset. Returns when every message has arrived."""
         for _ in range(count):
             self.feed_in_step(self.moved, MOVED, 1, phase=phase)
             self.feed_in_step(self.unmoved, UNMOVED, 1, phase=phase)

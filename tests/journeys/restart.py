@@ -27,7 +27,7 @@ class Restart(Journey):
         return publishers
 
     def publish(self, publishers, count):
-        """Returns once everything has arrived, so that what happens next happens after it."""
+        """Returns once everything has arrived."""
         for publisher in publishers:
             self.feed_in_step(publisher, TOPICS[publisher.node], count)
         self.expect_all_delivered()
@@ -124,7 +124,7 @@ class Restart(Journey):
 
 
 class RestartIpv6(Restart):
-    """Where addresses are written and read again."""
+    """For the code that writes addresses and reads them again."""
 
     addressing = Addressing.IPV6
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""TCP cuts the stream as it likes: 76 bytes a segment, single bytes, a megabyte in one message."""
+"""TCP may cut the stream anywhere: 76 bytes a segment, single bytes, a megabyte in one message."""
 
 import fcntl
 import os
@@ -15,14 +15,14 @@ from clients import Npm, PahoCpp, install_npm_client
 
 TOPIC = "measurements/temperature"
 MEGABYTE = 1_000_000
-MESSAGES = 100  # and the last of them has a megabyte
+MESSAGES = 100  # the last of which has a megabyte
 
 
 class SegmentSizes(Journey):
     clients = 4
 
     def publish(self, publisher):
-        """Messages of all sizes, one right behind the other; all of them are judged."""
+        """Publishes messages of all sizes without a pause; all of them are judged."""
         node = publisher.node
         with publisher:
             for number in range(1, MESSAGES):
@@ -53,8 +53,8 @@ class SegmentSizes(Journey):
         self.publish_with_each_client()
 
     def test_the_smallest_mss_that_linux_takes(self):
-        # What a client sends at most is what the broker's SYN-ACK allows: 88, of which the time
-        # stamps take 12.
+        # The broker's SYN-ACK limits the client's segments to 88 bytes, of which time stamps take
+        # 12.
         for node in self.lab.layout.broker_nodes:
             for plan in self.addressing.plans:
                 namespaces.run(
@@ -72,7 +72,7 @@ class SegmentSizes(Journey):
 
         for byte in data:
             session.socket.sendall(bytes([byte]))
-            # What waits would be sent together.
+            # Bytes that wait would be sent together.
             deadline = time.monotonic() + PATIENCE_S
             while not is_acknowledged():
                 self.assertLess(time.monotonic(), deadline, "a byte is not acknowledged")
@@ -97,7 +97,7 @@ class SegmentSizes(Journey):
                     session, mqtt.publish(TOPIC, mqtt.message("client0", "1", 1))
                 )
                 wrong = mqtt.publish("measurements/humidity", mqtt.message("client0", "1", 2))
-                # As soon as the topic is complete.
+                # It is reset as soon as the topic is complete.
                 with self.assertRaises((ConnectionResetError, BrokenPipeError)):
                     self.send_in_single_bytes(session, wrong)
         self.expect_delivered("client0", [1])

@@ -41,8 +41,8 @@ __all__ = [
 
 SKIPPED = 77
 
-# [health] where brokers must be found dead. Paho notices a new connection up to 1.1 s late, and a
-# busy machine takes its time, too: a broker that lives is to be found alive all the same.
+# [health] for journeys in which brokers die. The timeout is generous, so that a living broker is
+# found alive on a busy machine as well: Paho alone takes up to 1.1 s for a new connection.
 CHECK_TIMEOUT_S = 4
 HEALTH = f"interval_s = {CHECK_TIMEOUT_S}\ntimeout_s = {CHECK_TIMEOUT_S}\nrise = 1\nfall = 2"
 
@@ -50,7 +50,7 @@ _TRY_EVERY_S = 0.1
 
 
 class Journey(unittest.TestCase):
-    """Each test gets a lab of its own with remorad running, and a subscriber at each broker."""
+    """Gives each test its own lab, with remorad running and a subscriber at each broker."""
 
     clients = 1
     brokers = 6
@@ -77,7 +77,7 @@ class Journey(unittest.TestCase):
         self.brokers_of = lambda topic: self.group_brokers[routes.get(topic, "default")]
 
     def _has_failed(self):
-        # Not _outcome.success, which is the cleanup's own by now.
+        # Not _outcome.success, which now tells of the cleanup itself.
         told = self._outcome.result.errors + self._outcome.result.failures
         return any(self in (test, getattr(test, "test_case", None)) for test, _ in told)
 
@@ -93,7 +93,7 @@ class Journey(unittest.TestCase):
     # ---- clients ---------------------------------------------------------------
 
     def mosquitto_pub(self, node, topic, number, *, phase="1", qos=0):
-        """One message by a mosquitto_pub of its own, as the seed's tests do it; its exit code."""
+        """Publishes one message with a new mosquitto_pub, like the seed's tests; its exit code."""
         return namespaces.run(
             self.lab.namespace(node),
             ["mosquitto_pub", "-h", self.lab.layout.service_address, "-i", node, "-t", topic,
@@ -108,7 +108,7 @@ class Journey(unittest.TestCase):
         return self.lab.clients.change_address(node)
 
     def watch(self):
-        """A witness of all connections from here to the end of the test."""
+        """Watches all connections from here to the end of the test."""
         witness = Witness(self.lab)
         self.addCleanup(witness.close)
         return witness
@@ -136,8 +136,8 @@ class Journey(unittest.TestCase):
     def feed_until_back(self, publisher, topic, phase="1"):
         """Feeds a client that will be reset until it has come back; returns the last number.
 
-        A client that is away may throw messages away, so that only the arrival of one tells that it
-        is back.
+        A client without a connection may drop messages, so only the arrival of one shows that it is
+        back.
         """
         deadline = time.monotonic() + PATIENCE_S
         first = number = self.feed(publisher, topic, 1, phase=phase)
@@ -203,7 +203,7 @@ class Journey(unittest.TestCase):
             self.expect_delivered(client, numbers, phase)
 
     def expect_losses_only_in_gaps(self, witness, phase="1"):
-        """Nothing may be missing but between a mispredict and the client's own reconnect.
+        """Expects no losses but between a mispredict and its client's reconnect.
 
         Returns the mispredicts that the witness saw in `phase`.
         """
@@ -225,7 +225,7 @@ class Journey(unittest.TestCase):
         return observed.mispredicts
 
     def wait_for_ends(self, mispredicts, how):
-        """Waits until each of these connections has ended for its broker, and so."""
+        """Waits until each of these connections has ended at its broker, in the way `how`."""
         self.wait_until(
             lambda: all(m.connection.ended_by for m in mispredicts), "the ends of all sessions")
         self.assertEqual({m.connection.ended_by for m in mispredicts}, {how})
@@ -265,14 +265,14 @@ class Journey(unittest.TestCase):
         )
 
     def retransmitted(self, node):
-        """How many segments the TCP of a client has sent again, by its kernel's count."""
+        """How many segments a client's kernel has sent again."""
         with namespaces.inside(self.lab.namespace(node)):
             with open("/proc/thread-self/net/snmp", encoding="ascii") as file:
                 names, values = (line.split() for line in file if line.startswith("Tcp:"))
         return int(values[names.index("RetransSegs")])
 
     def wait_until(self, predicate, what):
-        """lab.waiting.wait_until(), as a failure of the test."""
+        """lab.waiting.wait_until(), which fails the test when it times out."""
         try:
             return wait_until(predicate, what)
         except TimeoutError as error:
@@ -298,7 +298,7 @@ class Journey(unittest.TestCase):
         said = []
 
         def has_answered():
-            # What follows the last line end is still being written.
+            # The last line may still be incomplete.
             *fresh, _ = log.read_bytes()[before:].decode().split("\n")
             said[:] = [line for line in fresh if outcome in line]
             return said
@@ -308,14 +308,14 @@ class Journey(unittest.TestCase):
         return said[0]
 
     def history(self, sql, *parameters):
-        """Rows of the history, read as anybody else would while remorad writes."""
+        """Rows of the history, read while remorad writes."""
         uri = f"file:{self.daemon.config.history}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE_S)) as database:
             return database.execute(sql, parameters).fetchall()
 
 
 def cannot_run():
-    """Why journeys cannot run here; None if they can."""
+    """The reason why journeys cannot run here, or None."""
     if os.geteuid() != 0:
         return "network namespaces and BPF programs need root"
     for program in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto_pub"):
@@ -327,13 +327,13 @@ def cannot_run():
 
 
 def with_forwarders(*forwarders, why):
-    """For main(): the journey is made with these forwarders only."""
+    """For main(): the journey runs with these forwarders only."""
     own = Settings().forwarder
     return lambda: None if own in forwarders else f"not with {own}: {why}"
 
 
 def main(prepare=lambda: None):
-    """`prepare` says why the journey cannot be made here, or None."""
+    """`prepare` returns the reason why the journey cannot run here, or None."""
     if reason := cannot_run() or prepare():
         print(f"skipped: {reason}")
         sys.exit(SKIPPED)

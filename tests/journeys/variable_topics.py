@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The seed's Test 2: topics of any length; two topics of one broker need no reset between them."""
+"""The seed's Test 2: topics of any length; changing to another topic of the same broker needs no
+reset."""
 
 from support import Journey, Settings, main
 

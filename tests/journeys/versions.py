@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""MQTT 3.1, 3.1.1 and 5, each at QoS 0, 1 and 2: an unknown client is reset once, then at home."""
+"""MQTT 3.1, 3.1.1 and 5, each at QoS 0, 1 and 2: an unknown client is reset once, then never."""
 
 from support import Journey, MosquittoPub, main
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The load balancer sits behind a tagged link: whole frames with VLAN tags, there and back."""
+"""The load balancer's link carries VLAN tags in both directions."""
 
 from support import (
     Addressing, Journey, MosquittoPub, Paho, config, main, mqtt, with_forwarders,

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A broker's weight is doubled under load: connections stay where they are and lose nothing, few
-slots of the ring move that need not, and new connections follow the new weights."""
+slots of the ring move without need, and new connections follow the new weights."""
 
 import collections
 import dataclasses
@@ -17,8 +17,8 @@ CONNECTIONS = 160
 HEAVY = 2
 TOPIC = "anything"
 
-# Of all slots, which two other reals exchange. The Maglev paper (NSDI 2016, §5.3) has 2 % when a
-# real of many leaves a table of this size.
+# Share of the slots that may move between reals whose weight did not change. The Maglev paper (NSDI
+# 2016, §5.3) has 2 % when one of many reals leaves a table of this size.
 MOST_EXCHANGED = 0.02
 
 
@@ -40,7 +40,7 @@ class Weights(Journey):
         return session
 
     def publish(self):
-        """One more message of each; all are acknowledged."""
+        """Publishes one more message of each client; returns once all are acknowledged."""
         self.published += 1
         for name, session in self.sessions.items():
             session.publish(TOPIC, mqtt.message(name, "living", self.published), qos=1,
@@ -56,7 +56,7 @@ class Weights(Journey):
         return pinned.index_of_real(self.daemon.pins, self.lab.layout.broker_address(broker))
 
     def expect_shares(self, ring, weights):
-        """Each real has its part of the ring: to the slot."""
+        """Expects exact shares of the ring."""
         counts = collections.Counter(ring)
         for broker, weight in weights.items():
             part = pinned.RING_SIZE * weight / sum(weights.values())
@@ -107,7 +107,7 @@ class Weights(Journey):
             lambda: self.deliveries.count(phase="new") == CONNECTIONS, "all first messages")
         counts = collections.Counter(d.broker for d in self.deliveries.all() if d.phase == "new")
         print(f"{CONNECTIONS} new connections: {dict(sorted(counts.items()))}")
-        # Ports are chosen at random. Of two fifths and one fifth of 160 this far is five sigma.
+        # Ports are random. The bounds are five sigma from two fifths and one fifth of 160.
         self.assertGreater(counts[f"broker{HEAVY}"], 33)
         self.assertLess(counts[f"broker{HEAVY}"], 95)
         for broker in {1, 3, 4}:

@@ -12,7 +12,7 @@ ROUTES = (
     ("+/+/alarm", "alarms"),
     ("#", "rest"),
 )
-# MQTT 5.0 §4.7; what is literal further left is more specific.
+# MQTT 5.0 §4.7; of two filters, the one with a literal level further left is more specific.
 GROUP_OF = {
     "house/kitchen/temperature": "kitchen",
     "house/bath/temperature": "rooms",
@@ -38,7 +38,7 @@ class Wildcards(Journey):
         self.brokers_of = lambda topic: self.group_brokers[GROUP_OF[topic]]
 
     def test_each_topic_is_taught_to_and_found_at_its_group(self):
-        # One after the other from one client: each topic must leave the group of the last one.
+        # One client publishes them in turn, so each topic has to leave the group of the last one.
         topics = list(GROUP_OF)
         changes = sum(
             GROUP_OF[topic] != before

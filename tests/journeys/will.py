@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A hundred mispredicted clients with a Will: nobody's is published, and nothing good is lost."""
+"""A hundred mispredicted clients with a Will: none is published, and no good message is lost."""
 
 from support import Addressing, Journey, Session, Settings, main, mqtt, namespaces, topology
 
@@ -14,7 +14,7 @@ class WillJourney(Journey):
         self.addresses = self.lab.clients.add_addresses("client0", CLIENTS)
 
     def mispredict_everyone(self):
-        """Every second client has a good message in front of the wrong one, in one segment."""
+        """Every second client has a good message before the wrong one, in the same segment."""
         for number, address in enumerate(self.addresses):
             name = f"will{number}"
             with Session(self.lab, "client0", name, source=address,
@@ -27,7 +27,7 @@ class WillJourney(Journey):
                 self.assertTrue(session.wait_for_reset(), f"{name} is reset")
 
     def left_behind(self):
-        """Connections of clients that a broker still has: each may yet end with its Will."""
+        """Connections of clients that a broker still has, each of which may end with its Will."""
         found = []
         for node in self.lab.layout.broker_nodes:
             shown = namespaces.run(
@@ -60,7 +60,7 @@ class CleanEnd(WillJourney):
 
 
 class NoCleanEnd(WillJourney):
-    """The control: the Wills of this journey would be published."""
+    """The control: with RSTs alone every Will is published."""
 
     settings = Settings(session_end="reset")
 

@@ -4,8 +4,8 @@
 //
 //   publisher.js HOST PORT CLIENT_ID [--qos N] [--version 3|4|5] [--aliases] [--properties]
 //
-// With MQTT 5: --aliases gives each topic an alias, as many as the broker allows, and leaves the
-// topic itself out from then on; --properties sends some of every kind along with each message.
+// With MQTT 5, --aliases gives each topic an alias, up to the broker's limit, and leaves out the
+// topic from then on; --properties adds properties of every kind to each message.
 'use strict'
 
 const mqtt = require('mqtt')
@@ -41,7 +41,7 @@ const client = mqtt.connect({
   reconnectPeriod: 1000
 })
 
-// As its author would: the client comes back by itself after an error.
+// Without a handler an error would end the process; the client reconnects by itself.
 client.on('error', error => console.error(String(error)))
 
 client.once('connect', () => {
@@ -50,7 +50,7 @@ client.once('connect', () => {
   readline.createInterface({ input: process.stdin })
     .on('line', line => {
       const blank = line.indexOf(' ')
-      // A copy: the client writes the alias into it.
+      // The client writes the alias into its options, so it gets a copy.
       client.publish(line.slice(0, blank), line.slice(blank + 1), structuredClone(options))
     })
     .on('close', () => client.end())
