@@ -116,6 +116,7 @@ void Daemon::start_timers() {
     flow_scan_.step(monotonic_ns());
     evacuation_.step(monotonic_ns());
     severance_.step(monotonic_ns());
+    ender_.step(monotonic_ns());
     forwarder_->step();
     fill_.step();
   });

@@ -40,6 +40,7 @@ class Settings:
     resets_per_second: int = 1000
     resets_per_client: int = 3
     session_end: str = "disconnect"
+    farewell: str = "off"
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
     weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
@@ -112,6 +113,9 @@ def render(layout, settings, history):
         f"resets_per_second = {settings.resets_per_second}",
         f"resets_per_client = {settings.resets_per_client}",
         f'session_end = "{settings.session_end}"',
+        "",
+        "[evacuate]",
+        f'farewell = "{settings.farewell}"',
         "",
         "[health]",
         settings.health or 'check = "off"',

@@ -100,8 +100,14 @@ struct Mispredict {
   SessionEnd session_end = SessionEnd::kDisconnect;
 };
 
+enum class Farewell : std::uint8_t {
+  kOff,    // a RST, as for a mispredict
+  kMqtt5,  // DISCONNECT with a reason, to a silent MQTT 5 client
+};
+
 // What evacuated clients are told.
 struct Evacuate {
+  Farewell farewell = Farewell::kOff;
   std::uint8_t reason = 0x9c;  // of the DISCONNECT (MQTT 5.0 §3.14.2.1)
 };
 

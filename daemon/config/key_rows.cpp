@@ -61,6 +61,13 @@ constexpr Word kSessionEnds[] = {
     word("reset", SessionEnd::kReset, "only a RST is sent, and the broker publishes the Will"),
 };
 
+constexpr Word kFarewells[] = {
+    word("off", Farewell::kOff, "they are reset, and every client reconnects"),
+    word("mqtt5", Farewell::kMqtt5,
+         "an MQTT 5 client that is silent gets a DISCONNECT with `reason`; clients built on "
+         "libmosquitto then give up instead of reconnecting"),
+};
+
 constexpr Word kChecks[] = {
     word("mqtt", CheckKind::kMqtt,
          "a TCP handshake, then on a second connection CONNECT, CONNACK, DISCONNECT (MQTT 3.1.1)"),
@@ -274,6 +281,10 @@ constexpr Key kRows[] = {
      .field = one_of<kSessionEnds, &Config::mispredict, &Mispredict::session_end>(),
      .meaning = "How the session of a reset connection ends at the wrong broker."},
 
+    {.table = "evacuate",
+     .name = "farewell",
+     .field = one_of<kFarewells, &Config::evacuate, &Evacuate::farewell>(),
+     .meaning = "What evacuated clients are told."},
     {.table = "evacuate",
      .name = "reason",
      .field = number<&Config::evacuate, &Evacuate::reason>({0, 255}, farewell_problem),

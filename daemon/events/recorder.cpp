@@ -53,7 +53,8 @@ void Recorder::mend(const Record& record) {
   const event& head = record.head;
   const auto service = steering_.endpoint_of(head.flow.service);
   if ((head.flags & EVENT_SEGMENT) == 0 || !service) return;
-  const bool is_stale = monotonic_ns() - head.seen_at_ns > kStaleNs;
+  const std::uint64_t now_ns = monotonic_ns();
+  const bool is_stale = now_ns - head.seen_at_ns > kStaleNs;
   if ((head.flags & EVENT_RESET_SENT) == 0 && !is_stale) {
     if ((head.flags & EVENT_TELL) != 0) {
       ender_.send_client_elsewhere(record, *service);
@@ -64,7 +65,7 @@ void Recorder::mend(const Record& record) {
   // The session at the broker waits for as long as it takes: nothing reaches it
   // any more but this.
   if (const auto way = steering_.way_to(head.from_group, head.real)) {
-    ender_.end_session(record, *service, *way);
+    ender_.end_session(record, *service, *way, now_ns);
   }
 }
 

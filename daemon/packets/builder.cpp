@@ -76,7 +76,7 @@ struct Flags {
   bool rst = false;
 };
 
-// What a segment of ours says.
+// A segment sent by the daemon.
 struct Segment {
   Endpoint from;
   Endpoint to;
@@ -85,10 +85,11 @@ struct Segment {
   Flags flags;
   Bytes options;
   std::span<const std::uint8_t> payload;
+  std::uint16_t window = 0xffff;  // without a scale
 };
 
 Bytes packet_of(const Segment& segment) {
-  const auto& [from, to, seq, ack, flags, options, payload] = segment;
+  const auto& [from, to, seq, ack, flags, options, payload, window] = segment;
   const auto tcp_bytes =
       static_cast<std::uint32_t>(sizeof(tcphdr) + options.size() + payload.size());
   tcphdr tcp{};
@@ -100,7 +101,7 @@ Bytes packet_of(const Segment& segment) {
   tcp.ack = 1;
   tcp.psh = flags.psh;
   tcp.rst = flags.rst;
-  tcp.window = 0xffff;
+  tcp.window = host_to_net16(window);
 
   Bytes packet(tcp_bytes);
   put(packet, 0, tcp);
@@ -129,11 +130,12 @@ Endpoint client_of(const flow_key& flow) {
   return {Address(flow.client), flow.port};
 }
 
-// A segment of the client to the service.
+// A segment of the client to the service. With its window closed the broker keeps to itself what
+// it still has to say, its FIN included.
 Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
                      std::span<const std::uint8_t> payload) {
-  return packet_of(
-      {client_of(head.flow), service, seq, head.ack, flags, timestamps_of(head), payload});
+  return packet_of({client_of(head.flow), service, seq, head.ack, flags, timestamps_of(head),
+                    payload, /*window=*/0});
 }
 
 // The timestamps of an answer: the client's value is echoed, and what it has echoed
@@ -197,19 +199,19 @@ SessionEnd possible_end(const Record& record) {
   return whole ? SessionEnd::kDisconnect : SessionEnd::kReset;
 }
 
-std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service, SessionEnd end) {
+SessionEnding end_of_session(const Record& record, const Endpoint& service, SessionEnd end) {
   const event& head = record.head;
-  std::vector<Bytes> packets;
+  SessionEnding ending;
   std::uint32_t next = head.seq;
   if (end == SessionEnd::kDisconnect && possible_end(record) == SessionEnd::kDisconnect) {
     const auto good = record.data.first(head.publish_offset);
     Bytes payload(good.begin(), good.end());
     payload.insert(payload.end(), kDisconnect.begin(), kDisconnect.end());
-    packets.push_back(client_segment(head, service, next, {.psh = true}, payload));
+    ending.disconnect = client_segment(head, service, next, {.psh = true}, payload);
     next += static_cast<std::uint32_t>(payload.size());
   }
-  packets.push_back(client_segment(head, service, next, {.rst = true}, {}));
-  return packets;
+  ending.reset = client_segment(head, service, next, {.rst = true}, {});
+  return ending;
 }
 
 Address katran_source6(const flow_key& flow) {

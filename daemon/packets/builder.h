@@ -45,10 +45,17 @@ std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& ser
 // expects.
 SessionEnd possible_end(const Record& record);
 
-// The packets that end the session at the wrong broker, as the client; each an
-// inner packet, in the order in which they are to arrive. The bytes in front of
-// the mispredicted PUBLISH are good messages and are delivered.
-std::vector<Bytes> end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
+// The packets that end the session at the wrong broker, sent as the client.
+struct SessionEnding {
+  // The bytes before the mispredicted PUBLISH, which are good messages, then DISCONNECT: no
+  // Will is published after it (MQTT 3.1.1 §3.14). Its window is 0, so the broker can send
+  // neither answers nor its FIN. Nothing where the session can only be reset.
+  std::optional<Bytes> disconnect;
+  // To be sent after the broker has read that: a reset socket fails the broker's next answer,
+  // and a broker that fails to answer publishes the Will and drops what it has not read.
+  Bytes reset;
+};
+SessionEnding end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
 
 // The source of the outer header to an IPv6 real that Katran gives a flow, where
 // the configuration names none: of 100::/64 (RFC 6666), different for each flow.

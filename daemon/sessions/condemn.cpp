@@ -12,7 +12,7 @@ void condemn(const Maps& maps, const Steering& steering, Ender& ender, const flo
   record.head.flags = EVENT_SEGMENT | EVENT_BEGAN_EARLIER;
   const auto service = steering.endpoint_of(key.service);
   const auto way = steering.way_to(entry.group, entry.real);
-  if (service && way) ender.end_session(record, *service, *way);
+  if (service && way) ender.reset_session(record, *service, *way);
 }
 
 }  // namespace remora

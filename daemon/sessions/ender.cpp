@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "log/log.h"
 
@@ -14,7 +15,7 @@ Ender::Ender(const Config& config, Forwarder& forwarder) : forwarder_(forwarder)
 
 void Ender::use(const Config& config) {
   session_end_ = config.mispredict.session_end;
-  farewell_reason_ = config.evacuate.reason;
+  evacuate_ = config.evacuate;
 }
 
 bool Ender::count_sent(bool is_sent, const Address& to) {
@@ -40,26 +41,50 @@ void Ender::reset_client(const Record& record, const Endpoint& service) {
 }
 
 void Ender::send_client_elsewhere(const Record& record, const Endpoint& service) {
-  if (send(farewell_to_client(record, service, farewell_reason_))) ++counts_.farewells;
+  if (evacuate_.farewell == Farewell::kOff) {
+    reset_client(record, service);
+  } else if (send(farewell_to_client(record, service, evacuate_.reason))) {
+    ++counts_.farewells;
+  }
 }
 
 void Ender::ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next) {
   for (const Bytes& packet : questions_to_client(flow, service, next)) send(packet);
 }
 
-void Ender::end_session(const Record& record, const Endpoint& service, const BrokerWay& way) {
-  const SessionEnd end =
-      session_end_ == SessionEnd::kDisconnect ? possible_end(record) : SessionEnd::kReset;
-  bool sent = true;
-  for (const Bytes& packet : end_of_session(record, service, end)) {
-    sent = send_to_broker(packet, record.head.flow, way) && sent;
+void Ender::end_session(const Record& record, const Endpoint& service, const BrokerWay& way,
+                        std::uint64_t now_ns) {
+  SessionEnding ending = end_of_session(record, service, session_end_);
+  if (!ending.disconnect || endings_.size() >= kMostEndings) {
+    reset_session(record, service, way);
+    return;
   }
-  if (!sent) return;
-  if (end == SessionEnd::kReset) {
-    ++counts_.reset_ends;
-  } else {
-    ++counts_.clean_ends;
-    counts_.good_bytes += record.head.publish_offset;
+  if (!send_to_broker(*ending.disconnect, record.head.flow, way)) return;
+  endings_.push_back({now_ns + kEndingNs, kResets, record.head.flow, way, std::move(ending.reset),
+                      record.head.publish_offset});
+}
+
+void Ender::reset_session(const Record& record, const Endpoint& service, const BrokerWay& way) {
+  const Bytes reset = end_of_session(record, service, SessionEnd::kReset).reset;
+  if (send_to_broker(reset, record.head.flow, way)) ++counts_.reset_ends;
+}
+
+void Ender::send_reset(Ending& ending) {
+  const bool is_first = ending.resets_left == kResets;
+  --ending.resets_left;
+  if (!send_to_broker(ending.reset, ending.flow, ending.way) || !is_first) return;
+  ++counts_.clean_ends;
+  counts_.good_bytes += ending.good_bytes;
+}
+
+void Ender::step(std::uint64_t now_ns) {
+  while (!endings_.empty() && endings_.front().due_ns <= now_ns) {
+    Ending ending = std::move(endings_.front());
+    endings_.pop_front();
+    send_reset(ending);
+    if (ending.resets_left == 0) continue;
+    ending.due_ns = now_ns + kEndingNs;
+    endings_.push_back(std::move(ending));
   }
 }
 

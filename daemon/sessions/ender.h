@@ -3,11 +3,16 @@
 // Ends mispredicted connections: a RST makes the client come back at once, and
 // the session at the wrong broker is closed as the client would have done it.
 //
-// Packets leave without waiting. They do not pass the mqtt stage, which sees only what the
-// host receives. The host's own routes lead to the clients, the forwarder's way to brokers.
+// The broker gets DISCONNECT with a closed window, and RSTs once it has had the time to read it.
+//
+// Packets leave without waiting, on the loop's thread. They do not pass the mqtt stage, which sees
+// only what the host receives. The host's own routes lead to the clients, the forwarder's way to
+// brokers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 
 #include "daemon/base/raw_sender.h"
 #include "daemon/forwarders/forwarder.h"
@@ -16,11 +21,12 @@
 namespace remora {
 
 struct EnderCounts {
-  std::uint64_t resets_sent = 0;    // RSTs to clients
-  std::uint64_t farewells = 0;      // DISCONNECTs to clients of an evacuated real
-  std::uint64_t clean_ends = 0;     // sessions ended with DISCONNECT, then RST
+  std::uint64_t resets_sent = 0;  // RSTs to clients
+  std::uint64_t farewells = 0;    // DISCONNECTs to clients of an evacuated real
+  // Sessions that the broker had kEndingNs to end at a DISCONNECT before the RST.
+  std::uint64_t clean_ends = 0;
   std::uint64_t reset_ends = 0;     // sessions ended with a RST alone: the Will is published
-  std::uint64_t good_bytes = 0;     // delivered in front of mispredicted PUBLISHes
+  std::uint64_t good_bytes = 0;     // delivered before mispredicted PUBLISHes, in clean ends
   std::uint64_t send_failures = 0;  // packets that the kernel did not take
 };
 
@@ -34,23 +40,52 @@ class Ender {
   void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
-  // Tells an MQTT 5 client to come back elsewhere. The kernel resets what it answers.
+  // Tells a silent MQTT 5 client to come back elsewhere, where the configuration says so; the
+  // kernel resets it when it answers. Otherwise resets it.
   void send_client_elsewhere(const Record& record, const Endpoint& service);
   // Makes a client send an ACK. `next`: the sequence number that it sends next.
   void ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next);
-  void end_session(const Record& record, const Endpoint& service, const BrokerWay& way);
+  // DISCONNECT now, the RSTs from step(). Where DISCONNECT is not possible, or kMostEndings
+  // sessions are ending already, a RST now.
+  void end_session(const Record& record, const Endpoint& service, const BrokerWay& way,
+                   std::uint64_t now_ns);
+  // A RST now, whatever the configuration says.
+  void reset_session(const Record& record, const Endpoint& service, const BrokerWay& way);
+
+  // Called often: sends the RSTs that are due. Those that are not sent any more, because remorad
+  // stops, only leave the broker's kernel with a closed socket for some minutes.
+  void step(std::uint64_t now_ns);
 
   const EnderCounts& counts() const { return counts_; }
 
+  // From DISCONNECT to the first RST, and from one RST to the next: time to read for a broker
+  // whose CPU is busy.
+  static constexpr std::uint64_t kEndingNs = 30'000'000;
+  // RSTs for each session: one may get lost, and a broker that has closed waits for its client.
+  static constexpr unsigned kResets = 3;
+  static constexpr std::size_t kMostEndings = 65536;
+
  private:
+  // A session that has got its DISCONNECT.
+  struct Ending {
+    std::uint64_t due_ns;
+    unsigned resets_left;
+    flow_key flow;
+    BrokerWay way;
+    Bytes reset;
+    std::size_t good_bytes;
+  };
+
+  void send_reset(Ending& ending);
   bool send(const Bytes& packet);
   bool send_to_broker(const Bytes& packet, const flow_key& flow, const BrokerWay& way);
   bool count_sent(bool is_sent, const Address& to);
 
   Forwarder& forwarder_;
   RawSender sender_;
-  std::uint8_t farewell_reason_ = 0;
+  Evacuate evacuate_;
   SessionEnd session_end_ = SessionEnd::kDisconnect;
+  std::deque<Ending> endings_;  // the next one due first
   EnderCounts counts_;
 };
 

@@ -183,10 +183,11 @@ TEST_P(SegmentTest, OneOfTwoQuestionsIsOutsideOfAnyWindow) {
 TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   const std::string good("\x30\x03\x00\x01g", 5);
 
-  const auto packets = end_of_session(record_behind(good), service(), SessionEnd::kDisconnect);
+  const auto ending = end_of_session(record_behind(good), service(), SessionEnd::kDisconnect);
 
-  ASSERT_EQ(packets.size(), 2U);
-  const Parsed farewell = parse(packets[0]);
+  ASSERT_TRUE(ending.disconnect);
+  const Parsed farewell = parse(*ending.disconnect);
+  EXPECT_EQ(farewell.tcp.window, 0) << "the broker must keep its FIN to itself";
   EXPECT_EQ(farewell.payload, good + std::string("\xe0\x00", 2));
   EXPECT_EQ(net_to_host32(farewell.tcp.seq), kSeq);
   EXPECT_EQ(net_to_host32(farewell.tcp.ack_seq), kAck);
@@ -195,7 +196,7 @@ TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   EXPECT_FALSE(farewell.tcp.rst);
   EXPECT_TRUE(farewell.checksums_are_valid);
 
-  const Parsed rst = parse(packets[1]);
+  const Parsed rst = parse(ending.reset);
   EXPECT_TRUE(rst.tcp.rst);
   EXPECT_EQ(net_to_host32(rst.tcp.seq), kSeq + 7);
   EXPECT_TRUE(rst.payload.empty());
@@ -203,28 +204,28 @@ TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
 }
 
 TEST_P(SegmentTest, AnOddNumberOfGoodBytesKeepsTheChecksumRight) {
-  const auto packets = end_of_session(record_behind("odd"), service(), SessionEnd::kDisconnect);
+  const auto ending = end_of_session(record_behind("odd"), service(), SessionEnd::kDisconnect);
 
-  EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
+  EXPECT_TRUE(parse(*ending.disconnect).checksums_are_valid);
 }
 
 TEST_P(SegmentTest, TheLargestSegmentKeepsTheChecksumRight) {
-  const auto packets = end_of_session(record_behind(std::string(MAX_SEGMENT - 5, '\xff')),
-                                      service(), SessionEnd::kDisconnect);
+  const auto ending = end_of_session(record_behind(std::string(MAX_SEGMENT - 5, '\xff')), service(),
+                                     SessionEnd::kDisconnect);
 
-  EXPECT_EQ(parse(packets[0]).payload.size(), MAX_SEGMENT - 5 + 2U);
-  EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
+  EXPECT_EQ(parse(*ending.disconnect).payload.size(), MAX_SEGMENT - 5 + 2U);
+  EXPECT_TRUE(parse(*ending.disconnect).checksums_are_valid);
 }
 
 TEST_P(SegmentTest, APublishThatBeganEarlierLeavesOnlyTheRst) {
   Record record = record_behind("");
   record.head.flags |= EVENT_BEGAN_EARLIER;
 
-  const auto packets = end_of_session(record, service(), SessionEnd::kDisconnect);
+  const auto ending = end_of_session(record, service(), SessionEnd::kDisconnect);
 
-  ASSERT_EQ(packets.size(), 1U);
-  EXPECT_TRUE(parse(packets[0]).tcp.rst);
-  EXPECT_EQ(net_to_host32(parse(packets[0]).tcp.seq), kSeq);
+  EXPECT_FALSE(ending.disconnect);
+  EXPECT_TRUE(parse(ending.reset).tcp.rst);
+  EXPECT_EQ(net_to_host32(parse(ending.reset).tcp.seq), kSeq);
 }
 
 TEST_P(SegmentTest, BytesThatTheRecordLacksAreNotMadeUp) {
@@ -233,11 +234,11 @@ TEST_P(SegmentTest, BytesThatTheRecordLacksAreNotMadeUp) {
   record.data = record.data.first(2);
 
   EXPECT_EQ(possible_end(record), SessionEnd::kReset);
-  EXPECT_EQ(end_of_session(record, service(), SessionEnd::kDisconnect).size(), 1U);
+  EXPECT_FALSE(end_of_session(record, service(), SessionEnd::kDisconnect).disconnect);
 }
 
 TEST_P(SegmentTest, ResetAloneIsSentWhereTheConfigurationWantsIt) {
-  EXPECT_EQ(end_of_session(record_behind("good"), service(), SessionEnd::kReset).size(), 1U);
+  EXPECT_FALSE(end_of_session(record_behind("good"), service(), SessionEnd::kReset).disconnect);
 }
 
 TEST_P(SegmentTest, TheClientsTimestampsAreRepeated) {
@@ -246,10 +247,11 @@ TEST_P(SegmentTest, TheClientsTimestampsAreRepeated) {
   std::memcpy(record.head.options, options, sizeof(options));
   record.head.options_len = sizeof(options);
 
-  const auto packets = end_of_session(record, service(), SessionEnd::kDisconnect);
+  const Parsed farewell =
+      parse(*end_of_session(record, service(), SessionEnd::kDisconnect).disconnect);
 
-  EXPECT_EQ(parse(packets[0]).options, Bytes(std::begin(options), std::end(options)));
-  EXPECT_TRUE(parse(packets[0]).checksums_are_valid);
+  EXPECT_EQ(farewell.options, Bytes(std::begin(options), std::end(options)));
+  EXPECT_TRUE(farewell.checksums_are_valid);
 }
 
 TEST_P(SegmentTest, BrokenOptionsAreLeftOut) {
@@ -260,7 +262,7 @@ TEST_P(SegmentTest, BrokenOptionsAreLeftOut) {
     std::copy(options.begin(), options.end(), record.head.options);
     record.head.options_len = static_cast<__u8>(options.size());
 
-    EXPECT_TRUE(parse(end_of_session(record, service(), SessionEnd::kReset)[0]).options.empty());
+    EXPECT_TRUE(parse(end_of_session(record, service(), SessionEnd::kReset).reset).options.empty());
   }
 }
 

@@ -18,6 +18,8 @@
 namespace remora {
 namespace {
 
+constexpr std::uint64_t kNow = 1'000'000'000;
+
 Address address(const char* text) {
   return *Address::parse(text);
 }
@@ -49,6 +51,15 @@ class EnderTest : public testing::TestWithParam<Case> {
     record_.head.ack = 2000;
     record_.head.flags = EVENT_SEGMENT;
     service_ = {address(GetParam().service), host_to_net16(1883)};
+  }
+
+  // The packet that the broker's decapsulation delivers; nothing where none was sent to it.
+  std::optional<Bytes> next_inner() {
+    const auto packet = network_->next_packet();
+    if (!packet || destination_of(*packet) != address(GetParam().real)) return std::nullopt;
+    const auto outer_bytes = static_cast<std::ptrdiff_t>(GetParam().outer_bytes);
+    EXPECT_EQ((*packet)[outer_bytes == sizeof(iphdr) ? 9 : 6], GetParam().protocol);
+    return Bytes(packet->begin() + outer_bytes, packet->end());
   }
 
   Address source_of_next_outer_header() {
@@ -93,54 +104,76 @@ TEST_P(EnderTest, TheClientGetsItsRstAsFromTheService) {
   EXPECT_EQ(ender.counts().send_failures, 0U);
 }
 
-TEST_P(EnderTest, TheSessionEndReachesTheBroker) {
+TEST_P(EnderTest, TheBrokerGetsDisconnectAtOnceAndTheRstsWhenItHasReadThat) {
   Ender ender(config_, *forwarder_);
-  const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
+  const SessionEnding inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
 
-  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt}, kNow);
 
-  ASSERT_EQ(inner.size(), 2U);
-  for (const Bytes& expected : inner) {
-    const auto packet = network_->next_packet();
-    ASSERT_TRUE(packet) << "too little was sent";
-    EXPECT_EQ(destination_of(*packet), address(GetParam().real));
-    EXPECT_EQ((*packet)[GetParam().outer_bytes == sizeof(iphdr) ? 9 : 6], GetParam().protocol);
-    EXPECT_EQ(
-        Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
-        expected);
+  EXPECT_EQ(next_inner(), inner.disconnect);
+  ender.step(kNow + Ender::kEndingNs - 1);
+  EXPECT_EQ(ender.counts().clean_ends, 0U);
+  for (unsigned i = 1; i <= Ender::kResets; ++i) {
+    ender.step(kNow + i * Ender::kEndingNs);
+    EXPECT_EQ(next_inner(), inner.reset) << "RST " << i;
   }
   EXPECT_EQ(ender.counts().clean_ends, 1U);
+  EXPECT_EQ(ender.counts().reset_ends, 0U);
   EXPECT_EQ(ender.counts().send_failures, 0U);
+  ender.step(kNow + 10 * Ender::kEndingNs);
+  ender.reset_client(record_, service_);
+  EXPECT_EQ(destination_of(*network_->next_packet()), address(GetParam().client)) << "no RST more";
+}
+
+TEST_P(EnderTest, WhereNoDisconnectIsPossibleTheRstGoesAtOnce) {
+  Ender ender(config_, *forwarder_);
+  record_.head.flags |= EVENT_BEGAN_EARLIER;
+
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt}, kNow);
+
+  EXPECT_EQ(next_inner(), end_of_session(record_, service_, SessionEnd::kReset).reset);
+  EXPECT_EQ(ender.counts().reset_ends, 1U);
+  ender.step(kNow + 10 * Ender::kEndingNs);
+  EXPECT_EQ(ender.counts().clean_ends, 0U);
+}
+
+TEST_P(EnderTest, SessionsThatAreTooManyToWaitForAreResetAtOnce) {
+  Ender ender(config_, *forwarder_);
+  const BrokerWay way{address(GetParam().real), std::nullopt};
+  for (std::size_t i = 0; i < Ender::kMostEndings; ++i) {
+    ender.end_session(record_, service_, way, kNow);
+  }
+  EXPECT_EQ(ender.counts().reset_ends, 0U);
+
+  ender.end_session(record_, service_, way, kNow);
+
+  EXPECT_EQ(ender.counts().reset_ends, 1U);
+  ender.step(kNow + Ender::kEndingNs);
+  EXPECT_EQ(ender.counts().clean_ends, Ender::kMostEndings);
 }
 
 // Brokers behind Katran expect the VIP of their group; the TCP segment is the service's.
 TEST_P(EnderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
   Ender ender(config_, *forwarder_);
-  const auto inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
+  const SessionEnding inner = end_of_session(record_, service_, SessionEnd::kDisconnect);
   const Address vip = address(service_.address.is_ipv4() ? "10.1.50.201" : "fc00:50::201");
 
-  ender.end_session(record_, service_, {address(GetParam().real), vip});
+  ender.end_session(record_, service_, {address(GetParam().real), vip}, kNow);
+  ender.step(kNow + Ender::kEndingNs);
 
-  for (const Bytes& expected : inner) {
-    const auto packet = network_->next_packet();
-    ASSERT_TRUE(packet) << "too little was sent";
-    EXPECT_EQ(destination_of(*packet), address(GetParam().real));
-    EXPECT_EQ(
-        Bytes(packet->begin() + static_cast<std::ptrdiff_t>(GetParam().outer_bytes), packet->end()),
-        readdressed(expected, vip));
-  }
+  EXPECT_EQ(next_inner(), readdressed(*inner.disconnect, vip));
+  EXPECT_EQ(next_inner(), readdressed(inner.reset, vip));
 }
 
 TEST_P(EnderTest, TheOuterSourceIsThatOfTheConfiguration) {
   Ender ender(config_, *forwarder_);
-  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt}, kNow);
   const Address by_default = source_of_next_outer_header();
-  network_->next_packet();  // the RST
 
   config_.lb.outer_source4 = address("10.1.2.99");
   config_.lb.outer_source6 = address("fc00:2::99");
   forwarder_->use(config_, {});
-  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt});
+  ender.end_session(record_, service_, {address(GetParam().real), std::nullopt}, kNow);
 
   const bool is_ipv4 = address(GetParam().real).is_ipv4();
   EXPECT_EQ(by_default, is_ipv4 ? address("10.1.2.2") : katran_source6(record_.head.flow));

@@ -34,7 +34,8 @@ void mend(const Record& record) {
                                {Address(record.head.flow.client), 1883}};
   for (const Endpoint& service : services) {
     reset_of_client(record, service);
-    for (const Bytes& packet : end_of_session(record, service, SessionEnd::kDisconnect)) {
+    const SessionEnding ending = end_of_session(record, service, SessionEnd::kDisconnect);
+    for (const Bytes& packet : {ending.disconnect.value_or(ending.reset), ending.reset}) {
       require(encapsulated(packet, Address(), Address::from_ipv4(1)).size() > packet.size(),
               "an outer header without length");
     }

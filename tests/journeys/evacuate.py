@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A broker is evacuated: its clients are told, or reset, and come back elsewhere; nobody's Will is
-published, nothing is lost, and those on the other broker stay.
+"""A broker is evacuated: its clients are reset, or told where the configuration says so, and come
+back elsewhere; nobody's Will is published, nothing is lost, and those on the other broker stay.
 
 That no more are asked in a second than were ordered is for tests/daemon/evacuation_test.cpp, which
 has a clock of its own."""
@@ -78,7 +78,8 @@ class Evacuate(Journey):
         endings = {name: self.ending(self.sessions[name]) for name in leaving}
         for name, ending in endings.items():
             version = self.sessions[name].version
-            self.assertEqual(ending, "told and reset" if version == 5 else "reset", name)
+            told = version == 5 and self.settings.farewell == "mqtt5"
+            self.assertEqual(ending, "told and reset" if told else "reset", name)
         self.wait_until(lambda: not self.real("broker1")["evacuated"], "the end of the evacuation")
         daemon = self.daemon.status()["daemon"]
         self.assertEqual(daemon["evacuation_asked"], len(leaving))
@@ -107,6 +108,16 @@ class Evacuate(Journey):
             self.daemon.ask("reals", "evacuate", second, "--per-second", "1")
         states = {r["real"]: r["state"] for r in self.daemon.ask("reals", "list")["reals"]}
         self.assertEqual(states, {first: "draining", second: "enabled"})
+
+
+class EvacuateWithFarewell(Evacuate):
+    settings = Settings(groups={"default": [1, 2]}, routes=(), farewell="mqtt5")
+
+    def setUp(self):
+        super().setUp()
+        # Only a client that was silent for a second is told.
+        silent_at = time.monotonic() + 1.1
+        self.wait_until(lambda: time.monotonic() > silent_at, "a second of silence")
 
 
 if __name__ == "__main__":

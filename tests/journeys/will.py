@@ -59,6 +59,41 @@ class CleanEnd(WillJourney):
         self.expect_no_wrong_group()
 
 
+class AnswersOwed(WillJourney):
+    """The broker has something to answer before the wrong message: the answer must not fail."""
+
+    def before_the_wrong_one(self, number, name):
+        """Packets that a broker answers, one kind for every fourth client."""
+        good = mqtt.message(name, "good", 1)
+        return [
+            [mqtt.publish(GOOD, good, qos=1, packet_id=1)],
+            [mqtt.pingreq(), mqtt.publish(GOOD, good)],
+            [mqtt.subscribe("commands/#", packet_id=2), mqtt.publish(GOOD, good)],
+            [mqtt.publish(GOOD, good), mqtt.publish(GOOD, good, qos=2, packet_id=3)],
+        ][number % 4]
+
+    def test_no_will_is_published_and_all_good_messages_arrive(self):
+        for number, address in enumerate(self.addresses):
+            name = f"will{number}"
+            with Session(self.lab, "client0", name, source=address,
+                         will=(f"wills/{name}", "gone")) as session:
+                session.send(*self.before_the_wrong_one(number, name),
+                             mqtt.publish(WRONG, mqtt.message(name, "wrong", 1)))
+                self.assertTrue(session.wait_for_reset(), f"{name} is reset")
+        self.wait_until(
+            lambda: self.daemon.status()["daemon"]["clean_ends"] == CLIENTS, "all sessions to end"
+        )
+        self.wait_until(lambda: not self.left_behind(), "the brokers to close their ends")
+        self.deliveries.settle()
+        self.assertEqual(self.wills(self.deliveries.all()), set())
+        self.assertEqual(
+            {d.client for d in self.deliveries.all() if d.phase == "good"},
+            {f"will{number}" for number in range(CLIENTS)},
+        )
+        self.assertEqual([d for d in self.deliveries.all() if d.phase == "wrong"], [])
+        self.expect_no_wrong_group()
+
+
 class NoCleanEnd(WillJourney):
     """The control: with RSTs alone every Will is published."""
 
