@@ -5,12 +5,14 @@
 import pathlib
 import socket
 import struct
+import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT))
 
-from lab import mqtt, topology, verdict, witness  # noqa: E402  (the path comes first)
+from lab import mqtt, topology, verdict, waiting, witness  # noqa: E402  (the path comes first)
 from lab.deliveries import Delivery  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
 
@@ -187,6 +189,27 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(verdict.percentile(values, 99), 99)
         self.assertEqual(verdict.percentile([7], 99), 7)
         self.assertEqual(verdict.summary([None]), {"p50": None, "p99": None, "n": 0})
+
+
+class WaitingTest(unittest.TestCase):
+    def test_it_asks_until_there_is_an_answer_and_returns_it(self):
+        answers = iter([None, 0, "", "here"])
+        self.assertEqual(waiting.wait_until(lambda: next(answers), "an answer"), "here")
+
+    def test_what_never_happens_is_named(self):
+        with self.assertRaisesRegex(TimeoutError, "still waiting for a miracle"):
+            waiting.wait_until(lambda: False, "a miracle", patience_s=0)
+
+
+class BenchTest(unittest.TestCase):
+    """The measurements themselves run by hand: docs/performance.md."""
+
+    def test_the_commands_of_the_lab_start(self):
+        for name in ("reset-time", "lossy"):
+            help_text = subprocess.run(
+                [PROJECT / "bench" / name, "--help"], capture_output=True, text=True, check=True,
+            ).stdout
+            self.assertIn("--json", help_text, name)
 
 
 class TopologyTest(unittest.TestCase):
