@@ -254,7 +254,9 @@ class Witness:
             elif first >> 4 == mqtt.DISCONNECT:
                 known.ended_by = known.ended_by or "disconnect"
         if segment.flags & _RST:
-            known.ended_by = known.ended_by or "reset"
+            # The broker ignores a RST that has overtaken what comes before it (RFC 5961 §3.2).
+            if segment.seq == known.at_broker.next_seq:
+                known.ended_by = known.ended_by or "reset"
         elif segment.flags & _FIN:
             known.ended_by = known.ended_by or "fin"
 

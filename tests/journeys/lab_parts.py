@@ -110,6 +110,37 @@ class ParseTest(unittest.TestCase):
             self.assertIsNone(witness._parse(packet))
 
 
+class EndTest(unittest.TestCase):
+    """What ends a connection at its broker."""
+
+    def ended_by(self, *segments):
+        """Of a connection whose SYN has the number 9; segments are (seq, flags, payload)."""
+        seen = witness.Connection("client0", "10.1.1.100", 40000, 9, 0.0, broker="broker1")
+        watch = witness.Witness.__new__(witness.Witness)
+        watch._by_tuple = {("10.1.1.100", 40000): seen}
+        for seq, flags, payload in segments:
+            watch._at_broker("broker1", 0.0, witness._Segment(
+                "10.1.1.100", "10.1.50.200", 40000, 1883, seq, flags, payload))
+        return seen.ended_by
+
+    GOOD, BYE = mqtt.publish("t", "m"), mqtt.disconnect()
+    AFTER = 10 + len(GOOD)
+    END = AFTER + len(BYE)
+
+    def test_a_disconnect_a_reset_or_a_fin(self):
+        good, bye = (10, 0x10, self.GOOD), (self.AFTER, 0x10, self.BYE)
+        self.assertEqual(self.ended_by(good, bye, (self.END, 0x04, b"")), "disconnect")
+        self.assertEqual(self.ended_by(good, (self.AFTER, 0x04, b"")), "reset")
+        self.assertEqual(self.ended_by(good, (self.AFTER, 0x11, b"")), "fin")
+        self.assertIsNone(self.ended_by(good))
+
+    def test_a_reset_that_comes_too_early_is_ignored(self):
+        late_good = (10, 0x10, self.GOOD)
+        self.assertEqual(
+            self.ended_by((self.AFTER, 0x10, self.BYE), (self.END, 0x04, b""), late_good),
+            "disconnect")
+
+
 class VerdictTest(unittest.TestCase):
     TOPIC = "measurements/temperature"
 
