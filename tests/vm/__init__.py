@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's own kernels in QEMU, with this machine's files as theirs."""
+"""Debian's own kernels in QEMU, which see this machine's files."""

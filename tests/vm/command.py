@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of scripts/test-vm: which checks, on which kernels, and what came of them."""
+"""The command line of scripts/test-vm: selects checks and kernels, and reports the results."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = PROJECT / "build" / "vm"
 JOURNEYS = PROJECT / "tests" / "journeys"
 
-# Tests that run the BPF programs: minutes each, for they load them anew every time.
+# Tests that run the BPF programs. Each takes minutes, because every test case loads them again.
 BPF_TESTS = ("xdp_test", "probe_test", "health_test")
 CORE_JOURNEYS = (
     "one_client", "long_lived_connection", "changing_topics", "many_clients", "versions",
@@ -25,10 +25,10 @@ CORE_JOURNEYS = (
     "outer_source", "vlan",
 )
 
-# What the lab takes for the brokers where the kernel has it.
+# The devices with which brokers remove outer headers, if the kernel has them.
 STOCK_DEVICES = ("ipip", "ip6_tunnel")
 
-# In seconds of the guest's: nothing takes that long which is not going to take for ever.
+# In the guest's seconds: whatever takes longer hangs.
 LOAD_PATIENCE_S = 60
 TEST_PATIENCE_S = 300
 
@@ -72,7 +72,7 @@ def run(arguments):
     return 1 if failed else 0
 
 
-# ---- the checks, as tests/vm/inside.py takes them ------------------------------------
+# ---- the checks, in the form that tests/vm/inside.py reads ----------------------------
 
 
 def wanted_checks(arguments):
@@ -127,18 +127,18 @@ def built(*parts):
     return path
 
 
-# ---- doing them --------------------------------------------------------------------
+# ---- running them ------------------------------------------------------------------
 
 
 def run_on(series, checks):
-    """Does `checks` on the newest kernel of `series`; yields for each whether it passed."""
+    """Runs `checks` on the newest kernel of `series`; yields for each whether it passed."""
     kernel = kernels.fetch(series, CACHE / "kernels")
     logs = CACHE / "runs" / series
     logs.mkdir(parents=True, exist_ok=True)
     missing = [check["name"] for check in checks]
     finished = False
     why_missing = "the machine ended before it"
-    # Two may run at the same time.
+    # Several may run at the same time.
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         machine = Machine(
             kernel, pathlib.Path(folder), {"modules": str(kernel.modules), "checks": checks}

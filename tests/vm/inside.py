@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's first process: does the checks of a job and tells of them on the second serial line.
+"""The guest's first process: runs the checks of a job and reports them on the second serial line.
 
 A job is a JSON file: {"modules": folder, "checks": [{"name", "argv", "patience_s", "environment",
 "needs"}]}. A check is left out if one of those that it needs, given by name, has failed.
 
 An event is a line of JSON: {"booted": release}, {"begun": name}, {"ended": name, "code", "seconds",
-"output"}, {"finished": true}, and in between {"alive": true}. Seconds are the guest's own. A check that took too long
-has no code.
+"output"}, {"finished": true}, and in between {"alive": true}. Seconds are the guest's own. A check
+that took too long has no code.
 """
 
 import json
@@ -78,7 +78,7 @@ def set_up(job):
 
 
 def run(check):
-    """What the event says of a check that has ended."""
+    """Runs a check; returns its part of the event."""
     output = pathlib.Path("/run/output")
     began = time.monotonic()
     with output.open("wb") as file:
@@ -90,7 +90,7 @@ def run(check):
             code = process.wait(check["patience_s"])
         except subprocess.TimeoutExpired:
             code = None
-            # And all that it has started: nothing else runs here but this and the first process.
+            # And everything that it started: only this and the first process run here besides.
             os.kill(-1, signal.SIGKILL)
             process.wait()
     text = output.read_bytes()[-_MOST_OUTPUT:].decode(errors="replace")
@@ -98,7 +98,7 @@ def run(check):
 
 
 def serve_as_first_process(job_file):
-    """Runs main() in a child and takes in every orphan meanwhile; then the machine ends."""
+    """Runs main() in a child, reaps every orphan meanwhile, and then ends the machine."""
     child = os.fork()
     if child == 0:
         main(job_file)

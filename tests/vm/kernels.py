@@ -16,7 +16,7 @@ import tempfile
 SERIES = ("6.1", "6.12")
 
 _RELEASE = "bookworm"
-# The signed kernel of the cloud flavour: small, and with all that the lab needs.
+# The signed kernel of the cloud flavour: it is small, and has all that the lab needs.
 _PACKAGE = r"linux-image-{series}\.[\w.+-]*cloud-amd64"
 
 
@@ -72,7 +72,7 @@ def _module_name(path):
 
 
 def fetch(series, cache):
-    """The newest kernel of `series`, from the folder `cache` if it is there already.
+    """The newest kernel of `series`, from the folder `cache` if it has been fetched before.
 
     One that is in the cache is taken as it is, however old: remove the folder to have the newest.
     """
@@ -104,7 +104,7 @@ def _download(series, cache, folder):
         package = _newest(series, configuration)
     if package is None:
         raise RuntimeError(f"no package of Linux {series} in the apt sources or the backports")
-    # apt would rather download as its own user, which may not write here.
+    # apt downloads as a user of its own, who may not write here.
     _apt(
         "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package, cwd=folder,
         configuration=configuration,
@@ -140,7 +140,7 @@ def _is_newer(version, than):
 
 
 def _backports(folder):
-    """Environment for an apt that knows the backports of the mirrors that this machine uses."""
+    """The environment for an apt that knows the backports of this machine's mirrors."""
     lines = set()
     for uri in _apt(
         "apt-get", "indextargets", "--format", "$(REPO_URI)",
@@ -164,7 +164,7 @@ def _backports(folder):
 
 
 def _apt(*argv, configuration=None, cwd=None):
-    """What `argv` prints; its own words go into the exception when it fails."""
+    """The output of `argv`; throws with its error output if it fails."""
     result = subprocess.run(
         argv, cwd=cwd, env=os.environ | {"LC_ALL": "C"} | (configuration or {}),
         capture_output=True, text=True, check=False,

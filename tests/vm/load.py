@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads one BPF object and says what it cost the verifier: load.py OBJECT.
+"""Loads one BPF object and prints what that cost the verifier: load.py OBJECT.
 
 For each program a line of its name, the instructions that the verifier processed and the seconds
 it took. If the kernel refuses, the end of the verifier's log follows on stderr, and 1 is the exit
@@ -21,10 +21,10 @@ _libbpf.bpf_program__set_log_buf.argtypes = [ctypes.c_void_p, ctypes.c_char_p, c
 _libbpf.bpf_object__load.argtypes = [ctypes.c_void_p]
 _libbpf.bpf_object__open_file.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
 
-# Log levels of the kernel's verifier: each instruction that it looks at; the totals only.
+# Log levels of the kernel's verifier: every instruction, or the totals only.
 _STEPS, _TOTALS = 1, 4
 
-# Before 6.4 a log that does not fit is a failure of its own.
+# Before Linux 6.4 loading fails if the log does not fit.
 _STEPS_SIZE = 64 << 20
 
 
@@ -57,7 +57,7 @@ def main(path):
             microseconds = re.search(r"verification time (\d+) usec", text)
             print(name, instructions[1], int(microseconds[1]) / 1e6)
         return 0
-    # Why comes at once, the way there takes an emulator minutes.
+    # The reason is known at once; the full log takes an emulator minutes.
     for name, log in totals.logs.items():
         lines = log.value.decode(errors="replace").splitlines()
         print(f"the verifier on {name}:", *lines[-6:], sep="\n", file=sys.stderr, flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine of QEMU that shares the files of this one, without KVM.
+"""A machine in QEMU, without KVM, that shares the files of this one.
 
 The kernel starts with an initial file system that holds busybox and the modules for the rest:
 virtiofs brings all files of this machine, read-only, and what the guest writes stays in its
@@ -21,38 +21,37 @@ _INSIDE = _HERE / "inside.py"
 _VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 _BUSYBOX = "/usr/bin/busybox"
 
-# For the files; the other modules are loaded when they are asked for.
+# Needed for the files; other modules are loaded on demand.
 _MODULES = ("virtio_pci", "virtiofs", "overlay")
 
 _KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet panic=-1 oops=panic "
-    # What guards against other guests of the same CPU is slow to emulate.
+    # Protection against other guests on the same CPU is slow to emulate.
     "mitigations=off "
-    # The clock that is cheapest to emulate, and no doubt about it.
+    # The clock that is cheapest to emulate, taken as reliable.
     "tsc=reliable random.trust_cpu=on"
 )
 
-# The plainest that there is: what newer ones can do more is slow to emulate. RDRAND saves the wait
-# for random numbers.
+# The simplest CPU: the features of newer ones are slow to emulate. RDRAND saves the wait for random
+# numbers.
 _CPU = "qemu64,+rdrand"
 _MEMORY_MIB = 1024
 
-# The guest's clock goes by the instructions that it has done, a nanosecond each, and by this
-# machine's only while it has nothing to do. To itself it is as fast as an ordinary machine, however
-# slow the emulation and whatever else runs here: what waits or measures time in there needs no
-# other patience than anywhere.
+# The guest's clock counts instructions, a nanosecond each, and follows this machine's only while the
+# guest is idle. To itself the guest is as fast as an ordinary machine, however slow the emulation is
+# and whatever else runs here, so deadlines in the guest need not be longer than elsewhere.
 _CLOCK = ("-icount", "shift=0", "-rtc", "clock=vm")
 
-# Signs of life come every two seconds of the guest's, which may be many of ours.
+# Signs of life come every two seconds of the guest's time, which may be many of ours.
 _PATIENCE_S = 180.0
 
 
 class Silence(RuntimeError):
-    """The guest has not said anything for longer than it may."""
+    """The guest has been silent for too long."""
 
 
 class Machine:
-    """A guest that boots `kernel` and does `job` (see inside.py); its files go into `folder`.
+    """A guest that boots `kernel` and runs `job` (see inside.py); its files go into `folder`.
 
     `folder` must not be another machine's.
     """
@@ -66,7 +65,7 @@ class Machine:
         self.console = folder / "console.log"
 
     def events(self):
-        """What the guest tells, one dictionary at a time, until it has ended.
+        """Yields the guest's events, as dictionaries, until it has ended.
 
         Throws Silence when nothing has come for too long.
         """
@@ -88,7 +87,7 @@ class Machine:
 
     @contextlib.contextmanager
     def _files(self):
-        """The daemon that hands this machine's files to the guest."""
+        """The daemon that serves this machine's files to the guest."""
         with _ended(
             [_VIRTIOFSD, f"--socket-path={self._socket}", "-o", "source=/", "-o", "cache=always",
              "-o", "sandbox=chroot", "-o", "log_level=err", "--rlimit-nofile=0"],
@@ -119,7 +118,7 @@ class Machine:
 
 @contextlib.contextmanager
 def _ended(argv, **options):
-    """Starts `argv`; it has ended when the block ends, and when this process does."""
+    """Starts `argv`, and ends it with the block, or with this process."""
     process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv], **options)
     try:
         yield process
@@ -146,7 +145,7 @@ def _write_initial_files(path, kernel):
             data = module.read_bytes()
             if module.suffix == ".xz":
                 data = lzma.decompress(data)
-            # The shell goes through them in the order of their names.
+            # The shell processes them in the order of their names.
             _add(archive, f"modules/{index:02}-{module.name.split('.')[0]}", 0o100644, data)
         _add(archive, "TRAILER!!!", 0)
 
