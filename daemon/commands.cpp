@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/commands.h"
 
+#include <csignal>
 #include <iostream>
 #include <utility>
 
+#include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
@@ -21,8 +23,13 @@ Config load_with_warnings(const Options& options) {
 
 }  // namespace
 
+// A reload that is asked for during the start follows it. So does a stop once the start has begun
+// to change something.
 void serve(const Options& options) {
-  Daemon(options.places, load_with_warnings(options)).run();
+  hold_signals({SIGHUP});
+  Config config = load_with_warnings(options);
+  hold_signals({SIGTERM, SIGINT});
+  Daemon(options.places, std::move(config)).run();
 }
 
 void detach(const Options& options) {

@@ -42,8 +42,8 @@ Daemon::Daemon(Places places, Config config)
       config_(std::move(config)),
       started_at_ns_(monotonic_ns()),
       link_(link_of(config_)),
-      instance_(places_.runtime_dir, config_.lb.instance),
-      programs_(config_, pin_folder(places_.bpffs, config_.lb.instance), link_.index),
+      instance_(places_, config_.lb.instance),
+      programs_(config_, instance_.pins(), link_.index),
       forwarder_(make_forwarder(config_, programs_, link_.index)),
       maps_(programs_),
       ids_(maps_, config_.limits.groups),
@@ -182,9 +182,9 @@ StatusSources Daemon::sources() const {
 }
 
 bool detach_instance(const Places& places, const Config& config) {
-  const Instance instance(places.runtime_dir, config.lb.instance);
+  const Instance instance(places, config.lb.instance);
   const auto link = find_link(config.lb.interface);
-  return Programs::detach(pin_folder(places.bpffs, config.lb.instance), link ? link->index : 0);
+  return Programs::detach(instance.pins(), link ? link->index : 0);
 }
 
 }  // namespace remora

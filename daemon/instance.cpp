@@ -8,24 +8,48 @@
 #include <cstring>
 #include <stdexcept>
 
-namespace remora {
+#include "daemon/kernel/programs.h"
 
-Instance::Instance(const std::filesystem::path& runtime_dir, const std::string& name)
-    : socket_path_(runtime_dir / (name + ".sock")) {
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+
+Fd open_lock_file(const fs::path& runtime_dir, const std::string& name) {
   std::error_code error;
-  std::filesystem::create_directories(runtime_dir, error);
-  const std::filesystem::path path = runtime_dir / (name + ".lock");
-  lock_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_) {
+  fs::create_directories(runtime_dir, error);
+  const fs::path path = runtime_dir / (name + ".lock");
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) {
     throw std::runtime_error("cannot open " + path.string() + ": " + std::strerror(errno) +
                              "; run as root or choose --runtime-dir");
   }
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
+  return file;
+}
+
+Fd open_folder(const fs::path& folder) {
+  Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened)
+    throw std::runtime_error("cannot open " + folder.string() + ": " + std::strerror(errno));
+  return opened;
+}
+
+Fd locked(Fd file, const fs::path& path, const std::string& name) {
+  if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
   if (errno == EWOULDBLOCK) {
-    throw std::runtime_error("another remorad runs instance \"" + name +
-                             "\"; stop it, or set another [lb] instance");
+    throw std::runtime_error("another remorad runs instance \"" + name + "\" (it has locked " +
+                             path.string() + "); stop it, or set another [lb] instance");
   }
   throw std::runtime_error("cannot lock " + path.string() + ": " + std::strerror(errno));
 }
+
+}  // namespace
+
+Instance::Instance(const Places& places, const std::string& name)
+    : socket_path_(places.runtime_dir / (name + ".sock")),
+      lock_(locked(open_lock_file(places.runtime_dir, name), places.runtime_dir / (name + ".lock"),
+                   name)),
+      pins_(pin_folder(places.bpffs, name)),
+      pins_lock_(locked(open_folder(pins_), pins_, name)) {}
 
 }  // namespace remora

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One daemon an instance: the lock that a second one meets, and the runtime
-// files beside it.
+// One daemon per instance: the locks that a second one meets, the control socket and the pins.
+//
+// The folder of the pins is locked, too: a second daemon with other runtime files, or after the
+// lock file was deleted, would take over maps that are in use.
 #pragma once
 
 #include <filesystem>
@@ -19,15 +21,18 @@ struct Places {
 
 class Instance {
  public:
-  // Takes the lock of the instance, making the folder if need be. Throws
-  // std::runtime_error when another daemon holds it.
-  Instance(const std::filesystem::path& runtime_dir, const std::string& name);
+  // Takes the locks of the instance, making the folders if need be. Throws
+  // std::runtime_error when another daemon holds one.
+  Instance(const Places& places, const std::string& name);
 
   const std::filesystem::path& socket_path() const { return socket_path_; }
+  const std::filesystem::path& pins() const { return pins_; }
 
  private:
-  Fd lock_;
-  std::filesystem::path socket_path_;
+  const std::filesystem::path socket_path_;
+  const Fd lock_;
+  const std::filesystem::path pins_;
+  const Fd pins_lock_;
 };
 
 }  // namespace remora

@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/base/event_loop.h"
 
+#include <csignal>
 #include <stdexcept>
 
 #include "daemon/base/callback.h"
 
 namespace remora {
 
+namespace {
+
+void change_mask(int how, std::initializer_list<int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  pthread_sigmask(how, &set, nullptr);
+}
+
+}  // namespace
+
+void hold_signals(std::initializer_list<int> signals) {
+  change_mask(SIG_BLOCK, signals);
+}
+
 EventLoop::EventLoop() : base_(event_base_new()) {
   if (!base_) throw std::runtime_error("cannot start the event loop");
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 void EventLoop::watch(int fd, short events, std::string what, Callback callback,
@@ -31,6 +48,7 @@ void EventLoop::on_readable(int fd, std::string what, Callback callback) {
 
 void EventLoop::on_signal(int signal, std::string what, Callback callback) {
   watch(signal, EV_SIGNAL, std::move(what), std::move(callback), nullptr);
+  change_mask(SIG_UNBLOCK, {signal});
 }
 
 void EventLoop::every(std::chrono::milliseconds interval, std::string what, Callback callback) {

@@ -3,11 +3,13 @@
 // The daemon's one thread: descriptors, signals and timers, as callbacks.
 //
 // Nothing that blocks may run on it. A callback that throws is logged and the
-// loop goes on (callback.h).
+// loop goes on (callback.h). A peer that has closed its end is an error of the call that writes to
+// it (EPIPE), not a SIGPIPE.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,10 @@
 
 namespace remora {
 
+// From here on these signals wait for on_signal(), instead of ending the process. For the calling
+// thread and those that it makes.
+void hold_signals(std::initializer_list<int> signals);
+
 class EventLoop {
  public:
   using Callback = std::function<void()>;
@@ -23,7 +29,8 @@ class EventLoop {
   // Throws std::runtime_error when libevent cannot start.
   EventLoop();
 
-  // Each holds until the loop is destroyed; `what` names it in the log.
+  // Each holds until the loop is destroyed; `what` names it in the log. A signal that was held
+  // arrives when the loop runs.
   void on_readable(int fd, std::string what, Callback callback);
   void on_signal(int signal, std::string what, Callback callback);
   void every(std::chrono::milliseconds interval, std::string what, Callback callback);

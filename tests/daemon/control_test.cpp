@@ -46,15 +46,20 @@ class ControlTest : public testing::Test {
 
   fs::path path() const { return folder_ / "x.sock"; }
 
-  // Sends raw bytes and returns what comes back until the daemon closes or a
-  // whole line is there.
-  std::string raw(const std::string& bytes) const {
-    const Fd stream(::socket(AF_UNIX, SOCK_STREAM, 0));
+  Fd connected() const {
+    Fd stream(::socket(AF_UNIX, SOCK_STREAM, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path().native().copy(address.sun_path, sizeof(address.sun_path) - 1);
     EXPECT_EQ(connect(stream.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
               0);
+    return stream;
+  }
+
+  // Sends raw bytes and returns what comes back until the daemon closes or a
+  // whole line is there.
+  std::string raw(const std::string& bytes) const {
+    const Fd stream = connected();
     for (std::size_t sent = 0; sent < bytes.size();) {
       const ssize_t count =
           send(stream.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
@@ -102,6 +107,15 @@ TEST_F(ControlTest, WhatIsNoJsonIsRefusedAndTheNextRequestAnswered) {
 
 TEST_F(ControlTest, AnEndlessRequestIsCutOff) {
   EXPECT_EQ(raw(std::string(1 << 20, 'x')), "");
+  EXPECT_NO_THROW(ask(path(), {{"request", "status"}}));
+}
+
+TEST_F(ControlTest, AClientThatLeavesBeforeItsAnswerDoesNoHarm) {
+  for (int i = 0; i < 50; ++i) {
+    const Fd stream = connected();
+    const std::string questions = "{\"request\":\"a\"}\n{\"request\":\"b\"}\n";
+    send(stream.get(), questions.data(), questions.size(), MSG_NOSIGNAL);
+  }
   EXPECT_NO_THROW(ask(path(), {{"request", "status"}}));
 }
 

@@ -44,12 +44,12 @@ class BadStarts(Journey):
             if pin.startswith(self.daemon.pins + "/")
         }
 
-    def start(self, *more, before=(), config=None):
+    def start(self, *more, before=(), config=None, runtime_dir=None):
         """Runs a remorad that should end at once; returns its exit code and output."""
         result = self.in_lb(
             *before, os.path.join(build_folder(), "remorad"),
             "--config", config or self.daemon.config.path,
-            "--runtime-dir", self.daemon.runtime_dir, *more,
+            "--runtime-dir", runtime_dir or self.daemon.runtime_dir, *more,
         )
         return result.returncode, result.stdout + result.stderr
 
@@ -147,6 +147,17 @@ class BadStarts(Journey):
         self.expect_refusal(FAILED, "another remorad", self.lab.layout.instance)
         self.assertEqual((self.attached(), self.pinned()), before)
         self.assertIsNotNone(self.daemon.status())
+        self.teach("client0", "measurements/temperature")
+
+    def test_a_second_one_with_other_runtime_files(self):
+        before = self.attached(), self.pinned()
+        with tempfile.TemporaryDirectory() as folder:
+            for arguments in ((), ("--detach",)):
+                self.expect_refusal(FAILED, "another remorad", self.daemon.pins,
+                                    arguments=arguments, runtime_dir=folder)
+        os.unlink(os.path.join(self.daemon.runtime_dir, f"{self.lab.layout.instance}.lock"))
+        self.expect_refusal(FAILED, "another remorad", self.daemon.pins)
+        self.assertEqual((self.attached(), self.pinned()), before)
         self.teach("client0", "measurements/temperature")
 
     def test_a_bad_start_takes_nothing_from_the_one_before(self):

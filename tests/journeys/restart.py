@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """remorad is killed, and started again with and without what the kernel held."""
 
+import concurrent.futures
 import dataclasses
+import fcntl
 import json
 import os
 import subprocess
@@ -55,6 +57,30 @@ class Restart(Journey):
             [program, "--version"], capture_output=True, text=True, check=True
         ).stdout
         self.assertEqual(f"remorad {self.daemon.status()['version']}\n", named)
+
+    def is_locked(self):
+        with open(os.path.join(self.daemon.runtime_dir, f"{self.lab.layout.instance}.lock"),
+                  encoding="ascii") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def log_lines(self, words):
+        with open(self.daemon.log, encoding="utf-8", errors="replace") as log:
+            return sum(words in line for line in log)
+
+    def test_a_reload_that_comes_during_the_start_follows_it(self):
+        self.daemon.stop()
+        reloads = self.log_lines("configuration reloaded")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            starting = pool.submit(self.daemon.start)
+            self.wait_until(lambda: self.daemon.process() and self.is_locked(), "the start")
+            self.daemon.reload()
+            starting.result()
+        self.wait_until(
+            lambda: self.log_lines("configuration reloaded") == reloads + 1, "the reload")
 
     def test_with_pinned_state_nobody_notices(self):
         with self.expect_counted(MISPREDICT=0, RESET=0):
