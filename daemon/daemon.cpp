@@ -69,8 +69,9 @@ Daemon::Daemon(Places places, Config config)
       follower_(loop_, config_.lb.interface, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
-      reloader_(places_.config, config_,
-                {health_, steering_, ender_, history_, sweeper_, predictions_, follower_}),
+      reloader_(
+          places_.config, config_,
+          {health_, steering_, ender_, history_, sweeper_, predictions_, follower_, reals_admin_}),
       dispatcher_(request_handlers([this] { return sources(); }, reals_admin_)),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request, const Peer& peer) {

@@ -51,6 +51,14 @@ RealsAdmin::Groups RealsAdmin::evacuate(const Address& real,
   return groups;
 }
 
+void RealsAdmin::forget(std::span<const std::uint32_t> reals) {
+  for (const std::uint32_t real : reals) {
+    parts_.evacuation.stop(real);
+    parts_.severance.forget(real);
+    for (const Group& group : parts_.config.groups) parts_.forwarder.forget(group.vip, real);
+  }
+}
+
 // Where the group has no other real, a reset gains nothing: the real stays in the ring, and the
 // check may be wrong.
 void RealsAdmin::died(const std::string& group, const Address& real, std::string_view why) {

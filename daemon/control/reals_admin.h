@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,9 @@ class RealsAdmin {
   // real that takes connections.
   Groups evacuate(const Address& real, const std::optional<std::string>& group,
                   std::uint32_t per_second);
+
+  // The indexes may belong to other reals now.
+  void forget(std::span<const std::uint32_t> reals);
 
   // What the checks find. `why`: the last result, for the log.
   void died(const std::string& group, const Address& real, std::string_view why);

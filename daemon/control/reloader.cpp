@@ -31,6 +31,7 @@ void Reloader::apply(Config next) {
     parts_.health.prepare(in_force_);
     throw;
   }
+  parts_.reals_admin.forget(parts_.steering.freed_reals());
   in_force_ = std::move(next);
   parts_.health.use(in_force_, parts_.steering.reals(), monotonic_ns());
   parts_.ender.use(in_force_);

@@ -7,6 +7,7 @@
 
 #include "daemon/base/link_follower.h"
 #include "daemon/config/config.h"
+#include "daemon/control/reals_admin.h"
 #include "daemon/health/checks.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/sweeper.h"
@@ -27,6 +28,7 @@ class Reloader {
     Sweeper& sweeper;
     Predictions& predictions;
     LinkFollower& follower;
+    RealsAdmin& reals_admin;
   };
   // `in_force` and the parts must outlive it.
   Reloader(std::filesystem::path file, Config& in_force, const Parts& parts)

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "daemon/kernel/numbers_in_use.h"
+#include "log/log.h"
+
 namespace remora {
 namespace {
 
@@ -51,10 +54,70 @@ Ids::Ids(const Maps& maps, std::uint32_t group_limit) : maps_(maps), group_limit
     }
   }
   for (__u32 index = 1; index <= kMaxReals; ++index) {
-    const auto known = address_of(maps.reals.find(index).value_or(real{}));
-    if (!known) break;  // handed out in order
-    reals_[*known] = index;
+    if (const auto known = address_of(maps.reals.find(index).value_or(real{})))
+      reals_[*known] = index;
+    else
+      free_reals_.insert(index);
   }
+}
+
+bool Ids::has_room(const Config& next) const {
+  std::set<Address> reals;
+  std::size_t groups = 0, services = 0;
+  for (const Group& group : next.groups) {
+    if (!ids_.contains({NAME_GROUP, group.name})) ++groups;
+    for (const Real& real : group.reals)
+      if (!reals_.contains(real.address)) reals.insert(real.address);
+  }
+  for (const Service& service : next.services)
+    if (!ids_.contains({NAME_SERVICE, to_string(service.at())})) ++services;
+  const auto used = [&](name_kind kind) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        names_, [&](const auto& entry) { return entry.first.first == kind; }));
+  };
+  return reals.size() <= free_reals_.size() && used(NAME_GROUP) + groups <= group_limit_ &&
+         used(NAME_SERVICE) + services <= kMaxServices;
+}
+
+std::vector<std::uint32_t> Ids::make_room(const Config& next) {
+  if (has_room(next)) return {};
+  NumbersInUse in_use = numbers_in_use(maps_);
+  for (const Group& group : next.groups) {
+    if (const auto known = ids_.find({NAME_GROUP, group.name}); known != ids_.end())
+      in_use.groups.insert(known->second);
+    for (const Real& real : group.reals)
+      if (const auto known = index_of(real.address)) in_use.reals.insert(*known);
+  }
+  for (const Service& service : next.services) {
+    for (const std::string& name : {to_string(service.at()), service.name})
+      if (const auto known = ids_.find({NAME_SERVICE, name}); known != ids_.end())
+        in_use.services.insert(known->second);
+  }
+  std::vector<std::pair<name_kind, std::uint16_t>> names;
+  for (const auto& [key, name] : names_) {
+    const auto kind = static_cast<name_kind>(key.first);
+    const auto& used = kind == NAME_GROUP ? in_use.groups : in_use.services;
+    if (!used.contains(key.second)) names.emplace_back(kind, key.second);
+  }
+  for (const auto& [kind, number] : names) free_name(kind, number);
+  std::vector<std::uint32_t> freed;
+  std::erase_if(reals_, [&](const auto& entry) {
+    if (in_use.reals.contains(entry.second)) return false;
+    maps_.reals.put(entry.second, real{});
+    free_reals_.insert(entry.second);
+    freed.push_back(entry.second);
+    return true;
+  });
+  log::info("{} numbers of former reals and {} of former groups and services are free again",
+            freed.size(), names.size());
+  return freed;
+}
+
+void Ids::free_name(name_kind kind, std::uint16_t number) {
+  const auto named = names_.find({kind, number});
+  maps_.names.erase(key_of(kind, named->second));
+  ids_.erase({kind, named->second});
+  names_.erase(named);
 }
 
 std::uint16_t Ids::number_of(name_kind kind, const std::string& name, std::uint32_t limit) {
@@ -69,8 +132,8 @@ std::uint16_t Ids::number_of(name_kind kind, const std::string& name, std::uint3
     return number;
   }
   throw std::runtime_error("no number is left for \"" + name +
-                           "\", former groups and services keep theirs; raise limits.groups, or "
-                           "remorad --detach and start again");
+                           "\": connections and predictions of former groups and services keep "
+                           "theirs; raise limits.groups, or remorad --detach and start again");
 }
 
 std::uint16_t Ids::of_group(const std::string& name) {
@@ -97,12 +160,14 @@ void Ids::convert_service(const std::string& name, const std::string& at) {
 
 std::uint32_t Ids::of_real(const Address& address) {
   if (const auto known = reals_.find(address); known != reals_.end()) return known->second;
-  const auto index = static_cast<std::uint32_t>(reals_.size()) + 1;
-  if (index > kMaxReals) {
+  if (free_reals_.empty()) {
     throw std::runtime_error("no number is left for the real " + to_string(address) +
-                             ", former reals keep theirs; remorad --detach and start again");
+                             ": connections of former reals keep theirs; wait for these to end, "
+                             "or remorad --detach and start again");
   }
+  const std::uint32_t index = *free_reals_.begin();
   maps_.reals.put(index, entry_of(address));
+  free_reals_.erase(index);
   reals_[address] = index;
   return index;
 }

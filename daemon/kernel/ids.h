@@ -4,15 +4,19 @@
 //
 // They are kept in pinned maps and so live as long as the flows and predictions
 // that carry them: a group's name or a service's address and port that comes back
-// gets the number that it had.
+// gets the number that it had. A number becomes free again only when numbers run out and nothing
+// in the kernel refers to it any more.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "daemon/base/endpoint.h"
+#include "daemon/config/config.h"
 #include "daemon/kernel/maps.h"
 
 namespace remora {
@@ -21,6 +25,10 @@ class Ids {
  public:
   // Reads what is known. `limit` groups have room.
   Ids(const Maps& maps, std::uint32_t group_limit);
+
+  // Frees numbers that nothing uses, if those that are left are too few for what is new in
+  // `next`. Returns the indexes of the reals among them. Throws std::system_error.
+  std::vector<std::uint32_t> make_room(const Config& next);
 
   // The number of a name, a new one for a new name. Throws std::runtime_error
   // with the remedy when none is left.
@@ -40,6 +48,8 @@ class Ids {
   std::optional<std::uint32_t> index_of(const Address& real) const;
 
  private:
+  bool has_room(const Config& next) const;
+  void free_name(name_kind kind, std::uint16_t number);
   std::uint16_t number_of(name_kind kind, const std::string& name, std::uint32_t limit);
   void convert_service(const std::string& name, const std::string& at);
 
@@ -48,6 +58,7 @@ class Ids {
   std::map<std::pair<std::uint8_t, std::string>, std::uint16_t> ids_;
   std::map<std::pair<std::uint8_t, std::uint16_t>, std::string> names_;
   std::map<Address, std::uint32_t> reals_;
+  std::set<std::uint32_t> free_reals_;  // indexes
 };
 
 }  // namespace remora

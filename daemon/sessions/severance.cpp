@@ -33,6 +33,10 @@ void Severance::stop(std::uint16_t group, std::uint32_t real) {
   dead_.erase({group, real});
 }
 
+void Severance::forget(std::uint32_t real) {
+  std::erase_if(dead_, [&](const auto& each) { return each.first.second == real; });
+}
+
 bool Severance::is_meant(const flow& entry) const {
   return dead_.contains({entry.group, entry.real});
 }

@@ -31,6 +31,9 @@ class Severance : public FlowVisitor {
   // It lives again.
   void stop(std::uint16_t group, std::uint32_t real);
 
+  // In all groups.
+  void forget(std::uint32_t real);
+
   // Called often.
   void step(std::uint64_t now_ns);
 

@@ -49,6 +49,7 @@ Steering::Steering(const Maps& maps, Ids& ids, Forwarder& forwarder)
 void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   variant_ = config.lb.ring;
   // What can fail for want of room comes first.
+  freed_reals_ = ids_.make_room(config);
   for (const Group& group : config.groups) {
     ids_.of_group(group.name);
     for (const Real& real : group.reals) ids_.of_real(real.address);

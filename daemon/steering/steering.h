@@ -33,6 +33,9 @@ class Steering {
   // anything is changed when numbers run out.
   void apply(const Config& config, std::uint32_t link_mtu);
 
+  // Indexes of former reals that the last apply() has freed, and may have given to other reals.
+  const std::vector<std::uint32_t>& freed_reals() const { return freed_reals_; }
+
   // Of the configuration in force.
   const std::shared_ptr<const TopicMatching>& matching() const { return matching_; }
 
@@ -82,6 +85,7 @@ class Steering {
   Reals reals_;
   std::map<std::string, Ring> rings_;  // as the kernel has them, by group
   std::shared_ptr<const TopicMatching> matching_;
+  std::vector<std::uint32_t> freed_reals_;
   std::map<std::uint16_t, Endpoint> endpoints_;
 };
 

@@ -127,6 +127,53 @@ TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
 }
 
+// 6000 addresses one after the other: more than there are numbers.
+TEST_F(SteeringTest, NumbersOfFormerRealsAreUsedAgainButForTheOnesWithConnections) {
+  const auto thousand = [](int first) {
+    std::vector<LbText::Real> reals;
+    for (int i = first; i < first + 1000; ++i)
+      reals.push_back({"10.9." + std::to_string(i / 250) + "." + std::to_string(i % 250)});
+    return reals;
+  };
+  reload(thousand(0));
+  const Address kept = Address::parse("10.9.0.7").value();
+  flow living{};
+  living.state = FLOW_ESTABLISHED;
+  living.real = ids_->of_real(kept);
+  running_->maps.flows.put({Address::parse("10.1.1.7")->abi(), 4711, 0}, living);
+
+  for (int first = 1000; first < 6000; first += 1000) {
+    SCOPED_TRACE(first);
+    ASSERT_NO_THROW(reload(thousand(first)));
+    for (const Address& real : in_ring()) EXPECT_TRUE(steering_->reals().find("rest", real));
+    EXPECT_EQ(ids_->real_address(living.real), kept);
+  }
+  start_daemon();
+  EXPECT_EQ(ids_->real_address(living.real), kept);
+  for (const Address& real : in_ring()) EXPECT_TRUE(steering_->reals().find("rest", real));
+}
+
+TEST_F(SteeringTest, NumbersOfFormerGroupsAreUsedAgainButForTheOnesWithPredictions) {
+  config_.limits.groups = 4;
+  ids_ = std::make_unique<Ids>(running_->maps, 4);
+  steering_ = std::make_unique<Steering>(running_->maps, *ids_, *running_->forwarder);
+  const auto configure = [&](const std::string& name) {
+    config_.groups.resize(1);
+    config_.groups.push_back(config_.groups.front());
+    config_.groups.back().name = name;
+    steering_->apply(config_, kMtu);
+    return ids_->of_group(name);
+  };
+  const std::uint16_t predicted = configure("a");
+  running_->maps.predictions.put({Address::parse("10.1.1.7")->abi(), 0, 0},
+                                 {.topic_hash = 1, .group = predicted});
+
+  for (const char* name : {"b", "c", "d", "e", "f", "g"}) {
+    ASSERT_NO_THROW(configure(name)) << name;
+    EXPECT_EQ(ids_->group_name(predicted), "a");
+  }
+}
+
 TEST_F(SteeringTest, TheRingIsOfTheConfiguredVariant) {
   for (const RingVariant variant : {RingVariant::kMaglev, RingVariant::kMaglevV2}) {
     config_ = config_with({{"10.1.3.101"}, {"10.1.3.102", 9}});
