@@ -268,7 +268,7 @@ class Bench {
 
   static void check_counts(const Case& it, const Counts& found, std::uint64_t packets) {
     static constexpr const char* kNames[] = {
-#define REMORA_NAME(name, meaning) #name,
+#define REMORA_NAME(name, ...) #name,
         REMORA_COUNTERS(REMORA_NAME)
 #undef REMORA_NAME
     };

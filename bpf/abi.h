@@ -12,6 +12,8 @@
 
 #include <linux/types.h>
 
+#include "bpf/counters.h"
+
 #ifndef __cplusplus
 #define static_assert _Static_assert
 #endif
@@ -575,62 +577,4 @@ static_assert(sizeof(struct event) == 112, "ABI");
 
 /* ---- map `counters`: what happened, per CPU -------------------------------- */
 
-/* X(NAME, "meaning"): the one list of counters and of what they mean. */
-#define REMORA_COUNTERS(X)                                                               \
-	X(OTHER_TRAFFIC, "packets that are not for a service, passed untouched")         \
-	X(SYN, "connection attempts, retransmissions included")                          \
-	X(SYN_PREDICTED, "of these, sent to the group predicted for the client")         \
-	X(SYN_UNKNOWN, "of these, from clients without a prediction")                    \
-	X(SYN_DATA, "of these, whose data was cut off (TCP Fast Open)")                  \
-	X(ESTABLISHED, "connections whose handshake and CONNECT were seen")              \
-	X(CLOSED, "connections closed by the client's FIN or in-sequence RST")           \
-	X(EVACUATED, "connections of an evacuated real that were ended")                 \
-	X(NO_FLOW, "packets of connections that are not tracked")                        \
-	X(FLOW_TABLE_FULL, "connections not tracked: the flow table is full")            \
-	X(CLIENT_CONNECTIONS, "connections not tracked: too many of one client")         \
-	X(PUBLISH, "PUBLISH packets seen on tracked connections")                        \
-	X(JUDGED, "of these, whose topic was matched against the flow's group")          \
-	X(TOPIC_ALIAS, "of these, not judged: an alias that is not known")               \
-	X(TOPIC_LOST, "of these, not judged: the topic's beginning is no longer kept")   \
-	X(TOPIC_LEFT, "of these, left to the daemon: too long or too deep")              \
-	X(TOPIC_INVALID, "of these, not judged: no valid topic name")                    \
-	X(MALFORMED, "streams no longer judged: malformed MQTT")                         \
-	X(BLIND, "segments not judged: packet boundaries unknown")                       \
-	X(RESYNCED, "streams judged again: a known topic showed the boundary")           \
-	X(EARLY, "segments ahead of a missing one, kept until it comes")                 \
-	X(EARLY_JUDGED, "of these, walked when it came")                                 \
-	X(LEARNED, "new clients and changed topics")                                     \
-	X(UNLEARNED, "lessons undone by the client's own RST")                           \
-	X(MISPREDICT, "PUBLISH packets whose topic belongs to another group")            \
-	X(RESET, "connections condemned because of a mispredict")                        \
-	X(KEPT_POLICY, "mispredicts left where they are: policy keep")                   \
-	X(KEPT_CLIENT, "mispredicts left where they are: resets_per_client")             \
-	X(KEPT_RATE, "mispredicts left where they are: resets_per_second")               \
-	X(DROPPED_POLICY, "connections silenced because of policy drop")                 \
-	X(CONDEMNED_RST, "packets of condemned connections answered with a RST")         \
-	X(CONDEMNED_DROP, "packets of condemned or silenced connections dropped")        \
-	X(TOO_BIG, "packets too long for the outer header, answered with ICMP")          \
-	X(ICMP_TRANSLATED,                                                               \
-	  "ICMP errors on the way to a broker, passed on to the client")                 \
-	X(ICMP_TO_BROKER, "ICMP errors about what a broker sent, to its real")           \
-	X(ICMP_UNTRANSLATED, "ICMP errors on the way to a broker of no use to a client") \
-	X(IP_OPTIONS, "packets to a service dropped: IPv4 options")                      \
-	X(IPV6_EXTENSION, "packets to a service dropped: IPv6 extension headers")        \
-	X(FRAGMENT, "packets to a service dropped: fragments")                           \
-	X(VLAN, "packets to a service dropped: VLAN tags, which Katran does not take")   \
-	X(TRUNCATED, "packets dropped: headers cut short or inconsistent")               \
-	X(NO_REAL, "packets dropped: the group has no real")                             \
-	X(NO_FORWARDER, "packets dropped: the forwarder's slot is empty")                \
-	X(NO_GATEWAY, "packets dropped: the gateway's MAC is not known")                 \
-	X(NO_HEADROOM, "packets dropped: no room for the outer header")                  \
-	X(EVENT_LOST, "records that did not fit the ring")                               \
-	X(REPORTED, "mispredicted segments reported by the probe")                       \
-	X(PROBE_RST, "RSTs sent by the probe: ring full or daemon silent")               \
-	X(NO_METADATA, "mispredicts reset by the stage: driver without metadata")
-
-enum counter {
-#define REMORA_COUNTER(name, meaning) COUNT_##name,
-	REMORA_COUNTERS(REMORA_COUNTER)
-#undef REMORA_COUNTER
-		COUNTERS
-};
+/* By enum counter of bpf/counters.h. */

@@ -38,6 +38,18 @@ std::string gateway_of(const json& status) {
   return mac.is_null() ? "not found yet: packets for brokers are dropped" : mac.get<std::string>();
 }
 
+// With the class of those above 0 that are not part of normal operation.
+void print_counters(std::ostream& out, const char* heading, const json& counters) {
+  out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
+  for (const auto& [name, counter] : counters.items()) {
+    const auto value = counter.at("value").get<std::uint64_t>();
+    const auto kind = counter.at("class").get<std::string>();
+    out << fmt::format("{:<20}{:>14}  {:<6} {}\n", name, value,
+                       value == 0 || kind == "normal" ? "" : kind,
+                       counter.at("meaning").get<std::string>());
+  }
+}
+
 }  // namespace
 
 void print_status(std::ostream& out, const json& status) {
@@ -80,15 +92,8 @@ void print_status(std::ostream& out, const json& status) {
   } else {
     print_reals(out, status.at("reals"));
   }
-  out << fmt::format("\n{:<20}{:>14}  {}\n", "counter", "value", "meaning");
-  for (const auto& [name, counter] : status.at("counters").items()) {
-    out << fmt::format("{:<20}{:>14}  {}\n", name, counter.at("value").get<std::uint64_t>(),
-                       counter.at("meaning").get<std::string>());
-  }
-  out << fmt::format("\n{:<20}{:>14}\n", "daemon", "");
-  for (const auto& [name, value] : status.at("daemon").items()) {
-    out << fmt::format("{:<20}{:>14}\n", name, value.get<std::uint64_t>());
-  }
+  print_counters(out, "counter", status.at("counters"));
+  print_counters(out, "daemon", status.at("daemon"));
 }
 
 }  // namespace remora

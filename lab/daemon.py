@@ -121,8 +121,15 @@ class Daemon:
         return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     def counters(self):
-        """{counter: value}. Throws when no daemon answers."""
+        """{counter of the kernel: value}. Throws when no daemon answers."""
+        return self._values("counters")
+
+    def own_counters(self):
+        """{counter of the daemon: value}. Throws when no daemon answers."""
+        return self._values("daemon")
+
+    def _values(self, part):
         status = self.status()
         if status is None:
             raise RuntimeError("no answer from remorad's control socket")
-        return {name: entry["value"] for name, entry in status["counters"].items()}
+        return {name: entry["value"] for name, entry in status[part].items()}

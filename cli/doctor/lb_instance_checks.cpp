@@ -8,6 +8,7 @@
 #include "cli/doctor/common_checks.h"
 #include "cli/doctor/lb_checks.h"
 #include "daemon/config/keys.h"
+#include "daemon/protocol/counters.h"
 
 namespace remora::doctor {
 namespace {
@@ -72,32 +73,6 @@ Finding judge_slot(const LbFacts& facts, std::uint32_t slot, std::string_view wh
   return about.ok("holds " + found->second);
 }
 
-// Of the counters that stay 0 on a sound LB: what it means, and what to do.
-struct BadCounter {
-  counter number;
-  const char* name;
-  const char* advice;
-};
-
-constexpr BadCounter kBadCounters[] = {
-    {COUNT_NO_FORWARDER, "NO_FORWARDER", "packets dropped while slot 2 was empty"},
-    {COUNT_NO_REAL, "NO_REAL", "packets dropped: their group had no real"},
-    {COUNT_VLAN, "VLAN", "packets dropped: Katran takes no VLAN tags"},
-    {COUNT_NO_GATEWAY, "NO_GATEWAY", "packets dropped while the gateway was not known"},
-    {COUNT_NO_HEADROOM, "NO_HEADROOM",
-     "packets dropped: the driver leaves no room for the outer header; xdp_mode = \"generic\" "
-     "does"},
-    {COUNT_NO_METADATA, "NO_METADATA",
-     "mispredicts reset without a record: the driver takes no metadata; xdp_mode = \"generic\" "
-     "does"},
-    {COUNT_FLOW_TABLE_FULL, "FLOW_TABLE_FULL",
-     "connections forwarded but not judged: raise [limits] flows, or lower idle_hours"},
-    {COUNT_EVENT_LOST, "EVENT_LOST",
-     "records did not fit the ring while remorad was busy or off: raise [limits] events_kib"},
-    {COUNT_KEPT_RATE, "KEPT_RATE",
-     "mispredicts left where they are: more than [mispredict] resets_per_second"},
-};
-
 }  // namespace
 
 Findings check_configuration(const LbFacts& facts) {
@@ -139,14 +114,12 @@ Findings check_daemon(const LbFacts& facts) {
     }
   }
   const json counts = status->value("daemon", json::object());
-  for (const auto& [name, meaning] :
-       {std::pair{"failed_callbacks", "steps failed; the log says which"},
-        std::pair{"malformed_records", "records of the ring made no sense: a bug"},
-        std::pair{"send_failures",
-                  "packets of its own could not be sent: a firewall, or no route"}}) {
-    if (const auto count = counts.value(name, std::uint64_t{0}); count > 0)
-      found.push_back(About{"daemon", name}.warning(fmt::format("is {}: {}", count, meaning),
-                                                    "journalctl -u remora -p warning"));
+  for (const CounterFacts& counter : daemon_counters()) {
+    if (counter.kind != CounterClass::kAlarm) continue;
+    const json::json_pointer place("/" + std::string(counter.name) + "/value");
+    if (const auto count = counts.value(place, std::uint64_t{0}); count > 0)
+      found.push_back(About{"daemon", std::string(counter.name)}.warning(
+          fmt::format("is {}: {}", count, counter.meaning), "journalctl -u remora -p warning"));
   }
   return found;
 }
@@ -311,11 +284,11 @@ Findings check_counters(const LbFacts& facts) {
   if (!counters) return {about.unknown(counters.why_not)};
   if (!*counters) return {};
   Findings found;
-  for (const BadCounter& bad : kBadCounters) {
-    if (const std::uint64_t count = (**counters)[bad.number]; count > 0) {
-      found.push_back(About{"counters", bad.name}.warning(
-          fmt::format("is {}: {} (since the tables were made)", count, bad.advice)));
-    }
+  for (std::size_t number = 0; const CounterFacts& counter : kernel_counters()) {
+    const std::uint64_t count = (**counters)[number++];
+    if (count == 0 || counter.kind != CounterClass::kAlarm) continue;
+    found.push_back(About{"counters", std::string(counter.name)}.warning(
+        fmt::format("is {}: {} (since the tables were made)", count, counter.meaning)));
   }
   if (found.empty()) found.push_back(about.ok("are 0"));
   return found;

@@ -5,7 +5,7 @@
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
 //
 // daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
-// they are made: counters stand as in bpf/abi.h.
+// they are made: counters stand as in bpf/counters.h.
 #pragma once
 
 #include <sys/types.h>

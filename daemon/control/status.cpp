@@ -5,6 +5,8 @@
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
+#include "daemon/protocol/counters.h"
+#include "daemon/protocol/daemon_counters.h"
 #include "version.h"
 
 namespace remora {
@@ -12,23 +14,30 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-struct CounterName {
-  const char* name;
-  const char* meaning;
-};
-
-constexpr CounterName kCounters[] = {
-#define REMORA_COUNTER(name, meaning) {#name, meaning},
-    REMORA_COUNTERS(REMORA_COUNTER)
-#undef REMORA_COUNTER
-};
+json counter_of(const CounterFacts& facts, std::uint64_t value) {
+  return {{"value", value},
+          {"unit", facts.unit},
+          {"class", to_string(facts.kind)},
+          {"meaning", facts.meaning}};
+}
 
 json counters_of(const Maps& maps) {
   const auto values = read_counters(maps);
   json all = json::object();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    all[kCounters[i].name] = {{"value", values[i]}, {"meaning", kCounters[i].meaning}};
-  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    all[std::string(kernel_counters()[i].name)] = counter_of(kernel_counters()[i], values[i]);
+  return all;
+}
+
+json daemon_counters_of(const StatusSources& s) {
+  const std::uint64_t values[] = {
+#define REMORA_VALUE(name, unit, kind, value, meaning) value,
+      REMORA_DAEMON_COUNTERS(REMORA_VALUE)
+#undef REMORA_VALUE
+  };
+  json all = json::object();
+  for (std::size_t i = 0; const CounterFacts& facts : daemon_counters())
+    all[std::string(facts.name)] = counter_of(facts, values[i++]);
   return all;
 }
 
@@ -109,8 +118,6 @@ json reals_of(const StatusSources& s) {
 
 json status_of(const StatusSources& s) {
   const HistoryStatus history = s.history.status();
-  const EnderCounts& mended = s.ender.counts();
-  const UnjudgedCounts& unjudged = s.recorder.unjudged();
   return {
       {"version", kVersion},
       {"instance", s.config.lb.instance},
@@ -129,24 +136,7 @@ json status_of(const StatusSources& s) {
         {"early_segments", table_of(s.fill.early_segments)},
         {"predictions", table_of(s.fill.predictions)}}},
       {"counters", counters_of(s.maps)},
-      {"daemon",
-       {{"records", s.recorder.records()},
-        {"malformed_records", s.events.malformed()},
-        {"unjudged_topics", unjudged.topics},
-        {"unjudged_invalid", unjudged.invalid},
-        {"unjudged_incomplete", s.recorder.pieces().given_up()},
-        {"unjudged_unrecorded", unjudged.unrecorded},
-        {"resets_sent", mended.resets_sent},
-        {"farewells", mended.farewells},
-        {"evacuation_asked", s.evacuation.counts().asked},
-        {"evacuation_forced", s.evacuation.counts().forced},
-        {"severed", s.severance.severed()},
-        {"clean_ends", mended.clean_ends},
-        {"reset_ends", mended.reset_ends},
-        {"good_bytes", mended.good_bytes},
-        {"send_failures", mended.send_failures},
-        {"flows_expired", s.sweeper.expired()},
-        {"failed_callbacks", failed_callbacks.load()}}},
+      {"daemon", daemon_counters_of(s)},
       {"history",
        {{"path", history.path.string()},
         {"ok", history.ok},

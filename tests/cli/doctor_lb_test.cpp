@@ -67,7 +67,7 @@ LbFacts sound() {
   facts.daemon.status = json{{"uptime_s", 3},
                              {"reals", json::array({real("enabled")})},
                              {"tables", {{"flows", {{"used", 5}, {"limit", 100}}}}},
-                             {"daemon", {{"failed_callbacks", 0}}},
+                             {"daemon", {{"failed_callbacks", {{"value", 0}}}}},
                              {"history", {{"ok", true}, {"error", ""}}}};
   facts.daemon.config_text = std::string(kConfig);
   facts.offloads = Offloads{};
@@ -151,7 +151,7 @@ const Break kBreaks[] = {
      "Permission denied"},
     {"HeartbeatOld", [](LbFacts& f) { f.now_ns += 10'000'000'000; }, {"daemon"}, "heartbeat"},
     {"CallbackFailed",
-     [](LbFacts& f) { (*f.daemon.status.value)["daemon"]["failed_callbacks"] = 2; },
+     [](LbFacts& f) { (*f.daemon.status.value)["daemon"]["failed_callbacks"]["value"] = 2; },
      {"daemon", State::kWarning},
      "failed_callbacks is 2"},
     {"FileChanged",

@@ -70,6 +70,26 @@ TEST(StatusTextTest, ColumnsAreAsWideAsTheirWidestEntry) {
             "rest               10.1.50.3                          15             890");
 }
 
+TEST(StatusTextTest, CountersAboveZeroThatAreNotNormalAreMarked) {
+  const auto counter = [](int value, const char* kind) -> json {
+    return {{"value", value}, {"unit", "packets"}, {"class", kind}, {"meaning", "what it is"}};
+  };
+  json status = status_with(json::array());
+  status["counters"] = {{"SYN", counter(7, "normal")},
+                        {"TOO_BIG", counter(12, "look")},
+                        {"NO_REAL", counter(3, "alarm")},
+                        {"VLAN", counter(0, "alarm")}};
+  std::ostringstream out;
+  print_status(out, status);
+  const std::string text = out.str();
+  EXPECT_EQ(text.substr(text.find("counter "), text.find("\n\ndaemon") - text.find("counter ")),
+            "counter                      value         meaning\n"
+            "SYN                              7         what it is\n"
+            "TOO_BIG                         12  look   what it is\n"
+            "NO_REAL                          3  alarm  what it is\n"
+            "VLAN                             0         what it is");
+}
+
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
   const auto real = [](const char* address, const char* state, int in_ring) -> json {
     return {{"group", "temperature"}, {"real", address},  {"state", state},

@@ -81,7 +81,7 @@ class Evacuate(Journey):
             told = version == 5 and self.settings.farewell == "mqtt5"
             self.assertEqual(ending, "told and reset" if told else "reset", name)
         self.wait_until(lambda: not self.real("broker1")["evacuated"], "the end of the evacuation")
-        daemon = self.daemon.status()["daemon"]
+        daemon = self.daemon.own_counters()
         self.assertEqual(daemon["evacuation_asked"], len(leaving))
         self.assertEqual(daemon["evacuation_forced"], 0)
         self.assertEqual(daemon["clean_ends"], len(leaving))

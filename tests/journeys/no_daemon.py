@@ -40,7 +40,7 @@ class NoDaemon(Journey):
                          "the probe answers where no daemon does")
         # Their sessions at the wrong brokers waited for the daemon, and end without a Will.
         self.wait_until(
-            lambda: self.daemon.status()["daemon"]["clean_ends"] == 2, "both sessions to end"
+            lambda: self.daemon.own_counters()["clean_ends"] == 2, "both sessions to end"
         )
         addresses = [self.lab.clients.address(node) for node in ("client0", "client1")]
         self.wait_until(

@@ -46,7 +46,7 @@ class CleanEnd(WillJourney):
     def test_no_will_is_published_and_all_good_messages_arrive(self):
         self.mispredict_everyone()
         self.wait_until(
-            lambda: self.daemon.status()["daemon"]["clean_ends"] == CLIENTS, "all sessions to end"
+            lambda: self.daemon.own_counters()["clean_ends"] == CLIENTS, "all sessions to end"
         )
         self.wait_until(lambda: not self.left_behind(), "the brokers to close their ends")
         self.deliveries.settle()
@@ -81,7 +81,7 @@ class AnswersOwed(WillJourney):
                              mqtt.publish(WRONG, mqtt.message(name, "wrong", 1)))
                 self.assertTrue(session.wait_for_reset(), f"{name} is reset")
         self.wait_until(
-            lambda: self.daemon.status()["daemon"]["clean_ends"] == CLIENTS, "all sessions to end"
+            lambda: self.daemon.own_counters()["clean_ends"] == CLIENTS, "all sessions to end"
         )
         self.wait_until(lambda: not self.left_behind(), "the brokers to close their ends")
         self.deliveries.settle()

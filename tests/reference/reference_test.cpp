@@ -3,8 +3,15 @@
 // How the lists of the code become documents.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+
 #include "daemon/config/fields.h"
 #include "tests/reference/config_reference.h"
+#include "tests/reference/counter_reference.h"
 #include "tests/reference/text.h"
 
 namespace remora::reference {
@@ -81,6 +88,54 @@ TEST(ReferenceTest, LongLinesAreWrapped) {
   EXPECT_EQ(wrapped("one two three", "# ", 9), "# one two\n# three\n");
   EXPECT_EQ(plain("`a_b` of [c](c.md)"), "a_b of c");
   EXPECT_EQ(for_man("`a_b` * [c](c.md)"), "*a\\_b* \\* c");
+}
+
+TEST(CounterReferenceTest, ATableHasARowForEachCounter) {
+  constexpr CounterFacts kFacts[] = {
+      {"SYN", "packets", CounterClass::kNormal, "connection attempts"},
+      {"NO_REAL", "packets", CounterClass::kAlarm, "packets dropped: the group has no real"}};
+  EXPECT_EQ(counter_table(kFacts),
+            "| counter | class | unit | meaning |\n|---|---|---|---|\n"
+            "| `SYN` | normal | packets | connection attempts |\n"
+            "| `NO_REAL` | alarm | packets | packets dropped: the group has no real |\n");
+}
+
+// Words in capitals that documents put in code and that are no counters.
+constexpr std::string_view kOtherWords[] = {"BPF_PROG_TEST_RUN",
+                                            "BPF_XDP",
+                                            "ERROR",
+                                            "EVENT_EVACUATED",
+                                            "FORWARD",
+                                            "REMORA_KATRAN_OBJ",
+                                            "RUN_SERIAL",
+                                            "SKIP_UNITY_BUILD_INCLUSION",
+                                            "SO_PEERCRED",
+                                            "VACUUM"};
+
+bool is_known(const std::string& word) {
+  return std::ranges::find(kOtherWords, word) != std::end(kOtherWords) ||
+         std::ranges::find(kernel_counters(), word, &CounterFacts::name) != kernel_counters().end();
+}
+
+// operations.md named a counter `HOLE` long after it was gone.
+TEST(DocumentsTest, AWordInCapitalsIsACounter) {
+  namespace fs = std::filesystem;
+  const fs::path source = REMORA_SOURCE_DIR;
+  std::vector<fs::path> pages = {source / "README.md"};
+  for (const auto& entry : fs::recursive_directory_iterator(source / "docs"))
+    if (entry.path().extension() == ".md") pages.push_back(entry.path());
+
+  static const std::regex quoted("`([A-Z][A-Z0-9_]+)`");
+  int counters = 0;
+  for (const fs::path& page : pages) {
+    std::ifstream file(page);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    for (std::sregex_iterator found(text.begin(), text.end(), quoted), end; found != end; ++found) {
+      EXPECT_TRUE(is_known((*found)[1])) << page << ": " << (*found)[1];
+      ++counters;
+    }
+  }
+  EXPECT_GT(counters, 50);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 
 #include "cli/decap_config.h"
 #include "tests/reference/config_reference.h"
+#include "tests/reference/counter_reference.h"
 
 namespace remora::reference {
 namespace {
@@ -33,6 +34,8 @@ Parts markdown_parts() {
   for (const Table& table : config_keys().tables())
     parts["keys " + std::string(table.name)] = [=] { return key_table(config_keys(), table.name); };
   parts["memory"] = memory_table;
+  parts["counters of the kernel"] = [] { return counter_table(kernel_counters()); };
+  parts["counters of the daemon"] = [] { return counter_table(daemon_counters()); };
   return parts;
 }
 
@@ -92,6 +95,7 @@ int run(const fs::path& source, bool only_check) {
   const auto man = [](const std::string& text) { return rewritten(text, man_parts()); };
   const Document documents[] = {
       {"docs/config.md", markdown},
+      {"docs/counters.md", markdown},
       {"docs/man/remora.toml.5.scd", man},
       {"docs/man/remora-decap.8.scd", man},
       {"systemd/remora.toml",
