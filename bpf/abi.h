@@ -18,8 +18,8 @@
 #define static_assert _Static_assert
 #endif
 
-/* Changes with every change below: a daemon takes pinned maps over only when they
- * carry its own number, and makes new ones else.
+/* Changes with every change below of what is pinned. Each ABI has a converter from the
+ * one before it (daemon/kernel/abi/), so that an upgrade takes the pinned maps over.
  */
 #define REMORA_ABI 5
 
@@ -315,25 +315,36 @@ static_assert(sizeof(struct flow) == 104, "ABI");
 #define MAX_GAPS 255
 #define NO_SCALE 15 /* of `syn_offer`; the highest scale is 14 */
 
-/* The flow table is four maps, so that most packets need no look-up in a hash:
- * `flows`	  array: the connections, each at a place of its own; place 0 is nobody's
- * `places`	  hash, struct flow_key to place: the truth of where a flow lies
- * `hints`	  array: by a hash of the key, where a flow may lie; its place says
- *		  whether it does, and hints go wrong freely
- * `free_places`  stack: places that were given back; those above `places_taken` (one
- *		  entry) have never been used
+/* The flow table is five maps, so that most packets need no look-up in a hash:
+ * `flows`	   array: the connections, each at a place of its own; place 0 is nobody's
+ * `places`	   hash, struct flow_key to place: the truth of where a flow lies
+ * `hints`	   array: by a hash of the key, where a flow may lie; its place says
+ *		   whether it does, and hints go wrong freely
+ * `free_places`   stack: places that were given back
+ * `places_taken`  one entry: places above it have never been used
  *
  * Two cache lines, the first with all that a packet without news needs. A free place
  * has the state 0 and no key.
  */
 struct flow_place {
 	struct flow_key key;
-	__u32 claim; /* reserved: compared and exchanged to take and leave the place */
+	__u32 claim; /* enum place_claim; place 0: see there */
 	struct flow flow;
 };
 static_assert(sizeof(struct flow_place) == 128, "ABI");
 static_assert(__builtin_offsetof(struct flow_place, flow.stream.kept) == 64,
 	      "the first cache line");
+
+/* A place is taken by comparing and exchanging its `claim`, in the kernel and in the
+ * daemon alike. So a number that lies twice in `free_places` does no harm.
+ *
+ * The `claim` of place 0 is the number of the place that the daemon is just giving back:
+ * one that is killed in between leaves it to the next.
+ */
+enum place_claim {
+	PLACE_FREE = 0,
+	PLACE_TAKEN = 1,
+};
 
 /* A value of `hints`: one cache line. */
 #define HINTS_PER_ROW 16
@@ -383,12 +394,13 @@ struct settings {
 	__u32 resets_per_client;      /* in RESET_WINDOW_S */
 	__u32 connections_per_client; /* tracked ones */
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
-	__u32 abi;		      /* REMORA_ABI */
+	__u32 abi;		      /* REMORA_ABI, at this place in every ABI */
 	/* Of outer headers to IPv4 and to IPv6 reals; `::`: those of Katran. */
 	struct address outer_source4;
 	struct address outer_source6;
 };
 static_assert(sizeof(struct settings) == 56, "ABI");
+static_assert(__builtin_offsetof(struct settings, abi) == 20, "every ABI");
 
 /* ---- map `reset_budget` (one entry): the token bucket ---------------------- */
 

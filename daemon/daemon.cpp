@@ -85,13 +85,13 @@ Daemon::Daemon(Places places, Config config)
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
   // What was reported while no daemon ran is news to the history, too.
+  read_former_ring();
   events_.drain();
   history_.flush();
   const auto found = programs_.is_fresh("predictions") ? Predictions::Found::kNewTable
                                                        : Predictions::Found::kInUse;
   const std::uint64_t loaded = predictions_.load(*steering_.matching(), found);
   fill_.recount();
-  flow_scan_.run_pass(monotonic_ns());
   log::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
             config_.store.path.string());
   if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
@@ -106,9 +106,18 @@ Daemon::Daemon(Places places, Config config)
     log::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
   }
   programs_.attach(forwarder_->slot_program());
+  flow_scan_.run_pass(monotonic_ns());  // the flows of a former table are there now
+  read_former_ring();
   forwarder_->settle(programs_.folder());
   health_.keep_routes();
   start_timers();
+}
+
+// What the programs of a former ABI have reported. They write it until new ones are attached.
+void Daemon::read_former_ring() {
+  FormerRing* ring = programs_.former_ring();
+  if (ring == nullptr) return;
+  ring->drain([this](EntryView record) { events_.take(record.data(), record.size()); });
 }
 
 void Daemon::start_timers() {

@@ -48,6 +48,7 @@ class Daemon {
  private:
   void start_timers();
   void beat() const;
+  void read_former_ring();
   void reload();
   StatusSources sources() const;
 

@@ -44,6 +44,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -126,32 +127,59 @@ static __always_inline struct flow *find_tracked(const struct flow_key *key)
 	return correct_hint(key, hint);
 }
 
-/* A free place's number, 0: there is none. */
-static __always_inline __u32 take_place(void)
+/* The place, if it was free and is now the caller's; else 0. */
+static __always_inline struct flow_place *claim_place(__u32 number)
 {
-	__u32 zero = 0, number = 0;
-	__u32 *taken;
+	struct flow_place *place = bpf_map_lookup_elem(&flows, &number);
 
-	if (bpf_map_pop_elem(&free_places, &number) == 0)
-		return number;
-	taken = bpf_map_lookup_elem(&places_taken, &zero);
+	if (!number || !place ||
+	    __sync_val_compare_and_swap(&place->claim, PLACE_FREE, PLACE_TAKEN) !=
+		    PLACE_FREE)
+		return 0;
+	return place;
+}
+
+/* A place that was given back. A number may lie on the stack twice, after the daemon was
+ * killed: then the next one is taken.
+ */
+static __always_inline struct flow_place *take_used_place(__u32 *number)
+{
+	struct flow_place *place = 0;
+
+	if (!bpf_map_pop_elem(&free_places, number))
+		place = claim_place(*number);
+	if (!place && *number && !bpf_map_pop_elem(&free_places, number))
+		place = claim_place(*number);
+	return place;
+}
+
+/* A place that nobody ever had. */
+static __always_inline struct flow_place *take_new_place(__u32 *number)
+{
+	__u32 zero = 0;
+	__u32 *taken = bpf_map_lookup_elem(&places_taken, &zero);
+
 	if (!taken)
 		return 0;
-	number = *taken + 1;
-	if (!bpf_map_lookup_elem(&flows, &number))
+	*number = *taken + 1;
+	if (!bpf_map_lookup_elem(&flows, number))
 		return 0;
-	return __sync_fetch_and_add(taken, 1) + 1;
+	*number = __sync_fetch_and_add(taken, 1) + 1;
+	return claim_place(*number);
 }
 
 /* A place for a new flow of that key, of which the caller writes all; 0: none is left. */
 static __noinline struct flow *add_flow(const struct flow_key *key)
 {
-	__u32 number = take_place();
-	struct flow_place *place = bpf_map_lookup_elem(&flows, &number);
+	__u32 number = 0;
+	struct flow_place *place = take_used_place(&number);
 
-	if (!number || !place)
+	if (!place)
+		place = take_new_place(&number);
+	if (!place)
 		return 0;
 	if (bpf_map_update_elem(&places, key, &number, BPF_NOEXIST)) {
+		place->claim = PLACE_FREE;
 		bpf_map_push_elem(&free_places, &number, BPF_ANY);
 		return 0;
 	}

@@ -59,8 +59,8 @@ std::uint64_t group_reals(const Limits&) { return 8192; }
 constexpr MapSpec kMaps[] = {
     row<service_key, service>("services", kHash),
     row<__u32, group>("groups", kArray, group_numbers),
-    row<__u64, route>("routes", kHash, route_filters, kPlanned),
-    row<__u32, shape_set>("shape_sets", kArray),
+    row<__u64, route>("routes", kHash, route_filters, kPlanned | kGeneration),
+    row<__u32, shape_set>("shape_sets", kArray, nullptr, kGeneration),
     row<__u32, topic_keys>("topic_keys", kArray, nullptr, kLasting),
     row<__u32, settings>("settings", kArray),
     row<client_key, prediction>("predictions", kLru, clients, kPlanned | kGauged),

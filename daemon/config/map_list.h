@@ -17,11 +17,12 @@
 namespace remora {
 
 enum MapTrait : unsigned {
-  kPlanned = 1 << 0,    // large: stands in the memory plan
-  kGauged = 1 << 1,     // `remoractl status` shows how full it is
-  kFlowTable = 1 << 2,  // of no use without the other maps of the flow table
-  kLasting = 1 << 3,    // has one layout under every ABI: taken over even from an unknown one
-  kOwn = 1 << 4,        // no program names it: remorad makes it
+  kPlanned = 1 << 0,     // large: stands in the memory plan
+  kGauged = 1 << 1,      // `remoractl status` shows how full it is
+  kFlowTable = 1 << 2,   // of no use without the other maps of the flow table
+  kLasting = 1 << 3,     // has one layout under every ABI: taken over even from an unknown one
+  kOwn = 1 << 4,         // no program names it: remorad makes it
+  kGeneration = 1 << 5,  // belongs to the generation in `settings`: replaced together with it
 };
 
 struct MapSpec {

@@ -12,18 +12,20 @@ EventReader::EventReader(EventLoop& loop, int map_fd, Handler on_record)
     : on_record_(std::move(on_record)) {
   const auto trampoline = [](void* argument, void* bytes, std::size_t size) {
     auto* self = static_cast<EventReader*>(argument);
-    guarded("record of the ring", [&] {
-      if (const auto record = read_record(bytes, size)) {
-        self->on_record_(*record);
-      } else {
-        ++self->malformed_;
-      }
-    });
+    guarded("record of the ring", [&] { self->take(bytes, size); });
     return --self->left_in_turn_ > 0 ? 0 : -EAGAIN;  // ends this turn
   };
   ring_.reset(ring_buffer__new(map_fd, trampoline, this, nullptr));
   if (!ring_) throw std::system_error(errno, std::generic_category(), "cannot map the ring");
   loop.on_readable(ring_buffer__epoll_fd(ring_.get()), "ring of events", [this] { read_some(); });
+}
+
+void EventReader::take(const void* bytes, std::size_t size) {
+  if (const auto record = read_record(bytes, size)) {
+    on_record_(*record);
+  } else {
+    ++malformed_;
+  }
 }
 
 // The descriptor stays readable while records are left.

@@ -26,6 +26,9 @@ class EventReader {
   // Reads all that is there.
   void drain();
 
+  // Hands over a record that is not from this ring.
+  void take(const void* bytes, std::size_t size);
+
   // Records that nobody can have written so, left out.
   std::uint64_t malformed() const { return malformed_; }
 

@@ -30,6 +30,7 @@ void FlowScan::step(std::uint64_t now_ns) {
     if (!is_due(now_ns)) return;
     begin_pass(now_ns);
   }
+  reclaimer_.step();
   const auto [keys, flows] = reader_.next();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     for (FlowVisitor* visitor : visitors_) {

@@ -2,8 +2,8 @@
 //
 // Walks the flow table for all parts of the daemon that look at every flow.
 //
-// One walk serves them all. Each step reads a batch, so that the loop is not held up. On the
-// loop's thread.
+// One walk serves them all, and gives back places that no flow uses. Each step reads a batch,
+// so that the loop is not held up. On the loop's thread.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +39,7 @@ class FlowScan {
   static constexpr std::size_t kBatch = 4096;
 
   // `table` must outlive it.
-  explicit FlowScan(const FlowTable& table) : reader_(table, kBatch) {}
+  explicit FlowScan(const FlowTable& table) : reader_(table, kBatch), reclaimer_(table) {}
 
   // Before the first pass. Visitors are called in the order in which they were added; they must
   // outlive it.
@@ -56,6 +56,7 @@ class FlowScan {
   void begin_pass(std::uint64_t now_ns);
 
   FlowReader reader_;
+  PlaceReclaimer reclaimer_;
   std::vector<FlowVisitor*> visitors_;
   bool in_pass_ = false;
   bool is_first_ = true;

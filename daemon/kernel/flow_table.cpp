@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kernel/flow_table.h"
 
-#include <sys/mman.h>
-
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -11,9 +10,8 @@
 namespace remora {
 namespace {
 
-std::system_error failure(const char* what) {
-  return {errno, std::generic_category(), what};
-}
+// Places that one step of the reclaimer looks at: half a megabyte.
+constexpr __u32 kReclaimBatch = 4096;
 
 bool same_key(const flow_key& left, const flow_key& right) {
   return std::memcmp(&left, &right, sizeof(flow_key)) == 0;
@@ -23,31 +21,44 @@ void store_state(flow_place& place, __u8 state) {
   std::atomic_ref(place.flow.state).store(state, std::memory_order_release);
 }
 
-}  // namespace
-
-void FlowTable::Unmap::operator()(flow_place* first) const {
-  ::munmap(first, bytes);
+__u8 load_state(flow_place& place) {
+  return std::atomic_ref(place.flow.state).load(std::memory_order_acquire);
 }
+
+void store_claim(flow_place& place, __u32 claim) {
+  std::atomic_ref(place.claim).store(claim, std::memory_order_release);
+}
+
+__u32 load_claim(flow_place& place) {
+  return std::atomic_ref(place.claim).load(std::memory_order_acquire);
+}
+
+// Whether `left` has seen packets that `right` has not. The clock of the packet path stands
+// still for some milliseconds.
+bool is_newer(const flow& left, const flow& right) {
+  if (left.seen_at_ns != right.seen_at_ns) return left.seen_at_ns > right.seen_at_ns;
+  return static_cast<std::int32_t>(left.end_seq - right.end_seq) > 0;
+}
+
+}  // namespace
 
 FlowTable::FlowTable(const Maps& maps)
     : places_(maps.places, "places"),
-      places_taken_(maps.places_taken, "places_taken"),
       free_places_fd_(maps.free_places),
-      entries_(map_info(maps.flows).max_entries) {
-  const std::size_t bytes = std::size_t{entries_} * sizeof(flow_place);
-  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, maps.flows, 0);
-  if (memory == MAP_FAILED) throw failure("cannot map the flow table");
-  flows_ = {static_cast<flow_place*>(memory), Unmap{bytes}};
+      entries_(map_info(maps.flows).max_entries),
+      flows_(maps.flows, entries_, "flows"),
+      places_taken_(maps.places_taken, 1, "places_taken") {
+  finish_giving_back();
 }
 
 flow_place* FlowTable::find_place(const flow_key& key) const {
   const auto place = places_.find(key);
-  return place && *place < entries_ ? flows_.get() + *place : nullptr;
+  return place && *place < entries_ ? &place_at(*place) : nullptr;
 }
 
 std::optional<flow> FlowTable::at(__u32 place, const flow_key& key) const {
   if (place >= entries_) return std::nullopt;
-  const flow_place& there = flows_.get()[place];
+  const flow_place& there = place_at(place);
   if (there.flow.state == 0 || !same_key(there.key, key)) return std::nullopt;
   return there.flow;
 }
@@ -64,40 +75,118 @@ bool FlowTable::set_state(const flow_key& key, flow_state state) const {
   return true;
 }
 
-// As the packet path's take_place().
+// The following three are claim_place(), take_used_place() and take_new_place() of the packet
+// path.
+bool FlowTable::claim(__u32 place) const {
+  if (place == 0 || place >= entries_) return false;
+  __u32 expected = PLACE_FREE;
+  return std::atomic_ref(place_at(place).claim).compare_exchange_strong(expected, PLACE_TAKEN);
+}
+
 std::optional<__u32> FlowTable::take_place() const {
   __u32 place = 0;
-  if (bpf_map_lookup_and_delete_elem(free_places_fd_, nullptr, &place) == 0) return place;
-  const __u32 taken = places_taken_.find(0).value_or(0);
-  if (taken + 1 >= entries_) return std::nullopt;
-  places_taken_.put(0, taken + 1);
-  return taken + 1;
+  while (bpf_map_lookup_and_delete_elem(free_places_fd_, nullptr, &place) == 0) {
+    if (claim(place)) return place;
+  }
+  const std::atomic_ref taken(*places_taken_.data());
+  if (taken.load() + 1 >= entries_) return std::nullopt;
+  place = taken.fetch_add(1) + 1;
+  return claim(place) ? std::optional(place) : std::nullopt;
 }
 
 bool FlowTable::put(const flow_key& key, const flow& entry) const {
-  flow_place* place = find_place(key);
-  if (place == nullptr) {
-    const auto taken = take_place();
-    if (!taken) return false;
-    place = flows_.get() + *taken;
-    places_.put(key, *taken);
+  if (flow_place* place = find_place(key)) {
     place->key = key;
+    place->flow = entry;
+    return true;
   }
-  place->flow = entry;
+  const auto taken = take_place();
+  if (!taken) return false;
+  place_at(*taken).key = key;
+  place_at(*taken).flow = entry;
+  if (places_.insert(key, *taken)) return true;
+  store_state(place_at(*taken), 0);  // the packet path has just added it
+  give_back(*taken);
   return true;
+}
+
+std::size_t FlowTable::fill(std::span<const flow_key> keys, std::span<const flow> flows) const {
+  const __u32 taken = last_place();
+  const std::size_t count = std::min<std::size_t>(keys.size(), entries_ - 1 - taken);
+  std::vector<__u32> numbers(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    numbers[i] = taken + 1 + static_cast<__u32>(i);
+    place_at(numbers[i]) = {.key = keys[i], .claim = PLACE_TAKEN, .flow = flows[i]};
+  }
+  std::atomic_ref(*places_taken_.data()).store(taken + static_cast<__u32>(count));
+  if (count > 0) places_.put_all(keys.first(count), numbers);
+  return count;
+}
+
+bool FlowTable::put_if_newer(const flow_key& key, const flow& entry) const {
+  const auto there = find(key);
+  return (!there || is_newer(entry, *there)) && put(key, entry);
 }
 
 bool FlowTable::erase(const flow_key& key) const {
   const auto number = places_.find(key);
   if (!number || *number >= entries_) return false;
-  flow_place& place = flows_.get()[*number];
-  store_state(place, 0);
-  place.key = {};
+  store_state(place_at(*number), 0);
   if (!places_.erase(key)) return false;
-  if (bpf_map_update_elem(free_places_fd_, nullptr, &*number, BPF_ANY) != 0) {
-    throw failure("cannot give back a place of the flow table");
-  }
+  give_back(*number);
   return true;
+}
+
+// The note in place 0 stands for the moment in which the place is free, but not on the stack.
+void FlowTable::give_back(__u32 place) const {
+  place_at(place).key = {};
+  store_claim(place_at(0), place);
+  store_claim(place_at(place), PLACE_FREE);
+  if (bpf_map_update_elem(free_places_fd_, nullptr, &place, BPF_ANY) != 0) {
+    throw std::system_error(errno, std::generic_category(),
+                            "cannot give back a place of the flow table");
+  }
+  store_claim(place_at(0), 0);
+}
+
+void FlowTable::finish_giving_back() const {
+  const __u32 place = load_claim(place_at(0));
+  // On a stack that is full the place lies already.
+  if (place > 0 && place < entries_ && load_claim(place_at(place)) == PLACE_FREE) {
+    bpf_map_update_elem(free_places_fd_, nullptr, &place, BPF_ANY);
+  }
+  store_claim(place_at(0), 0);
+}
+
+__u32 FlowTable::last_place() const {
+  return std::min(std::atomic_ref(*places_taken_.data()).load(), entries_ - 1);
+}
+
+bool FlowTable::is_empty(__u32 place) const {
+  return load_claim(place_at(place)) == PLACE_TAKEN && load_state(place_at(place)) == 0;
+}
+
+void FlowTable::reclaim(__u32 place) const {
+  const flow_key key = place_at(place).key;
+  if (const auto there = places_.find(key); there == place) places_.erase(key);
+  give_back(place);
+}
+
+void PlaceReclaimer::step() {
+  const __u32 last = table_.last_place();
+  for (__u32 i = 0; i < kReclaimBatch && next_ <= last; ++i, ++next_) {
+    if (!table_.is_empty(next_)) continue;
+    if (std::ranges::binary_search(were_empty_, next_)) {
+      table_.reclaim(next_);
+      ++reclaimed_;
+    } else {
+      empty_.push_back(next_);
+    }
+  }
+  if (next_ <= last) return;
+  next_ = 1;
+  were_empty_.swap(empty_);
+  empty_.clear();
 }
 
 std::pair<std::span<const flow_key>, std::span<const flow>> FlowReader::next() {

@@ -16,6 +16,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/base/bpf_map.h"
+#include "daemon/kernel/mapped.h"
 
 namespace remora {
 
@@ -25,7 +26,8 @@ class FlowTable {
   struct Maps {
     int flows, places, free_places, places_taken;
   };
-  // Throws std::system_error.
+  // Completes what a predecessor that was killed had begun to give back. Throws
+  // std::system_error.
   explicit FlowTable(const Maps& maps);
 
   std::optional<flow> find(const flow_key& key) const;
@@ -36,7 +38,15 @@ class FlowTable {
   // Adds a flow, or writes over the one that is there. False: the table is full.
   bool put(const flow_key& key, const flow& entry) const;
 
-  // False: it was not there. Whoever is killed in here loses a place, no flow.
+  // Adds many flows to a table that no packet uses yet and that has none of them. Returns
+  // for how many there was room: the first ones.
+  std::size_t fill(std::span<const flow_key> keys, std::span<const flow> flows) const;
+
+  // As put(), but one that is there stays when it has seen a later packet. Returns whether
+  // it was written.
+  bool put_if_newer(const flow_key& key, const flow& entry) const;
+
+  // False: it was not there. If remorad is killed in here, reclaim() finds the place.
   bool erase(const flow_key& key) const;
 
   // By key, the place of every flow; for counting them.
@@ -45,20 +55,29 @@ class FlowTable {
   // The flow at a place, if it is that key's.
   std::optional<flow> at(__u32 place, const flow_key& key) const;
 
- private:
-  struct Unmap {
-    std::size_t bytes;
-    void operator()(flow_place* first) const;
-  };
+  // The highest place that was ever used.
+  __u32 last_place() const;
 
+  // Whether the place is taken, but holds no flow. The packet path leaves one so for a
+  // moment, remorad when it is killed.
+  bool is_empty(__u32 place) const;
+
+  // Gives back a place that stayed empty.
+  void reclaim(__u32 place) const;
+
+ private:
   flow_place* find_place(const flow_key& key) const;
+  flow_place& place_at(__u32 number) const { return flows_.data()[number]; }
   std::optional<__u32> take_place() const;
+  bool claim(__u32 place) const;
+  void give_back(__u32 place) const;
+  void finish_giving_back() const;
 
   BpfMap<flow_key, __u32> places_;
-  BpfMap<__u32, __u32> places_taken_;
   int free_places_fd_;
   __u32 entries_;
-  std::unique_ptr<flow_place, Unmap> flows_;
+  Mapped<flow_place> flows_;
+  Mapped<__u32> places_taken_;
 };
 
 // Reads the table in batches. Flows that come and go meanwhile may be missed or, rarely,
@@ -78,6 +97,25 @@ class FlowReader {
   BatchReader<flow_key, __u32> reader_;
   std::vector<flow_key> keys_;
   std::vector<flow> flows_;
+};
+
+// Finds the places that were lost when a predecessor was killed, a batch at a time.
+class PlaceReclaimer {
+ public:
+  // `table` must outlive it.
+  explicit PlaceReclaimer(const FlowTable& table) : table_(table) {}
+
+  // Looks at the next places. One that is empty in two passes in a row is given back: the
+  // packet path leaves it so for microseconds only.
+  void step();
+
+  std::uint64_t reclaimed() const { return reclaimed_; }
+
+ private:
+  const FlowTable& table_;
+  __u32 next_ = 1;
+  std::vector<__u32> empty_, were_empty_;  // in this pass, in the one before; ascending
+  std::uint64_t reclaimed_ = 0;
 };
 
 }  // namespace remora

@@ -172,9 +172,9 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
     if (!shared_root_array_.empty()) share_root_array();
     std::vector<bpf_object*> objects;
     for (const Program& program : programs_) objects.push_back(program.object.get());
-    pins_.claim(objects, memory_plan(config));
+    pins_.claim(objects, config);
     load();
-    pins_.move_flows(flow_table());
+    pins_.carry_over([this](const std::string& name) { return map_fd(name); });
   } catch (...) {
     pins_.restore();
     throw;
@@ -294,6 +294,7 @@ void Programs::attach(const std::optional<NamedProgram>& forwarder) {
            " of the root array: " + because(errno));
     }
   };
+  pins_.begin_switch(flow_table());
   if (forwarder) put(SLOT_FORWARDER, *forwarder);
   put(SLOT_MQTT, program(kStageProgram));
   attach_filters();
@@ -301,7 +302,7 @@ void Programs::attach(const std::optional<NamedProgram>& forwarder) {
   // A forwarder of another kind has left it.
   if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
   attached_ = true;
-  pins_.settle();
+  pins_.settle([this](const std::string& name) { return map_fd(name); }, flow_table());
 }
 
 void Programs::attach_filters() {
@@ -362,6 +363,7 @@ bool Programs::detach(const fs::path& folder, unsigned interface_index) {
     any = detach_filters(interface_index) || any;
     set_check_routes(interface_index, {});
   }
+  PinnedMaps::remove_next(folder);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     ::unlink(entry.path().c_str());

@@ -58,6 +58,8 @@ class Programs {
   FlowTable::Maps flow_table() const;
   // Throws std::logic_error for an unknown one.
   NamedProgram program(std::string_view name) const;
+  // The ring of a former ABI, which may hold records that nobody has read; else nullptr.
+  FormerRing* former_ring() { return pins_.former_ring(); }
   // Whether the map was made anew, empty, by this process.
   bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
 

@@ -70,7 +70,6 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
 
   write_groups(config);
   ::settings next = current_settings();
-  next.abi = REMORA_ABI;
   next.link_mtu = link_mtu;
   next.resets_per_second = config.mispredict.resets_per_second;
   next.resets_per_client = config.mispredict.resets_per_client;

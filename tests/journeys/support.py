@@ -10,9 +10,11 @@ lab/waiting.py. Measurements are in bench/.
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -306,6 +308,18 @@ class Journey(unittest.TestCase):
         self.daemon.reload()
         self.wait_until(has_answered, f'"{outcome}" in the log')
         return said[0]
+
+    def pinned_tables(self):
+        """{name: id} of the maps that the kernel holds for this instance."""
+        listed = subprocess.run(
+            ["bpftool", "--json", "--bpffs", "map", "show"], capture_output=True, check=True
+        )
+        folder = self.daemon.pins + "/"
+        return {
+            pin.removeprefix(folder): entry["id"]
+            for entry in json.loads(listed.stdout) for pin in entry.get("pinned", ())
+            if pin.startswith(folder)
+        }
 
     def history(self, sql, *parameters):
         """Rows of the history, read while remorad writes."""

@@ -138,6 +138,37 @@ TEST_F(FewPlacesTest, NoPlaceIsLostByComingAndGoing) {
   EXPECT_EQ(taken().find(0), 4u) << "who finds no place takes none";
 }
 
+// A daemon that was killed while it gave a place back leaves it to the next, which cannot see
+// whether the number is on the stack.
+TEST_F(FewPlacesTest, ANumberThatIsOnTheStackTwiceIsTakenOnce) {
+  std::vector<Client> clients;
+  for (std::uint32_t n = 0; n < 4; ++n) clients.push_back(connect(numbered_client(n)));
+  const std::uint32_t place = *places().find(key_of(clients[1]));
+  ASSERT_TRUE(chain_->flows().erase(key_of(clients[1])));
+  ASSERT_EQ(bpf_map_update_elem(chain_->map_fd("free_places"), nullptr, &place, BPF_ANY), 0);
+
+  const Client next = connect(numbered_client(5)), last = connect(numbered_client(6));
+
+  EXPECT_EQ(places().find(key_of(next)), place);
+  EXPECT_EQ(flow_of(next)->isn, next.isn());
+  EXPECT_FALSE(flow_of(last));
+  EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 1u);
+}
+
+TEST_F(FewPlacesTest, BehindANumberThatIsThereTwiceTheNextOneIsTaken) {
+  std::vector<Client> clients;
+  for (std::uint32_t n = 0; n < 4; ++n) clients.push_back(connect(numbered_client(n)));
+  const std::uint32_t in_use = *places().find(key_of(clients[1]));
+  ASSERT_TRUE(chain_->flows().erase(key_of(clients[2])));
+  ASSERT_EQ(bpf_map_update_elem(chain_->map_fd("free_places"), nullptr, &in_use, BPF_ANY), 0);
+
+  const Client next = connect(numbered_client(5));
+
+  EXPECT_EQ(flow_of(next)->isn, next.isn());
+  EXPECT_EQ(flow_of(clients[1])->isn, clients[1].isn());
+  EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 0u);
+}
+
 TEST_F(FewPlacesTest, AReconnectOnTheSamePortKeepsItsPlace) {
   const std::uint32_t place = *places().find(key_of(connect()));
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ABI 4 to 5: new fields in a flow, 16 bits of flags, a larger head of the ring's records.
+#pragma once
+
+#include "bpf/abi.h"
+#include "daemon/kernel/abi/abi_4.h"
+#include "daemon/kernel/abi/conversion.h"
+
+namespace remora {
+
+AbiStep step_from_4(const OpenPin& pins);
+
+// Its parts, for the tests.
+flow flow_from_4(const abi4::flow& old);
+event event_from_4(const abi4::event& old);
+
+}  // namespace remora

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ring of a former ABI: its records, in today's layout.
+#pragma once
+
+#include <functional>
+
+#include "daemon/base/fd.h"
+#include "daemon/base/handles.h"
+#include "daemon/kernel/abi/chain.h"
+
+namespace remora {
+
+class FormerRing {
+ public:
+  FormerRing(Fd map, MapConverter converter);
+
+  // Hands over all records that are there. Throws std::system_error.
+  void drain(const std::function<void(EntryView record)>& take);
+
+ private:
+  Fd map_;
+  MapConverter converter_;
+};
+
+}  // namespace remora
