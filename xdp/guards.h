@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "xdp/guard_map.h"
 #include "xdp/packet.h"
 
 /* The guard of the client. It is made if there is none. */
@@ -25,13 +26,8 @@ static __always_inline struct guard *guard_of(const struct packet *pkt)
 static __always_inline void leave_established(const struct flow_key *key,
 					      struct flow *flow, __u8 state)
 {
-	struct guard *guard;
-
-	if (flow->state == FLOW_ESTABLISHED) {
-		guard = bpf_map_lookup_elem(&guards, &key->client);
-		if (guard && guard->connections)
-			__sync_fetch_and_add(&guard->connections, -1);
-	}
+	if (flow->state == FLOW_ESTABLISHED)
+		release_connection(&key->client);
 	flow->state = state;
 }
 

@@ -83,14 +83,6 @@ struct {
 	__type(value, struct prediction);
 } predictions SEC(".maps");
 
-/* Size: follows the limit of clients. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct address);
-	__type(value, struct guard);
-} guards SEC(".maps");
-
 /* Size: a limit. A flood of SYNs evicts only what never went further. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -34,6 +34,7 @@ struct Maps {
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
+        release_fd(programs.program(kReleaseProgram).fd),
         counters_fd(programs.map_fd("counters")),
         events_fd(programs.map_fd("events")) {}
 
@@ -57,6 +58,7 @@ struct Maps {
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;
+  int release_fd;   // a program: see release_connection()
   int counters_fd;  // per CPU: see read_counters()
   int events_fd;
 };
@@ -67,7 +69,8 @@ std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
 // The same for one VIP's packets and bytes, in a map of the layout of `stats`.
 vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num);
 
-// Counts a client's established connections down, as the packet path does.
+// Subtracts one from a client's established connections, by the code of the packet path, which
+// counts at the same time. Throws std::system_error.
 void release_connection(const Maps& maps, const address& client);
 
 }  // namespace remora

@@ -9,6 +9,7 @@
 #include "health.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
+#include "release.skel.h"
 #include "root.skel.h"
 
 namespace remora {
@@ -27,6 +28,7 @@ constexpr ProgramSpec kPrograms[] = {
     {kForwardProgram, BPF_PROG_TYPE_XDP, image<remora_forward__elf_bytes>, false},
     {kProbeProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_probe__elf_bytes>, true},
     {kAskProgram, BPF_PROG_TYPE_XDP, image<remora_ask__elf_bytes>, false},
+    {kReleaseProgram, BPF_PROG_TYPE_XDP, image<remora_release__elf_bytes>, false},
     {kHealthProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_health__elf_bytes>, true},
 };
 
