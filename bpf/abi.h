@@ -466,13 +466,6 @@ struct heartbeat {
 	__u64 beat_at_ns;
 };
 
-/* ---- map `vips` of the broker's decap ------------------------------------- */
-
-/* Key: a group's VIP and the service's port, 0: any, as `struct service_key`. The value
- * is the service's address, of the VIP's family.
- */
-#define MAX_DECAP_VIPS 1024
-
 /* ---- Katran's map ABI ------------------------------------------------------ */
 
 /* `ch_rings`: vip_num * RING_SIZE + slot -> index into `reals` (0: none). */

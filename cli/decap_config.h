@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /etc/remora/decap.toml: which VIPs a broker turns back into which services.
+// /etc/remora/decap.toml: the services of a broker, the load balancers' networks, and the
+// VIPs that become services.
 //
 // Pure, and read as daemon/config/config.h is: a file is accepted as a whole or not at all,
 // and everything that is wrong with it is reported at once.
@@ -12,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/service_at.h"
 #include "daemon/base/address.h"
+#include "daemon/base/prefix.h"
 #include "daemon/config/config.h"
 #include "daemon/config/keys.h"
 
@@ -25,8 +28,12 @@ struct DecapVip {
 };
 
 struct DecapConfig {
-  std::string interface;  // empty: the command line says it
+  std::string interface;  // empty: the command line names it
   XdpMode xdp_mode = XdpMode::kNative;
+  // Inner packets pass to these alone: the entries of [[service]], and those of [[vip]] that
+  // name a port. Sorted, each once, with a port.
+  std::vector<ServiceAt> services;
+  std::vector<Prefix> from;  // networks of outer sources; empty: any source
   std::vector<DecapVip> vips;
 };
 
@@ -38,5 +45,8 @@ DecapConfig load_decap_config(const std::filesystem::path& path);
 
 // The same for a text; `name` stands for the file in messages.
 DecapConfig parse_decap_config(std::string_view text, std::string_view name);
+
+// Adds a service, unless it is there already.
+void add_service(std::vector<ServiceAt>& services, const ServiceAt& service);
 
 }  // namespace remora

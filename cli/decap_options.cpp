@@ -6,24 +6,39 @@
 #include "version.h"
 
 namespace remora {
+namespace {
+
+std::string service_problem(const std::string& text) {
+  const auto service = parse_service(text);
+  if (service && service->port != 0) return "";
+  return "\"" + text + "\" is no service; write 10.1.50.200:1883 or [fc00:50::200]:1883";
+}
+
+}  // namespace
 
 std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv) {
   DecapOptions options;
-  CLI::App app("Strips the outer header of IPIP packets on a broker host");
+  std::vector<std::string> services;
+  CLI::App app("Removes the outer header of IPIP packets on a broker host");
   app.set_version_flag("--version", std::string("remora-decap ") + kVersion);
   app.add_option("interface", options.interface,
-                 "where the load balancer's packets arrive; by default that of the file");
+                 "interface on which the load balancer's packets arrive; default: the file's");
   app.add_option(
       "--config", options.config,
-      std::string("configuration file; by default ") + kDefaultDecapConfig + ", if there is one");
+      std::string("configuration file; default: ") + kDefaultDecapConfig + ", if it exists");
+  app.add_option("--service", services,
+                 "ADDRESS:PORT of a service of this broker, beside those of the file; repeatable")
+      ->allow_extra_args(false)  // the interface may follow
+      ->check(service_problem);
   app.add_option("--check", options.check, "check a configuration file and exit; needs no root");
-  app.add_flag("--detach", options.detach, "take the program off again");
+  app.add_flag("--detach", options.detach, "detach the program");
   app.add_flag("--generic", options.generic, "for drivers without native XDP");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
   }
+  for (const std::string& service : services) options.services.push_back(*parse_service(service));
   return options;
 }
 

@@ -8,13 +8,17 @@
 
 #include <string>
 #include <variant>
+#include <vector>
+
+#include "cli/service_at.h"
 
 namespace remora {
 
 struct DecapOptions {
-  std::string interface;  // empty: that of the configuration
-  std::string config;     // empty: kDefaultDecapConfig, if there is one
-  std::string check;      // a configuration to check instead of attaching; empty: none
+  std::string interface;            // empty: that of the configuration
+  std::string config;               // empty: kDefaultDecapConfig, if there is one
+  std::string check;                // a configuration to check instead of attaching; empty: none
+  std::vector<ServiceAt> services;  // beside those of the configuration
   bool detach = false;
   bool generic = false;
 };

@@ -28,7 +28,7 @@ int run_doctor(const DoctorOptions& options, const std::filesystem::path& runtim
       question.config = options.config;
       question.interface = options.interface;
       for (const std::string& service : options.services)
-        question.services.push_back(*doctor::parse_service(service));
+        question.services.push_back(*parse_service(service));
       for (const std::string& vip : options.vips) question.vips.push_back(*Address::parse(vip));
       for (const std::string& text : options.clients) {
         const Address client = *Address::parse(text);

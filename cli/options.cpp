@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/doctor/broker_facts.h"
+#include "cli/service_at.h"
 #include "daemon/protocol/requests.h"
 #include "version.h"
 
@@ -56,7 +56,7 @@ std::string address_problem(const std::string& text) {
 }
 
 std::string service_problem(const std::string& text) {
-  if (doctor::parse_service(text)) return "";
+  if (parse_service(text)) return "";
   return "\"" + text + "\" is no service; write 10.1.50.200:1883 or [fc00:50::200]:1883";
 }
 

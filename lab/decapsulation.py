@@ -2,6 +2,7 @@
 """What removes the outer header before a packet reaches its broker: the kernel's own tunnel device,
 or remora-decap."""
 
+import dataclasses
 import os
 import subprocess
 import tomllib
@@ -12,6 +13,14 @@ _KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}
     4: ("ipip", ["ipip"]),
     6: ("ip6_tunnel", ["ip6tnl", "mode", "any"]),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Admitted:
+    """What remora-decap lets through to a broker."""
+
+    services: frozenset = frozenset()  # (address, port)
+    vips: frozenset = frozenset()  # (VIP, service's address, port)
 
 
 class Decapsulation:
@@ -36,13 +45,13 @@ class Decapsulation:
         except FileNotFoundError:
             return False
 
-    def start_all(self, groups, services):
+    def start_all(self, services, groups):
         """The arguments are those of tell()."""
         if self.is_the_kernels():
             for node in self._layout.broker_nodes:
                 self._add_device(node)
         else:
-            self.tell(groups, services)
+            self.tell(services, groups)
 
     def start(self, node):
         """Starts it again after stop()."""
@@ -59,21 +68,25 @@ class Decapsulation:
         else:
             self._run(node, "--detach")
 
-    def tell(self, groups, services):
-        """Gives remora-decap on each broker the VIPs of its groups that it does not know yet.
+    def tell(self, services, groups):
+        """Gives remora-decap on each broker the services, and the VIPs of its groups, that it does
+        not know yet.
 
-        `groups` are config.GroupOfReals, `services` pairs of address and port. No VIP is taken
+        `services` are pairs of address and port, `groups` config.GroupOfReals. Nothing is taken
         away: a broker that has left a group keeps the connections that it had.
         """
+        if self.is_the_kernels():
+            return
         for number, node in enumerate(self._layout.broker_nodes, start=1):
             address, path = self._layout.broker_address(number), self._config_file(node)
-            known = _read(path) if os.path.exists(path) else None
-            entries = known or set()
-            for group in groups:
-                if address in group.reals:
-                    entries = entries | {(group.vip, *service) for service in services}
-            if entries != known:
-                _write(path, entries)
+            known = _read(path) if os.path.exists(path) else Admitted()
+            vips = {
+                (group.vip, *service)
+                for group in groups if address in group.reals for service in services
+            }
+            wanted = Admitted(known.services | services, known.vips | vips)
+            if wanted != known:
+                _write(path, wanted)
                 self._run(node, "--config", path)
 
     @property
@@ -103,10 +116,12 @@ class Decapsulation:
             raise RuntimeError(f"remora-decap in {node}: {' '.join(result.stdout.split())}")
 
 
-def _write(path, entries):
-    """remora-decap's file; `entries` are (VIP, service's address, port)."""
+def _write(path, admitted):
+    """Writes remora-decap's file."""
     parts = ["# SPDX-License-Identifier: Apache-2.0", "# Written by the lab."]
-    for vip, service, port in sorted(entries):
+    for address, port in sorted(admitted.services):
+        parts += ["", "[[service]]", f'address = "{address}"', f"port = {port}"]
+    for vip, service, port in sorted(admitted.vips):
         parts += ["", "[[vip]]", f'vip = "{vip}"', f'service = "{service}"', f"port = {port}"]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(parts) + "\n")
@@ -114,5 +129,8 @@ def _write(path, entries):
 
 def _read(path):
     with open(path, "rb") as file:
-        entries = tomllib.load(file).get("vip", [])
-    return {(entry["vip"], entry["service"], entry["port"]) for entry in entries}
+        tables = tomllib.load(file)
+    return Admitted(
+        frozenset((entry["address"], entry["port"]) for entry in tables.get("service", [])),
+        frozenset((vip["vip"], vip["service"], vip["port"]) for vip in tables.get("vip", [])),
+    )

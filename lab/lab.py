@@ -115,7 +115,7 @@ class Lab:
         self.brokers.launch_all()
         self.link.prepare()
         self._configure(settings, config_file)
-        self.decapsulation.start_all(*self._katran_groups())
+        self.decapsulation.start_all(*self._services())
         for node in self.layout.broker_nodes:
             self.brokers.wait_until_listening(node)
         self.daemon.start()
@@ -139,13 +139,15 @@ class Lab:
             config.read_services(self.daemon.config.path),
         )
 
-    def _katran_groups(self):
-        """The groups whose VIPs Katran writes into packets, and the services behind them."""
+    def _services(self):
+        """The services, and the groups whose VIPs Katran writes into packets."""
         path = self.daemon.config.path
-        if self.daemon.config.forwarder == config.EMBEDDED:
-            return [], set()
-        groups = self.katran.groups() if self.katran else config.read_groups(path)
-        return groups, config.read_services(path)
+        groups = []
+        if self.katran:
+            groups = self.katran.groups()
+        elif self.daemon.config.forwarder == config.KATRAN_OBJECT:
+            groups = config.read_groups(path)
+        return config.read_services(path), groups
 
     def reconfigure(self, settings):
         """Writes another configuration file, which remorad reads when it is told to.
@@ -156,8 +158,7 @@ class Lab:
         if self.katran:
             self._plan_katran(settings)
             self.katran.reload()
-        if self.daemon.config.forwarder != config.EMBEDDED:
-            self.decapsulation.tell(*self._katran_groups())
+        self.decapsulation.tell(*self._services())
 
     # ---- down ----------------------------------------------------------------
 

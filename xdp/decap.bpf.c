@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For a broker host whose kernel has no ipip device: strips the outer header of
- * IPv4 in IPv4 (RFC 2003) and of IPv4 and IPv6 in IPv6 (RFC 2473), and passes the inner
- * packet up. All other traffic passes untouched.
+ * For a broker host: removes the outer header of IPv4 in IPv4 (RFC 2003) and of IPv4 and
+ * IPv6 in IPv6 (RFC 2473), and passes the inner packet to the stack. All other traffic
+ * passes untouched.
  *
- * Congestion that the outer header has met is told to the inner packet (RFC 6040 §4.2).
+ * Anybody can send IPIP to this host, so only two kinds of inner packets pass: TCP to a
+ * service of this broker, and ICMP errors about what the broker sent as that service.
+ * All others are dropped and counted. Where the load balancers' networks are known, the
+ * outer source must be in one of them. That can be forged, so it is no authentication.
  *
- * Behind Katran the inner packet is addressed to the VIP of a group. Where `vips` knows
- * that one, it is addressed to the service again, for which its TCP checksum is right.
+ * Congestion that the outer header met is copied to the inner header (RFC 6040 §4.2).
+ *
+ * Behind Katran the inner packet has the VIP of a group as its destination. If `vips` has
+ * that VIP, the service's address replaces it, for which the TCP checksum is right.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/decap.h"
 #include "bpf/parse.h"
 #include "bpf/readdress.h"
+#include "bpf/write.h"
 
-/* The bits of a TOS or traffic class that tell of congestion (RFC 3168 §5). */
+/* The congestion bits of a TOS or traffic class (RFC 3168 §5). */
 #define ECN	       3
 #define ECN_CONGESTION 3
 
-/* Ethernet's header with all the tags that it may have. */
+/* An Ethernet header with all its tags. */
 #define LONGEST_LINK (ETH_HLEN + VLAN_TAGS * VLAN_TAG_LEN)
 
-/* What of a TCP segment stands in front of its ports' end. */
+/* A packet up to its TCP ports. */
 struct packet4 {
 	struct iphdr ip;
 	__be16 source_port, port;
@@ -33,6 +40,21 @@ struct packet6 {
 	__be16 source_port, port;
 };
 
+/* An ICMP error up to the ports of the TCP segment that it quotes. */
+struct error4 {
+	struct iphdr ip;
+	struct icmp_error icmp;
+	struct iphdr quoted;
+	__be16 service_port, client_port;
+};
+
+struct error6 {
+	struct ipv6_header ip;
+	struct icmp_error icmp;
+	struct ipv6_header quoted;
+	__be16 service_port, client_port;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_DECAP_VIPS);
@@ -40,8 +62,42 @@ struct {
 	__type(value, struct address);
 } vips SEC(".maps");
 
-/* The bytes of an outer header at `ip`, 0 when it is none. `type` becomes that of the
- * inner packet.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_DECAP_SERVICES);
+	__type(key, struct service_key);
+	__type(value, __u32);
+} decap_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_DECAP_NETWORKS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct decap_network);
+	__type(value, __u32);
+} decap_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DECAP_COUNTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} decap_counts SEC(".maps");
+
+/* Set before load: 0: outer headers of any source are removed. */
+const volatile __u32 sources_are_fenced;
+
+static __always_inline int refuse(__u32 reason)
+{
+	__u64 *refused = bpf_map_lookup_elem(&decap_counts, &reason);
+
+	if (refused)
+		++*refused;
+	return XDP_DROP;
+}
+
+/* The length of the outer header at `ip`, 0 if there is none. `type` becomes the EtherType
+ * of the inner packet.
  */
 static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
 {
@@ -76,6 +132,7 @@ static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
 	return inner - (__u8 *)ip;
 }
 
+/* The service behind a VIP, NULL for an address that is no VIP. */
 static __always_inline const struct address *find_service(const struct address *vip,
 							  __be16 port)
 {
@@ -88,41 +145,102 @@ static __always_inline const struct address *find_service(const struct address *
 	return bpf_map_lookup_elem(&vips, &key);
 }
 
-/* Addresses the IP packet at `at` to the service whose VIP it has. */
-static __noinline void restore_service4(struct xdp_md *ctx, __u32 at)
+static __always_inline int is_served(const struct address *service, __be16 port)
 {
-	const struct address *service;
-	struct packet4 packet;
-	struct address vip;
+	struct service_key key = { *service, port, 0 };
 
-	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)) ||
-	    *(__u8 *)&packet.ip != IP_PLAIN || packet.ip.protocol != IPPROTO_TCP ||
-	    (packet.ip.frag_off & host_to_net16(IP_FRAGMENT_MASK)))
-		return;
-	vip = mapped_address(packet.ip.daddr);
-	service = find_service(&vip, packet.port);
-	if (!service)
-		return;
-	readdress_ipv4(&packet.ip, service->word[3]);
-	bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
+	return bpf_map_lookup_elem(&decap_services, &key) != NULL;
 }
 
-static __noinline void restore_service6(struct xdp_md *ctx, __u32 at)
+/* Whether the ICMP error at `at` goes to a service of this broker and is about a segment
+ * that the broker sent as that service.
+ */
+static __noinline int is_service_error4(struct xdp_md *ctx, __u32 at)
 {
-	const struct address *service;
+	struct address service;
+	struct error4 error;
+
+	if (bpf_xdp_load_bytes(ctx, at, &error, sizeof(error)) ||
+	    error.icmp.type != ICMP4_UNREACHABLE || *(__u8 *)&error.quoted != IP_PLAIN ||
+	    error.quoted.protocol != IPPROTO_TCP || error.ip.daddr != error.quoted.saddr)
+		return 0;
+	service = mapped_address(error.quoted.saddr);
+	return is_served(&service, error.service_port);
+}
+
+static __noinline int is_service_error6(struct xdp_md *ctx, __u32 at)
+{
+	struct error6 error;
+
+	return !bpf_xdp_load_bytes(ctx, at, &error, sizeof(error)) &&
+	       (error.icmp.type == ICMP6_TOO_BIG || error.icmp.type == ICMP6_UNREACHABLE) &&
+	       error.quoted.next_header == IPPROTO_TCP &&
+	       same_address(&error.ip.destination, &error.quoted.source) &&
+	       is_served(&error.quoted.source, error.service_port);
+}
+
+/* Whether the inner packet at `at` may pass. A VIP as its destination becomes the address
+ * of the service.
+ */
+static __noinline int admit4(struct xdp_md *ctx, __u32 at)
+{
+	const struct address *behind_vip;
+	struct packet4 packet;
+	struct address to;
+
+	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)) ||
+	    *(__u8 *)&packet.ip != IP_PLAIN ||
+	    (packet.ip.frag_off & host_to_net16(IP_FRAGMENT_MASK)))
+		return 0;
+	if (packet.ip.protocol == IPPROTO_ICMP)
+		return is_service_error4(ctx, at);
+	if (packet.ip.protocol != IPPROTO_TCP)
+		return 0;
+	to = mapped_address(packet.ip.daddr);
+	behind_vip = find_service(&to, packet.port);
+	if (!behind_vip)
+		return is_served(&to, packet.port);
+	if (!is_served(behind_vip, packet.port))
+		return 0;
+	readdress_ipv4(&packet.ip, behind_vip->word[3]);
+	return !bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
+}
+
+static __noinline int admit6(struct xdp_md *ctx, __u32 at)
+{
+	const struct address *behind_vip;
 	struct packet6 packet;
 
-	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)) ||
-	    packet.ip.next_header != IPPROTO_TCP)
-		return;
-	service = find_service(&packet.ip.destination, packet.port);
-	if (!service)
-		return;
-	packet.ip.destination = *service;
-	bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
+	if (bpf_xdp_load_bytes(ctx, at, &packet, sizeof(packet)))
+		return 0;
+	if (packet.ip.next_header == IPV6_ICMP)
+		return is_service_error6(ctx, at);
+	if (packet.ip.next_header != IPPROTO_TCP)
+		return 0;
+	behind_vip = find_service(&packet.ip.destination, packet.port);
+	if (!behind_vip)
+		return is_served(&packet.ip.destination, packet.port);
+	if (!is_served(behind_vip, packet.port))
+		return 0;
+	packet.ip.destination = *behind_vip;
+	return !bpf_xdp_store_bytes(ctx, at, &packet.ip, sizeof(packet.ip));
 }
 
-/* Whether the outer header at `ip`, which outer_length() has read, has met congestion
+/* Whether the outer header at `ip`, which outer_length() has read, comes from one of the
+ * load balancers' networks.
+ */
+static __always_inline int is_from_lb(const void *ip, __u32 outer_len)
+{
+	const struct ipv6_header *outer6 = ip;
+	const struct iphdr *outer4 = ip;
+	struct decap_network source = { .bits = 128 };
+
+	source.first = outer_len == sizeof(*outer4) ? mapped_address(outer4->saddr)
+						    : outer6->source;
+	return bpf_map_lookup_elem(&decap_sources, &source) != NULL;
+}
+
+/* Whether the outer header at `ip`, which outer_length() has read, is marked for congestion
  * (RFC 3168 §5).
  */
 static __always_inline int is_congested(const void *ip, __u32 outer_len)
@@ -135,41 +253,35 @@ static __always_inline int is_congested(const void *ip, __u32 outer_len)
 	return (ecn & ECN) == ECN_CONGESTION;
 }
 
-/* Tells the IP packet at `at` of congestion on the way. Returns XDP_DROP for one whose
- * ends could not hear of it (RFC 6040 §4.2).
+/* Marks congestion in the IP packet at `at`. Returns whether the packet can carry the
+ * mark; if not, it must be dropped (RFC 6040 §4.2).
  */
-static __noinline int tell_congestion4(struct xdp_md *ctx, __u32 at)
+static __noinline int mark_congestion4(struct xdp_md *ctx, __u32 at)
 {
 	struct iphdr ip;
 
-	if (bpf_xdp_load_bytes(ctx, at, &ip, sizeof(ip)))
-		return XDP_PASS;
-	if (!(ip.tos & ECN))
-		return XDP_DROP;
+	if (bpf_xdp_load_bytes(ctx, at, &ip, sizeof(ip)) || !(ip.tos & ECN))
+		return 0;
 	set_ipv4_class(&ip, ip.tos | ECN_CONGESTION);
-	bpf_xdp_store_bytes(ctx, at, &ip, sizeof(ip));
-	return XDP_PASS;
+	return !bpf_xdp_store_bytes(ctx, at, &ip, sizeof(ip));
 }
 
-static __noinline int tell_congestion6(struct xdp_md *ctx, __u32 at)
+static __noinline int mark_congestion6(struct xdp_md *ctx, __u32 at)
 {
 	__be32 version; /* and traffic class */
 
-	if (bpf_xdp_load_bytes(ctx, at, &version, sizeof(version)))
-		return XDP_PASS;
-	if (!(version & host_to_net32(ECN << 20)))
-		return XDP_DROP;
+	if (bpf_xdp_load_bytes(ctx, at, &version, sizeof(version)) ||
+	    !(version & host_to_net32(ECN << 20)))
+		return 0;
 	version |= host_to_net32(ECN_CONGESTION << 20);
-	bpf_xdp_store_bytes(ctx, at, &version, sizeof(version));
-	return XDP_PASS;
+	return !bpf_xdp_store_bytes(ctx, at, &version, sizeof(version));
 }
 
-/* Takes `outer_len` bytes out behind a link header of `link_len`, a constant. */
+/* Removes `outer_len` bytes after a link header of `link_len` bytes, a constant. */
 static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer_len,
-				 __be16 type, int congested)
+				 __be16 type)
 {
 	__u8 link[LONGEST_LINK];
-	int verdict = XDP_PASS;
 
 	if (bpf_xdp_load_bytes(ctx, 0, link, link_len))
 		return XDP_DROP;
@@ -177,16 +289,7 @@ static __always_inline int strip(struct xdp_md *ctx, __u32 link_len, __u32 outer
 	if (bpf_xdp_adjust_head(ctx, (int)outer_len) ||
 	    bpf_xdp_store_bytes(ctx, 0, link, link_len))
 		return XDP_DROP;
-	if (type == host_to_net16(ETH_P_IP)) {
-		restore_service4(ctx, link_len);
-		if (congested)
-			verdict = tell_congestion4(ctx, link_len);
-	} else {
-		restore_service6(ctx, link_len);
-		if (congested)
-			verdict = tell_congestion6(ctx, link_len);
-	}
-	return verdict;
+	return XDP_PASS;
 }
 
 SEC("xdp")
@@ -194,20 +297,29 @@ int xdp_decap(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	__be16 type = 0;
-	__u32 link_len = link_length(data, data_end, &type), outer_len;
-	int congested;
+	__u32 link_len = link_length(data, data_end, &type), outer_len, inner;
+	int congested, is_ipv4;
 
 	outer_len = link_len ? outer_length(data + link_len, data_end, &type) : 0;
 	if (!outer_len)
 		return XDP_PASS;
+	if (sources_are_fenced && !is_from_lb(data + link_len, outer_len))
+		return refuse(DECAP_FOREIGN_SOURCE);
 	congested = is_congested(data + link_len, outer_len);
+	inner = link_len + outer_len;
+	is_ipv4 = type == host_to_net16(ETH_P_IP);
+	if (is_ipv4 ? !admit4(ctx, inner) : !admit6(ctx, inner))
+		return refuse(DECAP_NO_SERVICE);
+	if (congested &&
+	    (is_ipv4 ? !mark_congestion4(ctx, inner) : !mark_congestion6(ctx, inner)))
+		return refuse(DECAP_CONGESTION);
 	switch (link_len) {
 	case ETH_HLEN:
-		return strip(ctx, ETH_HLEN, outer_len, type, congested);
+		return strip(ctx, ETH_HLEN, outer_len, type);
 	case ETH_HLEN + VLAN_TAG_LEN:
-		return strip(ctx, ETH_HLEN + VLAN_TAG_LEN, outer_len, type, congested);
+		return strip(ctx, ETH_HLEN + VLAN_TAG_LEN, outer_len, type);
 	default:
-		return strip(ctx, LONGEST_LINK, outer_len, type, congested);
+		return strip(ctx, LONGEST_LINK, outer_len, type);
 	}
 }
 

@@ -3,10 +3,19 @@
 // What may be wrong with a broker host. Pure, and built as lb_checks.h is.
 #pragma once
 
+#include <cstdint>
+#include <string>
+
 #include "cli/doctor/broker_facts.h"
 #include "cli/doctor/finding.h"
 
 namespace remora::doctor {
+
+// Where a service listens if nobody names its port (IANA: mqtt).
+inline constexpr std::uint16_t kMqttPort = 1883;
+
+// The remora-decap that attaches the program as the file and the question want it.
+std::string attach_command(const BrokerFacts& facts);
 
 // All of them, in the order in which a packet meets them.
 Findings check_broker(const BrokerFacts& facts);
@@ -17,9 +26,15 @@ Findings check_decap_configuration(const BrokerFacts& facts);
 Findings check_services_are_known(const BrokerFacts& facts);
 Findings check_broker_interface(const BrokerFacts& facts);
 Findings check_outer_header(const BrokerFacts& facts);
-Findings check_vips(const BrokerFacts& facts);
 Findings check_fragments(const BrokerFacts& facts);
 Findings check_broker_mtu(const BrokerFacts& facts);
+
+// What passes from the tunnel into the host: broker_fence_checks.cpp.
+Findings check_decap_services(const BrokerFacts& facts);
+Findings check_sources(const BrokerFacts& facts);
+Findings check_refused(const BrokerFacts& facts);
+Findings check_device_fence(const BrokerFacts& facts);
+Findings check_vips(const BrokerFacts& facts);
 
 // The service on this host: broker_service_checks.cpp.
 Findings check_service_is_local(const BrokerFacts& facts);

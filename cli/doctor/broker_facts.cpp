@@ -2,9 +2,9 @@
 #include "cli/doctor/broker_facts.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "cli/doctor/host.h"
+#include "cli/doctor/nftables.h"
 #include "cli/doctor/programs.h"
 
 namespace remora::doctor {
@@ -25,7 +25,7 @@ Address client_for(const BrokerQuestion& question, const Address& service) {
 std::vector<ServiceAt> services_of(const BrokerFacts& facts) {
   std::vector<ServiceAt> all = facts.question.services;
   if (facts.config) {
-    for (const DecapVip& entry : facts.config->vips) all.push_back({entry.service, entry.port});
+    all.insert(all.end(), facts.config->services.begin(), facts.config->services.end());
   }
   std::ranges::sort(all);
   const auto repeated = std::ranges::unique(all);
@@ -99,32 +99,6 @@ std::map<Address, RouteAnswer> look_for_ways_back(const BrokerFacts& facts) {
 
 }  // namespace
 
-std::optional<ServiceAt> parse_service(std::string_view text) {
-  if (const auto address = Address::parse(text)) return ServiceAt{*address, 0};
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  std::string_view host = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']')) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
-    return std::nullopt;
-  }
-  const auto address = Address::parse(host);
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (!address || error != std::errc() || end != digits.data() + digits.size() || port == 0)
-    return std::nullopt;
-  return ServiceAt{*address, port};
-}
-
-std::string to_string(const ServiceAt& service) {
-  const std::string address = remora::to_string(service.address);
-  if (service.port == 0) return address;
-  return (service.address.is_ipv4() ? address : "[" + address + "]") + ":" +
-         std::to_string(service.port);
-}
-
 bool is_own_address(const Host& host, const Address& address) {
   return host.addresses && std::ranges::any_of(*host.addresses, [&](const InterfaceAddress& own) {
            return own.address == address;
@@ -155,10 +129,12 @@ BrokerFacts look_at_broker(const BrokerQuestion& question) {
   if (!facts.interface) return facts;
   facts.xdp = look([&] { return attached_xdp(facts.interface->index); });
   if (has_decap(facts)) {
-    facts.vips = look([&] {
+    facts.decap = look([&] {
       const bool is_native = facts.xdp->native_name == kDecapProgram;
-      return vips_in_force(is_native ? facts.xdp->native_id : facts.xdp->generic_id);
+      return decap_in_force(is_native ? facts.xdp->native_id : facts.xdp->generic_id);
     });
+  } else {
+    facts.guarded_interfaces = look(interfaces_with_drop_rules);
   }
   if (facts.host.addresses) facts.arrivals = look([&] { return look_at_arrivals(facts); });
   return facts;

@@ -7,28 +7,17 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cli/decap_config.h"
+#include "cli/doctor/decap_state.h"
 #include "cli/doctor/facts.h"
 #include "daemon/base/address.h"
 
 namespace remora::doctor {
-
-// Whom the broker answers as. Port 0: nobody said it.
-struct ServiceAt {
-  Address address;
-  std::uint16_t port = 0;  // host order
-
-  auto operator<=>(const ServiceAt&) const = default;
-};
-
-// "10.1.50.200:1883", "[fc00:50::200]:1883", or an address alone; nothing for what is
-// neither.
-std::optional<ServiceAt> parse_service(std::string_view text);
-std::string to_string(const ServiceAt& service);
 
 struct BrokerQuestion {
   std::filesystem::path config;  // empty: the default, if there is one
@@ -60,7 +49,9 @@ struct BrokerFacts {
   std::string interface_name;       // empty: none was found
   std::optional<Interface> interface;
   Fact<AttachedXdp> xdp;
-  Fact<std::vector<DecapVip>> vips;  // of the decap program on the interface
+  Fact<DecapState> decap;  // of the decap program on the interface
+  // Interfaces for which an nftables rule drops packets; only without the decap program.
+  Fact<std::set<std::string>> guarded_interfaces;
   Fact<std::vector<Listener>> listeners;
   Fact<std::vector<Arrival>> arrivals;             // IPv4 alone has a reverse path filter
   Fact<std::map<Address, RouteAnswer>> ways_back;  // by service: to a client

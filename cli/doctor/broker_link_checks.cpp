@@ -17,12 +17,6 @@ bool wants_generic(const BrokerFacts& facts) {
   return facts.config && facts.config->xdp_mode == XdpMode::kGeneric;
 }
 
-std::string attach(const BrokerFacts& facts) {
-  const std::string& file = facts.question.config.native();
-  return fmt::format("remora-decap{}{} {}", file.empty() ? "" : " --config " + file,
-                     wants_generic(facts) ? " --generic" : "", facts.interface_name);
-}
-
 // The program is on the interface; in which way.
 Finding judge_decap(const BrokerFacts& facts) {
   const About about{"outer_header", "remora-decap on " + facts.interface_name};
@@ -33,7 +27,7 @@ Finding judge_decap(const BrokerFacts& facts) {
             "is there in {} mode, unlike xdp_mode in {}: the next attempt to attach it fails",
             is_generic ? "generic" : "native", facts.config_file),
         fmt::format("remora-decap{} --detach {} && {}", is_generic ? " --generic" : "",
-                    facts.interface_name, attach(facts)));
+                    facts.interface_name, attach_command(facts)));
   }
   return about.ok(
       fmt::format("takes outer headers off, in {} mode", is_generic ? "generic" : "native"));
@@ -68,12 +62,25 @@ Finding judge_devices(const BrokerFacts& facts, const Address& service) {
   if (narrow) {
     return about.error(says + "; the device " + narrow->name +
                            " takes packets of one source alone, and they have many",
-                       attach(facts));
+                       attach_command(facts));
   }
-  return about.error(says, attach(facts));
+  return about.error(says, attach_command(facts));
 }
 
 }  // namespace
+
+std::string attach_command(const BrokerFacts& facts) {
+  const std::string& file = facts.question.config.native();
+  std::string command = "remora-decap";
+  if (!file.empty()) command += " --config " + file;
+  if (wants_generic(facts)) command += " --generic";
+  for (const ServiceAt& service : facts.question.services) {
+    const bool is_in_file = facts.config && std::ranges::find(facts.config->services, service) !=
+                                                facts.config->services.end();
+    if (service.port != 0 && !is_in_file) command += " --service " + to_string(service);
+  }
+  return command + " " + facts.interface_name;
+}
 
 Findings check_broker_kernel(const BrokerFacts& facts) {
   // The kernel's own devices need no BPF.
@@ -114,7 +121,7 @@ Findings check_outer_header(const BrokerFacts& facts) {
   if (has_decap(facts)) return {judge_decap(facts)};
   if (has_vips(facts)) {
     return {About{"outer_header", "remora-decap on " + facts.interface_name}.error(
-        "is not there: packets for VIPs reach nobody", attach(facts))};
+        "is not there: packets for VIPs reach nobody", attach_command(facts))};
   }
   Findings found;
   std::optional<Address> before;  // the services are sorted
@@ -122,50 +129,6 @@ Findings check_outer_header(const BrokerFacts& facts) {
     if (before != service.address) found.push_back(judge_devices(facts, service.address));
     before = service.address;
   }
-  return found;
-}
-
-Findings check_vips(const BrokerFacts& facts) {
-  if (!has_decap(facts)) return {};
-  const About about{"vips", "the VIPs that become services"};
-  if (!facts.vips) return {about.unknown(facts.vips.why_not)};
-  const auto same_key = [](const DecapVip& one) {
-    return [one](const DecapVip& other) { return one.vip == other.vip && one.port == other.port; };
-  };
-  const std::string reload = attach(facts);
-  Findings found;
-  const std::vector<DecapVip> none;
-  const std::vector<DecapVip>& wanted = facts.config ? facts.config->vips : none;
-  for (const DecapVip& entry : wanted) {
-    const About one{"vips", to_string(ServiceAt{entry.vip, entry.port})};
-    const auto in_force = std::ranges::find_if(*facts.vips, same_key(entry));
-    if (in_force == facts.vips->end()) {
-      found.push_back(
-          one.error("is in the file and not in force: its packets reach nobody", reload));
-    } else if (in_force->service != entry.service) {
-      found.push_back(one.error(
-          fmt::format("becomes {}, not {} as the file says", remora::to_string(in_force->service),
-                      remora::to_string(entry.service)),
-          reload));
-    }
-  }
-  for (const DecapVip& entry : *facts.vips) {
-    if (facts.config && std::ranges::none_of(wanted, same_key(entry))) {
-      found.push_back(About{"vips", to_string(ServiceAt{entry.vip, entry.port})}.warning(
-          "is in force and not in the file", reload));
-    }
-  }
-  for (const Address& vip : facts.question.vips) {
-    const bool is_there =
-        std::ranges::any_of(*facts.vips, [&](const DecapVip& entry) { return entry.vip == vip; });
-    if (!is_there) {
-      found.push_back(About{"vips", remora::to_string(vip)}.error(
-          "has no entry: its packets reach nobody. Add a [[vip]] to /etc/remora/decap.toml, then",
-          reload));
-    }
-  }
-  if (found.empty() && !facts.vips->empty())
-    found.push_back(about.ok(fmt::format("are in force, all {}", facts.vips->size())));
   return found;
 }
 

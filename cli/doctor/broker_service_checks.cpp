@@ -13,9 +13,6 @@
 namespace remora::doctor {
 namespace {
 
-// Where the service listens when nobody says it (IANA: mqtt).
-constexpr std::uint16_t kMqttPort = 1883;
-
 std::set<Address> addresses_of(const BrokerFacts& facts) {
   std::set<Address> all;
   for (const ServiceAt& service : facts.services) all.insert(service.address);

@@ -5,12 +5,10 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 
-#include <array>
 #include <cerrno>
 #include <system_error>
 
 #include "bpf/abi.h"
-#include "bpf/parse.h"
 #include "daemon/base/attachment.h"
 
 namespace remora::doctor {
@@ -20,13 +18,13 @@ namespace {
   throw std::system_error(error < 0 ? -error : error, std::generic_category(), what);
 }
 
+}  // namespace
+
 Fd open_program(std::uint32_t id) {
   Fd program(bpf_prog_get_fd_by_id(id));
   if (!program) fail(errno, "cannot open the BPF program " + std::to_string(id));
   return program;
 }
-
-}  // namespace
 
 std::string program_name(std::uint32_t id) {
   const Fd program = open_program(id);
@@ -86,39 +84,6 @@ unsigned interface_of_link(int link_fd) {
   __u32 size = sizeof(info);
   if (bpf_obj_get_info_by_fd(link_fd, &info, &size) != 0) fail(errno, "cannot read the XDP link");
   return info.xdp.ifindex;
-}
-
-std::vector<DecapVip> vips_in_force(std::uint32_t program_id) {
-  const Fd program = open_program(program_id);
-  std::array<std::uint32_t, 64> maps{};
-  bpf_prog_info info{};
-  info.nr_map_ids = maps.size();
-  info.map_ids = reinterpret_cast<std::uintptr_t>(maps.data());
-  __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) {
-    fail(errno, "cannot read about the decap program");
-  }
-  std::vector<DecapVip> found;
-  for (std::size_t i = 0; i < info.nr_map_ids && i < maps.size(); ++i) {
-    const Fd map(bpf_map_get_fd_by_id(maps[i]));
-    bpf_map_info about{};
-    __u32 about_size = sizeof(about);
-    if (!map || bpf_obj_get_info_by_fd(map.get(), &about, &about_size) != 0) {
-      fail(errno, "cannot open a map of the decap program");
-    }
-    if (std::string(about.name) != "vips" || about.key_size != sizeof(service_key) ||
-        about.value_size != sizeof(address)) {
-      continue;
-    }
-    service_key key{}, next{};
-    address service{};
-    for (const void* at = nullptr; bpf_map_get_next_key(map.get(), at, &next) == 0; at = &key) {
-      key = next;
-      if (bpf_map_lookup_elem(map.get(), &key, &service) != 0) continue;
-      found.push_back({Address(key.address), Address(service), host_to_net16(key.port)});
-    }
-  }
-  return found;
 }
 
 }  // namespace remora::doctor

@@ -9,7 +9,6 @@
 #include <map>
 #include <string>
 
-#include "cli/decap_config.h"
 #include "cli/doctor/facts.h"
 #include "daemon/base/fd.h"
 
@@ -21,6 +20,9 @@ AttachedXdp attached_xdp(unsigned interface_index);
 // The name of the classifier in the place of the probe; empty: there is none. Throws
 // std::system_error.
 std::string probe_name(unsigned interface_index);
+
+// The program with that number. Throws std::system_error.
+Fd open_program(std::uint32_t id);
 
 // The name of the program with that number, as far as the kernel keeps it (15
 // characters). Throws std::system_error.
@@ -36,9 +38,5 @@ std::map<std::uint32_t, std::string> programs_by_slot(int array_fd);
 // The interface that a pinned link holds a program on; 0: none any more. Throws
 // std::system_error.
 unsigned interface_of_link(int link_fd);
-
-// The entries of the map `vips` of an attached decap program. Throws
-// std::system_error.
-std::vector<DecapVip> vips_in_force(std::uint32_t program_id);
 
 }  // namespace remora::doctor

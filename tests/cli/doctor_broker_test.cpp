@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <functional>
 #include <ostream>
+#include <set>
 
 #include "cli/doctor/broker_checks.h"
 #include "tests/cli/complaint.h"
@@ -45,7 +46,14 @@ RouteAnswer by_the_gateway(std::uint32_t advmss) {
   return {.interface_index = kEth0, .gateway = at("10.1.3.1"), .advmss = advmss};
 }
 
-// With the decap program, and a file without [[vip]].
+// The file names the service, it is in force, and so the doctor looks at it.
+void serve(BrokerFacts& facts, const ServiceAt& service) {
+  facts.config.value->services = {service};
+  facts.decap = DecapState{.services = std::vector{service}};
+  facts.services = {service};
+}
+
+// With the decap program, and a file that names the service.
 BrokerFacts sound() {
   BrokerFacts facts;
   facts.host.kernel_release = "6.1.0-23-amd64";
@@ -61,11 +69,10 @@ BrokerFacts sound() {
       {"net/ipv6/conf/eth0/disable_ipv6", 0}};
   facts.config_file = "/etc/remora/decap.toml";
   facts.config = DecapConfig{};
-  facts.services = {{kService, 1883}};
+  serve(facts, {kService, 1883});
   facts.interface_name = "eth0";
   facts.interface = eth0();
   facts.xdp = AttachedXdp{.native_id = 7, .native_name = "xdp_decap"};
-  facts.vips = std::vector<DecapVip>{};
   facts.listeners = std::vector{Listener{at("0.0.0.0"), 1883, {}}};
   facts.arrivals = std::vector{Arrival{"eth0", false, kClient, kService, {.is_local = true}}};
   facts.ways_back = std::map<Address, RouteAnswer>{{kService, by_the_gateway(1440)}};
@@ -78,8 +85,10 @@ BrokerFacts sound_with(const Interface& device) {
   facts.config_file.clear();
   facts.config = Fact<DecapConfig>();
   facts.host.interfaces = std::vector{lo(), eth0(), device};
+  facts.question.services = facts.services;
   facts.xdp = AttachedXdp{};
-  facts.vips = Fact<std::vector<DecapVip>>();
+  facts.decap = Fact<DecapState>();
+  facts.guarded_interfaces = std::set{device.name};
   facts.arrivals =
       std::vector{Arrival{device.name, false, kClient, kService, {.is_local = true}},
                   Arrival{"eth0", true, at("172.16.0.1"), at("10.1.3.101"), {.is_local = true}}};
@@ -89,12 +98,12 @@ BrokerFacts sound_with(const Interface& device) {
 BrokerFacts sound_with_vip() {
   BrokerFacts facts = sound();
   facts.config.value->vips = {{at("10.1.50.201"), kService, 0}};
-  facts.vips = std::vector{DecapVip{at("10.1.50.201"), kService, 0}};
+  facts.decap.value->vips = {{at("10.1.50.201"), kService, 0}};
   return facts;
 }
 
 void serve_ipv6(BrokerFacts& facts) {
-  facts.services = {{kService6, 1883}};
+  serve(facts, {kService6, 1883});
   facts.host.addresses = std::vector{InterfaceAddress{kEth0, at("fc00:3::101"), 64, true},
                                      InterfaceAddress{kLo, kService6, 128, true}};
   facts.listeners = std::vector{Listener{at("::"), 1883, false}};
@@ -219,23 +228,24 @@ const Break kBreaks[] = {
      [](BrokerFacts& f) {
        f.xdp = AttachedXdp{};
        f.host.interfaces.value->push_back(tunnel("ipip"));
+       f.guarded_interfaces = std::set<std::string>{"ipip0"};
      },
      {"outer_header"},
      "packets for VIPs reach nobody"},
     {"VipNotInForce",
      sound_with_vip,
-     [](BrokerFacts& f) { f.vips = std::vector<DecapVip>{}; },
+     [](BrokerFacts& f) { f.decap.value->vips.clear(); },
      {"vips"},
-     "10.1.50.201 is in the file and not in force: its packets reach nobody # remora-decap eth0"},
+     "10.1.50.201 is in the file and not in force: its packets are dropped # remora-decap eth0"},
     {"VipOfAnotherService",
      sound_with_vip,
-     [](BrokerFacts& f) { f.vips.value->front().service = at("10.1.50.199"); },
+     [](BrokerFacts& f) { f.decap.value->vips.front().service = at("10.1.50.199"); },
      {"vips"},
      "becomes 10.1.50.199, not 10.1.50.200"},
     {"VipNotInTheFile",
      sound_with_vip,
      [](BrokerFacts& f) {
-       f.vips.value->push_back({at("10.1.50.209"), kService, 1883});
+       f.decap.value->vips.push_back({at("10.1.50.209"), kService, 1883});
      },
      {"vips", State::kWarning},
      "10.1.50.209:1883 is in force and not in the file"},
@@ -244,6 +254,63 @@ const Break kBreaks[] = {
      [](BrokerFacts& f) { f.question.vips = {at("10.1.50.202")}; },
      {"vips"},
      "10.1.50.202 has no entry"},
+    {"ServiceNotInForce",
+     sound,
+     [](BrokerFacts& f) { f.decap.value->services->clear(); },
+     {"services"},
+     "10.1.50.200:1883 is in the file and not in force: its packets are dropped # remora-decap "
+     "eth0"},
+    {"ServiceNotInTheFile",
+     sound,
+     [](BrokerFacts& f) {
+       f.services.push_back({at("10.1.50.210"), 1883});
+       f.host.addresses.value->push_back({kLo, at("10.1.50.210"), 32, true});
+       f.question.services = {{at("10.1.50.210"), 1883}};
+     },
+     {"services"},
+     "Add a [[service]] to /etc/remora/decap.toml, then # remora-decap --service 10.1.50.210:1883 "
+     "eth0"},
+    {"AnotherServiceInForce",
+     sound,
+     [](BrokerFacts& f) {
+       f.decap.value->services->push_back({kService, 22});
+     },
+     {"services", State::kWarning},
+     "10.1.50.200:22 is in force, and nobody named it"},
+    {"DecapOfAnEarlierVersion",
+     sound,
+     [](BrokerFacts& f) { f.decap.value->services.reset(); },
+     {"services", State::kWarning},
+     "passes inner packets to any address"},
+    {"OtherSourcesInForce",
+     sound,
+     [](BrokerFacts& f) { f.config.value->from = {*Prefix::parse("172.16.0.0/16")}; },
+     {"sources", State::kWarning},
+     "are not those of `from`"},
+    {"PacketsForNoService",
+     sound,
+     [](BrokerFacts& f) { f.decap.value->no_service = 7; },
+     {"refused", State::kWarning},
+     "7 since the program was attached, as they were for no service"},
+    {"PacketsOfForeignSources",
+     sound,
+     [](BrokerFacts& f) { f.decap.value->foreign_source = 8; },
+     {"refused", State::kWarning},
+     "8 since the program was attached, as their outer source"},
+    {"DeviceThatLetsEverythingThrough",
+     sound_with_ipip,
+     [](BrokerFacts& f) { f.guarded_interfaces.value->clear(); },
+     {"fence", State::kWarning},
+     "add rule inet remora inner iifname \"ipip0\" ip daddr 10.1.50.200 tcp dport 1883 accept; "
+     "add rule inet remora inner iifname \"ipip0\" ip daddr 10.1.50.200 icmp type "
+     "destination-unreachable accept; add rule inet remora inner iifname \"ipip0\" counter drop'"},
+    {"RulesMayNotBeRead",
+     sound_with_ipip,
+     [](BrokerFacts& f) {
+       f.guarded_interfaces = Fact<std::set<std::string>>::missing("Operation not permitted");
+     },
+     {"fence", State::kUnknown},
+     "not permitted"},
     {"Fragments",
      sound,
      [](BrokerFacts& f) { f.host.network_counters["Ip.ReasmReqds"] = 8; },
