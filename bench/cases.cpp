@@ -14,7 +14,7 @@ namespace remora::bench {
 namespace {
 
 constexpr std::uint32_t kIsn = 1'000'000;
-// An initial sequence number that no SYN of the run had before.
+// An initial sequence number that no earlier SYN of the run had.
 constexpr std::uint32_t kNextIsn = 64'007;
 constexpr std::uint32_t kScramble = 0x9e3779b1;  // odd; Knuth's, 2^32 over the golden ratio
 constexpr std::uint32_t kInOrder = 1;
@@ -36,7 +36,7 @@ class Builder {
  public:
   explicit Builder(std::uint32_t flow_bits) : flow_bits_(flow_bits) {}
 
-  // Every packet looks like `frame`.
+  // All packets look like `frame`.
   Case& add(const std::string& name, const Bytes& frame, std::uint32_t seq) {
     return add(name, frame, seq, frame, seq, static_cast<std::uint32_t>(sizeof(shape::head)));
   }
@@ -57,7 +57,7 @@ class Builder {
     made.packets.scramble = kScramble;
     made.packets.frame_len = static_cast<std::uint32_t>(odd.size());
     made.packets.word_at = word_at;
-    // From 10.16/16 on: one network for each case and number of flows.
+    // Starts at 10.16/16: one network for each case and number of flows.
     made.packets.first_client = 0x0a100000u + ((flow_bits_ * 16 + number) << 16);
     return made;
   }
@@ -102,7 +102,7 @@ std::vector<Case> make_cases(std::uint32_t flow_bits) {
     made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED};
   }
   {
-    // The padding behind the SYN is no payload: frames of one length.
+    // The padding after the SYN is no payload: frames of one length.
     Case& made = build.add("syn and connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
                            static_cast<std::uint32_t>(connect.size() - 8));
     made.start = Start::kNothing;
@@ -172,7 +172,7 @@ Case opening(const Case& of) {
   open.packets.frame_len = static_cast<std::uint32_t>(connect.size());
   open.packets.seq_step = 0;
   open.packets.step_shift = 1;
-  // The order of the table's elements in memory is then not that of the packets.
+  // So the order of the table's elements in memory differs from that of the packets.
   open.packets.scramble = kInOrder;
   return open;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is measured: for each case its packets, and what the packet path must
-// have counted when it took the intended way.
+// The cases that are measured: for each its packets, and what the packet path must count if
+// the packets took the intended path.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ enum class Start : std::uint8_t {
   kEstablished,  // every flow has sent its CONNECT
 };
 
-// Times Katran alone, with the same packets addressed to the group's VIP.
+// Goals as multiples of Katran alone, which gets the same packets with the group's VIP.
 struct KatranGoals {
   std::optional<double> chain;         // with the embedded forwarder
-  std::optional<double> behind_stage;  // the stage, and Katran behind it
+  std::optional<double> behind_stage;  // the stage, then Katran
 };
 
 struct Case {
@@ -35,22 +35,22 @@ struct Case {
   traffic packets{};
   Start start = Start::kEstablished;
   Expect expect = Expect::kForwarded;
-  // Packets of a flow that make one unit, whose time is given: 2 for a SYN and its CONNECT.
+  // Packets of a flow per unit, the time of which is reported: 2 for a SYN and its CONNECT.
   std::uint32_t unit = 1;
-  std::vector<enum counter> counted;          // once per unit; every other counter stays
+  std::vector<enum counter> counted;          // once per unit; no other counter changes
   std::optional<double> goal;                 // times the floor
-  std::optional<KatranGoals> against_katran;  // where the comparison has a meaning
+  std::optional<KatranGoals> against_katran;  // where the comparison makes sense
 
   std::uint64_t flows() const { return std::uint64_t{1} << packets.flow_bits; }
 };
 
-// All cases for 2^`flow_bits` flows, the SYN first. No two share a client.
+// All cases for 2^`flow_bits` flows, the SYN first. No two cases share a client.
 std::vector<Case> make_cases(std::uint32_t flow_bits);
 
-// SYN and CONNECT of every flow of a case: the packets before it.
+// The packets that precede a case: SYN and CONNECT of each of its flows.
 Case opening(const Case& of);
 
-// The packets of a case as a stage in front of Katran would hand them on.
+// The packets of a case as a stage would hand them on to Katran.
 Case to_vip(const Case& of);
 
 // The floor's packets: ACKs.

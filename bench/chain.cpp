@@ -22,8 +22,8 @@
 namespace remora::bench {
 namespace {
 
-// The defaults of docs/config.md, but for half-open flows: every flow of the
-// benchmark is half open at once.
+// The defaults of docs/config.md, except for half-open flows: all flows of the benchmark are
+// half open at the same time.
 constexpr std::uint32_t kClients = 1'000'000;
 constexpr std::uint32_t kHalfOpen = 262'144;
 constexpr std::uint32_t kRoutes = 131'072;
@@ -60,7 +60,7 @@ std::string prefix(std::uint32_t group) {
   return format("plant/%02u/archive", group);
 }
 
-// What the verifier's statistics say, e.g. "verification time 1234 usec" and
+// A figure of the verifier's statistics, e.g. "verification time 1234 usec" and
 // "processed 5678 insns".
 VerifierCost parse_cost(const std::string& program, const std::string& log) {
   VerifierCost cost{program, 0, 0};
@@ -145,7 +145,7 @@ topic_keys random_keys() {
   return keys;
 }
 
-// The sums over all CPUs of a per-CPU array's entry, which is made of 64-bit words.
+// An entry of a per-CPU array of 64-bit words, summed over all CPUs.
 std::vector<std::uint64_t> sums(const bpf_map* map, std::uint32_t index) {
   const std::size_t words = bpf_map__value_size(map) / 8;
   std::vector<std::uint64_t> values(words * static_cast<std::size_t>(libbpf_num_possible_cpus()));
@@ -231,7 +231,7 @@ void Chain::fill_tables() {
   in_force.generation = kGeneration;
   in_force.resets_per_second = 1000;
   in_force.resets_per_client = 3;
-  // Nothing ends in the benchmark, so that connections of one client add up.
+  // No connection ends in the benchmark, so the connections of one client add up.
   in_force.connections_per_client = UINT32_MAX;
   in_force.link_mtu = 1500;
   set(maps.settings, zero, in_force);

@@ -2,8 +2,8 @@
 //
 // Frames from a client to a service, byte by byte.
 //
-// Pure. Client address and sequence number are left to the wrapper, checksums
-// are zero: the packet path reads none of those that a client writes.
+// Pure. The wrapper writes client address and sequence number. Checksums are zero: the packet
+// path reads none of those that a client writes.
 #pragma once
 
 #include <cstddef>
@@ -26,12 +26,12 @@ enum class Flags : std::uint8_t { kSyn = 0x02, kAck = 0x10, kPushAck = 0x18 };
 // A TCP segment in Ethernet.
 Bytes segment(Flags flags, const Bytes& payload, std::uint16_t service_port = kServicePort);
 
-// Appends bytes behind the IP packet, as Ethernet does with short ones.
+// Appends bytes after the IP packet, as Ethernet pads short packets.
 Bytes padded(Bytes frame, std::size_t length);
 
 // MQTT 3.1.1 control packets.
 Bytes connect_packet();
-// QoS 0. The topic's end is at the returned packet's size minus `message_len`.
+// QoS 0. The topic ends `message_len` bytes before the end of the returned packet.
 Bytes publish_packet(std::string_view topic, std::size_t message_len);
 
 }  // namespace remora::bench

@@ -7,7 +7,8 @@
 namespace remora::bench {
 namespace {
 
-// In `stats`, behind those of 512 VIPs: all packets to VIPs, and those without a connection.
+// In `stats`, after the entries of 512 VIPs: all packets to VIPs, and those without a
+// connection.
 constexpr std::uint32_t kConnectionStats = 512;
 
 }  // namespace

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nanoseconds per packet of the whole packet path, and how many times a floor
-// they are; with an object of upstream's Katran, how many times that, too.
-// docs/performance.md says what is measured and how.
+// Nanoseconds per packet of the whole packet path, also as a multiple of a floor and, given an
+// object of upstream's Katran, of Katran alone. docs/performance.md describes what is measured
+// and how.
 //
-// Every run is checked: had a packet taken another way than its case intends,
-// the counters would say so, and the benchmark ends with an error.
+// Every run is checked: if a packet took another path than its case intends, the counters show
+// it, and the benchmark fails.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sched.h>
@@ -34,14 +34,13 @@ namespace {
 
 constexpr std::uint64_t kTimedPackets = 131'072;
 constexpr std::uint64_t kWarmPackets = 8'192;  // at least, and one unit of every flow
-// Cases that write records are run in slices that fit the ring.
+// Cases that write records run in slices that fit into the ring buffer.
 constexpr std::uint64_t kLearningSlice = 16'384;
 constexpr unsigned kManyFlowBits = 16;
 constexpr std::size_t kOuterHeader = 20;
 
-// The floor and the empty program. The floor's table has as many keys as there are
-// flows, and room for as many as the packet path's: a larger table touches more
-// memory.
+// The floor and the empty program. The floor's table has one key per flow and as much room as
+// the packet path's: a larger table touches more memory.
 class Targets {
  public:
   explicit Targets(const Case& floor) : object_(remora_targets::open()) {
@@ -87,8 +86,8 @@ struct Samples {
   std::vector<double> ns, baseline, ratio;
 };
 
-// What the chain is compared with, where there is an object of Katran: it alone, and the
-// stage in front of it.
+// What the chain is compared with, given an object of Katran: Katran alone, and the stage
+// followed by Katran.
 struct Rivals {
   explicit Rivals(const std::string& object) : katran(object), behind_stage(katran) {}
 
@@ -96,7 +95,7 @@ struct Rivals {
   Chain behind_stage;
 };
 
-// A case of the comparison. Katran alone and behind the stage gets the same connections.
+// A case of the comparison. Katran gets the same connections alone and after the stage.
 struct Contest {
   Case behind_stage, alone;
   Samples chain, stage;
@@ -104,8 +103,8 @@ struct Contest {
 
 class Bench {
  public:
-  // Of the cases only those with `part` in their names.
-  // `rivals`: nullptr, or outlives this.
+  // Runs only the cases with `part` in their names. `rivals` may be nullptr; otherwise it must
+  // outlive this.
   Bench(unsigned flow_bits, const std::string& part, Rivals* rivals)
       : rivals_(rivals),
         floor_(make_floor(flow_bits)),
@@ -117,7 +116,7 @@ class Bench {
     contests_.resize(cases_.size());
   }
 
-  // Makes the flows that the cases begin with.
+  // Creates the flows that the cases begin with.
   void prepare(Chain& chain, Runner& runner) {
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       if (rivals_ && cases_[i].against_katran) {
@@ -131,7 +130,7 @@ class Bench {
     }
   }
 
-  // One round: every case, the floor right before each, and Katran right behind.
+  // Runs one round: every case, the floor right before each, and Katran right after.
   void round(Chain& chain, Runner& runner) {
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       Case& it = cases_[i];
@@ -178,15 +177,15 @@ class Bench {
     Case open = opening(it);
     checked_run(chain, runner, open, open.unit * flows);
     if (it.counted.empty()) return;
-    // The first PUBLISH of a connection is judged and teaches.
+    // The first PUBLISH of a connection is judged, and its topic is learned.
     Case first = it;
     first.counted = {COUNT_PUBLISH, COUNT_JUDGED, COUNT_LEARNED};
     checked_run(chain, runner, first, flows);
     it.packets.next = first.packets.next;
   }
 
-  // Sends packets of all connections until Katran knows them: of more than 125 000 new ones
-  // in a second it keeps none.
+  // Sends packets of all connections until Katran knows them: above 125 000 new ones per second
+  // it keeps none.
   void introduce(Runner& runner, Case& it) {
     constexpr int kPatience = 1000;
     for (int n = 0; n < kPatience; ++n) {
@@ -209,7 +208,7 @@ class Bench {
     return counts(of, COUNT_LEARNED) ? kLearningSlice : kTimedPackets;
   }
 
-  // What the wrapper costs with this case's packets.
+  // The wrapper's own cost with this case's packets.
   double measure_wrapper(Runner& runner, const Case& of) {
     traffic packets = of.packets;
     const Outcome outcome =
@@ -255,8 +254,7 @@ class Bench {
     return ns;
   }
 
-  // Runs packets of a case through the chain and proves that each took the
-  // case's way.
+  // Runs packets of a case through the chain and checks that each took the intended path.
   static double checked_run(Chain& chain, Runner& runner, Case& it, std::uint64_t packets) {
     const Counts before = chain.counts();
     const Outcome outcome = runner.run(chain.entry_fd(), it.packets, it.frame, packets,
@@ -318,7 +316,7 @@ class Bench {
   std::vector<std::optional<Contest>> contests_;  // by case
 };
 
-// Per-CPU data stays in one cache.
+// Keeps per-CPU data in one cache.
 void stay_on_this_cpu() {
   cpu_set_t set;
   CPU_ZERO(&set);

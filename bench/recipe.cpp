@@ -9,7 +9,7 @@
 namespace remora::bench {
 namespace {
 
-// More than waits behind a gap, and less than a window of TCP holds.
+// More than waits after a gap, and less than a window of TCP holds.
 constexpr unsigned kMostSegments = 4500;
 constexpr std::size_t kMostBytes = 2 << 20;
 // Payload of the longest frame that XDP takes in one piece, on most drivers.

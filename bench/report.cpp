@@ -91,7 +91,7 @@ void print_table(std::ostream& out, const Report& report) {
 void print_json(std::ostream& out, const Report& report) {
   nlohmann::ordered_json json;
   json["rows"] = json_of(report.rows, "floor_ns");
-  // null: there was no object of it
+  // null: no object of Katran was given
   json["against_katran"] = nullptr;
   if (report.against_katran) json["against_katran"] = json_of(*report.against_katran, "katran_ns");
   json["programs"] = nlohmann::json::array();

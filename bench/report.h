@@ -12,7 +12,7 @@
 
 namespace remora::bench {
 
-// Of the measured rounds: the median, and the quartiles around it.
+// The median of the measured rounds, and the quartiles around it.
 struct Figure {
   double median = 0, low = 0, high = 0;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs traffic against an XDP program with BPF_PROG_TEST_RUN, behind the
-// wrapper (wrapper.bpf.c), and takes the time.
+// Runs traffic against an XDP program with BPF_PROG_TEST_RUN, after the wrapper
+// (wrapper.bpf.c), and measures the time.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace remora::bench {
 
 struct Outcome {
   double ns_per_packet = 0;  // with the wrapper's own cost
-  // Of the last packet:
+  // The last packet:
   std::uint32_t verdict = 0;
   Bytes packet;
 };
@@ -27,10 +27,10 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Sends `packets` of `traffic` to the program, beginning with number
-  // `traffic.next`, which it advances; in slices of at most `slice`, after each
-  // of which `pause` is called. Time is that of this thread's CPU alone, so that what else runs on
-  // the machine counts little. Throws when a packet could not be restored.
+  // Sends `packets` of `traffic` to the program, beginning with number `traffic.next`, which it
+  // advances. Calls `pause` after each slice of at most `slice` packets. The time is this
+  // thread's CPU time, so other load on the machine matters little. Throws if a packet could not
+  // be restored.
   Outcome run(int program_fd, traffic& traffic, const Bytes& frame, std::uint64_t packets,
               std::uint64_t slice, const std::function<void()>& pause);
 

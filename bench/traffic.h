@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What the benchmark tells its wrapper: how each packet of a run looks. C that
- * clang compiles for BPF and g++ for the benchmark.
+ * How each packet of a run looks: what the benchmark tells its wrapper. Clang compiles this C
+ * for BPF, g++ for the benchmark.
  */
 #pragma once
 
 #include <linux/types.h>
 
-/* The 8-byte words that are written back in front of every packet: Ethernet, IP,
- * TCP and two bytes more. Everything that the chain changes lies in them.
+/* The 8-byte words that are restored at the head of every packet: Ethernet, IP, TCP and two
+ * bytes more. The chain changes nothing else.
  */
 #define HEAD_WORDS 7
 /* Flows at most, as a power of two. */
 #define MOST_FLOW_BITS 16
 
-/* One look of a flow's packet: the head, and a word somewhere behind it. */
+/* One shape of a flow's packet: the head, and a word somewhere after it. */
 struct shape {
 	__u64 head[HEAD_WORDS];
 	__u64 word;
@@ -22,8 +22,8 @@ struct shape {
 	__u32 pad;
 };
 
-/* Packet n belongs to round n >> flow_bits of its flow. A run walks all flows in
- * scrambled order before it comes to the first one again.
+/* Packet n belongs to round n >> flow_bits of its flow. A run visits all flows in scrambled
+ * order before it returns to the first one.
  */
 struct traffic {
 	__u64 next;		/* number of the next packet */

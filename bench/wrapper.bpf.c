@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Stands in front of the program that is measured, because BPF_PROG_TEST_RUN
- * with a repeat count gives every run the packet that the last one left behind:
- * restores length, head and first bytes, makes the packet the next one of its
- * flow, and tail-calls the program.
+ * Runs before the program that is measured. BPF_PROG_TEST_RUN with a repeat count gives every
+ * run the packet that the last one left behind, so the wrapper restores its length, head and
+ * first bytes, makes it the next packet of its flow, and tail-calls the program.
  *
- * Does the same work whatever the program did, so that its own cost, measured
- * with an empty program, can be subtracted.
+ * Its work does not depend on what the program did, so its own cost, measured with an empty
+ * program, can be subtracted.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -28,7 +27,7 @@ struct traffic traffic;
 
 #define LARGEST_WORD_AT 1023
 
-/* Visits every flow once per round, in no order that a prefetcher foresees. */
+/* Visits every flow once per round, in an order that a prefetcher cannot predict. */
 static __always_inline __u32 scrambled(__u32 n)
 {
 	__u32 mask = (1u << traffic.flow_bits) - 1;
@@ -57,7 +56,7 @@ int bench_wrapper(struct xdp_md *ctx)
 	__u64 *head;
 	void *data;
 
-	/* Pointers may not be subtracted as 32-bit numbers, which clang would do. */
+	/* Clang would subtract pointers as 32-bit numbers, which the verifier refuses. */
 	asm volatile("" : "+r"(length));
 	if (bpf_xdp_adjust_head(ctx, (int)(length - traffic.frame_len)))
 		return give_up();

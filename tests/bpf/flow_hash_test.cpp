@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flow hash against lookup3 as its author describes it: bytes in, three words of
-// state, nothing unrolled.
+// The flow hash against lookup3 as its author describes it: bytes in, three words of state,
+// nothing unrolled.
 #include "bpf/flow_hash.h"
 
 #include <gtest/gtest.h>
@@ -108,8 +108,8 @@ TEST(FlowHashTest, HashesTwoWordsAsJhash2wordsDoes) {
   }
 }
 
-// Katran's: an IPv4 client's address as it stands in the header; of an IPv6 client's
-// its hash with 512; then with the ports and 512 * 65537.
+// Katran's hash: an IPv4 client's address as it is in the header, an IPv6 client's address
+// hashed with 512; then hashed with the ports and 512 * 65537.
 TEST(FlowHashTest, IsKatransForBothFamilies) {
   const std::uint32_t ports = htobe16(40'000) | static_cast<std::uint32_t>(htobe16(1883)) << 16;
 
@@ -123,7 +123,7 @@ TEST(FlowHashTest, IsKatransForBothFamilies) {
   EXPECT_EQ(flow_hash(&client6, ports), plain_hash(words(source, ports), 512 * 65537));
 }
 
-// Worked out apart from both of the above, so that a slip in the two of them shows.
+// Computed independently of both of the above, so that a mistake in both shows.
 TEST(FlowHashTest, GoldenSlots) {
   const struct {
     IpAddress client;

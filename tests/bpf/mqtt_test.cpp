@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packet walker against a plain reader of the whole stream: whatever TCP does
-// to a stream, the same packets are found at the same places.
+// The packet walker against a plain reader of the whole stream: however TCP splits the stream,
+// the same packets are found at the same places.
 #include "bpf/mqtt.h"
 
 #include <gtest/gtest.h>
@@ -328,7 +328,7 @@ TEST(WalkerTest, AliasesComeWithTheirPublish) {
 }
 
 TEST(WalkerTest, OnlyTheConnectSaysThatThereAreProperties) {
-  // Behind the topic of the first: a length of properties, or a message.
+  // After the topic of the first: a length of properties, or a message.
   for (const MqttVersion version : {MqttVersion::k31, MqttVersion::k311}) {
     const Bytes stream =
         connect_packet(version) + Bytes{0x30, 0x04, 0, 1, 'a', 0x7f} + publish_packet("b");

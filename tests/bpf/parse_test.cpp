@@ -30,8 +30,8 @@ IpAddress ip_of(const address& abi) {
   return IpAddress(raw);
 }
 
-// Each frame lies at the end of memory of its own, so that ASan sees every byte read
-// behind it, and so that the IP header is aligned (NET_IP_ALIGN).
+// Each frame lies at the end of memory of its own, so that ASan detects every read beyond it,
+// and so that the IP header is aligned (NET_IP_ALIGN).
 struct Parsed {
   std::unique_ptr<std::uint8_t[]> memory;
   struct headers headers {};
@@ -44,7 +44,7 @@ struct Parsed {
     void *data = memory.get() + kAlign, *end = memory.get() + kAlign + frame.size();
     result = parse_tcp(data, end, &headers);
 
-    // The short way of the usual packet says the same, or nothing.
+    // The short path for the usual packet gives the same result, or none.
     if (!is_plain(data, end)) return;
     EXPECT_EQ(result, PARSE_TCP);
     EXPECT_EQ(headers.ip_offset, 14u);
@@ -187,7 +187,7 @@ TEST(ParseTest, TellsApartWhatIsNotPlainTcp) {
     EXPECT_EQ(Parsed(frame).result, expected) << what;
 }
 
-// RFC 8200 §4: what may stand in front of TCP, and what cannot be seen through.
+// RFC 8200 §4: headers that may precede TCP, and those that hide it.
 TEST(ParseTest, TellsApartWhatIsNotPlainTcpOverIpv6) {
   Bytes version4 = hello6().frame();
   version4[14] = 0x40;

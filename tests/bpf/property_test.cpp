@@ -55,7 +55,7 @@ TEST(WalkerPropertyTest, InOrderEverythingIsFound) {
   }
 }
 
-// The walker itself keeps nothing: what comes too early comes again.
+// The walker itself keeps nothing: early bytes come again.
 TEST(WalkerPropertyTest, WhatIsLostAndOvertakenIsFoundWhenItIsThere) {
   const auto [first, rounds] = seeds(150);
   for (std::uint32_t seed = first; seed < first + rounds; seed++) {
@@ -81,8 +81,8 @@ TEST(WalkerPropertyTest, WhatIsLostAndOvertakenIsFoundWhenItIsThere) {
   }
 }
 
-// A few wrong bits behind the CONNECT: they may break the stream, move its boundaries,
-// or do nothing. Walker and reader agree on it.
+// A few wrong bits after the CONNECT may break the stream, move its boundaries, or do nothing.
+// Walker and reader agree.
 TEST(WalkerPropertyTest, DamagedSessionsAreReadAlike) {
   const auto [first, rounds] = seeds(2000);
   for (std::uint32_t seed = first; seed < first + rounds; seed++) {

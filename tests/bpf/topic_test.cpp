@@ -23,7 +23,7 @@ class TopicHashTest : public testing::Test {
  protected:
   TopicHashTest() : keys_(std::make_unique<topic_keys>()) { *keys_ = random_topic_keys(kSeed); }
 
-  // `behind` fills the last word behind the topic, as an older topic would.
+  // `behind` fills the rest of the topic's last word, as an older topic would.
   static std::vector<__u64> words_of(std::string_view topic, std::uint8_t behind = 0) {
     std::vector<__u64> words(topic.size() / 8 + 1);
     std::memset(words.data(), behind, words.size() * 8);
@@ -77,7 +77,7 @@ TEST_F(TopicHashTest, EveryByteAndEveryPositionCounts) {
     EXPECT_TRUE(seen.insert(hash(topic.substr(0, length))).second) << length;
 }
 
-// Both halves of the hash have the same keys, one word apart.
+// Both halves of the hash use the same keys, one word apart.
 TEST_F(TopicHashTest, WordsThatChangePlacesAreAnotherTopic) {
   const std::string_view words[] = {"measured", "/in/room", "/of/what", "/and/why"};
   std::set<std::uint64_t> hashes;
@@ -127,7 +127,7 @@ TEST_F(TopicHashTest, TheLongestTopicHasAHash) {
 
 class ShapeTest : public TopicHashTest {
  protected:
-  // As the kernel splits a topic that lies in the scratch; `behind` as in words_of().
+  // Splits a topic in the scratch memory as the kernel does; `behind` as in words_of().
   topic_levels split(std::string_view text, std::uint32_t reach, std::uint8_t behind = 0) const {
     std::string bytes(text);
     bytes.append(8, static_cast<char>(behind));
@@ -189,7 +189,7 @@ TEST_F(ShapeTest, TheLongestTopicsAreSplitInTime) {
   EXPECT_EQ(split(sevens.substr(0, MAX_TOPIC), MAX_LEVELS).count, MAX_LEVELS + 1u);
 }
 
-// Only in user space: the words behind MAX_TOPIC have no keys, but the length counts.
+// Only in user space: the words beyond MAX_TOPIC have no keys, but the length counts.
 TEST_F(ShapeTest, ALevelThatIsTooLongIsLikeNoOther) {
   const std::string longest(MAX_TOPIC, 'x');
   EXPECT_NE(split(longest + "xxx/a", 2).hash[0], split(longest + "/a", 2).hash[0]);
@@ -241,7 +241,7 @@ TEST_F(ShapeTest, EveryLevelCountsInItsPlace) {
   }
 }
 
-// ---- what a topic name may hold -----------------------------------------------------
+// ---- what a topic name may contain -----------------------------------------------------
 
 TEST(TopicBytesTest, EveryInvalidByteIsMarkedInItsPlace) {
   for (int place = 0; place < 8; place++) {
@@ -289,7 +289,7 @@ TEST(TopicBytesTest, FirstBytesKeepsThatMany) {
   EXPECT_EQ(first_bytes(word, 7), 0x77665544332211u);
 }
 
-// As the kernel finds out.
+// As the kernel decides.
 bool is_valid(std::string_view topic, std::uint8_t behind = 0xff) {
   std::vector<__u64> words(topic.size() / 8 + 1);
   std::memset(words.data(), behind, words.size() * 8);
@@ -325,8 +325,8 @@ TEST(TopicNameTest, NoWildcardAndNoNulAnywhere) {
   EXPECT_FALSE(is_valid(std::string(MAX_TOPIC - 1, 'a') + '#'));
 }
 
-// Every lead byte with every second byte and the edges of the ranges behind them, at
-// places of which one is across two words.
+// Every lead byte with every second byte and the edges of the ranges after them, at several
+// places, one of them across two words.
 TEST(TopicNameTest, Utf8IsThatOfTheDaemon) {
   constexpr std::string_view kEdges = "a\x7f\x80\x8f\x90\x9f\xa0\xbf\xc2\xf0";
   std::string text;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is told of a segment without a walk is what the walk finds.
+// What find_usual() says of a segment without a walk is what the walk finds.
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a test of the doctor expects: everything that is not ok, and nothing else.
+// What a test of the doctor expects: exactly the findings that are not ok.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ inline Complaints complaints_of(const Findings& findings) {
   return complaints;
 }
 
-// Whether the findings of a check say, or advise, the words.
+// Whether a finding of the check contains the words, in its text or its remedy.
 inline testing::AssertionResult says(const Findings& findings, const std::string& check,
                                      const std::string& words) {
   std::string all;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks of a broker host: sound ones, and each thing that can be wrong with one alone.
+// Checks of a broker host: of sound hosts, and of hosts with one fault each.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -79,7 +79,7 @@ BrokerFacts sound() {
   return facts;
 }
 
-// The same with the kernel's device instead.
+// A sound host with the kernel's device instead of the decap program.
 BrokerFacts sound_with(const Interface& device) {
   BrokerFacts facts = sound();
   facts.config_file.clear();
@@ -133,7 +133,7 @@ struct Break {
   const char* words;
 };
 
-// GoogleTest's words for it: else the bytes, which are others in each run.
+// Otherwise GoogleTest prints the bytes, which differ from run to run.
 void PrintTo(const Break& broken, std::ostream* out) {
   *out << broken.what;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel's texts mean, and what it answers over netlink here.
+// How the kernel's texts are read, and what this kernel answers over netlink.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>

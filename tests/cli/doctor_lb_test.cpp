@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks of an LB host: a sound one, and each thing that can be wrong with it alone.
+// Checks of an LB host: of a sound host, and of hosts with one fault each.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -109,7 +109,7 @@ struct Break {
   const char* words;
 };
 
-// GoogleTest's words for it: else the bytes, which are others in each run.
+// Otherwise GoogleTest prints the bytes, which differ from run to run.
 void PrintTo(const Break& broken, std::ostream* out) {
   *out << broken.what;
 }
@@ -422,7 +422,7 @@ katran_root_array = "/sys/fs/bpf/jmp_eth0")");
 LbFacts sound_beside_katran() {
   LbFacts facts = sound();
   reconfigure(facts, beside_katran());
-  facts.router = Router{};  // Katran's matter
+  facts.router = Router{};  // Katran does that
   facts.pins.gateway = std::optional<MacAddress>();
   facts.routes_to_reals.value->clear();
   (**facts.pins.slots.value)[SLOT_FORWARDER] = "balancer_ingres";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Findings as people and scripts see them.
+// Findings as people and scripts read them.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>

@@ -34,8 +34,8 @@ const Family kFamilies[] = {
 const Address kReal4 = *Address::parse("10.1.3.105");
 const Address kReal6 = *Address::parse("fc00:3::105");
 
-// The one's complement sum of big-endian words: 0xffff over data with a right
-// checksum in it (RFC 1071).
+// The one's complement sum of big-endian words: 0xffff for data that contains its correct
+// checksum (RFC 1071).
 std::uint32_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     sum += i % 2 == 0 ? std::uint32_t{bytes[i]} << 8 : bytes[i];
@@ -44,7 +44,7 @@ std::uint32_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 
   return sum;
 }
 
-// Of an IP header without options.
+// The parts of an IP header without options.
 struct Ip {
   Address source, destination;
   std::uint8_t protocol;
@@ -93,7 +93,7 @@ Parsed parse(const Bytes& packet) {
   out.options.assign(segment.begin() + sizeof(out.tcp),
                      segment.begin() + static_cast<std::ptrdiff_t>(header));
   out.payload.assign(segment.begin() + static_cast<std::ptrdiff_t>(header), segment.end());
-  // Zero bytes in front of a mapped IPv4 address add nothing, 0xffff is nothing.
+  // The zero bytes before a mapped IPv4 address add nothing, and neither does 0xffff.
   std::uint32_t pseudo = IPPROTO_TCP + static_cast<std::uint32_t>(segment.size());
   pseudo = ones_sum(out.ip.source.bytes(), pseudo);
   pseudo = ones_sum(out.ip.destination.bytes(), pseudo);
@@ -107,7 +107,7 @@ class SegmentTest : public testing::TestWithParam<Family> {
   const Endpoint& service() const { return GetParam().service; }
   const Address& client() const { return GetParam().client; }
 
-  // A segment whose mispredicted PUBLISH stands behind `good`.
+  // A segment with a mispredicted PUBLISH after `good`.
   Record record_behind(const std::string& good) {
     payload_ = good + std::string("\x30\x05\x00\x01topic", 5);
     Record record{};

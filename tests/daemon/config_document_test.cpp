@@ -28,8 +28,7 @@ TEST(ExampleConfigTest, IsAccepted) {
   EXPECT_TRUE(load_config(kSource / "systemd/remora.toml").warnings.empty());
 }
 
-// A setting that is shown as a comment is the default: with all of them in force
-// nothing changes.
+// Settings in comments are the defaults: with all of them in force nothing changes.
 TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   const auto path = kSource / "systemd/remora.toml";
   const std::string text =

@@ -12,7 +12,7 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-// The smallest that is accepted; the cases below put lines into it.
+// The smallest configuration that is accepted; the cases below insert lines.
 constexpr std::string_view kMinimal = R"([lb]
 interface = "eth0"
 
@@ -36,7 +36,7 @@ std::string with_line(std::size_t line, std::string_view replacement) {
   return text.replace(begin, text.find('\n', begin) - begin, replacement);
 }
 
-// kMinimal with something behind it; that begins in line 14.
+// kMinimal followed by a text that begins in line 14.
 std::string and_then(std::string_view addition) {
   return std::string(kMinimal) + std::string(addition);
 }
@@ -56,7 +56,7 @@ struct Invalid {
   std::vector<std::string_view> words;  // all of them in the message
 };
 
-// Each of `cases` must be refused, with this one problem.
+// Each of `cases` must be refused with exactly this problem.
 void expect_refused(const std::vector<Invalid>& cases) {
   for (const auto& [text, line, words] : cases) {
     const auto problems = problems_of(text);
@@ -379,7 +379,7 @@ TEST(ConfigTest, AnIpv6ServiceNeedsIpv6Reals) {
   expect_refused({
       {service6, 13, {"real 10.1.3.105 is IPv4", "service in line 6 is IPv6", "IPv6 addresses"}},
       {and_then(second_service), 13, {"real 10.1.3.105", "line 16"}},
-      // A route may lead any service to any group.
+      // A route can lead any service to any group.
       {reals6(service6) + group_b("{ address = \"fc00:3::1\" },\n{ address = \"10.1.3.1\" }"),
        18,
        {"real 10.1.3.1 "}},
@@ -489,7 +489,7 @@ TEST(ConfigTest, TakesAKatranObject) {
   EXPECT_EQ(config.lb.katran_object, "/k/balancer.bpf.o");
 }
 
-// Its reals are in the server's own configuration.
+// The reals are in the server's own configuration.
 TEST(ConfigTest, TakesAKatranServer) {
   std::string text = with_line(2,
                                "interface = \"eth0\"\nforwarder = \"katran-shared\"\n"
@@ -582,7 +582,7 @@ TEST(ConfigTest, RefusesMoreThanTheTablesHold) {
   std::string routes;
   for (std::size_t i = 0; i <= kMaxRoutes; ++i)
     routes += "[[route]]\nfilter = \"t" + std::to_string(i) + "\"\ngroup = \"default\"\n";
-  // Shapes of one level more each, up to what the kernel knows; the names do not count.
+  // Shapes of one more level each, up to the kernel's limit; the names do not count.
   std::string shapes;
   for (std::size_t i = 0; i <= MAX_SHAPES; ++i) {
     std::string filter = "/a";
@@ -653,7 +653,7 @@ TEST(ConfigTest, LongTextIsShortenedInMessages) {
   EXPECT_LT(problems[0].text.size(), 300u);
 }
 
-// A file in a folder of its own that goes with the test.
+// A file in a directory of its own, which is removed with the test.
 class ConfigFileTest : public testing::Test {
  protected:
   ConfigFileTest() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The control socket, asked by the real client and by rude ones.
+// The control socket, used by the real client and by badly behaved ones.
 #include "daemon/control/control.h"
 
 #include <gtest/gtest.h>
@@ -63,7 +63,7 @@ class ControlTest : public testing::Test {
     for (std::size_t sent = 0; sent < bytes.size();) {
       const ssize_t count =
           send(stream.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-      if (count <= 0) return "";  // closed on us
+      if (count <= 0) return "";  // closed by the daemon
       sent += static_cast<std::size_t>(count);
     }
     std::string text;

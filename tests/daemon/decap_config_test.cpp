@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The broker's own configuration.
+// The configuration of a broker's decapsulation.
 #include "cli/decap_config.h"
 
 #include <gtest/gtest.h>

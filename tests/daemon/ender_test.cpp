@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What ends a connection leaves the LB host, whatever the families of client and
-// broker are. Needs root.
+// The packets that end a connection leave the LB host, for all families of client and broker.
+// Needs root.
 #include "daemon/sessions/ender.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ struct Case {
   const char* service;
   const char* real;
   std::size_t outer_bytes;
-  std::uint8_t protocol;  // of the outer header's content
+  std::uint8_t protocol;  // of the inner packet
 };
 
 constexpr Case kCases[] = {
@@ -93,7 +93,7 @@ TEST_P(EnderTest, TheClientGetsItsRstAsFromTheService) {
   auto expected = reset_of_client(record_, service_);
   auto packet = network_->next_packet();
   ASSERT_TRUE(packet) << "nothing was sent";
-  if (service_.address.is_ipv4()) {  // the kernel numbers it
+  if (service_.address.is_ipv4()) {  // the kernel fills in its identification
     packet->erase(packet->begin() + 4, packet->begin() + 6);
     packet->erase(packet->begin() + 8, packet->begin() + 10);
     expected.erase(expected.begin() + 4, expected.begin() + 6);
@@ -152,7 +152,7 @@ TEST_P(EnderTest, SessionsThatAreTooManyToWaitForAreResetAtOnce) {
   EXPECT_EQ(ender.counts().clean_ends, Ender::kMostEndings);
 }
 
-// Brokers behind Katran expect the VIP of their group; the TCP segment is the service's.
+// Brokers behind Katran expect the VIP of their group; the TCP checksum is that of the service.
 TEST_P(EnderTest, BehindKatranTheSessionEndIsAddressedToTheVip) {
   Ender ender(config_, *forwarder_);
   const SessionEnding inner = end_of_session(record_, service_, SessionEnd::kDisconnect);

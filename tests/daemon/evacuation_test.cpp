@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whose turn it is in an evacuation, and when.
+// Which connections an evacuation moves, and when.
 #include "daemon/sessions/evacuation.h"
 
 #include "tests/daemon/flows_fixture.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Check addresses leave by the LB's interface, asked of a kernel. Needs root.
+// The kernel routes check addresses to the LB's interface. Needs root.
 #include "daemon/kernel/health_routes.h"
 
 #include <gtest/gtest.h>

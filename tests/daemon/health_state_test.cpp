@@ -10,7 +10,7 @@ namespace {
 
 using Life = HealthState::Life;
 
-// After each check: `A`live or `D`ead; the checks are `+` and `-`, one a second.
+// The state after each check, `A`live or `D`ead; checks are `+` and `-`, one per second.
 std::string course(HealthState state, const Thresholds& thresholds, std::string_view checks) {
   std::string states;
   std::uint64_t now = 0;

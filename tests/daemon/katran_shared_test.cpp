@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beside a Katran server: the prog array that both have, and what remorad learns of the
-// server by running its slot. The server is the stand-in of tests/katran. In a network
-// namespace and a bpffs folder of the test's own; needs root.
+// Beside a Katran server: the shared prog array, and what remorad learns of the server by
+// running its slot. The server is the stand-in of tests/katran. Runs in a network namespace and
+// a bpffs directory of its own; needs root.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -88,7 +88,7 @@ class KatranSharedTest : public LbTest {
   };
   using Server = std::unique_ptr<remora_katran_stand_in, Destroy>;
 
-  // A Katran server with a VIP of one real. `type`: what its loader asked for.
+  // A Katran server with one VIP of one real. `type`: the attach type that its loader sets.
   static Server load_server(bpf_attach_type type = BPF_XDP) {
     Server server(remora_katran_stand_in__open());
     bpf_program__set_expected_attach_type(server->progs.stand_in, type);
@@ -146,7 +146,7 @@ TEST_F(KatranSharedTest, TheArrayIsMadeWhereKatranExpectsIt) {
 }
 
 TEST_F(KatranSharedTest, AnArrayThatIsThereIsTakenWithWhoeverIsInIt) {
-  const Fd upstream = make_array(3);  // as upstream's root has it
+  const Fd upstream = make_array(3);  // as upstream's root program does
   ASSERT_EQ(bpf_obj_pin(upstream.get(), array_.c_str()), 0);
   const Server server = load_server();
   ASSERT_TRUE(put_in_slot(server));
@@ -201,7 +201,7 @@ TEST_F(KatranSharedTest, WhatIsNoSuchArrayIsRefused) {
 
 TEST_F(KatranSharedTest, AStartThatFailsLeavesNoArray) {
   Config bad = config();
-  bad.limits.flows = UINT32_MAX;  // more than there is memory for
+  bad.limits.flows = UINT32_MAX;  // more than the memory
   EXPECT_THROW(start(bad), std::runtime_error);
   EXPECT_FALSE(fs::exists(array_));
 }
@@ -273,7 +273,7 @@ TEST_F(KatranSharedTest, ItTellsTheStateOfEveryGroupsVip) {
   EXPECT_EQ(forwarder.state_of("warm"), VipState::kEmptySlot);
 }
 
-// Of reals that nobody here knows: the longer one until Katran has shown a packet.
+// The reals are unknown here, so the longer header counts until Katran has shown a packet.
 TEST_F(KatranSharedTest, TheOuterHeadersLengthIsLearned) {
   start(config());
   EXPECT_EQ(group("warm").outer_len, sizeof(ipv6_header));

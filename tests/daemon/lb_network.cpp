@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kPatienceMs = 60'000;       // for what hangs
 constexpr std::uint16_t kFence = 0x88b5;  // IEEE Std 802: local experimental EtherType 1
-constexpr std::size_t kIcmpType = 40;     // behind an IPv6 header without extensions
+constexpr std::size_t kIcmpType = 40;     // after an IPv6 header without extensions
 constexpr std::size_t kNextHeader = 6;
 
 int require(int result, const char* what) {
@@ -30,8 +30,8 @@ int require(int result, const char* what) {
   return result;
 }
 
-// Neighbour discovery, router solicitation, multicast listener reports: RFC 4861,
-// RFC 3810, of which the latter stand behind a hop-by-hop header.
+// Neighbour discovery, router solicitation and multicast listener reports (RFC 4861, RFC 3810);
+// a hop-by-hop header precedes the reports.
 bool is_small_talk(const std::vector<std::uint8_t>& packet) {
   if (packet.size() <= kIcmpType || packet[0] >> 4 != 6) return false;
   return packet[kNextHeader] == IPPROTO_HOPOPTS ||
@@ -46,7 +46,7 @@ LbNetwork::LbNetwork()
   require(unshare(CLONE_NEWNET), "make a network namespace");
   run("ip link add gw address 02:00:00:00:00:01 type veth peer name lb address 02:00:00:00:00:02");
   run("ip address add 10.1.2.2/24 dev lb && ip address add fc00:2::2/64 dev lb nodad");
-  // In this order `lb` has its carrier, and a queue, when it comes up.
+  // In this order `lb` already has a carrier and a queue when it comes up.
   run("ip link set lo up && ip link set gw up && ip link set lb up");
   frames_ = Fd(require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)),
                        "open a packet socket"));
@@ -59,7 +59,7 @@ LbNetwork::LbNetwork()
 }
 
 LbNetwork::~LbNetwork() {
-  // Everything that follows would be elsewhere.
+  // Everything that follows would run elsewhere.
   if (setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
 }
 

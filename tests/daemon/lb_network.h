@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An LB host's network for one test: a namespace with one cable. `lb` has the
-// addresses, and what it sends arrives at the gateway's end, `gw`, where the test
-// reads it.
+// An LB host's network for one test: a namespace with one cable. `lb` has the addresses; its
+// packets arrive at the gateway's end, `gw`, where the test reads them.
 //
-// The calling thread moves in and, with the destructor, back; the devices go with
-// the namespace. Needs root.
+// The calling thread enters the namespace, and leaves it with the destructor. The devices are
+// gone with the namespace. Needs root.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +18,17 @@ namespace remora {
 
 class LbNetwork {
  public:
-  // `lb`: 10.1.2.2/24 and fc00:2::2/64. No routes beyond, no gateway's address.
+  // `lb` has 10.1.2.2/24 and fc00:2::2/64, no other routes, and no neighbour entry of a gateway.
   LbNetwork();
   ~LbNetwork();
   LbNetwork(const LbNetwork&) = delete;
   LbNetwork& operator=(const LbNetwork&) = delete;
 
-  // A shell command inside. Throws std::runtime_error when it fails.
+  // Runs a shell command inside. Throws std::runtime_error if it fails.
   static void run(const std::string& command);
 
-  // Default routes of both families by way of gateways that do not answer but are
-  // known: 02:00:00:00:00:01.
+  // Default routes of both families to gateways that do not answer but have a neighbour entry:
+  // 02:00:00:00:00:01.
   static void add_default_routes();
 
   // The next IP packet of a host, without its Ethernet header, that `lb` sends: not

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The LB's interface changes, and the daemon hears of it. Needs root.
+// The daemon notices changes of the LB's interface. Needs root.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -49,7 +49,7 @@ TEST_F(LinkTest, TheMtuIsReadFromTheDevice) {
   EXPECT_FALSE(find_link("no-such"));
 }
 
-// The kernel notices a changed carrier in a work queue of its own, a second later at most.
+// The kernel processes a changed carrier in a work queue, up to a second later.
 template <class Condition>
 bool becomes_true(const Condition& condition) {
   constexpr int kTries = 6000, kPauseMs = 10;
@@ -186,7 +186,7 @@ class LinkFollowerTest : public LinkTest {
     });
   }
 
-  // Nothing but the kernel's news leads to a look.
+  // Only the kernel's messages lead to a look.
   void wait_for_news() { loop_.run(); }
 
   EventLoop loop_;

@@ -15,7 +15,7 @@ struct Weighed {
   std::uint32_t weight;
 };
 
-// Numbered 1, 2, 3 in the order given.
+// The reals are numbered 1, 2, 3 in the given order.
 std::vector<RingReal> reals_of(std::initializer_list<Weighed> weighed) {
   std::vector<RingReal> reals;
   for (const auto& [address, weight] : weighed)
@@ -24,7 +24,7 @@ std::vector<RingReal> reals_of(std::initializer_list<Weighed> weighed) {
   return reals;
 }
 
-// 10.2.0.0 and so on, all of the same weight.
+// Reals 10.2.0.0 and up, all of the same weight.
 std::vector<RingReal> many_reals(std::uint32_t count) {
   std::vector<RingReal> reals;
   for (std::uint32_t i = 0; i < count; ++i)
@@ -32,7 +32,7 @@ std::vector<RingReal> many_reals(std::uint32_t count) {
   return reals;
 }
 
-// How many slots each of the `reals` reals has.
+// The number of slots of each real.
 Slots counts_of(const Slots& ring, std::size_t reals) {
   Slots counts(reals);
   for (const std::uint32_t index : ring) ++counts.at(index - 1);
@@ -45,7 +45,7 @@ Slots slots_at(const Slots& ring, std::initializer_list<std::size_t> slots) {
   return values;
 }
 
-// The values in the next two tests come from the code of Katran and folly.
+// The code of Katran and folly computed the values of the next two tests.
 
 TEST(MaglevTest, HashesAddressesAsKatranDoes) {
   const std::pair<std::string_view, std::uint64_t> cases[] = {
@@ -162,8 +162,8 @@ TEST(MaglevTest, SlotsFollowTheWeights) {
   }
 }
 
-// Of ten reals one goes: its tenth of the slots must move, and of the others
-// only a few (Maglev paper §5.3: about 2 % of the slots for a ring this size).
+// One of ten reals is removed: its tenth of the slots must move, and only a few of the others
+// (Maglev paper §5.3: about 2 % of the slots for a ring of this size).
 TEST(MaglevTest, RemovingARealMovesFewOtherSlots) {
   const std::vector<RingReal> all = many_reals(10);
   const Slots before = build_ring(all, RingVariant::kMaglevV2);
@@ -190,7 +190,7 @@ TEST(MaglevTest, RoomMeansThatEveryRealGetsASlot) {
     return std::find(counts.begin(), counts.end(), 0u) == counts.end();
   };
   EXPECT_TRUE(ring_has_room({}));
-  // One light real among ever more heavy ones.
+  // One light real among more and more heavy ones.
   for (std::size_t heavy = 60; heavy < 70; ++heavy) {
     std::vector<std::uint32_t> weights(heavy, 1000);
     weights.push_back(1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks of a server that does as the test says, on the loopback interface.
+// Checks of a server on the loopback interface that follows the test's script.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -66,7 +66,7 @@ class Server {
   }
 
   const Endpoint& endpoint() const { return endpoint_; }
-  // Until the script is through.
+  // Returns when the script has ended.
   void wait() { thread_.join(); }
 
  private:
@@ -102,7 +102,7 @@ class Checks {
 
   AProber& prober() { return prober_; }
 
-  // Of check 7 at the endpoint; nothing when there is none in time.
+  // The result of check 7 at the endpoint; nothing if there is none in time.
   std::optional<CheckResult> result_at(const Endpoint& endpoint) {
     prober_.start(7, endpoint);
     return next();
@@ -190,7 +190,7 @@ TEST(MqttProberTest, ConnectsAndDisconnects) {
   EXPECT_EQ(disconnect, std::string("\xe0\x00", 2));
 }
 
-// Until the CONNACK is there, its code in `code`.
+// Waits for the CONNACK and puts its code into `code`.
 Server::Script refusing(char code) {
   return [code](int socket) {
     read_some(socket);
@@ -264,9 +264,9 @@ TEST(MqttProberTest, OneThatHangsIsEndedAndTheNextGoesOn) {
   EXPECT_EQ(rest, "") << "without a CONNACK there is no DISCONNECT";
 }
 
-// Paho alone needed up to more than two seconds for the one that lives.
+// Paho alone needed more than two seconds for the living one.
 TEST(MqttProberTest, HostsThatDoNotAnswerDoNotDelayOthers) {
-  const Server full;  // its queue of connections is full: the next SYN gets no answer
+  const Server full;  // its backlog is full: the next SYN gets no answer
   std::vector<Fd> fillers;
   const SocketAddress address(full.endpoint().address, net_to_host16(full.endpoint().port));
   for (int i = 0; i < 20; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which reals are in the ring, and what a change of weights does to it.
+// Which reals are in the ring, and how a change of weights changes it.
 #include "daemon/steering/reals.h"
 
 #include <gtest/gtest.h>
@@ -146,7 +146,7 @@ TEST_F(RealsTest, WhatIsUnknownIsRefusedWithWhatIsMissing) {
             "there is no group \"nobody\"; remoractl reals list shows those there are");
 }
 
-// ---- what a change does to the ring ---------------------------------------------
+// ---- how a change changes the ring -----------------------------------------------
 
 using Slots = std::vector<std::uint32_t>;
 
@@ -168,9 +168,8 @@ Group ten_reals() {
   return group;
 }
 
-// Maglev's rings are nearly, not perfectly, stable (Maglev paper §5.3). These are
-// new connections: those that exist stay where they are. Measured: a drain
-// moves 181 slots for nothing at the most, a doubled weight 153.
+// Maglev's rings are nearly, not perfectly, stable (Maglev paper §5.3). Only new connections are
+// affected. Measured: a drain moves at most 181 slots of other reals, a doubled weight 153.
 TEST(RealsRingTest, ADrainAndItsEndMoveFewSlotsOfOthersAndLeaveNoTrace) {
   Reals reals;
   reals.configure(std::vector{ten_reals()});

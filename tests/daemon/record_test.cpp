@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the ring may hold, and what it may not.
+// Which records of the ring buffer are accepted, and which are not.
 #include "daemon/packets/record.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace remora {
 namespace {
 
-// As the kernel writes it; the vector must outlive what is read from it.
+// A record as the kernel writes it; the vector must outlive what is read from it.
 std::vector<std::uint8_t> bytes_of(event head, const std::string& data) {
   head.data_len = static_cast<__u16>(data.size());
   std::vector<std::uint8_t> bytes(sizeof(head) + data.size());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of the ring's records: history, lessons and mended connections.
-// With the kernel's maps, in a namespace of the test's own; needs root.
+// Handling of the ring buffer's records: history, lessons and ended connections. Uses the
+// kernel's maps in a namespace of its own; needs root.
 #include "daemon/events/recorder.h"
 
 #include <gtest/gtest.h>
@@ -57,7 +57,7 @@ class RecorderTest : public LbTest {
     parts_->recorder.take(*record);
   }
 
-  // In two pieces, the second one first, as of a stream that goes on.
+  // In two pieces, the second one first, as from a stream that continues.
   void publish_unjudged(const std::string& topic, std::uint64_t seen_at_ns = 0) {
     event head{};
     head.action = ACTION_UNJUDGED;
@@ -76,7 +76,7 @@ class RecorderTest : public LbTest {
   client_key key() const { return {kClient.abi(), running_->ids.of_service(kService, "mqtt"), 0}; }
   std::uint16_t group(const char* name) const { return running_->ids.of_group(name); }
 
-  // The rows of the history's table of events, as "action old new from to".
+  // The rows of the history's table of events as "action old new from to".
   std::vector<std::string> events() {
     parts_->history.flush();
     sqlite3* database = nullptr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Topic to group in user space, and what the kernel gets: against tables and against
-// the plain matcher. tests/xdp/learn_test.cpp asks the kernel the same.
+// Topic to group in user space, and the tables for the kernel, against expected values and the
+// plain matcher. tests/xdp/learn_test.cpp asks the kernel the same questions.
 #include "daemon/mqtt/route_table.h"
 
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST(RouteTableTest, AFilterOfManyLevelsIsForTheDaemonAlone) {
   EXPECT_EQ(match(table, levels(34, "x")), "b");
 }
 
-// It matches no topic that the kernel judges, so the kernel is sure without it.
+// It matches no topic that the kernel judges, so the kernel does not need it.
 TEST(RouteTableTest, AFilterOfLongNamesIsForTheDaemonAlone) {
   const std::string name(MAX_TOPIC, 'n');
   EXPECT_TRUE(kernel_shape(name + "/#"));

@@ -55,7 +55,7 @@ class CheckScheduleTest : public testing::Test {
     }
   }
 
-  // One check of each; it ends at once, as `good` says by the address.
+  // Runs one check of each target; it ends at once, with the result of `good` for its address.
   template <class Good>
   void round(Good good) {
     for (const std::uint64_t until = now + 4 * kSecond - kStep; now < until;) {
@@ -134,7 +134,7 @@ TEST_F(CheckScheduleTest, OneDeadServiceIsEnough) {
   EXPECT_EQ(news, (std::vector<std::string>{"dead 10.1.3.1", "alive 10.1.3.1"}));
 }
 
-// Their results were in the queue when the loop came to itself again.
+// Their results were in the queue when the loop continued.
 TEST_F(CheckScheduleTest, APauseOfTheLoopIsNoFailure) {
   use(1);
   run(kSecond);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whose connections end when a real is dead.
+// Which connections end when a real is dead.
 #include "daemon/sessions/severance.h"
 
 #include "tests/daemon/flows_fixture.h"
@@ -84,7 +84,7 @@ TEST_F(SeveranceTest, AsksTheClientUntilItsResetCannotBeMissed) {
   add_flows(0, 1, kReal);
   start();
   run_for(5 * kSecond);
-  // Each time two ACKs; and one RST to the broker.
+  // Two ACKs each time, and one RST to the broker.
   std::uint32_t to_client = 0, to_broker = 0;
   while (const auto packet = network_->next_packet()) {
     const bool is_outer = (*packet)[9] == IPPROTO_IPIP;

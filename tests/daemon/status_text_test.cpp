@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `remoractl status` as people see it.
+// The output of `remoractl status`.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -36,7 +36,7 @@ json group(const char* name, const char* vip) {
   return {{"name", name}, {"vip", vip}, {"configured", true}, {"packets", 15}, {"bytes", 890}};
 }
 
-// The table of groups, from its heading on.
+// The table of groups, with its heading.
 std::string groups_of(const json& status) {
   std::ostringstream out;
   print_status(out, status);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rings in the kernel's maps, as reals are drained and weighed. In a namespace of
-// the test's own; needs root.
+// Rings in the kernel's maps when reals are drained or change their weight. Runs in a namespace
+// of its own; needs root.
 #include "daemon/steering/steering.h"
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ class SteeringTest : public LbTest {
     LbTest::TearDown();
   }
 
-  // Another daemon on the same tables.
+  // Another daemon with the same tables.
   void start_daemon() {
     ids_ = std::make_unique<Ids>(running_->maps, 64);
     steering_ = std::make_unique<Steering>(running_->maps, *ids_, *running_->forwarder);

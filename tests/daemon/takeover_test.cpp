@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a daemon finds when it starts: nothing, the pins of its predecessor, pins
-// of another size or version, somebody else's program. In a network namespace
-// and a bpffs folder of the test's own; needs root.
+// What a daemon can find at start: nothing, the pins of its predecessor, pins of another size or
+// version, a foreign program. Runs in a network namespace and a bpffs directory of its own;
+// needs root.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr __u32 kOnly = 0;
 
-// What the history was told of a client, under the routes of that time.
+// What the history recorded of a client, with the routes of that time.
 Observation publish(const std::string& client, const std::string& topic,
                     const std::string& service = to_string(kService),
                     std::int64_t at_ms = unix_ms()) {
@@ -183,7 +183,7 @@ TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
   EXPECT_EQ(flows_in(third->maps), 500u);
 }
 
-// A start that fails leaves the table to those who use it.
+// A start that fails leaves the table to its users.
 TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   fill_with_flows(start(config_)->maps, 100);
 
@@ -195,7 +195,7 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   EXPECT_EQ(flows_in(start(config_)->maps), 100u);
 }
 
-// Katran's tables of connections are pinned beside the maps.
+// Katran's connection tables are pinned beside the maps.
 TEST_F(TakeoverTest, AKatranObjectKeepsItsConnectionsAndOthersRemoveThem) {
   start(katran());
   EXPECT_TRUE(fs::exists(pins_ / "katran_lru_0"));
@@ -212,7 +212,7 @@ TEST_F(TakeoverTest, AKatranObjectThatIsNeverAttachedLeavesNoPins) {
   EXPECT_FALSE(fs::exists(pins_)) << "pins were left behind";
 }
 
-// The start before was killed halfway, say.
+// For example, an earlier start was killed halfway.
 TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
   for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
     SCOPED_TRACE(part);

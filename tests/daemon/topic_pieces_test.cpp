@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Topics that the kernel does not judge, put together from their pieces.
+// Topics that the kernel does not judge, assembled from their pieces.
 #include "daemon/events/topic_pieces.h"
 
 #include <gtest/gtest.h>

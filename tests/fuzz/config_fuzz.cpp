@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any text as a configuration: it is read, or refused with a ConfigError that says
-// where and why; nothing else.
+// Any text as a configuration: it is accepted, or refused with a ConfigError that says where and
+// why; nothing else may happen.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

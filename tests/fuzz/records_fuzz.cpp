@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as records of the ring, one behind the other: they are read or refused,
-// pieces of topics are put together in bounded room, and segments are mended with
-// packets of the right length; nothing else.
+// Any bytes as records of the ring buffer, one after the other: they are read or refused,
+// pieces of topics are assembled in bounded memory, and sessions are ended with packets of the
+// right length; nothing else may happen.
 //
-// In front of each record stands its length, two bytes, the lower one first.
+// The length of each record precedes it: two bytes, the lower one first.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -48,7 +48,7 @@ void check(const std::uint8_t* data, std::size_t size) {
     const std::size_t wanted = data[0] | std::size_t{data[1]} << 8;
     data += 2;
     size -= 2;
-    // Of its own, so that reading beyond it is seen.
+    // In memory of its own, so that reading beyond it is detected.
     const std::vector<std::uint8_t> bytes(data, data + std::min(wanted, size));
     data += bytes.size();
     size -= bytes.size();

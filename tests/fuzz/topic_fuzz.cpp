@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Filters and a topic, one a line: what is valid, and what matches, against a matcher
-// that follows the definition by recursion; which of the filters wins; and the
-// topic names that the kernel takes against those that the daemon takes.
+// Filters and a topic, one per line: what is valid, and what matches, against a matcher that
+// follows the definition by recursion; which filter wins; and whether kernel and daemon accept
+// the same topic names.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packet walker over any bytes in any segments, against the same bytes in one
-// segment. The first bytes of the input say how TCP cuts it; the rest is the
-// stream.
+// The packet walker over any bytes in any segments, against the same bytes in one segment. The
+// first bytes of the input say how TCP splits the stream, which is the rest.
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -12,7 +11,7 @@
 namespace remora {
 namespace {
 
-// How an input begins; what is missing counts as 0.
+// The beginning of an input; missing bytes count as 0.
 struct Cutting {
   std::uint32_t first_seq;
   std::uint8_t cuts;
@@ -46,7 +45,7 @@ void check(const Bytes& input) {
   for (const Piece& piece : pieces)
     require(walker.feed(piece) != WALK_HOLE || walker.blind(), "a hole in a whole stream");
 
-  // Whatever TCP makes of it, the stream says the same.
+  // The result does not depend on how TCP splits the stream.
   Walker whole(cutting.first_seq);
   if (!stream.empty()) whole.feed({cutting.first_seq, stream});
   require(walker.seen() == whole.seen(), "the cuts made a difference");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What looks like Katran's balancer, but has VIPs of another layout: to be refused.
+ * Looks like Katran's balancer, but has VIPs of another layout, and must be refused.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A stand-in for Katran's balancer where there is none: its map ABI as far as a control
- * plane must fill it, and its choice of a real for a new flow. It wraps nothing: what it
- * would send to real N leaves as it came, to the gateway, from the Ethernet address
- * 02:00:00:00:00:N. Other VIPs, protocols and links are passed, as Katran does.
+ * A stand-in for Katran's balancer: the maps that a control plane fills, and Katran's choice
+ * of a real for a new flow. It adds no outer header: a packet for real N leaves unchanged, to
+ * the gateway, from the Ethernet address 02:00:00:00:00:N. It passes other VIPs, protocols and
+ * links, as Katran does.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -77,7 +77,7 @@ struct {
 		});
 } lru_mapping SEC(".maps");
 
-/* The connection's real: a SYN's and an unknown one's are those of the ring. */
+/* The connection's real; for a SYN and an unknown connection that of the ring. */
 static __always_inline __u32 find_real(const struct headers *headers,
 				       const struct vip_key *vip, __u32 vip_num)
 {

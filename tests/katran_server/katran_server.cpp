@@ -36,7 +36,7 @@ Fd make_array(const char* name, std::uint32_t value_size, std::uint32_t entries)
   return map;
 }
 
-// Where KatranProgram pins its tables of connections, which are not to outlive it.
+// Where KatranProgram pins its connection tables, which must not outlive it.
 class PassingFolder {
  public:
   PassingFolder()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stands in for a Katran server in shared mode: Katran's program with maps of its own,
-// in one slot of a root array that somebody else has pinned.
+// A stand-in for a Katran server in shared mode: Katran's program with maps of its own, in one
+// slot of a root array that another process has pinned.
 //
-// It has nothing to do with remorad: neither knows of the other but by that slot.
+// It is independent of remorad: they share only that slot.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace remora {
 
-// What Katran's operator would tell it.
+// The configuration that Katran's operator would give it.
 struct KatranPlan {
   struct Real {
     Address address;
@@ -37,20 +37,20 @@ struct KatranPlan {
 
 // {"gateway_mac": "02:…", "vips": [{"address": "10.1.50.201", "port": 1883,
 //   "reals": [{"address": "10.1.3.101", "weight": 1}, …]}, …]}
-// Throws std::runtime_error that says what is wrong.
+// Throws std::runtime_error with the mistake.
 KatranPlan parse_katran_plan(std::string_view text);
 
 class KatranServer {
  public:
-  // Loads the object and pins nothing: its connections end with its program. Throws
+  // Loads the object and pins nothing: connections end with the program. Throws
   // std::runtime_error, std::system_error.
   explicit KatranServer(const std::filesystem::path& object);
 
-  // Fills the maps. VIPs and reals that come back have their former numbers, so that
-  // connections stay. Throws as above.
+  // Fills the maps. VIPs and reals that come back keep their numbers, so that connections stay.
+  // Throws as above.
   void apply(const KatranPlan& plan);
 
-  // Into slot `position` of the pinned prog array, in place of what is there.
+  // Puts the program into slot `position` of the pinned prog array, in place of what is there.
   void insert(const std::filesystem::path& root_array, std::uint32_t position) const;
 
  private:

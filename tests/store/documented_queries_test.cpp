@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The queries of docs/history.md are run as they stand there.
+// Runs the queries of docs/history.md unchanged.
 #include <regex>
 
 #include "tests/store/history_fixture.h"
@@ -28,7 +28,7 @@ std::vector<std::string> queries() {
 
 class DocumentedQueriesTest : public HistoryTest {
  protected:
-  // Two weeks of a few clients, each query's answer among it.
+  // Two weeks of a few clients, with an answer to each query.
   DocumentedQueriesTest() {
     open();
     const std::int64_t now = now_ms();

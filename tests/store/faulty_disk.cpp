@@ -9,7 +9,7 @@
 namespace remora {
 namespace {
 
-// Of one kind of file.
+// The methods of one kind of file.
 struct Methods {
   const sqlite3_io_methods* sound = nullptr;
   sqlite3_io_methods faulty{};
@@ -26,7 +26,7 @@ struct State {
   sqlite3_vfs* disk = nullptr;  // SQLite's own
   sqlite3_vfs faulty_disk{};
   Methods database;
-  Methods log;  // -wal and journals, which the VFS need not lock
+  Methods log;  // -wal and journals, for which the VFS needs no locks
 };
 
 State& state() {

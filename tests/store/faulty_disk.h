@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk that fails on demand, below SQLite: the default VFS of the test
-// program, with writes that return the error asked for.
+// A disk below SQLite that fails on demand: the test program's default VFS, whose writes return
+// the requested error.
 //
-// All files of the process share it; a FaultyDisk heals it when it ends.
+// All files of the process share it. The destructor of FaultyDisk repairs it.
 #pragma once
 
 #include <condition_variable>
@@ -19,13 +19,13 @@ class FaultyDisk {
 
   // From now on; `sqlite_code` is SQLITE_FULL, SQLITE_IOERR_WRITE, …
   void fail_writes(int sqlite_code);
-  // As on a full disk: no -shm file can be made.
+  // As on a full disk: no -shm file can be created.
   void fail_shared_memory();
   void heal();
 
   int writes() const;
-  // Wait for more than `count` of them in all, or for `count` more failures. Fail
-  // the test after half a minute.
+  // Wait for more than `count` of them in all, or for `count` more failures. Fail the test after
+  // half a minute.
   void await_writes_after(int count);
   void await_failures(int count);
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What must hold when the disk, the file or a person gets in the way.
+// What must hold when the disk or the file fails, or a person interferes.
 #include "store/history_file.h"
 #include "tests/store/faulty_disk.h"
 #include "tests/store/history_fixture.h"

@@ -34,7 +34,7 @@ inline std::int64_t now_ms() {
 
 inline constexpr const char* kMqtt = "10.1.50.200:1883";
 
-// A topic that `client` was rightly predicted for.
+// A topic for which `client` was predicted correctly.
 inline Observation learned(std::string client, std::string topic, std::string group,
                            std::int64_t at_ms) {
   return {at_ms,        kMqtt,          std::move(client), std::move(topic), std::move(group),
@@ -56,7 +56,7 @@ class HistoryTest : public testing::Test {
     if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
     directory_ = name;
     options_.path = directory_ / "history.db";
-    options_.retry_after = 1h;  // only when a test asks for it
+    options_.retry_after = 1h;  // only if a test asks for it
     options_.check_limit = 1h;  // as long as a busy machine takes
     spdlog::set_default_logger(std::make_shared<spdlog::logger>(
         "history", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_)));
@@ -75,7 +75,7 @@ class HistoryTest : public testing::Test {
     open();
   }
 
-  // What a person would read, as `a|b|c` with `-` for NULL.
+  // The rows as a person would read them, as `a|b|c` with `-` for NULL.
   std::vector<std::string> rows(const std::string& sql) const {
     Connection connection(options_.path, Access::read_only);
     Statement statement(connection, sql);
@@ -96,7 +96,7 @@ class HistoryTest : public testing::Test {
     return found.size() == 1 ? found.front() : std::to_string(found.size()) + " rows";
   }
 
-  // All clients as the daemon reloads them.
+  // All clients as the daemon loads them.
   std::vector<KnownClient> reload(std::size_t batch = 4096) {
     std::vector<KnownClient> clients;
     history_->for_each_client(

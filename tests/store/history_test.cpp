@@ -326,7 +326,7 @@ TEST_F(HistoryTest, APersonWhoReadsDisturbsNobody) {
   history_->record(learned("10.1.1.2", "a", "g", now_ms()));
 
   EXPECT_TRUE(history_->flush());
-  EXPECT_FALSE(reading.step());  // the person still sees what was there before
+  EXPECT_FALSE(reading.step());  // the reader still sees the state from before
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "2");
 }
 

@@ -3,7 +3,7 @@
 // The real BPF programs, loaded and linked as in production: root, mqtt stage and
 // forwarder in one prog array, all maps shared; the TC programs beside them.
 //
-// Nothing is pinned or attached: all of it goes with the object.
+// Nothing is pinned or attached: everything is gone with the object.
 #pragma once
 
 #include <bpf/bpf.h>
@@ -23,7 +23,7 @@
 
 namespace remora {
 
-// What the daemon sets before load.
+// What the daemon sets before it loads the programs.
 struct ChainLimits {
   std::uint32_t flows = 1024;
   std::uint32_t half_open = 1024;
@@ -79,7 +79,7 @@ struct Event {
 
 class Chain {
  public:
-  // Throws std::system_error when the kernel refuses something.
+  // Throws std::system_error if the kernel refuses something.
   explicit Chain(const ChainLimits& limits = {});
 
   int map_fd(const char* name) const;
@@ -99,12 +99,12 @@ class Chain {
   void put_in_slot(std::uint32_t slot, int program_fd);
   void empty_slot(std::uint32_t slot);
 
-  // Puts a ring of RING_SIZE slots in place.
+  // Writes a ring of RING_SIZE slots.
   void set_ring(std::uint32_t vip_num, const std::vector<std::uint32_t>& ring);
 
   std::uint64_t counter(enum counter which) const;
 
-  // Takes all records out of the ring; waits up to `wait_ms` for the first.
+  // Takes all records out of the ring buffer; waits up to `wait_ms` for the first.
   std::vector<Event> take_events(int wait_ms = 0);
 
  private:
@@ -125,7 +125,7 @@ class Chain {
 
 struct RunResult {
   std::uint32_t verdict;
-  Bytes metadata;  // in front of the frame
+  Bytes metadata;  // before the frame
   Bytes frame;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The client's end of one TCP connection, as far as its packets show it.
+// The client's end of one TCP connection, as its packets show it.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ class Client {
     return segment;
   }
 
-  // Any bytes of the stream, the first at `offset`: again, early or never sent.
+  // Any bytes of the stream, beginning at `offset`: repeated, early or never sent before.
   Segment at(std::uint32_t offset, const Bytes& bytes) const {
     return addressed(data(bytes)).seq(isn_ + 1 + offset);
   }
@@ -39,7 +39,7 @@ class Client {
     return segment;
   }
 
-  // Bytes of the stream that went by, or were lost, without a segment here.
+  // Bytes of the stream that passed or were lost without a segment here.
   void skip(std::uint32_t bytes) { next_ += bytes; }
 
   Peer self() const { return self_; }

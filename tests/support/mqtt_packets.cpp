@@ -107,7 +107,7 @@ StreamReading read_stream(const Bytes& stream) {
       if (next + 2 > stream.size()) return reading;
       const std::size_t topic_length = stream[next] * 256u + stream[next + 1];
       const int qos = found.first_byte >> 1 & 3;
-      // Behind the topic stand the packet identifier and, in MQTT 5, properties.
+      // After the topic stand the packet identifier and, in MQTT 5, properties.
       const std::size_t least = 2 + (qos > 0 ? 2u : 0u) + (reading.has_properties ? 1u : 0u);
       if (remaining < least || topic_length > remaining - least || qos == 3) return malformed();
       found.topic_offset = next + 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The control packets that a client sends, as bytes (MQTT 3.1, 3.1.1, 5.0), and a
-// reader of whole streams that is as plain as the standard's own words: what the
-// packet walker finds in segments is checked against it.
+// The control packets that a client sends, as bytes (MQTT 3.1, 3.1.1, 5.0), and a plain reader
+// of whole streams that follows the standard word by word. Tests compare the packet walker with
+// it.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace remora {
 
 enum class MqttVersion : std::uint8_t { k31 = 3, k311 = 4, k5 = 5 };
 
-// Those that a client sends (MQTT 5.0 §2.1.2).
+// The packet types that a client sends (MQTT 5.0 §2.1.2).
 enum PacketType {
   kConnect = 1,
   kPublish = 3,
@@ -60,7 +60,7 @@ Bytes operator+(Bytes left, const Bytes& right);
 struct StreamPacket {
   std::size_t offset = 0;  // of its first byte
   std::uint8_t first_byte = 0;
-  std::size_t length = 0;              // header included; it may end behind the stream
+  std::size_t length = 0;              // header included; may exceed the stream
   std::optional<std::string> topic{};  // of a PUBLISH
   std::size_t topic_offset = 0;        // in the stream
 
@@ -69,7 +69,7 @@ struct StreamPacket {
 
 struct StreamReading {
   std::vector<StreamPacket> packets;  // those whose header, and topic length, is whole
-  bool malformed = false;             // behind the last of them
+  bool malformed = false;             // after the last of them
   bool has_properties = false;        // the CONNECT was of MQTT 5
 };
 

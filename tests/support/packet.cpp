@@ -179,7 +179,7 @@ Bytes Segment::frame() const {
   const bool over_ipv6 = destination_.address.is_ipv6();
   Bytes out = ethernet_header(over_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
   if (over_ipv6) {
-    // Each header names the kind of the next; the last is in front of TCP.
+    // Each header names the kind of the next; the last is before TCP.
     std::uint8_t kind = IPPROTO_TCP;
     Bytes body = tcp;
     for (std::size_t i = extensions_.size(); i-- > 0;) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames for the tests of the packet path: written as a client would send them,
-// and read back as the wire would show them.
+// Frames for the tests of the packet path: built as a client would send them, and read as they
+// appear on the wire.
 //
-// Nothing is shared with the code under test: checksums are computed and checked
-// here byte by byte, the slow and obvious way (RFC 1071 §4.1).
+// No code is shared with the code under test: checksums are computed and checked here byte by
+// byte, the slow and obvious way (RFC 1071 §4.1).
 #pragma once
 
 #include <linux/icmp.h>
@@ -69,12 +69,12 @@ class IpAddress {
     return static_cast<std::uint32_t>(raw_[12]) << 24 | static_cast<std::uint32_t>(raw_[13]) << 16 |
            static_cast<std::uint32_t>(raw_[14]) << 8 | raw_[15];
   }
-  // In host order. Throws std::logic_error where it is IPv6.
+  // In host order. Throws std::logic_error for an IPv6 address.
   constexpr std::uint32_t ipv4() const {
     return is_ipv6() ? throw std::logic_error("not an IPv4 address") : last_word();
   }
 
-  // Counts the last word on.
+  // Adds to the last word.
   friend constexpr IpAddress operator+(IpAddress address, std::uint32_t count) {
     address.put_last_word(address.last_word() + count);
     return address;
@@ -128,7 +128,7 @@ struct Peer {
   std::uint16_t port = 0;  // host order
 };
 
-// IEEE 802.1Q, or 802.1ad of a provider in front of it.
+// IEEE 802.1Q, or 802.1ad of a provider before it.
 struct VlanTag {
   std::uint16_t id = 0;
   std::uint16_t type = ETH_P_8021Q;
@@ -138,7 +138,7 @@ struct VlanTag {
 
 using Mac = std::array<std::uint8_t, ETH_ALEN>;
 
-// Of the frames that Segment builds.
+// The addresses in frames that Segment builds.
 inline constexpr Mac kGatewayMac{0x02, 0, 0, 0, 0, 0x01};
 inline constexpr Mac kLbMac{0x02, 0, 0, 0, 0, 0x02};
 
@@ -156,27 +156,27 @@ class Segment {
   Segment& acknowledging(std::uint32_t number) { return ack_ = number, *this; }
   Segment& payload(Bytes bytes) { return payload_ = std::move(bytes), *this; }
   Segment& flags(unsigned flags) { return flags_ = static_cast<std::uint8_t>(flags), *this; }
-  // TCP options; filled up with end-of-list to whole words (RFC 9293 §3.1).
+  // TCP options, padded with end-of-list to whole words (RFC 9293 §3.1).
   Segment& options(Bytes options);
   // VLAN tags, the outermost first.
   Segment& tagged(std::vector<VlanTag> tags) { return tags_ = std::move(tags), *this; }
-  // One more IPv6 extension header in front of TCP: what follows its first two bytes,
-  // filled up with zeros to 8 bytes (RFC 8200 §4.1).
+  // One more IPv6 extension header before TCP: the bytes after its first two, padded with zeros to
+  // 8 bytes (RFC 8200 §4.1).
   Segment& extension(std::uint8_t kind, Bytes body);
-  // IPv4 options, filled up likewise.
+  // IPv4 options, padded in the same way.
   Segment& ip_options(Bytes options);
   // Flags and offset (in units of 8 bytes) of the IPv4 header.
   Segment& fragment(std::uint16_t field) { return fragment_ = field, *this; }
-  // Bytes behind the IP packet, as Ethernet's minimum of 60 makes them.
+  // Bytes after the IP packet, as Ethernet's minimum of 60 bytes requires.
   Segment& padded_to(std::size_t frame_size) { return frame_size_ = frame_size, *this; }
-  // A data offset that does not tell the truth, in words.
+  // A wrong data offset, in words.
   Segment& claiming_data_offset(std::uint8_t words) { return data_offset_ = words, *this; }
-  // An IPv4 total length, or an IPv6 payload length, that does not tell the truth.
+  // A wrong IPv4 total length or IPv6 payload length.
   Segment& claiming_ip_length(std::uint16_t bytes) { return ip_length_ = bytes, *this; }
 
   std::uint32_t first_seq() const { return seq_; }
   const Bytes& payload() const { return payload_; }
-  // Of the segment behind this one.
+  // The sequence number of the segment after this one.
   std::uint32_t next_seq() const;
 
   Bytes frame() const;
@@ -214,11 +214,10 @@ inline Segment data(Bytes payload) {
 Bytes ipv4_frame(Peer from, Peer to, std::uint8_t protocol, const Bytes& body);
 Bytes ipv6_frame(Peer from, Peer to, std::uint8_t next_header, const Bytes& body);
 
-// The frame with VLAN tags put in, the outermost first.
+// The frame with VLAN tags inserted, the outermost first.
 Bytes with_tags(const Bytes& frame, const std::vector<VlanTag>& tags);
 
-// ICMPv6 needs a pseudo header for its checksum (RFC 4443 §2.3): fills in that of a
-// message.
+// Fills in the checksum of a message; that of ICMPv6 needs a pseudo header (RFC 4443 §2.3).
 Bytes icmp_with_checksum(Bytes message);
 Bytes icmp6_with_checksum(Bytes message, const IpAddress& source, const IpAddress& destination);
 
@@ -231,7 +230,7 @@ struct Ipv6Header {
 };
 static_assert(sizeof(Ipv6Header) == 40);
 
-// A frame read back. Reading behind its end throws std::out_of_range.
+// A frame that was read. Reading beyond its end throws std::out_of_range.
 class Packet {
  public:
   explicit Packet(Bytes frame) : frame_(std::move(frame)) {}
@@ -241,28 +240,28 @@ class Packet {
   Mac source_mac() const;
 
   std::vector<VlanTag> tags() const;
-  // Bytes in front of the IP header.
+  // Bytes before the IP header.
   std::size_t link_size() const;
-  std::uint16_t type() const;  // EtherType behind the tags
+  std::uint16_t type() const;  // EtherType after the tags
   bool is_ipv6() const;
   std::uint8_t protocol() const;  // IPv6: the next header
 
   iphdr ip() const;
   Ipv6Header ipv6() const;
   tcphdr tcp() const;
-  icmphdr icmp() const;  // ICMPv6, too: its MTU has 32 bits, `un.gateway`
+  icmphdr icmp() const;  // also ICMPv6, whose MTU has 32 bits: `un.gateway`
   IpAddress source() const;
   IpAddress destination() const;
   // The IP packet, what follows the IP header, and what follows the TCP header; no padding.
   Bytes ip_packet() const;
   Bytes ip_body() const;
   Bytes payload() const;
-  // Whether it is IPv4 or IPv6 in IPv4 or IPv6; then the packet in it, behind the same
-  // Ethernet header.
+  // Whether it is IPv4 or IPv6 in IPv4 or IPv6; then the inner packet, after the same Ethernet
+  // header.
   bool is_encapsulated() const;
   Packet inner() const;
 
-  // Of the IPv4 header, of TCP, ICMP or ICMPv6 in it, and of all of that in an inner packet.
+  // Checks those of the IPv4 header, of TCP, ICMP or ICMPv6, and of the same in an inner packet.
   bool checksums_are_valid() const;
 
  private:

@@ -7,7 +7,7 @@
 namespace remora {
 namespace {
 
-// The body ended too soon, or holds what the standard does not know.
+// The body ended too soon, or contains what the standard does not define.
 struct Malformed {};
 
 // Reads a packet's body from its beginning.
@@ -34,7 +34,7 @@ class Body {
     return out;
   }
 
-  // With a length in front.
+  // With a length before it.
   std::string string() { return bytes(two_bytes()); }
 
   // MQTT 5.0 §1.5.5.
@@ -53,8 +53,8 @@ class Body {
   std::size_t at_, end_;
 };
 
-// The alias among a PUBLISH's properties (MQTT 5.0 §3.3.2.3). Throws Malformed on an
-// alias of 0 and on a second one, too.
+// The alias among a PUBLISH's properties (MQTT 5.0 §3.3.2.3). Throws Malformed also for an alias
+// of 0 and for a second one.
 std::optional<std::size_t> read_alias(Body& body) {
   std::optional<std::size_t> alias;
   const std::size_t length = body.variable_byte_integer();
@@ -92,7 +92,7 @@ std::optional<std::size_t> read_alias(Body& body) {
   return alias;
 }
 
-// Of a character that begins with `first`; 0: none does.
+// The length of a character that begins with `first`; 0: no character does.
 std::size_t bytes_of_character(std::uint8_t first) {
   if (first < 0x80) return 1;
   if (first >= 0xc0 && first < 0xe0) return 2;
@@ -115,7 +115,7 @@ class Reader {
       } catch (const Malformed&) {
         reading_.malformed_at = packet.offset;
         return reading_;
-      } catch (const std::out_of_range&) {  // goes on behind the end of the stream
+      } catch (const std::out_of_range&) {  // continues beyond the end of the stream
       }
       end = packet.offset + packet.length;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a broker would make of a client's whole stream: every PUBLISH with its topic,
-// aliases resolved. As plain as the standard's own words, byte by byte, and nothing
-// shared with the code under test: the packet walker is checked against it.
+// Reads a client's whole stream as a broker would: every PUBLISH with its topic, aliases
+// resolved. It follows the standard word by word, byte by byte, and shares no code with the code
+// under test. Tests compare the packet walker with it.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ namespace remora {
 
 enum class TopicState {
   kGood,
-  kUnknownAlias,  // empty, and nothing says which topic is meant (MQTT 5.0 §3.3.2.1)
-  kInvalid,       // no name that the standard allows
+  kUnknownAlias,  // empty, and no alias says which topic is meant (MQTT 5.0 §3.3.2.1)
+  kInvalid,       // not a name that the standard allows
 };
 
 struct ReadPublish {
@@ -34,11 +34,11 @@ struct ReadPublish {
 };
 
 struct SessionReading {
-  // Of the CONNECT; none when the stream does not begin with one.
+  // The CONNECT's version; none if the stream does not begin with a CONNECT.
   std::optional<MqttVersion> version;
-  // Those that are decided within the stream.
+  // The PUBLISHes that can be decided within the stream.
   std::vector<ReadPublish> publishes;
-  // Where the packet begins behind which nothing can be read.
+  // The start of the packet after which nothing can be read.
   std::optional<std::size_t> malformed_at;
 };
 

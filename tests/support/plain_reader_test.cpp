@@ -13,7 +13,7 @@ const Bytes kConnect5{0x10, 0x0e, 0x00, 0x04, 'M', 'Q',  'T',  'T',
 const Bytes kConnect311{0x10, 0x0d, 0x00, 0x04, 'M',  'Q',  'T', 'T',
                         0x04, 0x02, 0x00, 0x3c, 0x00, 0x01, 'c'};
 
-// What is of interest in a PUBLISH.
+// The fields of a PUBLISH that the tests compare.
 struct Seen {
   std::size_t offset;
   int qos;
@@ -31,7 +31,7 @@ Publishes seen(const SessionReading& reading, std::size_t begin) {
   return out;
 }
 
-// The PUBLISHes of a session of MQTT 5; offsets count from behind the CONNECT.
+// The PUBLISHes of an MQTT 5 session; offsets count from the end of the CONNECT.
 Publishes read_5(const Bytes& stream) {
   return seen(read_session(kConnect5 + stream), kConnect5.size());
 }
@@ -81,7 +81,7 @@ TEST(PlainReaderTest, FindsAnAliasAmongPropertiesOfEveryKind) {
                            Bytes{0x26, 0x00, 0x01, 'k', 0x00, 0x01, 'v'} + Bytes{0x23, 0x00, 0x01} +
                            Bytes{0x01, 0x00};
   ASSERT_EQ(properties.size(), 36u);
-  // QoS 2: a packet identifier stands in front of the properties.
+  // QoS 2: a packet identifier precedes the properties.
   const Bytes sets = Bytes{0x34, 0x2a, 0x00, 0x01, 'a', 0x00, 0x09, 0x24} + properties;
   const Bytes uses{0x30, 0x06, 0x00, 0x00, 0x03, 0x23, 0x00, 0x01};
 

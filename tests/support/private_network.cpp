@@ -42,7 +42,7 @@ void run(const std::string& command) {
   if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
 }
 
-// The kernel takes the first tag off before a packet socket sees the frame.
+// The kernel removes the first tag before a packet socket sees the frame.
 std::vector<VlanTag> tag_taken_off(msghdr& message) {
   for (const cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
        control = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(control))) {
@@ -64,7 +64,7 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
     dotted += (dotted.empty() ? "" : ".") + std::to_string(lb_address >> shift & 0xff);
   run("ip link add gw address 02:00:00:00:00:01 type veth"
       " peer name lb address 02:00:00:00:00:02");
-  // Whatever is heard on the cable then is the programs' or an answer to the test.
+  // Every frame on the cable is then sent by the programs or answers the test.
   run("sysctl -q -w net.ipv6.conf.all.disable_ipv6=1");
   run("ip address add " + dotted + "/24 dev lb");
   run("ip link set gw up && ip link set lb up");
@@ -83,8 +83,8 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
   frames_ =
       require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETH_P_ALL)), "packet socket");
   require(bind(frames_, reinterpret_cast<sockaddr*>(&gateway), sizeof(gateway)), "bind to gw");
-  // The gateway's end came up without a carrier: its queue is put in place some time
-  // later, and until then swallows frames.
+  // The gateway's end came up without a carrier: the kernel sets up its queue some time later, and
+  // frames sent before are lost.
   const int bypass = 1;
   require(setsockopt(frames_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)),
           "send past the queue");
@@ -96,7 +96,7 @@ PrivateNetwork::~PrivateNetwork() {
   for (const int fd : {frames_, datagrams_})
     if (fd >= 0) close(fd);
   if (home_ < 0) return;
-  if (setns(home_, CLONE_NEWNET) != 0) std::abort();  // everything behind would be elsewhere
+  if (setns(home_, CLONE_NEWNET) != 0) std::abort();  // everything that follows would run elsewhere
   close(home_);
 }
 
@@ -143,7 +143,7 @@ std::optional<Packet> PrivateNetwork::receive(std::chrono::milliseconds wait) {
 }
 
 void PrivateNetwork::settle() {
-  // One queue, in order: when this datagram is through, so is what went before it.
+  // There is one queue, in order: when this datagram has passed, so have all earlier frames.
   Bytes datagram{0, 7, 0, kFencePort, 0, 9, 0, 0, '.'};
   transmit(ipv4_frame({lb_address_ + 1, 0}, {lb_address_, 0}, IPPROTO_UDP, datagram));
   pollfd readable{datagrams_, POLLIN, 0};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A network namespace for one test, with one cable: the gateway's end, where the
-// test writes and reads raw frames, and the LB's, where the programs are attached.
+// A network namespace for one test, with one cable: at the gateway's end the test writes and
+// reads raw frames; at the LB's end the programs are attached.
 //
-// The calling thread moves in and, with the destructor, back; the devices go with
-// the namespace. Needs root.
+// The calling thread enters the namespace, and leaves it with the destructor. The devices are
+// gone with the namespace. Needs root.
 #pragma once
 
 #include <chrono>
@@ -28,11 +28,10 @@ class PrivateNetwork {
 
   // From the gateway's end.
   void transmit(const Bytes& frame);
-  // The next IPv4 or IPv6 frame that the LB sent, with its tags; nothing when none comes
-  // in time.
+  // The next IPv4 or IPv6 frame that the LB sent, with its tags; nothing if none comes in time.
   std::optional<Packet> receive(std::chrono::milliseconds wait);
 
-  // Returns when the LB has dealt with everything that was transmitted so far.
+  // Returns when the LB has handled everything that was transmitted so far.
   void settle();
 
  private:

@@ -7,7 +7,7 @@
 namespace remora {
 namespace {
 
-// What is drawn, in the order in which it is drawn.
+// Random choices, in the order in which they are drawn.
 class Dice {
  public:
   explicit Dice(std::mt19937& random) : random_(random) {}
@@ -49,7 +49,7 @@ std::string utf8(std::uint32_t character) {
   return {static_cast<char>(0xf0 | character >> 18), low(12), low(6), low(0)};
 }
 
-// Any that a topic name may hold, those at the edges of UTF-8's lengths among them.
+// Any character that a topic name may contain, including those at the edges of UTF-8's lengths.
 std::string random_character(Dice& dice) {
   constexpr std::uint32_t kEdges[] = {0x01,   0x1f,   0x20,   0x7f,   0x80,    0x7ff,   0x800,
                                       0xd7ff, 0xe000, 0xfeff, 0xffff, 0x10000, 0x10ffff};
@@ -93,7 +93,7 @@ Bytes short_property(std::uint8_t id, Dice& dice) {
 Bytes long_property(std::uint8_t id, Dice& dice) {
   return Bytes{id} + dice.bytes(4);
 }
-// Mostly short. The bytes of an alias are what a careless reader would look for.
+// Mostly short. A careless reader would look for the bytes of an alias here.
 Bytes string_property(std::uint8_t id, Dice& dice) {
   std::string value = dice.text(dice.happens(0.03) ? 3000 : 20);
   if (dice.happens(0.2)) value += "#";
@@ -202,7 +202,7 @@ class Writer {
     }
   }
 
-  // `alias` 0: none. `topic` is what stands in the packet.
+  // `alias` 0: none. `topic` is the topic in the packet.
   void publish(std::string_view topic, std::optional<std::string> meant, std::size_t alias) {
     const int qos = static_cast<int>(dice_.from(0, 2));
     const bool again = qos > 0 && dice_.happens(0.1), retain = dice_.happens(0.1);
@@ -236,13 +236,13 @@ class Writer {
         std::string("\0nul", 4),
         "\xff",
         "cut/\xe2\x82",
-        "\xc0\xaf",          // longer than it need be
+        "\xc0\xaf",          // longer than necessary
         "\xed\xa0\x80",      // a surrogate
         "\xf4\x90\x80\x80",  // beyond the last character
         "\x80 alone",
         "a/\xe2\x28\xa1/b",
     };
-    // An alias that nobody set, or that such a topic did.
+    // An alias that was never set, or was set with such a topic.
     const std::size_t alias = is_5() && dice_.happens(0.5) ? kBrokenAlias : 0;
     if (dice_.happens(0.3)) return publish("", std::nullopt, alias);
     std::string topic = dice_.one_of(kBroken);
@@ -259,7 +259,7 @@ class Writer {
     return random_topic(options_.longest_topic, dice_.random());
   }
 
-  // The places where the remaining length grows by a byte, and where frames end, too.
+  // Near the places where the remaining length grows by a byte, or where frames end.
   std::size_t message_length() {
     constexpr std::size_t kEdges[] = {0, 1, 100, 110, 120, 127, 128, 1400, 16'370, 16'384};
     std::size_t length = dice_.from(0, 60);
@@ -283,7 +283,7 @@ class Writer {
     return std::min(length, options_.longest_message);
   }
 
-  // Any bytes, or MQTT packets that are none.
+  // Any bytes, or bytes that look like MQTT packets.
   Bytes message_bytes(std::size_t length) {
     if (dice_.happens(0.5)) return dice_.bytes(length);
     Bytes out;
@@ -383,7 +383,7 @@ std::string random_topic(std::size_t longest, std::mt19937& random) {
   wanted = std::min(wanted, longest);
   std::string out = random_level(dice);
   while (out.size() < wanted) out += "/" + random_level(dice);
-  // A character is not cut in two.
+  // Does not split a character.
   std::size_t end = std::min(out.size(), longest);
   while (end < out.size() && end > 0 && (static_cast<std::uint8_t>(out[end]) & 0xc0) == 0x80) end--;
   out.resize(end);

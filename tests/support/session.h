@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MQTT sessions drawn at random, as a client might write them: every version, every
-// packet that clients send, properties of every kind, topic aliases set, used and set
-// anew.
+// Random MQTT sessions, as a client might write them: every version, every packet that clients
+// send, properties of every kind, topic aliases set, used and set again.
 //
-// Some messages look like MQTT themselves: whoever takes payload for packets sees
+// Some messages look like MQTT themselves: a reader that takes payload for packets sees
 // PUBLISHes of topics that begin with kDecoy.
 #pragma once
 
@@ -21,17 +20,17 @@ namespace remora {
 
 inline constexpr std::string_view kDecoy = "decoy/";
 
-// A session uses that many topic aliases: mostly the lowest numbers, a few of the highest.
+// The number of topic aliases of a session: mostly the lowest numbers, a few of the highest.
 inline constexpr std::size_t kMostAliases = 8;
 
 struct SessionOptions {
   std::optional<MqttVersion> version{};  // any
-  std::size_t packets = 30;              // behind the CONNECT; a few are one big message
+  std::size_t packets = 30;              // after the CONNECT; a few sessions are one big message
   std::size_t longest_message = 300'000;
   std::size_t longest_topic = 65'535;
   std::vector<std::string> topics{};  // these are published often
-  // The part of PUBLISHes that the standard forbids: broken topics, aliases that
-  // nobody set.
+  // The share of PUBLISHes that the standard forbids: invalid topics, aliases that were never
+  // set.
   double mistakes = 0;
 };
 
@@ -52,12 +51,12 @@ struct Session {
 
 Session random_session(const SessionOptions& options, std::mt19937& random);
 
-// A short one: two changes of topic, and a third PUBLISH that goes back to the first
-// topic by its alias.
+// A short session: two changes of topic, and a third PUBLISH that returns to the first topic by
+// its alias.
 Session three_publishes();
 
-// A topic name that the standard allows, of at most `longest` bytes: mostly short; levels
-// may be empty, begin with `$`, or hold characters of every length in UTF-8.
+// A topic name that the standard allows, of at most `longest` bytes, mostly short. Levels may be
+// empty, begin with `$`, or contain characters of every length in UTF-8.
 std::string random_topic(std::size_t longest, std::mt19937& random);
 
 }  // namespace remora

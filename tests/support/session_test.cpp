@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The random sessions say what they hold, and hold what they should.
+// The random sessions contain what they claim, and what they should.
 #include "tests/support/session.h"
 
 #include <gtest/gtest.h>

@@ -10,12 +10,12 @@ std::size_t draw_from(std::size_t least, std::size_t most, std::mt19937& random)
   return std::uniform_int_distribution<std::size_t>(least, std::max(least, most))(random);
 }
 
-// Streams are cut into at most about that many segments.
+// The approximate limit of segments per stream.
 constexpr std::size_t kMostSegments = 3000;
-// A segment that is overtaken arrives at most that many late.
+// The most segments that can overtake one segment.
 constexpr std::size_t kLate = 8;
 
-// How long the next segment is: one manner for a whole stream.
+// Chooses the length of the next segment, in one way for a whole stream.
 class Lengths {
  public:
   Lengths(std::size_t stream_length, std::size_t mss, std::mt19937& random)
@@ -67,7 +67,7 @@ std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::s
         case 1:
           pieces.push_back(Piece(pieces[draw_from(0, pieces.size() - 1, random)]));
           continue;
-        default:  // from somewhere before, and perhaps further than before
+        default:  // from an earlier place, and perhaps further than before
           begin = sent - std::min(sent, draw_from(1, 2 * mss, random));
           end = std::min(stream.size(), begin + draw_from(1, mss, random));
       }
@@ -87,7 +87,7 @@ Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& opti
       ends_(random_cuts(stream.size(), options.mss, random)) {
   if (!options.writes.empty()) cut_at_writes();
   ends_.push_back(stream.size());
-  // What is sent alone ends with its segment.
+  // Bytes that are sent alone end with their segment.
   if (options.alone > 0 && options.alone < stream.size()) {
     const auto place = std::lower_bound(ends_.begin(), ends_.end(), options.alone);
     if (*place != options.alone) ends_.insert(place, options.alone);
@@ -144,7 +144,7 @@ bool Path::may_send_new() const {
   return unsent_ - missing_ < window;
 }
 
-// What was lost comes before what is new.
+// Lost segments come before new ones.
 void Path::transmit() {
   if (!again_.empty() && again_.begin()->first <= now_) {
     const std::size_t segment = again_.begin()->second;
@@ -172,7 +172,7 @@ void Path::send(std::size_t segment, std::size_t begin, std::size_t end) {
 void Path::send_again(std::size_t segment) {
   std::size_t begin = begin_of(segment), end = ends_[segment];
   if (options_.other_boundaries && happens(0.5)) {
-    // With bytes around it that were sent before, too.
+    // Also with bytes around it that were sent before.
     const std::size_t room = options_.mss - (end - begin);
     const std::size_t in_front = std::min(begin, draw(0, room));
     begin -= in_front;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What TCP and the network make of a stream on its way to the LB: segments of any
-// size, repeated, overlapping, lost and sent again, overtaken.
+// A stream on its way to the LB, as TCP and the network deliver it: segments of any size,
+// repeated, overlapping, lost and sent again, overtaken.
 #pragma once
 
 #include <cstddef>
@@ -16,47 +16,46 @@
 
 namespace remora {
 
-// Where a sender ends its segments of at most `mss` bytes: full ones, or whatever the
-// application wrote. Short streams are cut into single bytes, too.
+// Where a sender ends its segments of at most `mss` bytes: when they are full, or where the
+// application's writes end. Short streams are also cut into single bytes.
 std::vector<std::size_t> random_cuts(std::size_t stream_length, std::size_t mss,
                                      std::mt19937& random);
 
-// The stream with nothing missing at any time, but with all that is harmless to TCP:
-// segments sent twice, sent again with other boundaries and with new bytes behind the
-// old, and keep-alive probes, whose one byte is not the stream's (RFC 9293 §3.8.4).
+// The stream without gaps, but with everything that is harmless to TCP: segments sent twice,
+// sent again with other boundaries and with new bytes after the old ones, and keep-alive probes,
+// whose one byte is not the stream's (RFC 9293 §3.8.4).
 std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::size_t mss,
                             std::mt19937& random);
 
-// Probabilities are those of one segment.
+// Probabilities are per segment.
 struct PathOptions {
   std::size_t mss = 1400;
-  double loss = 0;                // in front of the LB
+  double loss = 0;                // before the LB
   double loss_behind = 0;         // the LB sees it, the broker does not
   double reordering = 0;          // arrives a few segments late
   double duplication = 0;         // arrives twice
   double bypass = 0;              // reaches the broker, but not this LB
   bool other_boundaries = false;  // of what is sent again
   std::size_t window = 32;        // segments in flight
-  // The client sends nothing behind these bytes before the broker has them: it awaits
-  // the CONNACK. They go one segment at a time.
+  // The client sends nothing after these bytes until the broker has them: it waits for the CONNACK.
+  // They are sent one segment at a time.
   std::size_t alone = 0;
-  // Where the application's writes end, rising: with any of them segments end there, and
-  // where they are full.
+  // Where the application's writes end, in ascending order. Segments end there, and where they
+  // are full.
   std::vector<std::size_t> writes{};
 };
 
-// A client's TCP and the path to the LB, one segment's time after the other. A segment
-// that was lost is sent again after a round trip, when those behind it have gone on; it
-// may be lost again.
+// A client's TCP and the path to the LB, one segment's time after the other. A lost segment is
+// sent again after a round trip, when later ones have been sent; it may be lost again.
 class Path {
  public:
   // `stream` must outlive the path, as must `random`.
   Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& options,
        std::mt19937& random);
 
-  // What arrives next at the LB; none when the broker has the whole stream.
+  // The next segment that arrives at the LB; none if the broker has the whole stream.
   std::optional<Piece> next();
-  // The LB did not forward what arrived last: the broker does not have it.
+  // The LB did not forward the last segment: the broker does not have it.
   void dropped();
 
   std::size_t segments() const { return ends_.size(); }

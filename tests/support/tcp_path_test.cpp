@@ -25,7 +25,7 @@ std::size_t end_of(const Piece& piece) {
   return begin_of(piece) + piece.bytes.size();
 }
 
-// Nothing is there that the stream does not hold.
+// Every piece is part of the stream.
 bool is_of(const Piece& piece, const Bytes& stream) {
   return end_of(piece) <= stream.size() &&
          std::equal(piece.bytes.begin(), piece.bytes.end(),
@@ -38,7 +38,7 @@ std::vector<Piece> all_of(Path path) {
   return pieces;
 }
 
-// Which bytes of the stream have arrived.
+// The bytes of the stream that have arrived.
 class Arrived {
  public:
   explicit Arrived(std::size_t size) : has_(size) {}
@@ -48,7 +48,7 @@ class Arrived {
               has_.begin() + static_cast<std::ptrdiff_t>(end_of(piece)), true);
     while (missing_ < has_.size() && has_[missing_]) missing_++;
   }
-  // The first byte that has not.
+  // The first byte that has not arrived.
   std::size_t missing() const { return missing_; }
   std::size_t bytes() const {
     return static_cast<std::size_t>(std::count(has_.begin(), has_.end(), true));
@@ -59,14 +59,14 @@ class Arrived {
   std::size_t missing_ = 0;
 };
 
-// How many bytes of the stream the pieces hold, each counted once.
+// The number of different bytes of the stream in the pieces.
 std::size_t covered(const std::vector<Piece>& pieces, std::size_t size) {
   Arrived arrived(size);
   for (const Piece& piece : pieces) arrived.add(piece);
   return arrived.bytes();
 }
 
-// Pieces with bytes in front of them that have not arrived yet.
+// Pieces that arrived before earlier bytes did.
 std::size_t ahead(const std::vector<Piece>& pieces, std::size_t size) {
   std::size_t count = 0;
   Arrived arrived(size);

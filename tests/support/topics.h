@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random topics, filters and keys, and the choice of a route in its plainest form:
-// what docs/config.md says, over all routes, with the matcher that follows the
-// standard word by word.
+// Random topics, filters and keys, and the choice of a route in its plainest form: the rule of
+// docs/config.md applied to all routes, with a matcher that follows the standard word by word.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +27,7 @@ inline topic_keys random_topic_keys(std::uint64_t seed) {
   return keys;
 }
 
-// For each level 0 a name, 1 `+`, 2 `#`. The route whose filter has the lowest such
-// word wins.
+// One digit per level: 0 a name, 1 `+`, 2 `#`. The route whose filter has the lowest word wins.
 inline std::string ranks_of(std::string_view filter) {
   std::string ranks;
   std::string level;
@@ -47,7 +45,7 @@ inline std::string ranks_of(std::string_view filter) {
   return ranks;
 }
 
-// The one of `routes` to which the topic belongs; null: none matches.
+// The route of `routes` that the topic belongs to; null: none matches.
 inline const Route* plain_choice(const std::vector<Route>& routes, std::string_view topic) {
   const Route* best = nullptr;
   for (const Route& route : routes) {
@@ -57,13 +55,13 @@ inline const Route* plain_choice(const std::vector<Route>& routes, std::string_v
   return best;
 }
 
-// Topics and filters of few different levels, so that they meet: empty levels, `$`,
-// names on both sides of a word's length, letters of two to four bytes.
+// Topics and filters of few different levels, so that they often match: empty levels, `$`, names
+// shorter and longer than a word, letters of two to four bytes.
 class TopicMaker {
  public:
   explicit TopicMaker(std::uint32_t seed) : random_(seed) {}
 
-  // Of 1 to `most` levels, most of them few.
+  // With 1 to `most` levels, mostly few.
   std::string topic(std::size_t most) {
     for (;;) {
       std::string text = name();

@@ -16,7 +16,7 @@
 namespace remora {
 namespace {
 
-// Of the connections: both addresses, both ports, the protocol; the real, and when seen.
+// An entry per connection: both addresses, both ports, the protocol; the real, and the time.
 constexpr std::uint32_t kConnectionKey = 40, kConnectionValue = 16;
 constexpr std::uint32_t kFewServerIds = 16;  // QUIC's; there is none here
 
@@ -73,7 +73,7 @@ UpstreamKatran::UpstreamKatran(const std::string& path, const KatranLimits& limi
 
   bpf_program* balancer = bpf_object__find_program_by_name(object_.get(), "balancer_ingress");
   if (balancer == nullptr) fail(ENOENT, "find program balancer_ingress");
-  // As the rest of the chain: a prog array takes programs of one kind only.
+  // As for the rest of the chain: a prog array accepts programs of one kind only.
   require(bpf_program__set_expected_attach_type(balancer, BPF_XDP), "set the attach type");
   require(bpf_object__load(object_.get()), "load " + path);
   forget_connections();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Upstream's Katran, unmodified: the object that whoever runs the test has built. Its maps
-// are filled here as Katran's own control plane fills them, entry by entry.
+// Upstream's Katran, unmodified: an object file from outside this project. Its maps are filled
+// here as Katran's own control plane fills them, entry by entry.
 //
-// Nothing is pinned or attached: all of it goes with the object.
+// Nothing is pinned or attached: everything is gone with the object.
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -17,7 +17,7 @@
 
 namespace remora {
 
-// What REMORA_KATRAN_OBJ names; nullptr when it is not set.
+// The file that REMORA_KATRAN_OBJ names; nullptr if it is not set.
 const char* katran_object_path();
 
 struct KatranLimits {
@@ -27,8 +27,8 @@ struct KatranLimits {
 
 class UpstreamKatran {
  public:
-  // Throws std::system_error when the object cannot be opened, has no such map, or is
-  // refused by the kernel.
+  // Throws std::system_error if the object cannot be opened, lacks a map, or is refused by the
+  // kernel.
   explicit UpstreamKatran(const std::string& path, const KatranLimits& limits = {});
 
   int program_fd() const;
@@ -42,7 +42,7 @@ class UpstreamKatran {
   // Gives every CPU an empty table of connections.
   void forget_connections();
 
-  // The sums over all CPUs of an entry of `stats`: of a VIP, packets and bytes.
+  // An entry of `stats` summed over all CPUs: packets and bytes of a VIP.
   vip_stats stats(std::uint32_t index) const;
 
  private:

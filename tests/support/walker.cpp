@@ -10,7 +10,7 @@ Walker::Walker(std::uint32_t first_seq) : first_seq_(first_seq), stream_{} {
   stream_begin(&stream_, first_seq);
 }
 
-// What the segment shows of the topic at hand joins what is known of it.
+// Appends the segment's part of the current topic to the parts before it.
 void Walker::collect(const Piece& piece) {
   const topic_part part =
       part_of_topic(&stream_, piece.seq, static_cast<std::uint32_t>(piece.bytes.size()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Drives the packet walker over segments as the mqtt stage does, and keeps what it
-// found in terms of the whole stream.
+// Drives the packet walker over segments as the mqtt stage does, and keeps its findings with
+// their places in the whole stream.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ class Walker {
  public:
   explicit Walker(std::uint32_t first_seq);
 
-  // Walks one segment. A hole leaves the state as it was.
+  // Walks one segment. A segment after a gap does not change the state.
   walk_place feed(const Piece& piece);
 
   const std::vector<Sighting>& seen() const { return seen_; }
@@ -40,13 +40,13 @@ class Walker {
 
   std::uint32_t first_seq_;
   stream stream_;
-  std::uint32_t packet_ = 0;  // sequence number of the packet at hand
-  std::string text_;          // of the topic at hand, as far as it went by
+  std::uint32_t packet_ = 0;  // sequence number of the current packet
+  std::string text_;          // the current topic so far
   std::vector<Sighting> seen_;
 };
 
-// What a walker must have seen once all of the stream went by, whatever TCP made of
-// it; aliases are left out.
+// What a walker must have found after the whole stream, however TCP split it; aliases are left
+// out.
 std::vector<Sighting> expected_sightings(const Bytes& stream);
 
 }  // namespace remora

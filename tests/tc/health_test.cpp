@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Health checks on their way out and back: what the daemon's own connection looks like
-// to a broker, and the broker's answers to that connection.
+// Health checks on their way out and back: the daemon's own connection as a broker sees it, and
+// the broker's answers as that connection sees them.
 #include <linux/pkt_cls.h>
 
 #include <cstring>
@@ -31,7 +31,7 @@ class CheckTest : public SteerTest {
   }
 };
 
-// The LB's own address plays the client, over each pair of families.
+// The LB's own address is the client, for each pair of families.
 struct Way {
   const char* name;
   Peer lb, service;
@@ -53,7 +53,7 @@ class EveryWayCheckTest : public CheckTest, public testing::WithParamInterface<W
   const Peer at{GetParam().check, GetParam().service.port};
 };
 
-// From the type of the outer packet on; in front of it are the Ethernet addresses.
+// Begins at the EtherType of the outer packet, after the Ethernet addresses.
 Bytes behind_macs(const Bytes& frame) {
   return {frame.begin() + 2 * ETH_ALEN, frame.end()};
 }
@@ -102,7 +102,7 @@ TEST_P(EveryWayCheckTest, TheAnswerComesFromTheCheckAddress) {
   }
 }
 
-// Behind Katran, whose decap puts the service address back.
+// Behind Katran, where decap restores the service address.
 TEST_P(EveryWayCheckTest, AVipStandsInThePacketAndTheSumIsTheServices) {
   const IpAddress vip = service.address + 1;
   const IpAddress real = GetParam().over_ipv6 ? ipv6("fd00:2::1") : IpAddress(ipv4("10.2.0.1"));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The TC probe behind the real chain, with real frames: BPF_PROG_TEST_RUN knows no
-// metadata for TC. Connections are opened by test runs over the same maps; only the
-// segment in question goes over the wire.
+// The TC probe after the real chain, with real frames, because BPF_PROG_TEST_RUN has no metadata
+// for TC. Test runs on the same maps open the connections; only the segment in question goes
+// over the wire.
 #include <linux/pkt_cls.h>
 #include <time.h>
 
@@ -222,8 +222,8 @@ TEST_F(ProbeTest, PolicyDropSendsNoRstEvenWhileTheDaemonIsSilent) {
   EXPECT_FALSE(network_->receive(0ms));
 }
 
-// Over IPv6, and behind VLAN tags: the kernel takes the first one out of the frame
-// before the probe sees it.
+// Over IPv6, and with VLAN tags, the first of which the kernel removes from the frame before the
+// probe sees it.
 struct Way {
   const char* name;
   Peer client;

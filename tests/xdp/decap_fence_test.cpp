@@ -79,7 +79,7 @@ TEST_F(DecapFenceTest, ATunnelIntoTheBrokerIsClosed) {
   expect_refused(ipv6_frame(kClient6, kService6, IPPROTO_UDP, Bytes(30, 7)), "UDP over IPv6");
 }
 
-// Remora sends none of them to a broker, and their ports are not to be seen, or not sure.
+// Remora sends none of these to a broker, and their ports are hidden or not certain.
 TEST_F(DecapFenceTest, OptionsAndFragmentsDoNotPass) {
   const auto segment = [] { return data(bytes_of("x")).from(kClient).to(kService); };
   expect_refused(segment().ip_options(Bytes(4, 1)).frame(), "IPv4 options");
@@ -96,7 +96,7 @@ TEST_F(DecapFenceTest, AVipLeadsToServicesAlone) {
   expect_refused(tcp({kVip.address, 22}), "another port of the VIP");
 }
 
-// Of a router on the way to a client; it sends them to the service, and Remora on to the
+// A router on the way to a client sends them to the service, and Remora forwards them to the
 // connection's real.
 TEST_F(DecapFenceTest, ErrorsAboutAnswersOfTheServicePass) {
   expect_passed(icmp_error(kService, kUnreachable4, answer(kService)), "fragmentation needed");
@@ -157,7 +157,7 @@ TEST_F(DecapFenceTest, WithoutNetworksAnySourceMayCome) {
   EXPECT_EQ(decap(wrapped(tcp(kService), ETH_HLEN, false, ipv4("203.0.113.9"))).verdict, XDP_PASS);
 }
 
-// A fence is for tunnels; it is no firewall for the host's other traffic.
+// The fence applies to tunnels only; it is no firewall for the host's other traffic.
 TEST_F(DecapFenceTest, AFenceConcernsTunnelsAlone) {
   load(true);
   for (const Bytes& frame : {tcp({kBroker, 22}), tcp(kService6),

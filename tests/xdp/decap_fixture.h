@@ -14,7 +14,7 @@
 
 namespace remora {
 
-// Of a group, behind Katran.
+// The VIPs of a group, behind Katran.
 inline constexpr Peer kVip{ipv4("10.1.50.201"), 1883};
 inline constexpr Peer kVip6{ipv6("2001:db8:50::201"), 1883};
 
@@ -40,7 +40,7 @@ class DecapTest : public SteerTest {
     load();
   }
 
-  // Loads the program anew; fenced: only outer sources of from() may pass.
+  // Loads the program again. Fenced: only outer sources in networks of from() pass.
   void load(bool is_fenced = false) {
     decap_.reset(remora_decap__open());
     ASSERT_TRUE(decap_);
@@ -55,7 +55,7 @@ class DecapTest : public SteerTest {
   }
 
   void serve(Peer service) { services().put(key(service), 1); }
-  // What arrives at `vip` is for `service`; port 0: any.
+  // Packets to `vip` are for `service`; port 0: any.
   void vip(const IpAddress& vip, std::uint16_t port, const IpAddress& service) {
     vips().put(key({vip, port}), abi_address(service));
   }
@@ -63,7 +63,7 @@ class DecapTest : public SteerTest {
     vips().remove(key({vip, 0}));
     services().remove(key(service));
   }
-  // A network of load balancers. `bits`: of IPv4 at most 32.
+  // Adds a network of load balancers. `bits`: at most 32 for IPv4.
   void from(const IpAddress& first, std::uint32_t bits) {
     const decap_network network{first.is_ipv6() ? bits : bits + 96, abi_address(first)};
     MapView<decap_network, __u32>(bpf_map__fd(decap_->maps.decap_sources)).put(network, 1);

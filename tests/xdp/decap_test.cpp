@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The broker's side: what decap makes of what forwarders send.
+// The broker's side: what decap does with the packets of forwarders.
 #include <algorithm>
 
 #include "tests/xdp/decap_fixture.h"
@@ -53,7 +53,7 @@ TEST_F(DecapTest, GivesBackWhatTheClientSentWhateverItWasWrappedIn) {
   }
 }
 
-// A segment as Katran sends it on: to the VIP, with the TCP checksum for the service.
+// A segment as Katran forwards it: to the VIP, with the TCP checksum for the service.
 Segment for_service(Peer client) {
   return data(bytes_of("hello"))
       .from(client)
@@ -90,11 +90,11 @@ Bytes with_class(Bytes frame, std::uint8_t value) {
   return with_ipv4_checksum(std::move(frame), ETH_HLEN);
 }
 
-// Congestion that a router on the way marks in the outer header is told to the client's
-// connection (RFC 6040 §4.2). `ecn` is what the two bits of each say (RFC 3168 §5).
+// Congestion that a router marks in the outer header is copied to the inner header (RFC 6040
+// §4.2, with the values of RFC 3168 §5).
 TEST_F(DecapTest, CongestionOnTheWayIsToldInside) {
   constexpr std::uint8_t kNotCapable = 0, kCapable1 = 1, kCapable0 = 2, kExperienced = 3;
-  constexpr std::uint8_t kClass = 0xb8;  // some DSCP, which stays
+  constexpr std::uint8_t kClass = 0xb8;  // some DSCP, which does not change
   constexpr std::size_t link = ETH_HLEN;
   std::uint64_t dropped = 0;
   for (const bool ipv6_client : {false, true}) {

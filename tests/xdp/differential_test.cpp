@@ -4,8 +4,8 @@
 // REMORA_KATRAN_OBJ names: the same verdict, the same real, the same outer packet, byte
 // for byte. REMORA_SEED and REMORA_ROUNDS: tests/support/seeds.h.
 //
-// Inside, Katran's packet has the VIP of the group, ours the service address; each must be
-// what the balancer was given. Where the two differ by design, both behaviours are asserted:
+// Katran's inner packet has the VIP of the group, ours the service address; each must be the
+// packet that the balancer got. Where the two differ by design, both behaviours are asserted:
 // here for connections, in strays.cpp for all other packets. docs/katran.md has the list.
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -23,18 +23,18 @@
 namespace remora {
 namespace {
 
-// Twenty rounds make a million packets. In a round there are some 5000 new connections:
-// from 125 000 in a second on Katran ceases to remember them.
+// Twenty rounds send a million packets. A round has some 5000 new connections: from 125 000 per
+// second on, Katran no longer remembers them.
 constexpr std::uint32_t kRounds = 20, kPacketsOfARound = 50'000;
 constexpr std::size_t kConnections = 800;    // at once
-constexpr std::size_t kLongestFrame = 1514;  // that Katran takes
+constexpr std::size_t kLongestFrame = 1514;  // the longest that Katran accepts
 
 constexpr BalancedService kServices[] = {
     {{ipv4("10.1.50.200"), 1883}, 5, 0},
     {{ipv4("10.1.50.201"), 8883}, 6, 1},
     {{ipv6("2001:db8:50::200"), 1883}, 7, 4},
 };
-// Groups up to here have reals of both families, or of IPv4; the others are for IPv6, too.
+// Groups up to this one have reals of both families, or of IPv4; the others also serve IPv6.
 constexpr std::uint16_t kIpv6Groups = 3;
 
 struct Connection {
@@ -45,11 +45,11 @@ struct Connection {
   enum : std::uint8_t {
     kOpened,       // its SYN was sent
     kEstablished,  // its CONNECT, too
-    kUnopened,     // no balancer saw a SYN: it was opened through another one
+    kUnopened,     // no balancer saw a SYN: the connection was opened elsewhere
     kCondemned,
   } state;
   Segment last;
-  bool is_judged = true;  // ours still reads its stream
+  bool is_judged = true;  // ours still judges its stream
 };
 
 class DifferentialTest : public testing::Test {
@@ -62,7 +62,7 @@ class DifferentialTest : public testing::Test {
     both_ = std::make_unique<TwoBalancers>(katran_object_path());
   }
 
-  // Katran's tables of connections are per CPU.
+  // Katran's connection tables are per CPU.
   static void stay_on_this_cpu() {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -112,7 +112,7 @@ class DifferentialTest : public testing::Test {
   std::uint32_t below(std::uint32_t end) { return any() % end; }
   bool one_in(std::uint32_t n) { return below(n) == 0; }
 
-  // One packet of a connection through both, which must do that with it.
+  // Sends one packet of a connection through both, and checks what they do with it.
   void expect(const Segment& segment, const Connection& at, Fate ours, Fate katrans) {
     const auto tos = static_cast<std::uint8_t>(one_in(2) ? 0 : any());
     const Bytes frame =
@@ -173,7 +173,7 @@ class DifferentialTest : public testing::Test {
     return static_cast<std::uint16_t>(first + below(TwoBalancers::kGroups - first));
   }
 
-  // Few addresses, as behind NAT, or one that was never seen.
+  // One of few addresses, as behind NAT, or one that was never seen.
   Peer new_client(const BalancedService& service) {
     const bool is_ipv6 = service.at.address.is_ipv6();
     for (;;) {
@@ -186,7 +186,7 @@ class DifferentialTest : public testing::Test {
 
   // The group of the client's next connection.
   std::uint16_t predicted(const Peer& client, const BalancedService& service) {
-    // One that was seen before has a prediction.
+    // A client that was seen before has a prediction.
     if (seen_clients_.insert(client.address).second && one_in(4)) return service.default_group;
     const std::uint16_t group = any_group(service);
     both_->predict(client, service, group);
@@ -203,11 +203,11 @@ class DifferentialTest : public testing::Test {
                      0,        Connection::kOpened,      client.syn(), true};
     fresh.ours = fresh.katrans = by_ring(fresh);
     expect_by_reals(client.syn(), fresh);
-    // Without a real Katran remembers nothing, and ours the connection.
+    // Without a real, Katran remembers nothing; ours remembers the connection.
     if (fresh.ours != 0) connections_.push_back(fresh);
   }
 
-  // A segment from the middle of a connection that neither has seen opened.
+  // A segment from the middle of a connection that neither has seen open.
   void take_over_connection() {
     const BalancedService& service = any_service();
     const Peer from = stranger(random_, service.at.address);
@@ -220,8 +220,8 @@ class DifferentialTest : public testing::Test {
     if (fresh.ours != 0) connections_.push_back(fresh);
   }
 
-  // By design 1: a SYN that comes again after the ring has changed. Ours keeps its real,
-  // Katran asks the ring, and remembers what that says.
+  // Difference by design 1: a repeated SYN after the ring has changed. Ours keeps its real; Katran
+  // consults the ring and remembers the result.
   void repeat_syn(Connection& at) {
     Connection as_now = at;
     as_now.katrans = by_ring(at);
@@ -229,15 +229,15 @@ class DifferentialTest : public testing::Test {
     if (as_now.katrans != 0) at.katrans = as_now.katrans;
   }
 
-  // By design 2: a connection that no balancer saw opened. Ours asks the ring for each
-  // packet, Katran remembers what it said first.
+  // Difference by design 2: a connection that no balancer saw open. Ours consults the ring for each
+  // packet; Katran remembers the first result.
   void advance_unopened(Connection& at) {
     at.ours = by_ring(at);
     expect_by_reals(one_in(2) ? at.client.ack() : at.client.send(Bytes(1 + below(200), 0)), at);
   }
 
-  // By design 3: what does not fit the link behind the outer header is answered. Katran
-  // sends it out, or drops what is longer than its limit.
+  // Difference by design 3: ours answers a packet that does not fit into the link with the outer
+  // header. Katran sends it, or drops it above its limit.
   void send_long(Connection& at) {
     const std::size_t headers = at.service->at.address.is_ipv6() ? 60 : 40;
     const std::size_t ip_length = 1440 + below(120);
@@ -248,8 +248,8 @@ class DifferentialTest : public testing::Test {
            ip_length + ETH_HLEN > kLongestFrame ? Fate::kDropped : Fate::kForwarded);
   }
 
-  // By design 4: a PUBLISH of another group's topic goes to the probe, and the connection
-  // is over. Katran knows no topics.
+  // Difference by design 4: ours sends a PUBLISH of another group's topic to the probe, and the
+  // connection ends. Katran knows no topics.
   void publish_mispredicted(Connection& at) {
     std::uint16_t other = at.group;
     while (other == at.group) other = any_group(*at.service);
@@ -307,7 +307,7 @@ class DifferentialTest : public testing::Test {
     }
   }
 
-  // A packet of any flags, and then no more of that connection.
+  // A packet with any flags, and then no more of that connection.
   void send_lone_packet() {
     const BalancedService& service = any_service();
     Connection lone{&service,
@@ -336,7 +336,7 @@ class DifferentialTest : public testing::Test {
         if (real.weight != 0) return false;
       return true;
     };
-    // What would be forwarded has nowhere to go.
+    // A packet to forward has nowhere to go.
     const auto fate = [&](Fate usual) {
       return usual == Fate::kForwarded && all_drained() ? Fate::kDropped : usual;
     };
@@ -403,8 +403,8 @@ TEST_F(DifferentialTest, EveryPacketLeavesBothAlike) {
   EXPECT_GT(apart_, 0u) << "no connection that the two gave different reals by design";
 }
 
-// By design 5: Katran leaves the port of a VIP for all ports out of its hash. So that both
-// choose alike, a VIP must name its port.
+// Difference by design 5: Katran leaves the port of a VIP for all ports out of its hash. A VIP must
+// name its port for both to choose the same real.
 TEST_F(DifferentialTest, AVipForAllPortsHashesWithoutThePort) {
   begin_round(1);
   const BalancedService& service = kServices[0];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The end of a connection that the daemon has marked as leaving: at a bare ACK
-// between two MQTT packets, and nowhere else.
+// The end of a connection that the daemon has marked as leaving: at a bare ACK between two MQTT
+// packets, and nowhere else.
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -9,7 +9,7 @@ namespace {
 
 class EvacuationTest : public SteerTest {
  protected:
-  // As the daemon marks it, after `silent_ns` without a packet.
+  // Marks the flow as the daemon does, after `silent_ns` without a packet.
   void evacuate(const Client& client, std::uint64_t silent_ns = 0) {
     flow entry = flow_of(client).value();
     entry.state = FLOW_LEAVING;

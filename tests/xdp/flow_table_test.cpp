@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flow table: hints may say anything, and a place that was given back is taken by
-// the next connection.
+// The flow table: hints may be wrong, and the next connection gets a place that was given back.
 #include <algorithm>
 #include <cstring>
 
@@ -81,7 +80,7 @@ TEST_F(FlowTableTest, AHintIsPutRightByTheFirstPacket) {
   EXPECT_EQ(count_hints(place), 1u);
 }
 
-// Place 0 and every place that was never used have a key, too: that of zeros.
+// Place 0 and all places that were never used also have a key: zeros.
 TEST_F(FlowTableTest, AClientOfZerosHasNoFlow) {
   service(kService6, 0, kDefault);
   set_all_hints(0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which group a packet goes to: the prediction decides for a SYN, the flow for
-// everything behind it.
+// Which group a packet goes to: the prediction decides for a SYN, the flow for everything after
+// it.
 #include <set>
 
 #include "tests/xdp/steer_fixture.h"
@@ -58,8 +58,8 @@ TEST_F(FlowTest, ARetransmittedSynKeepsItsGroup) {
   EXPECT_EQ(send(client.ack()).group(), kDefault);
 }
 
-// A copy of the SYN that comes late, when the connection is long established and
-// has taught its client another group.
+// A late copy of the SYN, when the connection is long established and its client has a prediction
+// of another group.
 TEST_F(FlowTest, ALateCopyOfTheSynDoesNotMoveTheConnection) {
   group(kTemperature, 1, POLICY_KEEP);
   Client client = connect();
@@ -180,7 +180,7 @@ TEST_F(FlowTest, AStreamWithoutConnectTeachesNothing) {
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
 }
 
-// MQTT 3.1.1 §3.1: CONNECT comes first; a spoofer must not do without one.
+// MQTT 3.1.1 §3.1: CONNECT comes first; nothing is learned without one, not even from a spoofer.
 TEST_F(FlowTest, ARstDoesNotReplaceTheConnect) {
   Client client(kClient, kService);
   send(client.syn());
@@ -247,8 +247,8 @@ TEST_F(FlowTest, RstOutOfSequenceIsIgnored) {
   EXPECT_EQ(counter(COUNT_CLOSED), 0u);
 }
 
-// A client that never opened the connection answers the broker's SYN-ACK with a RST
-// right behind the forged SYN (RFC 9293 §3.10.7.3).
+// A client that never opened the connection answers the broker's SYN-ACK with a RST right after
+// the forged SYN (RFC 9293 §3.10.7.3).
 TEST_F(FlowTest, TheVictimsRstUndoesTheLesson) {
   Client forged = connect();
   publish(forged, "any/topic");

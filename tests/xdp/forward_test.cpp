@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way out: which real, which outer header, which link, and what happens when
-// one of them is missing. And the way in at the broker.
+// Forwarding: which real, which outer header, which link, and what happens if one of them is
+// missing. And decapsulation at the broker.
 #include <map>
 
 #include "bpf/flow_hash.h"
@@ -45,8 +45,8 @@ Bytes from_hex(std::string_view text) {
   return bytes;
 }
 
-// Whole frames, written down by hand: nothing here builds or reads headers. kClient and
-// kClient6 send "hello" to their service.
+// Whole frames, written by hand: nothing here builds or reads headers. kClient and kClient6 send
+// "hello" to their service.
 constexpr std::string_view kIpv4Packet =
     "45 00 00 2d 00 00 40 00 40 06 f2 fa 0a 01 01 07 0a 01 32 c8 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 85 8f 00 00 68 65 6c 6c 6f";
@@ -55,7 +55,7 @@ constexpr std::string_view kIpv6Packet =
     "20 01 0d b8 00 50 00 00 00 00 00 00 00 00 02 00 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 6f 96 00 00 68 65 6c 6c 6f";
 
-// The same with TOS b9, which is a DSCP and "ECN capable"; the IPv6 one has a flow label, too.
+// The same with TOS b9, a DSCP and "ECN capable"; the IPv6 frame also has a flow label.
 constexpr std::string_view kIpv4PacketOfClass =
     "45 b9 00 2d 00 00 40 00 40 06 f2 41 0a 01 01 07 0a 01 32 c8 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 85 8f 00 00 68 65 6c 6c 6f";
@@ -80,7 +80,7 @@ TEST_F(ForwardTest, GoldenPackets) {
       {true, "86 dd ", kIpv6Packet, "86 dd ",
        "60 00 00 00 00 41 29 40 01 00 00 00 00 00 00 00 00 00 00 00 9c 40 00 07 "
        "fd 00 00 02 00 00 00 00 00 00 00 00 00 00 00 01 "},
-      // As Katran does, the outer header takes over the class of the inner one.
+      // As with Katran, the outer header has the class of the inner header.
       {false, "08 00 ", kIpv4PacketOfClass, "08 00 ",
        "45 b9 00 41 00 00 00 00 40 04 82 52 ac 10 41 9b 0a 02 00 01 "},
       {true, "08 00 ", kIpv4PacketOfClass, "86 dd ",
@@ -103,7 +103,7 @@ TEST_F(ForwardTest, GoldenPackets) {
   }
 }
 
-// Katran's outer source: 172.16/16, the rest varies with the flow.
+// Katran's outer source: 172.16/16, and the rest varies with the flow.
 TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
   const auto outer_source = [&](Peer client) {
     return send(Client(client, kService).syn()).packet.source();
@@ -116,7 +116,8 @@ TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
   EXPECT_EQ(outer_source(kClient), outer_source(kClient));
 }
 
-// Katran's: 100::/64, the last word is the client's xor the port as it stands in memory.
+// Katran's outer source: 100::/64; the last word is the client's, XORed with the port as it is in
+// memory.
 IpAddress katrans_source6(const IpAddress& client, std::uint16_t port) {
   IpAddress::Raw raw{0x01};
   for (std::size_t i = 12; i < 16; i++) raw[i] = client.raw()[i];
@@ -158,7 +159,7 @@ TEST_F(ForwardTest, AnIpv6PacketGoesToAnIpv6Real) {
   expect_wrapped_in_ipv6(send(segment), Packet(segment.frame()), kClient6);
 }
 
-// As Katran: a configuration with IPv4 reals for an IPv6 service is refused.
+// As with Katran; a configuration with IPv4 reals for an IPv6 service is refused.
 TEST_F(ForwardTest, AnIpv6PacketDoesNotGoToAnIpv4Real) {
   EXPECT_TRUE(send(Client(kClient6, kService6).syn()).dropped());
   EXPECT_EQ(counter(COUNT_NO_REAL), 1u);
@@ -206,7 +207,7 @@ TEST_F(ForwardTest, VlanTagsStayInFrontOfAnIpv6Header) {
   }
 }
 
-// RFC 2003 §5.1: then routers' errors come back, so the outer packet may be refused.
+// RFC 2003 §5.1: routers' errors then come back, so routers may refuse the outer packet.
 TEST_F(ForwardTest, AnOuterSourceOfOurOwnIsUsedForAllFlows) {
   settings_.outer_source4 = abi_address(ipv4("10.1.9.9"));
   settings_.outer_source6 = abi_address(ipv6("2001:db8:9::9"));
@@ -226,7 +227,7 @@ TEST_F(ForwardTest, AnOuterSourceOfOurOwnIsUsedForAllFlows) {
   }
 }
 
-// Katran's choice (KATRAN's flow hash): the tests of bpf/flow_hash.h say what it is.
+// Katran's choice, by its flow hash; the tests of bpf/flow_hash.h check that hash.
 TEST_F(ForwardTest, ANewFlowGetsTheRealOfItsHash) {
   group(kDefault, 13);
   for (std::uint16_t port = 40'000; port < 40'050; port++) {

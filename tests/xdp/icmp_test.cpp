@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ICMP errors about packets on their way to a broker. They reach us only when the
-// outer source is an address of ours; then the client must learn of them.
+// ICMP errors about packets on their way to a broker. They reach us only if the outer source is an
+// address of ours; then the client must learn of them.
 #include <algorithm>
 
 #include "tests/xdp/steer_fixture.h"
@@ -25,7 +25,7 @@ class IcmpTest : public SteerTest {
     write(settings_);
   }
 
-  // Passed untouched to whom it may concern.
+  // Expects that the frame is passed unchanged.
   void expect_untouched(const Bytes& frame, const char* what) {
     const Outcome out = send_frame(frame);
     EXPECT_EQ(out.verdict, XDP_PASS) << what;
@@ -34,8 +34,7 @@ class IcmpTest : public SteerTest {
   }
 };
 
-// A router's error about an IPv4 packet (what is in `frame` behind the link header),
-// which quotes `quoted` bytes of it.
+// A router's error about an IPv4 packet, which quotes `quoted` bytes of it.
 Bytes error4(const Packet& about, std::uint8_t type, std::uint8_t code, std::uint32_t info,
              std::size_t quoted = 548) {
   const Bytes packet = about.ip_packet();
@@ -131,7 +130,7 @@ TEST_F(IcmpTest, PacketTooBigReachesTheClient) {
   EXPECT_EQ(counter(COUNT_ICMP_TRANSLATED), 3u);
 }
 
-// RFC 2473 §8.1: of an IPv4 packet in IPv6 the client hears in its own family.
+// RFC 2473 §8.1: the client hears of an IPv4 packet in IPv6 in its own family.
 TEST_F(IcmpTest, PacketTooBigReachesAnIpv4Client) {
   ipv6_reals();
   Client client = connect();
@@ -152,8 +151,8 @@ TEST_F(IcmpTest, PacketTooBigReachesAnIpv4Client) {
   EXPECT_EQ(Bytes(body.begin() + 8, body.end()), Bytes(packet.begin(), packet.begin() + 28));
 }
 
-// RFC 2003 §5, RFC 2473 §8: the tunnel is no business of the client; the broker is
-// not to be reached, whatever the reason.
+// RFC 2003 §5, RFC 2473 §8: the tunnel does not concern the client; to it the broker is
+// unreachable, whatever the reason.
 TEST_F(IcmpTest, WhatCannotReachTheBrokerIsUnreachableToTheClient) {
   Client client = connect();
   const Packet wrapped = send(client.ack()).packet;
@@ -207,7 +206,7 @@ TEST_F(IcmpTest, AConnectionThatIsNotTrackedIsFoundByPredictionAndRing) {
   EXPECT_EQ(send_frame(error4(wrapped, kUnreachable, 4, 1400)).verdict, XDP_TX);
 }
 
-// A client does not believe in less than its family's smallest MTU.
+// A client does not accept less than its family's smallest MTU.
 TEST_F(IcmpTest, NoMtuIsBelowTheSmallest) {
   Client client = connect();
   const Packet wrapped = send(client.at(0, payload(100))).packet;
@@ -319,7 +318,7 @@ TEST_F(IcmpTest, OtherErrorsAreNotOurBusiness) {
   EXPECT_EQ(counter(COUNT_ICMP_UNTRANSLATED), 0u);
 }
 
-// The default: Katran's outer source leads nowhere, and nobody believes what it brings.
+// The default: Katran's outer source is not routed, and errors to it are not believed.
 TEST_F(IcmpTest, WithKatransOuterSourceNothingIsTranslated) {
   settings_.outer_source4 = {};
   settings_.outer_source6 = {};
@@ -350,16 +349,15 @@ TEST_F(IcmpTest, ErrorsCutAnywhereDoNoHarm) {
                      "IPv6, cut");
 }
 
-// What a broker sends to a client comes from the service, and so do errors about it come
-// back here.
+// A broker's packets to a client come from the service, so errors about them come back here.
 class BrokerIcmpTest : public SteerTest {
  protected:
-  // What a broker has sent to the client, 1400 bytes and more.
+  // A packet of 1400 bytes and more that a broker has sent to the client.
   static Packet answer_to(const Peer& client, const Peer& service) {
     return Packet(data(payload(1400)).from(service).to(client).frame());
   }
 
-  // The frame as it came, for a broker.
+  // Expects the unchanged frame in an outer header, for a broker.
   static void expect_wrapped(const Outcome& out, const Bytes& frame, const IpAddress& real) {
     ASSERT_EQ(out.verdict, XDP_TX);
     EXPECT_EQ(out.packet.destination(), real);
@@ -396,7 +394,7 @@ TEST_F(BrokerIcmpTest, PacketTooBigReachesTheBroker) {
   expect_wrapped(send_frame(error), error, real);
 }
 
-// The flow's real, not that of the ring by now; without a flow that of prediction and ring.
+// The flow's real, not the ring's current one; without a flow the real of prediction and ring.
 TEST_F(BrokerIcmpTest, TheRealIsThatOfTheConnection) {
   predict(kClient, kTemperature);
   Client client = connect();
@@ -430,7 +428,7 @@ TEST_F(BrokerIcmpTest, OtherMessagesAreTheHosts) {
     expect_passed(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), "cut");
 }
 
-// What came before it in an empty slot must not take the next packet along.
+// A packet that met an empty slot must not affect the next packet.
 TEST_F(BrokerIcmpTest, WithoutAForwarderItIsTheHostsAndNothingIsLeftOver) {
   connect();
   const Bytes error = error4(answer_to(kClient, kService), kUnreachable, 4, 1400);

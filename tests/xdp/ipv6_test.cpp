@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stage over IPv6, and behind VLAN tags: the same connection, told in other
-// packets, leaves the same behind.
+// The stage with IPv6 and VLAN tags: the same connection in other packets has the same result.
 #include <algorithm>
 #include <cstring>
 #include <ostream>
@@ -30,7 +29,7 @@ class EveryWayTest : public SteerTest, public testing::WithParamInterface<Way> {
   Peer service() const { return client().address.is_ipv6() ? kService6 : kService; }
   Outcome send_tagged(Segment segment) { return send(segment.tagged(GetParam().tags)); }
 
-  // What the forwarder leaves as it is.
+  // The part of the packet that the forwarder does not change.
   static Bytes behind_macs(const Bytes& frame) {
     return {frame.begin() + 2 * ETH_ALEN, frame.end()};
   }
@@ -187,7 +186,7 @@ TEST_F(Ipv6Test, EveryWordOfTheClientsAddressCounts) {
   }
 }
 
-// All of them in the same place of what the stage remembers of recent packets.
+// All of them use the same slot of `recents`.
 TEST_F(Ipv6Test, EveryWordOfTheServicesAddressCounts) {
   ipv6_reals();
   ASSERT_TRUE(send(Client(kClient6, kService6).syn()).forwarded());
@@ -200,7 +199,7 @@ TEST_F(Ipv6Test, EveryWordOfTheServicesAddressCounts) {
   }
 }
 
-// ::ffff:10.1.50.200 is how the maps say 10.1.50.200.
+// The maps write 10.1.50.200 as ::ffff:10.1.50.200.
 TEST_F(Ipv6Test, AMappedAddressOnTheWireIsNoIpv4Address) {
   const IpAddress::Raw service = kService.address.raw(), client = kClient.address.raw();
   Bytes to_service = Client(kClient6, kService6).syn().frame(), from_client = to_service;

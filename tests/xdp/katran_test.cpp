@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Katran in the forwarder's slot: what the stage hands to it. A stand-in with its map
-// ABI takes the packets and says by which real.
+// Katran in the forwarder's slot: what the stage hands to it. A stand-in with Katran's maps takes
+// the packets and shows which real it chose.
 #include <algorithm>
 
 #include "katran_stand_in.skel.h"
@@ -38,7 +38,7 @@ class KatranTest : public SteerTest {
     chain_->put_in_slot(SLOT_FORWARDER, bpf_program__fd(katran_->progs.stand_in));
   }
 
-  // A group's VIP, for the stage and for Katran, which has it as that number.
+  // A group's VIP, for the stage and for Katran, where it has that number.
   void vip(std::uint16_t number, const IpAddress& address) {
     const auto groups = chain_->map<std::uint32_t, struct group>("groups");
     struct group group = groups.find(number).value();
@@ -132,7 +132,7 @@ TEST_F(KatranTest, OtherTrafficReachesKatranUntouched) {
   EXPECT_EQ(send_frame(to_group_vip).verdict, XDP_TX);
 }
 
-// Katran passes them up, and with the VIP in them nobody would know whose they were.
+// Katran passes them to the stack, where nobody knows the VIP.
 TEST_F(KatranTest, VlanTagsAreDroppedAndCounted) {
   EXPECT_TRUE(send(Client(kClient, kService).syn().tagged({{100}})).dropped());
   EXPECT_EQ(counter(COUNT_VLAN), 1u);

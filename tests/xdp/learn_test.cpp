@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a PUBLISH teaches, and which group its topic belongs to.
+// What is learned from a PUBLISH, and which group its topic belongs to.
 #include <random>
 #include <set>
 #include <string>
@@ -15,8 +15,7 @@ namespace {
 
 class LearnTest : public SteerTest {
  protected:
-  // The group to which a topic belongs, as a new connection finds out that stays
-  // where it is.
+  // The group of a topic, found with a new connection that stays where it is.
   std::uint16_t group_of(std::string_view topic) {
     settings_.resets_per_client = 0;
     write(settings_);
@@ -167,7 +166,7 @@ TEST_F(LearnTest, HashMatchesAllButDollarTopics) {
   EXPECT_EQ(group_of("$SYS/monitor"), kTemperature);
 }
 
-// The kernel hashes a topic where it lies, in pieces that depend on its length.
+// The kernel hashes a topic in place, in pieces that depend on its length.
 TEST_F(LearnTest, TopicsOfEveryLengthHaveTheHashOfTheirRoute) {
   Client client = connect();
   std::string topic;
@@ -234,7 +233,7 @@ TEST_F(LearnTest, TheShapesOfTheNextRoutesAreNotYetInForce) {
   EXPECT_EQ(group_of("a/c"), kDefault);
 }
 
-// A filter of more levels than the kernel splits may match it, or may not.
+// A filter of more levels than the kernel splits may or may not match it.
 TEST_F(LearnTest, ATopicThatADeepFilterMayMatchIsLeftToTheDaemon) {
   const auto deep = [](std::size_t levels) {
     std::string topic = "x";
@@ -274,8 +273,7 @@ TEST_F(LearnTest, BrokenUtf8IsNoLesson) {
   EXPECT_EQ(group_of("a-long-topic-of-24-byte\xc3\xa9"), kDefault);
 }
 
-// The plain matcher of the daemon decides what is right; the compiled one of the daemon
-// must say the same.
+// The daemon's plain matcher decides what is right; its compiled matcher must agree.
 TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
   const auto seed = std::random_device()();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -291,7 +289,7 @@ TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
     std::set<std::string> filters;
     for (int i = 0; i < 40; i++) {
       const std::string filter = make.number() % 4 == 0 ? make.topic(most) : make.filter(most);
-      // No deep ones, of which the kernel would not be sure.
+      // No deep topics, which the kernel leaves to the daemon.
       if (has_wildcard(filter) && !kernel_shape(filter)) continue;
       if (!filters.insert(filter).second) continue;
       const auto group = static_cast<std::uint16_t>(make.number() % 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Full tables: something is not tracked or not recorded, it is counted, and traffic
-// goes on.
+// Full tables: something is not tracked or not recorded, a counter shows it, and traffic
+// continues.
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A PUBLISH whose topic belongs to another group: what is marked for the probe, and
-// what becomes of the connection under each policy and limit.
+// A PUBLISH whose topic belongs to another group: the mark for the probe, and how the connection
+// is handled under each policy and limit.
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -162,7 +162,7 @@ TEST_F(MispredictTest, PolicyDropSilencesTheConnection) {
   EXPECT_EQ(prediction_of(kClient)->group, kHumidity);
 }
 
-// DESIGN: the policy is that of the group to which the PUBLISH belongs.
+// The policy is that of the group that the PUBLISH belongs to.
 TEST_F(MispredictTest, ThePolicyIsThatOfTheTopicsGroup) {
   group(kTemperature, 1, POLICY_KEEP);
   Client client = temperature_client();
@@ -205,7 +205,8 @@ TEST_F(MispredictTest, ThatHoldsForAcksFinsAndFullSegmentsToo) {
   EXPECT_TRUE(send(client.fin()).is_rst());
 }
 
-// RFC 9293 §3.10.7.1: a RST is never answered; a segment without ACK tells no number.
+// RFC 9293 §3.10.7.1: a RST is never answered; a segment without ACK has no acknowledgement
+// number.
 TEST_F(MispredictTest, ARstAndWhatAcknowledgesNothingAreDropped) {
   Client client = temperature_client();
   publish(client, kHumidityTopic);
@@ -285,7 +286,7 @@ TEST_F(MispredictTest, AboveResetsPerSecondConnectionsAreKeptForNow) {
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].head.flags, EVENT_OVER_LIMIT);
 
-  // A fresh bucket, as after a second.
+  // A full token bucket, as after a second.
   settings_.resets_per_second = 1000;
   write(settings_);
   chain_->map<std::uint32_t, reset_budget>("reset_budget").put(0, {});

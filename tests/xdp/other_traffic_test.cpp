@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is not for a service passes byte for byte, at every place of the chain.
+// Packets that are not for a service pass unchanged, at every place of the chain.
 
 #include <iterator>
 #include <random>
@@ -54,7 +54,7 @@ TEST_F(OtherTrafficTest, PassesByteForByte) {
                    "the service's port as source");
 }
 
-// An Ethernet type in front of a body.
+// A body with an EtherType before it.
 Bytes frame_of_type(std::uint8_t high, std::uint8_t low, const Bytes& body) {
   return with_ethertype(ipv4_frame(kClient, kService, 0, body), high, low);
 }
@@ -105,7 +105,7 @@ TEST_F(OtherTrafficTest, ExtensionHeadersElsewherePassToo) {
   expect_untouched(Segment(elsewhere).claiming_ip_length(0).frame(), "a jumbogram");
 }
 
-// Nobody sees the ports behind these; the host's own stack has no such connection.
+// Their ports are not visible; the host's own stack has no such connection.
 TEST_F(OtherTrafficTest, WhatHidesItsPortsPassesEvenToTheService) {
   const Segment hidden = data(publish_packet("t")).from(kClient6).to(kService6);
   for (const std::uint8_t kind : std::initializer_list<std::uint8_t>{50, 51, 59, 135, 253})
@@ -116,7 +116,7 @@ TEST_F(OtherTrafficTest, WhatHidesItsPortsPassesEvenToTheService) {
   expect_untouched(five.frame(), "five extension headers");
 }
 
-// Of a packet to the service, cut at every length: whole, or no ports, or dropped.
+// A packet to the service, cut at every length, is whole, has no ports, or is dropped.
 TEST_F(OtherTrafficTest, ServicePacketsCutAnywhereDoNoHarm) {
   ipv6_reals();
   const Segment over4 = segment_to(kService),
@@ -136,8 +136,8 @@ TEST_F(OtherTrafficTest, ServicePacketsCutAnywhereDoNoHarm) {
   }
 }
 
-// Seeded noise over whole frames: anything may happen to them but a forwarded frame
-// whose checksums are wrong where the noise left them right.
+// Seeded noise over whole frames: a frame may be handled in any way, except that a forwarded
+// frame must not have wrong checksums if those of the noisy frame were right.
 TEST_F(OtherTrafficTest, NoiseDoesNoHarm) {
   ipv6_reals();
   const std::uint32_t seed = 9;
@@ -188,7 +188,7 @@ TEST_F(OtherTrafficTest, PassesWhileTheSlotsAreEmpty) {
   EXPECT_EQ(out.packet.bytes(), ssh);
 }
 
-// The forwarder acts only on what the stage handed to it for this very packet.
+// The forwarder uses only what the stage handed to it for this packet.
 TEST_F(OtherTrafficTest, FollowsServiceTrafficUntouched) {
   ASSERT_TRUE(send(Client(kClient, kService).syn()).forwarded());
   expect_untouched(segment_to({kService.address, 22}).frame(), "after a forwarded packet");
@@ -243,7 +243,7 @@ TEST_F(OtherTrafficTest, WhatCannotBeSteeredIsDroppedAndCounted) {
   EXPECT_EQ(counter(COUNT_OTHER_TRAFFIC), 0u);
 }
 
-// Without ports nobody can tell whose it is; the host's own stack drops it.
+// Without ports the stage cannot find the connection; the host's own stack drops it.
 TEST_F(OtherTrafficTest, LaterFragmentsToTheServicePass) {
   expect_untouched(segment_to(kService).fragment(0x2010).frame(), "later fragment");
 }

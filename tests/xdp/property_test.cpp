@@ -3,8 +3,8 @@
 // The programs themselves over random sessions on random paths, against the plain
 // reader of the whole stream. REMORA_SEED and REMORA_ROUNDS: tests/support/seeds.h.
 //
-// Groups have the policy `keep`, so each change of a flow's topic is reported through
-// the ring, with the group it was judged to belong to.
+// Groups have the policy `keep`, so each change of a flow's topic is reported through the ring
+// buffer, with the group of the verdict.
 #include <algorithm>
 #include <random>
 #include <utility>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint16_t kSensors = 3;
 
-// With room on the link for every outer header.
+// The link has room for every outer header.
 constexpr std::size_t kMss = 1400;
 
 // A change of topic that the stage reported, or should have.
@@ -38,7 +38,7 @@ void PrintTo(const Judged& judged, std::ostream* out) {
        << judged.group;
 }
 
-// How much of a stream is there from its beginning without a gap.
+// The length of a stream's beginning that has arrived without a gap.
 class Prefix {
  public:
   explicit Prefix(std::size_t stream_length) : has_(stream_length) {}
@@ -85,7 +85,7 @@ class PropertyTest : public SteerTest {
       group(number, 1, policy);
   }
 
-  // Those of SteerTest, and some that meet on topics of random sessions.
+  // The routes of SteerTest, and some that match topics of random sessions.
   static const std::vector<Route>& routes() {
     static const std::vector<Route> routes = [] {
       const std::pair<std::string_view, std::uint16_t> filters[] = {
@@ -122,13 +122,13 @@ class PropertyTest : public SteerTest {
     return chosen == nullptr ? kDefault : static_cast<std::uint16_t>(std::stoul(chosen->group));
   }
 
-  // Whether the kernel is to judge the PUBLISH in a stream without gaps.
+  // Whether the kernel must judge the PUBLISH in a stream without gaps.
   static bool is_for_the_kernel(const ReadPublish& publish) {
     return publish.state == TopicState::kGood && publish.topic.size() <= MAX_TOPIC &&
            !(publish.text.empty() && publish.alias > MAX_ALIAS);
   }
 
-  // What the ring is to show.
+  // What the ring buffer must contain.
   static std::vector<Judged> changes(const std::vector<ReadPublish>& publishes) {
     std::vector<Judged> out;
     for (const ReadPublish& publish : publishes)
@@ -145,7 +145,7 @@ class PropertyTest : public SteerTest {
     return out;
   }
 
-  // All that was judged was published, in this order, and belongs to its group.
+  // Everything that was judged was published, in this order, and belongs to its group.
   static void expect_some_of(const std::vector<Judged>& judged,
                              const std::vector<ReadPublish>& publishes) {
     auto next = publishes.begin();
@@ -159,8 +159,8 @@ class PropertyTest : public SteerTest {
     }
   }
 
-  // The handshake of a client that nobody knows yet, over IPv4 and IPv6 in turn. Its
-  // stream begins at isn() + 1.
+  // The handshake of an unknown client, over IPv4 and IPv6 in turn. Its stream begins at
+  // isn() + 1.
   Client open(std::mt19937& random) {
     clients_++;
     const Peer& first = clients_ % 2 == 0 ? kClient : kClient6;
@@ -180,14 +180,14 @@ class PropertyTest : public SteerTest {
     return outcome;
   }
 
-  // It goes to the broker of the flow, which is in the default group.
+  // Expects that it goes to the broker of the flow, in the default group.
   void deliver(const Client& client, const Piece& piece) {
     const Outcome outcome = send_piece(client, piece);
     ASSERT_TRUE(outcome.forwarded());
     ASSERT_EQ(outcome.group(), kDefault);
   }
 
-  // As if the segments ahead of a gap had become too many.
+  // As if there were too many segments ahead of a gap.
   void lose_patience(const Client& client) {
     const auto flow_then = flow_of(client);
     if (!flow_then || flow_then->early < 50) return;
@@ -200,7 +200,7 @@ class PropertyTest : public SteerTest {
     while (const std::optional<Piece> piece = path.next()) deliver(client, *piece);
   }
 
-  // PUBLISHes that were judged, those with an unchanged topic too.
+  // PUBLISHes that were judged, including those with an unchanged topic.
   std::uint64_t judged_publishes() const {
     return counter(COUNT_PUBLISH) - counter(COUNT_TOPIC_ALIAS) - counter(COUNT_TOPIC_LOST) -
            counter(COUNT_TOPIC_LEFT) - counter(COUNT_TOPIC_INVALID);
@@ -227,7 +227,7 @@ class PropertyTest : public SteerTest {
     }
   }
 
-  // Pieces overlap where segments do.
+  // Pieces overlap if segments do.
   void take_piece(const Event& event) {
     if (left_.empty() || event.head.seq != left_seq_) left_.emplace_back();
     left_seq_ = event.head.seq;
@@ -332,7 +332,7 @@ TEST_F(PropertyTest, NothingBehindMalformedBytesIsJudged) {
   }
 }
 
-// The figure of merit: what TCP repairs is judged, as if nothing had happened.
+// The most important property: whatever TCP repairs is judged as if nothing had happened.
 TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
   const auto [first, rounds] = seeds(40);
   std::size_t all = 0, well = 0;
@@ -362,8 +362,8 @@ TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
   EXPECT_GE(well, all * 99 / 100) << "of " << all;
 }
 
-// Whatever TCP does, and whoever's TCP it is: senders that keep no boundaries repeat as
-// much as fits.
+// Whatever TCP does, in any implementation: senders that do not keep boundaries repeat as much as
+// fits.
 TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
   const auto [first, rounds] = seeds(40);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
@@ -391,8 +391,8 @@ TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
   EXPECT_EQ(counter(COUNT_BLIND) + counter(COUNT_TOPIC_LOST) + counter(COUNT_EVENT_LOST), 0u);
 }
 
-// The stream goes on though the LB never gets to see some of it. Small windows of early
-// segments, so that streams are blind soon, and find their way back.
+// The stream continues although the LB never sees some of it. The windows of early segments are
+// small, so that streams soon become blind, and recover.
 TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
   const auto [first, rounds] = seeds(30);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
@@ -428,8 +428,8 @@ TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
   EXPECT_TRUE(rounds < 30 || counter(COUNT_RESYNCED) > 0);
 }
 
-// With the policy `reset` the broker of a wrong group never has all that decides about a
-// PUBLISH, however the network plays.
+// With the policy `reset` the broker of a wrong group never gets everything that decides about a
+// PUBLISH, whatever the network does.
 TEST_F(PropertyTest, NoBrokerOfAWrongGroupCanReadAPublish) {
   set_policy(POLICY_RESET);
   settings_.resets_per_second = ~0u;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The world in which the packet path is tested: one service, a few groups and
-// routes, and the verbs to send packets through the whole chain.
+// The fixture of the packet path's tests: one service, a few groups and routes, and the verbs to
+// send packets through the whole chain.
 //
-// Real N of group G has the address 10.2.G.N, or fd00:2::G.N, so an outer destination
-// says at once where a packet went.
+// Real N of group G has the address 10.2.G.N or fd00:2::G.N, so an outer destination shows at once
+// where a packet went.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ inline constexpr std::uint16_t kServiceNumber = 5;
 inline constexpr std::string_view kTemperatureTopic = "measurements/temperature";
 inline constexpr std::string_view kHumidityTopic = "measurements/humidity";
 
-// What became of one packet.
+// What the chain did with one packet.
 struct Outcome {
   xdp_action verdict;
   Bytes metadata;
@@ -66,18 +66,17 @@ class SteerTest : public testing::Test {
 
   // ---- the world ----
   void service(Peer at, std::uint16_t number, std::uint16_t default_group);
-  // A group of `reals` equal reals, slot by slot in turn.
+  // A group of `reals` equal reals, which own the slots in turn.
   void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
-  // From here on the reals of new groups, and those of the present ones, are of that
-  // family; IPv4 at first.
+  // From now on the reals of existing and new groups are of that family; IPv4 at first.
   void ipv4_reals();
   void ipv6_reals();
   void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
   // Index into `reals` of a group's real, from 1.
   static std::uint32_t real_index(std::uint16_t group, std::uint32_t real);
-  // One more route of the present generation.
+  // Adds a route to the present generation.
   void route(std::string_view filter, std::uint16_t group);
-  // Begins a new set of routes, with none in it.
+  // Begins a new, empty set of routes.
   void forget_routes();
   void predict(Peer client, std::uint16_t group, std::string_view topic = "");
   void write(const settings& settings);
@@ -90,7 +89,7 @@ class SteerTest : public testing::Test {
                  MqttVersion version = MqttVersion::k311);
   Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
 
-  // ---- what it left behind ----
+  // ---- results ----
   std::uint64_t counter(enum counter which) const { return chain_->counter(which); }
   std::uint64_t hash(std::string_view topic) const;
   std::optional<flow> flow_of(const Client& client) const;

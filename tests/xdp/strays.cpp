@@ -4,7 +4,7 @@
 namespace remora {
 namespace {
 
-// Its numbers have 32 bits.
+// Its sequence numbers have 32 bits.
 using Random = std::mt19937;
 
 std::uint32_t any(Random& random) {
@@ -127,7 +127,7 @@ Stray ping(Random& random, const BalancedService& service) {
   return {icmp(random, service, is_ipv6(service) ? 128 : 8, any_bytes(random, 8, 64)), true};
 }
 
-// About what a broker sent in the service's name: as Katran sees it, in the VIP's.
+// About a packet that a broker sent as the service; Katran's version names the VIP.
 Stray unreachable(Random& random, const BalancedService& service) {
   const IpAddress vip = TwoBalancers::vip(service.default_group, service.at.address);
   const Segment lost = any_segment(random, service)
@@ -198,7 +198,7 @@ Peer stranger(std::mt19937& random, const IpAddress& same_family) {
 std::span<const StrayKind> stray_kinds() {
   using enum Fate;
   static constexpr StrayKind kKinds[] = {
-      // What neither of them is concerned with.
+      // Packets that concern neither of them.
       {"UDP to the service", udp_to_service, kPassed, kPassed},
       {"UDP elsewhere", udp_elsewhere, kPassed, kPassed},
       {"TCP to another address", tcp_to_another_address, kPassed, kPassed},
@@ -208,15 +208,15 @@ std::span<const StrayKind> stray_kinds() {
       {"the answer to a ping", ping_answer, kPassed, kPassed},
       {"neighbour solicitation, timestamp", neighbour, kPassed, kPassed},
       {"a VLAN tag, elsewhere", tagged_elsewhere, kPassed, kPassed},
-      // What both refuse.
+      // Packets that both refuse.
       {"IPv4 options to the service", options_to_service, kDropped, kDropped},
       {"a first fragment to the service", first_fragment_to_service, kDropped, kDropped},
-      // Katran answers pings itself, whoever they are for.
+      // Katran answers all pings itself.
       {"a ping", ping, kPassed, kAnswered},
-      // ICMP errors about a broker's packets go to the broker. These name the VIP as the
-      // sender, which is nobody's address with us.
+      // ICMP errors about a broker's packets go to the broker. These name the VIP as the sender,
+      // which is no address of ours.
       {"ICMP unreachable", unreachable, kPassed, kForwarded},
-      // Katran drops these whoever they are for; ours leaves others' traffic alone.
+      // Katran drops all of these; ours does not touch other traffic.
       {"options or fragments elsewhere", odd_elsewhere, kPassed, kDropped},
       {"a later fragment to the service", later_fragment_to_service, kPassed, kDropped},
       {"UDP cut short", udp_cut_short, kPassed, kDropped},
@@ -225,11 +225,11 @@ std::span<const StrayKind> stray_kinds() {
       // Katran knows neither tags nor extension headers.
       {"a VLAN tag, to the service", tagged_to_service, kForwarded, kPassed},
       {"an IPv6 extension header, to the service", extension_to_service, kDropped, kPassed},
-      // Katran believes the IP header; ours does not send out what is not there.
+      // Katran believes the IP header; ours does not send bytes that are not there.
       {"an IP length beyond the frame", ip_length_beyond_the_frame, kDropped, kForwarded},
-      // The group's VIP is nobody's address with us.
+      // The group's VIP is no address of ours.
       {"TCP to a group's VIP", tcp_to_a_vip, kPassed, kForwarded},
-      // TCP Fast Open: ours cuts the data off, because nobody could judge them.
+      // TCP Fast Open: ours removes the data, because it could not be judged.
       {"a SYN with data", syn_with_data, kForwarded, kForwarded},
   };
   return kKinds;

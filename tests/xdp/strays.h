@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets that belong to no connection of the differential test, of every kind that one of
-// the balancers treats in its own way; and what each of them does with it. Where the two
-// differ, they differ by design: docs/katran.md says why.
+// Packets that belong to no connection of the differential test, of every kind that one of the
+// balancers handles specially, and what each of them does with it. All differences are by design;
+// docs/katran.md lists them.
 #pragma once
 
 #include <random>
@@ -13,8 +13,8 @@
 namespace remora {
 
 struct Stray {
-  // Addressed to the service, where it is addressed to one at all. Empty: the service's
-  // family has no such packet.
+  // Addressed to the service, if it has a destination at all. Empty: the service's family has no
+  // such packet.
   Bytes frame;
   // Whether Katran gets it addressed to the VIP of the service's default group.
   bool has_vip = false;
@@ -28,7 +28,7 @@ struct StrayKind {
 
 std::span<const StrayKind> stray_kinds();
 
-// A client that no connection has.
+// A client without connections.
 Peer stranger(std::mt19937& random, const IpAddress& same_family);
 
 }  // namespace remora

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The MQTT stream of a connection as TCP delivers it: cut, repeated, with holes, or
-// no MQTT at all.
+// The MQTT stream of a connection as TCP delivers it: split, repeated, with gaps, or not MQTT at
+// all.
 #include <algorithm>
 #include <random>
 
@@ -16,7 +16,7 @@ class StreamTest : public SteerTest {
  protected:
   StreamTest() : SteerTest({.early_segments = 8192}) {}
 
-  // Mispredicts are counted and recorded, nobody is reset.
+  // Mispredicts are counted and recorded; no client is reset.
   void SetUp() override {
     SteerTest::SetUp();
     if (IsSkipped()) return;
@@ -56,7 +56,7 @@ TEST_F(StreamTest, EveryCutOfAPublishIsJudged) {
   }
 }
 
-// The history learns the whole topic, whatever segments it came in.
+// The history gets the whole topic, in whatever segments it came.
 TEST_F(StreamTest, ATopicThatIsCutIsReportedWhole) {
   Client client = connect();
   const Bytes packet = publish_packet("a/topic/in/three/pieces");
@@ -68,8 +68,8 @@ TEST_F(StreamTest, ATopicThatIsCutIsReportedWhole) {
   EXPECT_EQ(seen[0].head.action, ACTION_LEARNED);
 }
 
-// Only the last of its segments can be withheld. The topic goes to the daemon in a
-// record of its own.
+// Only the last of its segments can be withheld. The topic goes to the daemon in a separate
+// record.
 TEST_F(StreamTest, AMispredictWhoseTopicIsCutIsReset) {
   group(kTemperature);
   Client client = connect();
@@ -90,8 +90,8 @@ TEST_F(StreamTest, AMispredictWhoseTopicIsCutIsReset) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// A cut topic that is the flow's last is recognised by its hash, and nothing is
-// matched or reported again.
+// A split topic that equals the flow's last is recognised by its hash, and not matched or
+// reported again.
 TEST_F(StreamTest, ACutTopicThatIsKnownIsNotMatchedAgain) {
   Client client = connect();
   publish(client, "known/topic");
@@ -228,8 +228,8 @@ TEST_F(StreamTest, AShorterCopyOfAnEarlySegmentDoesNotTakeItsPlace) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// What closes the gap reaches into what came early: senders that keep no boundaries
-// repeat as much as fits.
+// The segment that closes the gap overlaps early ones: senders that do not keep boundaries repeat
+// as much as fits.
 TEST_F(StreamTest, ARepeatMayReachIntoAnEarlySegment) {
   const std::uint32_t begin = size(connect_packet());
   const Bytes stream =
@@ -253,7 +253,7 @@ TEST_F(StreamTest, ARepeatMayReachIntoAnEarlySegment) {
   }
 }
 
-// Two early segments show the same part of a topic; the second ends sooner.
+// Two early segments have the same part of a topic; the second ends earlier.
 TEST_F(StreamTest, AnEarlySegmentWithinAnotherTakesNothingFromACutTopic) {
   Client client = connect();
   const Segment first = client.send(publish_packet("a"));
@@ -269,7 +269,7 @@ TEST_F(StreamTest, AnEarlySegmentWithinAnotherTakesNothingFromACutTopic) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// A window of full segments of small messages behind one that was lost.
+// A window of full segments of small messages after one that was lost.
 TEST_F(StreamTest, AllOfManyEarlySegmentsIsJudged) {
   Client client = connect(kClient, 1000, MqttVersion::k5);
   const Segment first = client.send(publish_packet("a", "m", {.properties = Bytes{0x01, 0x00}}));
@@ -285,7 +285,7 @@ TEST_F(StreamTest, AllOfManyEarlySegmentsIsJudged) {
   EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
 }
 
-// The broker cannot read past the gap: what closes it is withheld.
+// The broker cannot read past the gap: the segment that closes it is withheld.
 TEST_F(StreamTest, AMispredictInAnEarlySegmentEndsTheConnectionBeforeTheBrokerReadsIt) {
   group(kTemperature);
   Client client = connect();
@@ -357,7 +357,7 @@ TEST_F(StreamTest, AFinAheadOfAMissingSegmentIsForwarded) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-// RFC 6093 §3: what is urgent lies in the stream like everything else.
+// RFC 6093 §3: urgent data is part of the stream.
 TEST_F(StreamTest, UrgentDataAreReadWhereTheyLie) {
   constexpr unsigned kUrgent = 32;
   Client client = connect();
@@ -380,7 +380,7 @@ TEST_F(StreamTest, AFinMayCarryAPublish) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-// As many segments as wait at most, behind one that never comes.
+// The maximum of waiting segments, after one that never comes.
 TEST_F(StreamTest, AGapThatIsNeverFilledEndsTheJudging) {
   Client client = connect();
   publish(client, "known/topic");
@@ -395,8 +395,8 @@ TEST_F(StreamTest, AGapThatIsNeverFilledEndsTheJudging) {
   EXPECT_EQ(prediction_of(kClient)->group, kDefault);
 }
 
-// The missing segment went another way: whoever waited longer than a sender waits with
-// its repeat goes on where a known topic shows the way.
+// The missing segment took another path: after a wait longer than a sender's before its repeat,
+// judging resumes at a known topic.
 TEST_F(StreamTest, AGapThatLastsTooLongIsGivenUp) {
   Client client = connect();
   publish(client, "known/topic");
@@ -442,7 +442,7 @@ TEST_F(StreamTest, WhatOvertakesTheConnectIsJudgedBehindIt) {
   EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
 }
 
-// Behind a SYN alone nothing teaches: whoever sent it may be at another address.
+// Nothing is learned after a SYN alone: its sender may be at another address.
 TEST_F(StreamTest, WhatComesWithoutAConnectTeachesNothing) {
   Client client(kClient, kService);
   send(client.syn());
@@ -456,7 +456,7 @@ TEST_F(StreamTest, WhatComesWithoutAConnectTeachesNothing) {
   EXPECT_FALSE(prediction_of(kClient));
 }
 
-// A million packets in one go would keep the CPU for too long.
+// A million packets at once would keep the CPU busy for too long.
 TEST_F(StreamTest, TooMuchAheadOfAGapIsNotWalked) {
   Client client = connect();
   publish(client, "known/topic");
@@ -513,9 +513,9 @@ TEST_F(BlindStreamTest, TheWayBackLeadsThroughProperties) {
   EXPECT_NE(flow_of(client)->stream.flags & STREAM_MQTT5, 0);
 }
 
-// The broker has what was forwarded behind the gap and acknowledges it selectively:
-// the client repeats only the rest. What it sends next must not look like a new gap,
-// which nobody would ever fill.
+// The broker has what was forwarded after the gap and acknowledges it selectively, so the client
+// repeats only the rest. The next segment must not look like a new gap, which would never be
+// filled.
 TEST_F(BlindStreamTest, ARepeatedSegmentDoesNotBringBackAStreamWhoseEndWentBy) {
   Client client = blind();
   const Segment lost = client.send(publish_packet("known/topic"));
@@ -628,7 +628,7 @@ TEST_F(AliasTest, AliasesBelongToTheirConnection) {
   EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
 }
 
-// The same port again, with what its former connection left in `topics`.
+// The same port again, with entries of its former connection in `topics`.
 TEST_F(AliasTest, AliasesEndWithTheirConnection) {
   Client former = connect5();
   publish_as(former, kTemperatureTopic, 1);
@@ -640,8 +640,7 @@ TEST_F(AliasTest, AliasesEndWithTheirConnection) {
   EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
 }
 
-// While the stream was blind the alias may have been given to another topic, as it was
-// here.
+// While the stream was blind, the alias may have been given to another topic, as it was here.
 TEST_F(AliasTest, AliasesFromBeforeTheStreamWasBlindCountNoMore) {
   Client client = connect5();
   publish_as(client, kTemperatureTopic, 1);
@@ -680,7 +679,7 @@ TEST_F(AliasTest, AnAliasOfATopicThatIsLostHasNone) {
   EXPECT_EQ(flow_of(client)->topic_hash, hash("a"));
 }
 
-// Routes changed: the topic of an alias belongs to another group than it did.
+// After a change of routes the topic of an alias belongs to another group.
 TEST_F(AliasTest, AnAliasThatMispredictsIsReset) {
   group(kTemperature);
   Client client = connect5();
@@ -727,7 +726,7 @@ TEST_F(StreamTest, TopicsUpToTheKernelsReachAreJudged) {
   EXPECT_EQ(counter(COUNT_TOPIC_LEFT), 0u);
 }
 
-// The pieces of a longer one go to the daemon, which puts them together.
+// The pieces of a longer topic go to the daemon, which assembles them.
 TEST_F(StreamTest, ATopicBeyondTheKernelsReachIsLeftToTheDaemon) {
   for (const std::size_t length : {MAX_TOPIC + 1u, 5000u, 65'535u}) {
     Client client = connect({kClient.address, static_cast<std::uint16_t>(length)});

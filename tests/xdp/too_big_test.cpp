@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the stage answers itself: packets that are too long for the outer header, and
-// packets of condemned connections; over IPv4 and IPv6, with and without VLAN tags.
+// Packets that the stage answers itself: those too long for the outer header, and those of
+// condemned connections; over IPv4 and IPv6, with and without VLAN tags.
 #include <algorithm>
 
 #include "tests/xdp/steer_fixture.h"
@@ -80,7 +80,7 @@ TEST_F(TooBigTest, WhatFitsWithItsOuterHeaderIsForwarded) {
   EXPECT_EQ(counter(COUNT_TOO_BIG), 0u);
 }
 
-// RFC 792, RFC 1191 §4: the service quotes the packet and says what fits.
+// RFC 792, RFC 1191 §4: the service quotes the packet and names the MTU.
 TEST_F(TooBigTest, WhatDoesNotFitIsAnsweredWithFragmentationNeeded) {
   for (const std::vector<VlanTag>& tags : kTags)
     for (const std::size_t length : std::initializer_list<std::size_t>{kLinkMtu - 19, kLinkMtu})
@@ -106,7 +106,7 @@ TEST_F(TooBigTest, WhatDoesNotFitOverIpv6IsAnsweredWithPacketTooBig) {
   EXPECT_EQ(counter(COUNT_TOO_BIG), 6u);
 }
 
-// Of a group with reals of both families, the real of the flow counts.
+// In a group with reals of both families, the real of the flow counts.
 TEST_F(TooBigTest, TheFlowsRealDecides) {
   Client over_ipv4 = connect();
   ipv6_reals();
@@ -144,7 +144,7 @@ TEST_F(TooBigTest, WhatIsTooBigTeachesNothing) {
   EXPECT_FALSE(prediction_of(kClient));
 }
 
-// What is too big does not establish a connection either.
+// A packet that is too big does not establish a connection.
 TEST_F(TooBigTest, WhatIsTooBigOpensNothing) {
   ipv6_reals();
   Client client(kClient6, kService6);
@@ -155,7 +155,7 @@ TEST_F(TooBigTest, WhatIsTooBigOpensNothing) {
   EXPECT_TRUE(half_open_of(client));
 }
 
-// RFC 1122 §3.2.2, RFC 4443 §2.4; and no answer to what is an end already.
+// RFC 1122 §3.2.2, RFC 4443 §2.4; and a RST gets no answer.
 TEST_F(TooBigTest, SomePacketsAreNotAnswered) {
   ipv6_reals();
   for (const IpAddress& source : {IpAddress(ipv4("224.0.0.1")), IpAddress(ipv4("255.255.255.255")),

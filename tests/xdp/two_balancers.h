@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One configuration in two balancers: the whole chain with the embedded forwarder, and
-// upstream's Katran. Each has maps of its own; what is in them was made once, by the
-// daemon's code.
+// One configuration in two balancers: the whole chain with the embedded forwarder, and upstream's
+// Katran. Each has maps of its own, with the same contents from the daemon's code.
 //
-// Katran knows groups, not services: it gets each packet as a stage in front of it would
-// hand it on, addressed to the VIP of the packet's group.
+// Katran knows groups, not services: it gets each packet as a stage would hand it on, addressed to
+// the VIP of the packet's group.
 #pragma once
 
 #include <cstdint>
@@ -25,20 +24,20 @@ inline constexpr std::uint32_t kBalancedMtu = 1500;
 
 // What a balancer did with a packet.
 enum class Fate : std::uint8_t {
-  kPassed,  // up the stack, byte for byte
-  kMarked,  // up the stack, with a mark for the probe
+  kPassed,  // passed to the stack unchanged
+  kMarked,  // passed to the stack with a mark for the probe
   kDropped,
-  kForwarded,  // behind an outer header
+  kForwarded,  // sent with an outer header
   kAnswered,   // sent back
 };
 
 std::ostream& operator<<(std::ostream& out, Fate fate);
 
-// `sent`: what the balancer was given.
+// `sent`: the packet that the balancer got.
 Fate fate_of(const RunResult& result, const Bytes& sent);
 
-// The packet with another destination, or another TOS (IPv6: traffic class) and TTL (hop
-// limit); the checksum of an IPv4 header is right again, that of TCP stays as it is.
+// The packet with another destination, or another TOS (IPv6: traffic class) and TTL (hop limit).
+// The checksum of an IPv4 header is corrected, that of TCP is not.
 Bytes with_destination(Bytes frame, const IpAddress& destination);
 Bytes with_tos_and_ttl(Bytes frame, std::uint8_t tos, std::uint8_t ttl);
 
@@ -52,23 +51,23 @@ class TwoBalancers {
  public:
   static constexpr std::uint16_t kGroups = 6;
 
-  // Throws std::system_error when one cannot be loaded.
+  // Throws std::system_error if one cannot be loaded.
   explicit TwoBalancers(const std::string& katran_object);
 
   // Both without services, groups and connections.
   void begin_anew();
 
   void service(const BalancedService& service);
-  // Every group gets a VIP of each family, for the ports of all services so far, and a
-  // route from its topic.
+  // Every group gets a VIP of each family, for the ports of all services so far, and a route from
+  // its topic.
   void group(std::uint16_t number);
-  // What the daemon would write for these reals and weights.
+  // Writes what the daemon would write for these reals and weights.
   void reals(std::uint16_t group, const std::vector<RingReal>& reals, RingVariant variant);
   void predict(const Peer& client, const BalancedService& service, std::uint16_t group);
 
   static std::string topic(std::uint16_t group);
   static IpAddress vip(std::uint16_t group, const IpAddress& same_family);
-  // The slot of the group's ring where a connection between these ports belongs.
+  // The slot of the group's ring for a connection between these ports.
   std::uint32_t by_ring(std::uint16_t group, const Peer& client, std::uint16_t port) const;
 
   RunResult run_ours(const Bytes& frame) { return run_xdp(chain_->root_fd(), frame); }
@@ -76,7 +75,7 @@ class TwoBalancers {
   Chain& chain() { return *chain_; }
   UpstreamKatran& katran() { return katran_; }
 
-  // Not those of our rings: Katran's numbers are its own.
+  // Not the numbers of our rings: Katran has its own.
   static std::uint32_t katran_vip_num(std::uint16_t group) { return group + 3u; }
 
  private:
