@@ -5,7 +5,7 @@
  * The enum that the programs count by, `remoractl status` and its --json, the doctor and
  * docs/counters.md follow this list. To add a counter: a line here, count(NAME) where it
  * happens, and scripts/write-reference. The daemon's own are in
- * daemon/control/daemon_counters.h.
+ * daemon/protocol/daemon_counters.h.
  *
  * The class says how to take a value above 0:
  *   Normal  part of normal operation

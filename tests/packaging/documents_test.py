@@ -127,6 +127,13 @@ class Pages(unittest.TestCase):
         self.assertEqual({name for name in named if not re.search(rf"\b{name}\(", source)}, set())
         self.assertGreater(len(named), 20)
 
+    def test_decisions_are_numbered_and_listed(self):
+        folder = ROOT / "docs/decisions"
+        names = sorted(page.name for page in folder.glob("[0-9]*.md"))
+        self.assertEqual([int(name[:3]) for name in names], list(range(1, len(names) + 1)))
+        listed = LINK.findall((folder / "README.md").read_text(encoding="utf-8"))
+        self.assertEqual([link for link in listed if link[0].isdigit()], names)
+
     def test_lines_wrap(self):
         self.assertEqual(self.found_by(long_lines), [])
 
