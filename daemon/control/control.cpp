@@ -2,13 +2,16 @@
 #include "daemon/control/control.h"
 
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -19,8 +22,11 @@
 namespace remora {
 namespace {
 
-// A client that asks nothing, or does not read its answer, must not stay.
-constexpr timeval kPatience{10, 0};
+timeval to_timeval(std::chrono::milliseconds time) {
+  using namespace std::chrono;
+  const auto whole = duration_cast<seconds>(time);
+  return {whole.count(), duration_cast<microseconds>(time - whole).count()};
+}
 
 Peer peer_of(int fd) {
   ucred credentials{};
@@ -36,8 +42,12 @@ struct Freed {
 
 }  // namespace
 
-Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler)
-    : path_(std::move(path)), loop_(loop), handler_(std::move(handler)) {
+Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler,
+                 std::chrono::milliseconds patience)
+    : path_(std::move(path)),
+      loop_(loop),
+      handler_(std::move(handler)),
+      patience_(to_timeval(patience)) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.native().size() >= sizeof(address.sun_path)) {
@@ -65,34 +75,76 @@ Control::~Control() {
 
 void Control::accept(int fd) {
   Fd owned(fd);
-  if (clients_.size() >= kMostClients) return;
   const Peer peer = peer_of(fd);
+  if (clients_.size() >= kMostClients) drop_longest_waiting();
   BuffereventHandle stream(bufferevent_socket_new(loop_.base(), fd, BEV_OPT_CLOSE_ON_FREE));
   if (!stream) throw std::runtime_error("cannot serve the connection");
   static_cast<void>(owned.release());  // the stream owns it now
-  clients_.push_back({this, peer, std::move(stream)});
+  clients_.push_back({this, peer, std::move(stream), nullptr});
   Client& client = clients_.back();
   const auto on_read = [](bufferevent*, void* argument) {
     auto* self = static_cast<Client*>(argument);
-    guarded("control request", [&] { self->control->read(*self); });
+    guarded("control request", [&] { self->control->serve(*self); });
+  };
+  const auto on_written = [](bufferevent*, void* argument) {
+    auto* self = static_cast<Client*>(argument);
+    guarded("control answer", [&] { self->control->renew(*self); });
   };
   const auto on_end = [](bufferevent*, short, void* argument) {
     auto* self = static_cast<Client*>(argument);
     guarded("control connection", [&] { self->control->drop(*self); });
   };
-  bufferevent_setcb(client.stream.get(), on_read, nullptr, on_end, &client);
-  bufferevent_set_timeouts(client.stream.get(), &kPatience, &kPatience);
+  const auto on_deadline = [](evutil_socket_t, short, void* argument) {
+    auto* self = static_cast<Client*>(argument);
+    guarded("control connection", [&] { self->control->drop(*self); });
+  };
+  client.deadline.reset(evtimer_new(loop_.base(), on_deadline, &client));
+  if (!client.deadline || evtimer_add(client.deadline.get(), &patience_) != 0) {
+    clients_.pop_back();
+    throw std::runtime_error("cannot serve the connection");
+  }
+  bufferevent_setcb(client.stream.get(), on_read, on_written, on_end, &client);
+  // One more byte than a request may have is enough to know that it has too many.
+  bufferevent_setwatermark(client.stream.get(), EV_READ, 0, kLongestRequest + 1);
   bufferevent_enable(client.stream.get(), EV_READ | EV_WRITE);
 }
 
-void Control::read(Client& client) {
-  evbuffer* input = bufferevent_get_input(client.stream.get());
-  while (const auto line =
-             std::unique_ptr<char, Freed>(evbuffer_readln(input, nullptr, EVBUFFER_EOL_LF))) {
-    const std::string text = answer(line.get(), client.peer);
-    bufferevent_write(client.stream.get(), text.data(), text.size());
+// So users do not lock each other out, and one who holds all of them still gets in.
+void Control::drop_longest_waiting() {
+  std::map<uid_t, std::size_t> counts;
+  for (const Client& client : clients_) ++counts[client.peer.uid];
+  const auto most =
+      std::ranges::max_element(counts, {}, [](const auto& count) { return count.second; });
+  const auto first = std::ranges::find_if(
+      clients_, [&](const Client& client) { return client.peer.uid == most->first; });
+  clients_.erase(first);
+}
+
+// Answers one request. The next one waits in the client's own buffers until it has taken the
+// answer.
+void Control::serve(Client& client) {
+  bufferevent* stream = client.stream.get();
+  evbuffer* input = bufferevent_get_input(stream);
+  const auto line = std::unique_ptr<char, Freed>(evbuffer_readln(input, nullptr, EVBUFFER_EOL_LF));
+  if (!line) {
+    if (evbuffer_get_length(input) > kLongestRequest)
+      drop(client);
+    else
+      bufferevent_enable(stream, EV_READ);
+    return;
   }
-  if (evbuffer_get_length(input) > kLongestRequest) drop(client);
+  bufferevent_disable(stream, EV_READ);
+  const std::string text = answer(line.get(), client.peer);
+  bufferevent_write(stream, text.data(), text.size());
+}
+
+// The client has taken its answer.
+void Control::renew(Client& client) {
+  evtimer_add(client.deadline.get(), &patience_);
+  const auto place =
+      std::ranges::find_if(clients_, [&](const Client& other) { return &other == &client; });
+  clients_.splice(clients_.end(), clients_, place);
+  serve(client);
 }
 
 std::string Control::answer(std::string_view line, const Peer& peer) const {

@@ -4,12 +4,18 @@
 //
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
 //
+// What a client can cost is bounded. It must ask and take the answer within a patience that no
+// single byte renews. Its next request waits until it has taken the answer. When there are too
+// many connections, one of the user that has most of them goes: that which waits longest.
+//
 // daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
 // they are made: counters stand as in bpf/counters.h.
 #pragma once
 
+#include <sys/time.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <list>
@@ -31,9 +37,13 @@ class Control {
   using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request,
                                                        const Peer& peer)>;
 
+  // How long a client may take to ask, or to take its answer.
+  static constexpr std::chrono::milliseconds kPatience{10'000};
+
   // Listens on a Unix socket at `path`, for its owner alone; a leftover is
   // replaced. `loop` must outlive it. Throws std::runtime_error.
-  Control(EventLoop& loop, std::filesystem::path path, Handler handler);
+  Control(EventLoop& loop, std::filesystem::path path, Handler handler,
+          std::chrono::milliseconds patience = kPatience);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -43,20 +53,24 @@ class Control {
     Control* control;
     Peer peer;
     BuffereventHandle stream;
+    EventHandle deadline;  // for the request and its answer together
   };
   static constexpr std::size_t kLongestRequest = 65536;
   static constexpr std::size_t kMostClients = 64;
 
   void accept(int fd);
-  void read(Client& client);
+  void drop_longest_waiting();
+  void serve(Client& client);
+  void renew(Client& client);
   std::string answer(std::string_view line, const Peer& peer) const;
   void drop(Client& client);
 
   const std::filesystem::path path_;
   EventLoop& loop_;
   Handler handler_;
+  const timeval patience_;
   ListenerHandle listener_;
-  std::list<Client> clients_;
+  std::list<Client> clients_;  // the one that waits longest first
 };
 
 }  // namespace remora

@@ -4,14 +4,18 @@
 #include "daemon/control/control.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cli/client.h"
 
@@ -23,15 +27,21 @@ using json = nlohmann::ordered_json;
 
 class ControlTest : public testing::Test {
  protected:
-  ControlTest()
+  explicit ControlTest(std::chrono::milliseconds patience = Control::kPatience)
       : folder_(fs::temp_directory_path() / ("remora-control-" + std::to_string(getpid()))) {
     fs::create_directories(folder_);
-    control_ =
-        std::make_unique<Control>(loop_, path(), [](const json& request, const Peer&) -> json {
+    control_ = std::make_unique<Control>(
+        loop_, path(),
+        [this](const json& request, const Peer&) -> json {
           if (request.at("request") == "fail") throw std::runtime_error("it failed");
+          if (request.at("request") == "large") {
+            ++large_answers_;
+            return {{"text", std::string(1 << 20, 'x')}};
+          }
           if (request.at("request") == "bytes") return {{"topic", "\xff\xfe"}};
           return {{"echo", request}};
-        });
+        },
+        patience);
     loop_.every(std::chrono::milliseconds(5), "stop", [this] {
       if (done_) loop_.stop();
     });
@@ -80,6 +90,7 @@ class ControlTest : public testing::Test {
   EventLoop loop_;
   std::unique_ptr<Control> control_;
   std::atomic<bool> done_ = false;
+  std::atomic<int> large_answers_ = 0;
   std::thread server_;
 };
 
@@ -121,6 +132,73 @@ TEST_F(ControlTest, AClientThatLeavesBeforeItsAnswerDoesNoHarm) {
 
 TEST_F(ControlTest, BytesThatAreNotUtf8DoNotBreakTheAnswer) {
   EXPECT_NO_THROW(ask(path(), {{"request", "bytes"}}));
+}
+
+// Each of 64 idle connections was kept, and a newcomer closed at once.
+TEST_F(ControlTest, IdleConnectionsDoNotLockTheOperatorOut) {
+  std::vector<Fd> idle;
+  for (int i = 0; i < 200; ++i) {
+    idle.push_back(connected());
+    EXPECT_EQ(send(idle.back().get(), "{", 1, MSG_NOSIGNAL), 1);
+  }
+  for (int i = 0; i < 10; ++i) EXPECT_NO_THROW(ask(path(), {{"request", "status"}}));
+}
+
+// All the answers were made at once and kept: 500 MB.
+TEST_F(ControlTest, AClientThatDoesNotReadGetsNoSecondAnswer) {
+  constexpr int kRequests = 20;
+  const Fd stream = connected();
+  std::string requests;
+  for (int i = 0; i < kRequests; ++i) requests += "{\"request\":\"large\"}\n";
+  ASSERT_EQ(send(stream.get(), requests.data(), requests.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(requests.size()));
+  // Asked after it, answered after what there is to do for it.
+  for (int i = 0; i < 10; ++i) ask(path(), {{"request", "status"}});
+
+  EXPECT_EQ(large_answers_, 1);
+
+  // As it reads, it gets all of them.
+  int lines = 0;
+  std::vector<char> chunk(1 << 20);
+  while (lines < kRequests) {
+    const ssize_t count = recv(stream.get(), chunk.data(), chunk.size(), 0);
+    ASSERT_GT(count, 0);
+    lines += static_cast<int>(std::count(chunk.begin(), chunk.begin() + count, '\n'));
+  }
+  EXPECT_EQ(large_answers_, kRequests);
+}
+
+// `echo … | socat`: the client has said all when its answer is made.
+TEST_F(ControlTest, AClientThatHasSaidAllGetsItsAnswers) {
+  const Fd stream = connected();
+  constexpr std::string_view kRequests = "{\"request\":\"large\"}\n{\"request\":\"status\"}\n";
+  ASSERT_EQ(send(stream.get(), kRequests.data(), kRequests.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(kRequests.size()));
+  shutdown(stream.get(), SHUT_WR);
+
+  std::string text;
+  std::vector<char> chunk(1 << 20);
+  for (ssize_t count; (count = recv(stream.get(), chunk.data(), chunk.size(), 0)) > 0;)
+    text.append(chunk.data(), static_cast<std::size_t>(count));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
+class ImpatientControlTest : public ControlTest {
+ protected:
+  ImpatientControlTest() : ControlTest(std::chrono::milliseconds(50)) {}
+};
+
+// Each byte renewed the patience.
+TEST_F(ImpatientControlTest, AByteAtATimeDoesNotKeepAConnection) {
+  const Fd stream = connected();
+  bool closed = false;
+  for (int i = 0; i < 60'000 && !closed; ++i) {
+    closed = send(stream.get(), "x", 1, MSG_NOSIGNAL) < 0;
+    pollfd readable{stream.get(), POLLIN, 0};
+    poll(&readable, 1, 5);  // the pause between two bytes, or the end
+    closed = closed || (readable.revents & POLLHUP) != 0;
+  }
+  EXPECT_TRUE(closed);
 }
 
 TEST_F(ControlTest, OnlyTheOwnerMayAsk) {
