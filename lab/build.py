@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that the lab runs: where they are, and building them."""
 
+import collections
 import os
+import re
 import subprocess
+import time
+
+from lab.progress import Progress
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What messages call the lab's own command: another one where it is installed.
+LAB_COMMAND = os.environ.get("REMORA_LAB_COMMAND", "./scripts/lab")
+
+# Each preset's options beside those in CMakePresets.json. The lab shows no man page, so it needs no
+# tool for them.
+_OPTIONS = {"programs": ["-DREMORA_MAN_PAGES=OFF"], "release": []}
 
 
 class LabError(RuntimeError):
@@ -12,8 +23,12 @@ class LabError(RuntimeError):
 
 
 def build_folder():
-    """Where remorad is: REMORA_BUILD, else the release preset's folder."""
-    return os.environ.get("REMORA_BUILD", os.path.join(PROJECT, "build", "release"))
+    """Where remorad is: REMORA_BUILD, else the folder of the preset `programs`."""
+    return os.environ.get("REMORA_BUILD", preset_folder("programs"))
+
+
+def preset_folder(preset):
+    return os.path.join(PROJECT, "build", preset)
 
 
 def program(folder, name):
@@ -24,18 +39,33 @@ def program(folder, name):
     return path
 
 
-def build():
-    """Builds the release preset, unless REMORA_BUILD names a build to be used as it is."""
+def build(preset="programs"):
+    """Builds the preset, unless REMORA_BUILD names a build to be used as it is."""
     if "REMORA_BUILD" not in os.environ:
-        for argv in (["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release"]):
-            result = subprocess.run(
-                argv, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                check=False,
-            )
-            if result.returncode != 0:
-                raise LabError(f"{' '.join(argv)} failed:\n{result.stdout[-4000:]}")
+        started = time.monotonic()
+        progress = Progress()
+        progress.show("building: looking for compilers and libraries")
+        _run("cmake", "--preset", preset, *_OPTIONS[preset])
+        _run("cmake", "--build", "--preset", preset, progress=progress)
+        progress.finish(f"built in {time.monotonic() - started:.0f} s")
     for name in ("remorad", "remoractl", "bpf/xdp_pass.bpf.o"):
-        program(build_folder(), name)
+        program(os.environ.get("REMORA_BUILD", preset_folder(preset)), name)
+
+
+def _run(*argv, progress=None):
+    """Runs a step of the build, and shows which of ninja's steps are done."""
+    last_lines = collections.deque(maxlen=40)
+    with subprocess.Popen(
+        argv, cwd=PROJECT, env=os.environ | {"NINJA_STATUS": "[%f/%t] "}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:
+        for line in process.stdout:
+            last_lines.append(line)
+            step = re.match(r"\[(\d+)/(\d+)\] ", line)
+            if step and progress:
+                progress.count("building", int(step[1]), int(step[2]))
+    if process.returncode != 0:
+        raise LabError(f"{' '.join(argv)} failed:\n{''.join(last_lines)}")
 
 
 def require_root():

@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from lab import namespaces, processes, topology
-from lab.build import LabError, build, require_root
+from lab.build import LAB_COMMAND, LabError, build, require_root
 from lab.lab import Lab
 
 
@@ -25,7 +25,7 @@ def main(argv):
 
 def parser():
     top = argparse.ArgumentParser(
-        prog="scripts/lab",
+        prog=LAB_COMMAND,
         description="Clients, a gateway, a load balancer with remorad and brokers in network "
         "namespaces of this machine. REMORA_LAB=name makes a second lab beside the first.",
     )
@@ -50,7 +50,7 @@ def parser():
     command = commands.add_parser("status", help="show what runs, and remorad's counters")
     command.set_defaults(run=status)
 
-    command = commands.add_parser("env", help="print shell variables: eval \"$(scripts/lab env)\"")
+    command = commands.add_parser("env", help=f"print shell variables: eval \"$({LAB_COMMAND} env)\"")
     command.set_defaults(run=env)
 
     command = commands.add_parser("exec", help="run a command in a node's namespace")
@@ -63,15 +63,15 @@ def parser():
 def up(arguments):
     lab = Lab()
     if lab.is_up():
-        raise LabError("this lab is up already: `scripts/lab down` first")
+        raise LabError(f"this lab is up already: `{LAB_COMMAND} down` first")
     build()
     lab.up(
         arguments.clients, arguments.brokers, config_file=arguments.config,
         addressing=arguments.addressing,
     )
     print(f"up: {arguments.clients} clients, {arguments.brokers} brokers, remorad in lb")
-    print('use: eval "$(./scripts/lab env)"')
-    print('     ./scripts/lab exec client1 mosquitto_pub -h "$MQTT_VIP" '
+    print(f'use: eval "$({LAB_COMMAND} env)"')
+    print(f'     {LAB_COMMAND} exec client1 mosquitto_pub -h "$MQTT_VIP" '
           "-t measurements/temperature -m hi")
     return 0
 
@@ -86,7 +86,7 @@ def down(_arguments):
 def running():
     lab = Lab()
     if not lab.is_up():
-        raise LabError("no lab is up: `scripts/lab up` first")
+        raise LabError(f"no lab is up: `{LAB_COMMAND} up` first")
     return lab
 
 
@@ -150,3 +150,7 @@ def execute(arguments):
         os.execvp(arguments.argv[0], arguments.argv)
     except FileNotFoundError:
         raise LabError(f"{arguments.argv[0]}: command not found") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

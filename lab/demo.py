@@ -8,15 +8,17 @@ and with 2 if the demo itself could not run.
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
 import time
 
 from lab import config, report, topology, verdict
-from lab.build import LabError, build, require_root
+from lab.build import LAB_COMMAND, LabError, build, require_root
 from lab.deliveries import Deliveries
 from lab.lab import Lab
+from lab.progress import Progress
 from lab.traffic import FIRST_TOPICS, HUMIDITY, MESSAGES_PER_SECOND, OTHER, TEMPERATURE, Traffic
 from lab.waiting import wait_until
 from lab.witness import Witness
@@ -44,7 +46,7 @@ class Demo:
         self._seconds = seconds
         self._deliveries = deliveries
         self._witness = witness
-        self._progress = report.Progress()
+        self._progress = Progress()
         self._traffic = None
         self._sent = []
         self.phases = []
@@ -106,7 +108,7 @@ class Demo:
         early = self._seconds / 3
         self._publish(topics, 0, early)
         topics |= {"client5": TEMPERATURE, "client9": HUMIDITY}
-        self._publish(topics, early, self._seconds - early, "on a living connection")
+        self._publish(topics, early, self._seconds - early, "while connected")
         self._traffic.disconnect()
 
     # ---- around them -------------------------------------------------------------
@@ -186,7 +188,10 @@ class _Background(threading.Thread):
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog=os.environ.get("REMORA_DEMO_COMMAND", "./scripts/demo"),
+        description=__doc__.splitlines()[0],
+    )
     parser.add_argument("--policy", choices=("reset", "keep", "drop"), default="reset",
                         help="what Remora does with a mispredicted connection (default: reset)")
     parser.add_argument("--ipv6", action="store_true",
@@ -209,20 +214,19 @@ def run(arguments):
     lab.clear_abandoned()
     if lab.is_up():
         raise LabError(
-            "a lab is up already: `scripts/lab down` first, or choose another with REMORA_LAB=name"
+            f"a lab is up already: `{LAB_COMMAND} down` first, or choose another with REMORA_LAB=name"
         )
-    started = time.monotonic()
-    print("building … ", end="", flush=True)
     build()
-    print(f"{time.monotonic() - started:.0f} s")
     try:
+        print("starting the lab", flush=True)
         lab.up(
             CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True,
             addressing=topology.Addressing.IPV6 if arguments.ipv6 else topology.Addressing.IPV4,
         )
         print(
-            f"Remora, policy {arguments.policy}: {CLIENTS} clients, {BROKERS} brokers, "
-            f"{MESSAGES_PER_SECOND} messages a second each to {lab.layout.service_address}"
+            f"policy {arguments.policy}: {CLIENTS} clients send {MESSAGES_PER_SECOND} messages a "
+            f"second each to {lab.layout.service_address}",
+            flush=True,
         )
         with Deliveries(lab) as deliveries, Witness(lab) as witness:
             demo = Demo(lab, arguments.policy, arguments.seconds_per_phase, deliveries, witness)

@@ -7,7 +7,7 @@ import subprocess
 
 from lab import config, namespaces, network, processes, topology
 from lab.brokers import Brokers
-from lab.build import LabError, build_folder
+from lab.build import LAB_COMMAND, LabError, build_folder
 from lab.clients import Clients
 from lab.daemon import Daemon
 from lab.decapsulation import Decapsulation
@@ -78,7 +78,7 @@ class Lab:
         with only_one():
             self.state = State(self.name)
             if self.state.exists():
-                raise LabError("this lab is up already: `scripts/lab down` first")
+                raise LabError(f"this lab is up already: `{LAB_COMMAND} down` first")
             self._refuse_foreign_namespaces(layout)
             self.layout = layout
             try:

@@ -1,49 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's output: a line that is updated while a phase runs, and the tables at the end.
 
-Everything fits a terminal of 100 columns.
+Everything fits a terminal of 80 columns.
 """
 
 import collections
-import sys
+import textwrap
 
 from lab import verdict
 from lab.publishers import Paho
 from lab.traffic import kind_of
 
-_BAR = 24
-
-
-class Progress:
-    """One line, rewritten on a terminal; anywhere else it is written once, when it is final."""
-
-    def __init__(self, stream=sys.stdout):
-        self._stream = stream
-        self._live = stream.isatty()
-
-    def show(self, text):
-        if self._live:
-            self._stream.write(f"\r\x1b[K{text[:99]}")
-            self._stream.flush()
-
-    def finish(self, text):
-        self._stream.write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
-        self._stream.flush()
+_COLUMNS = 80
+_BAR = 10
 
 
 def running_line(label, done_s, all_s, sent, delivered, note=""):
     filled = round(_BAR * min(done_s / all_s, 1.0)) if all_s else _BAR
     bar = "█" * filled + "░" * (_BAR - filled)
     return (
-        f"{label:<26} {bar} {done_s:3.0f}/{all_s:.0f} s  sent {sent:<5} got {delivered:<5} {note}"
+        f"{label:<25} {bar} {done_s:2.0f}/{all_s:.0f} s  sent {sent:<4} got {delivered:<4} {note}"
     )
 
 
 def finished_line(phase):
     return (
-        f"{label(phase):<26} sent {len(phase.sent):<5} delivered {len(phase.deliveries):<5} "
-        f"wrong group {phase.wrong_group:<4} mispredicts {phase.counted.get('MISPREDICT', 0):<3} "
-        f"resets {phase.counted.get('RESET', 0)}"
+        f"{label(phase):<25} sent {len(phase.sent):<4} delivered {len(phase.deliveries):<4} "
+        f"wrong group {phase.wrong_group:<3} resets {phase.counted.get('RESET', 0)}"
     )
 
 
@@ -59,8 +42,8 @@ def client_table(phases, brokers):
         for key, (number, per_broker) in phase.rows().items():
             sent[key] += number
             delivered.setdefault(key, collections.Counter()).update(per_broker)
-    width = max(4, min(8, 48 // len(brokers)))
-    head = f"{'client':<8}{'program':<14}{'topic':<12}{'sent':>6}{'delivered':>11} "
+    width = max(4, min(8, 30 // len(brokers)))
+    head = f"{'client':<8}{'program':<14}{'topic':<12}{'sent':>5}{'delivered':>10} "
     lines = [head + "".join(f"{_short(name, width):>{width}}" for name in brokers)]
     total = collections.Counter()
     # Messages that are not the demo's have no client; they come last.
@@ -70,11 +53,11 @@ def client_table(phases, brokers):
         total.update(row)
         program = "paho" if kind_of(client) is Paho else "mosquitto_pub"
         lines.append(
-            f"{client:<8}{program:<14}{topic.removeprefix('measurements/'):<12}{sent[key]:>6}"
-            f"{row.total():>11} " + _cells(row, brokers, width)
+            f"{client:<8}{program:<14}{topic.removeprefix('measurements/'):<12}{sent[key]:>5}"
+            f"{row.total():>10} " + _cells(row, brokers, width)
         )
     lines.append(
-        f"{'all':<34}{sent.total():>6}{total.total():>11} " + _cells(total, brokers, width)
+        f"{'all':<34}{sent.total():>5}{total.total():>10} " + _cells(total, brokers, width)
     )
     return lines
 
@@ -89,18 +72,17 @@ def _cells(row, brokers, width):
 
 def phase_table(phases):
     lines = [
-        f"{'':<20}{'':>6}{'':>11}{'wrong':>7}{'mis-':>9}{'':>8}"
-        f"{'reset, ms':>17}{'recovery, ms':>20}",
-        f"{'phase':<20}{'sent':>6}{'delivered':>11}{'group':>7}{'predicts':>9}{'resets':>8}"
-        f"{'p50 / p99 / n':>17}{'p50 / p99 / n':>20}",
+        f"{'':<18}{'':>5}{'':>10}{'wrong':>7}{'mis-':>9}{'':>7}{'reset, ms':>12}{'recovery':>12}",
+        f"{'phase':<18}{'sent':>5}{'delivered':>10}{'group':>7}{'predicts':>9}{'resets':>7}"
+        f"{'p50 / p99':>12}{'p50 / p99':>12}",
     ]
     for phase in phases:
         row = verdict.summary([m.reset_ms for m in phase.mispredicts])
         back = verdict.summary([m.recovery_ms for m in phase.mispredicts])
         lines.append(
-            f"{phase.name + ' ' + phase.title:<20}{len(phase.sent):>6}{len(phase.deliveries):>11}"
+            f"{phase.name + ' ' + phase.title:<18}{len(phase.sent):>5}{len(phase.deliveries):>10}"
             f"{phase.wrong_group:>7}{phase.counted.get('MISPREDICT', 0):>9}"
-            f"{phase.counted.get('RESET', 0):>8}{_times(row, 2):>17}{_times(back, 0):>20}"
+            f"{phase.counted.get('RESET', 0):>7}{_times(row, 2):>12}{_times(back, 0):>12}"
         )
     return lines
 
@@ -108,8 +90,14 @@ def phase_table(phases):
 def _times(values, digits):
     if values["n"] == 0:
         return "·"
-    return f"{values['p50']:.{digits}f} / {values['p99']:.{digits}f} / {values['n']}"
+    return f"{values['p50']:.{digits}f} / {values['p99']:.{digits}f}"
 
 
 def claim_lines(claims):
-    return [f"{'ok  ' if c.holds else 'FAIL'}  {c.text}: {c.found}" for c in claims]
+    return [
+        textwrap.fill(
+            f"{c.text}: {c.found}", _COLUMNS, subsequent_indent=" " * 6,
+            initial_indent="ok    " if c.holds else "FAIL  ",
+        )
+        for c in claims
+    ]

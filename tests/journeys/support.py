@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 # The path comes first.
 from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402
-from lab.build import build_folder  # noqa: E402
+from lab.build import build_folder, preset_folder  # noqa: E402
 from lab.config import Settings  # noqa: E402
 from lab.deliveries import Deliveries  # noqa: E402
 from lab.lab import Lab  # noqa: E402
@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 SKIPPED = 77
+
+# Journeys need programs of the tests, too.
+os.environ.setdefault("REMORA_BUILD", preset_folder("release"))
 
 # [health] for journeys in which brokers die. The timeout is generous, so that a living broker is
 # found alive on a busy machine as well: Paho alone takes up to 1.1 s for a new connection.

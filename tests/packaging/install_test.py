@@ -22,6 +22,15 @@ CONFIGS = (CONFIG, "etc/remora/decap.toml")
 UNITS = {"remora.service": "remorad", "remora-decap@.service": "remora-decap %I"}
 PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
+# What one kind of host has and the other has not.
+LB_ONLY = {
+    CONFIG, "lib/systemd/system/remora.service", "usr/sbin/remorad", "usr/share/man/man8/remorad.8",
+    "usr/share/man/man5/remora.toml.5", "usr/share/doc/remora/examples/remora.toml",
+}
+BROKER_ONLY = {
+    "etc/remora/decap.toml", "lib/systemd/system/remora-decap@.service", "usr/sbin/remora-decap",
+    "usr/share/man/man8/remora-decap.8", "usr/share/doc/remora/examples/decap.toml",
+}
 DOCS = pathlib.Path(SOURCE, "docs")
 DOCUMENTS = {
     "README.md", "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
@@ -43,8 +52,11 @@ class Install(unittest.TestCase):
         self.root = pathlib.Path(folder.name)
         self.install()
 
-    def install(self):
-        result = run(CMAKE, "--install", BUILD, "--prefix", "/usr", DESTDIR=str(self.root))
+    def install(self, *arguments, root=None):
+        result = run(
+            CMAKE, "--install", BUILD, "--prefix", "/usr", *arguments,
+            DESTDIR=str(root or self.root),
+        )
         self.assertEqual(result.returncode, 0, result.stdout)
         return result.stdout
 
@@ -53,10 +65,9 @@ class Install(unittest.TestCase):
         self.install()
         self.assertEqual(self.installed(), before)
 
-    def installed(self):
-        return {
-            str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()
-        }
+    def installed(self, root=None):
+        root = root or self.root
+        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
     def test_everything_is_in_its_place_and_nothing_else(self):
         expected = set(CONFIGS)
@@ -65,6 +76,42 @@ class Install(unittest.TestCase):
         expected |= {f"usr/share/man/{name}" for name in MAN_PAGES}
         expected |= {f"usr/share/doc/remora/{name}" for name in DOCUMENTS}
         self.assertEqual(self.installed(), expected)
+
+    def test_each_kind_of_host_has_a_component(self):
+        for component, others in (("lb", BROKER_ONLY), ("broker", LB_ONLY)):
+            with tempfile.TemporaryDirectory(prefix="remora-install-") as folder:
+                root = pathlib.Path(folder)
+                self.install("--component", component, root=root)
+                self.assertEqual(self.installed(root), self.installed() - others, component)
+
+    def test_the_lab_is_a_component_and_runs_the_installed_programs(self):
+        self.install("--component", "lab")
+        build = self.root / "usr/libexec/remora"
+        for name in PROGRAMS:
+            self.assertTrue((build / name).samefile(self.root / "usr/sbin" / name))
+        self.assertTrue((build / "bpf/xdp_pass.bpf.o").is_file())
+        for command in ("remora-lab", "remora-demo"):
+            result = run(str(self.root / "usr/bin" / command), "--help")
+            self.assertEqual(result.returncode, 0, result.stdout)
+            self.assertIn("usage: ", result.stdout)
+
+    def test_programs_are_stripped(self):
+        for name in PROGRAMS:
+            sections = run("readelf", "--sections", "--wide", str(self.root / "usr/sbin" / name))
+            self.assertIn(" .text ", sections.stdout)
+            self.assertNotRegex(sections.stdout, r" \.(debug_info|symtab) ", name)
+
+    def test_a_broker_host_needs_neither_paho_nor_sqlite(self):
+        with tempfile.TemporaryDirectory(prefix="remora-broker-") as folder:
+            result = run(
+                CMAKE, "-S", SOURCE, "-B", folder, "--preset", "broker",
+                "-DCMAKE_DISABLE_FIND_PACKAGE_SQLite3=ON",
+                "-DCMAKE_DISABLE_FIND_PACKAGE_PahoMqttCpp=ON",
+            )
+            self.assertEqual(result.returncode, 0, result.stdout)
+            rules = pathlib.Path(folder, "build.ninja").read_text(encoding="utf-8")
+        self.assertIn("remora-decap", rules)
+        self.assertNotRegex(rules, "remorad|sqlite3|paho")
 
     def test_the_programs_run_and_the_rest_is_not_executable(self):
         for name in self.installed():

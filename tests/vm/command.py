@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab.build import LabError, build, build_folder, require_root
+from lab.build import LabError, build, build_folder, preset_folder, require_root
 from tests.vm import kernels
 from tests.vm.machine import Machine, Silence
 
@@ -37,7 +37,7 @@ def main(description, argv):
     arguments = parser(description).parse_args(argv)
     try:
         require_root()
-        subprocess.run([PROJECT / "scripts" / "install-packages", "--vm"], check=True)
+        subprocess.run([PROJECT / "scripts" / "install-packages", "vm"], check=True)
         return run(arguments)
     except (LabError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         print(f"test-vm: {error}", file=sys.stderr)
@@ -80,8 +80,8 @@ def wanted_checks(arguments):
         if name not in BPF_TESTS and not (JOURNEYS / f"{name}.py").exists():
             raise LabError(f"there is no journey {name} in {JOURNEYS}")
     if "REMORA_BUILD" not in os.environ:
-        print("building", flush=True)
-        build()
+        build("release")
+        os.environ["REMORA_BUILD"] = preset_folder("release")
     if arguments.load_only:
         return load_checks()
     first = [device_check()] if arguments.names else [*load_checks(), device_check()]
