@@ -55,7 +55,7 @@ def install_npm_client():
     """
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            return f"no {program}: scripts/install-packages"
+            return f"no {program}: scripts/install-packages test"
     folder = pathlib.Path(build_folder()) / "npm"
     with only_one(folder):
         return _install_npm_client(folder)

@@ -337,7 +337,7 @@ def cannot_run():
         return "network namespaces and BPF programs need root"
     for program in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto_pub"):
         if not os.path.exists(program):
-            return f"{program} is missing: scripts/install-packages"
+            return f"{program} is missing: scripts/install-packages test"
     if Settings().forwarder != config.EMBEDDED and not os.environ.get("REMORA_KATRAN_OBJ"):
         return "REMORA_KATRAN_OBJ does not name Katran's object (balancer.bpf.o)"
     return None
