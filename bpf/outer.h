@@ -37,7 +37,7 @@ static __always_inline __be32 varying_source(__be32 client, __be16 port)
  */
 static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 {
-	const __be16 *begin = (const void *)outer;
+	const __be16 *begin = (const __be16 *)outer;
 	__u64 sum = (__u64)*begin + outer->tot_len + outer->frag_off +
 		    host_to_net16(OUTER_TTL << 8 | IPPROTO_IPIP) + outer->saddr +
 		    outer->daddr;
@@ -45,7 +45,7 @@ static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	return (__u16)~sum;
 }
 
 /* `real`: an address as in `reals`. `own_source`: 0 for Katran's. */

@@ -10,10 +10,9 @@ void TunnelSender::use(const Lb& lb) {
 
 bool TunnelSender::send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) const {
   const Address& real = way.real.value();
-  const Address source =
-      real.is_ipv4() ? source4_.value_or(Address()) : source6_.value_or(katran_source6(flow));
+  const Address source = (real.is_ipv4() ? source4_ : source6_).value_or(Address());
   const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
-  return sender_.send(encapsulated(inner, source, real), real);
+  return sender_.send(encapsulated(inner, flow, source, real), real);
 }
 
 }  // namespace remora

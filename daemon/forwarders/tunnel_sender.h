@@ -16,8 +16,8 @@ class TunnelSender {
   // The source of outer headers from here on.
   void use(const Lb& lb);
 
-  // False, with errno set, when the kernel does not take it. `flow` decides the source of an
-  // IPv6 header where the configuration names none, as in Katran.
+  // False, with errno set, when the kernel does not take it. `flow` decides the source of the
+  // outer header where the configuration names none.
   bool send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) const;
 
  private:

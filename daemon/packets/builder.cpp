@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "bpf/outer.h"
 #include "bpf/readdress.h"
 #include "bpf/write.h"
 
@@ -16,15 +17,13 @@ namespace {
 // reason code may be omitted and then is 0.
 constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
 
-// With its reason code and no properties (MQTT 5.0 §3.14.2).
-
 constexpr std::uint8_t kOptionEnd = 0;
 constexpr std::uint8_t kOptionNop = 1;
 constexpr std::uint8_t kOptionTimestamps = 8;  // RFC 7323 §3.2
 constexpr std::size_t kTimestampsBytes = 10;
 
-// The client's timestamps, padded to a multiple of four (RFC 7323 appendix A);
-// empty when the segment had none.
+// The client's timestamps, padded to a multiple of four (RFC 7323 appendix A). Empty if the
+// segment had none.
 Bytes timestamps_of(const event& head) {
   const std::size_t count = std::min<std::size_t>(head.options_len, sizeof(head.options));
   for (std::size_t at = 0; at < count;) {
@@ -130,18 +129,18 @@ Endpoint client_of(const flow_key& flow) {
   return {Address(flow.client), flow.port};
 }
 
-// A segment of the client to the service. With its window closed the broker keeps to itself what
-// it still has to say, its FIN included.
+// A segment from the client to the service. Its window is 0, so the broker sends nothing more,
+// not even its FIN.
 Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
                      std::span<const std::uint8_t> payload) {
   return packet_of({client_of(head.flow), service, seq, head.ack, flags, timestamps_of(head),
                     payload, /*window=*/0});
 }
 
-// The timestamps of an answer: the client's value is echoed, and what it has echoed
-// is the newest of the broker's that it knows (RFC 7323 §3.2).
+// The timestamps of a reply. It echoes the client's value; as its own it takes the value that
+// the client has echoed, the newest of the broker's that the client knows (RFC 7323 §3.2).
 Bytes answered_timestamps(const event& head) {
-  constexpr std::size_t kValue = 4, kEcho = 8, kEnd = 12;  // behind two NOPs, kind and length
+  constexpr std::size_t kValue = 4, kEcho = 8, kEnd = 12;  // after two NOPs, kind and length
   Bytes options = timestamps_of(head);
   if (options.size() == kEnd) {
     std::swap_ranges(options.begin() + kValue, options.begin() + kEcho, options.begin() + kEcho);
@@ -214,30 +213,31 @@ SessionEnding end_of_session(const Record& record, const Endpoint& service, Sess
   return ending;
 }
 
-Address katran_source6(const flow_key& flow) {
-  return Address(
-      address{{host_to_net32(0x01000000), 0, 0, flow.client.word[3] ^ __be32{flow.port}}});
-}
-
-Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real) {
-  const std::uint8_t protocol = is_ipv6(inner) ? IPPROTO_IPV6 : IPPROTO_IPIP;
-  const auto inner_bytes = static_cast<std::uint32_t>(inner.size());
-  Bytes packet;
+Bytes encapsulated(const Bytes& packet, const flow_key& flow, const Address& source,
+                   const Address& real) {
+  const inner inside{.client = flow.client.word[3],
+                     .port = flow.port,
+                     .len = static_cast<__u16>(packet.size()),
+                     .tos = 0};
+  const std::uint8_t protocol = is_ipv6(packet) ? IPPROTO_IPV6 : IPPROTO_IPIP;
+  Bytes sent;
   if (real.is_ipv4()) {
     iphdr outer;
-    write_ipv4(&outer, protocol, inner_bytes, source == Address() ? 0 : source.ipv4(), real.ipv4());
-    // The forwarder's own may be fragmented, too, unless errors find the way back.
-    if (source == Address()) outer.frag_off = 0;
-    outer.check = 0;
-    outer.check = fold_checksum(sum_words(&outer, sizeof(outer) / 2));
-    packet = bytes_of(outer);
+    const __be32 to = real.ipv4();
+    write_outer4(&outer, &inside, source.is_unspecified() ? 0 : source.ipv4(), &to);
+    if (protocol != outer.protocol) {  // the forwarder has no IPv6 in IPv4
+      outer.protocol = protocol;
+      outer.check = 0;
+      outer.check = fold_checksum(sum_words(&outer, sizeof(outer) / 2));
+    }
+    sent = bytes_of(outer);
   } else {
     ipv6_header outer;
-    write_ipv6(&outer, protocol, inner_bytes, &source.abi(), &real.abi());
-    packet = bytes_of(outer);
+    write_outer6(&outer, protocol, &inside, &source.abi(), real.abi().word);
+    sent = bytes_of(outer);
   }
-  packet.insert(packet.end(), inner.begin(), inner.end());
-  return packet;
+  sent.insert(sent.end(), packet.begin(), packet.end());
+  return sent;
 }
 
 Bytes reset_of(const Endpoint& from, const Endpoint& to) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packets with which a mispredicted connection is ended, as bytes.
+// Builds the packets that end a mispredicted connection.
 //
-// Pure: a ring record goes in, packets for a raw socket come out, IPv4 or IPv6 as
-// the connection is. Addresses and ports are in network byte order, sequence
+// Pure: takes a record of the ring and returns packets for a raw socket, of the connection's
+// family. Addresses and ports are in network byte order, sequence
 // numbers in host order.
 #pragma once
 
@@ -25,24 +25,23 @@ using Bytes = std::vector<std::uint8_t>;
 // acknowledged (RFC 5961 §3.2).
 Bytes reset_of_client(const Record& record, const Endpoint& service);
 
-// Of no connection in particular: sequence number 0.
+// A RST that belongs to no connection: sequence number 0.
 Bytes reset_of(const Endpoint& from, const Endpoint& to);
 
 // As the service, to an MQTT 5 client: DISCONNECT with a reason such as 0x9C, "use
-// another server" (MQTT 5.0 §3.14.2.1), behind what the client acknowledged. Only for one to
-// which no bytes of the broker are under way, with which it would clash.
+// another server" (MQTT 5.0 §3.14.2.1), after what the client has acknowledged. Only for a
+// client to which no bytes of the broker are in flight: they would have the same numbers.
 Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason);
 
-// As the service: ACKs whose sequence numbers mean nothing. A client answers one
-// outside of its window with an ACK of its own (RFC 9293 §3.10.7.4); of two that are
-// half of the numbers apart one is. `next`: what the client sends next.
+// As the service: two ACKs 2³¹ apart, so that one is outside the client's window. The client
+// answers that one with an ACK of its own (RFC 9293 §3.10.7.4). `next`: the number that the
+// client sends next.
 std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
                                        std::uint32_t next);
 
-// How the session at the wrong broker can be ended: with DISCONNECT only when
-// the mispredicted PUBLISH begins in the record's segment and what stands in
-// front of it is there, because its bytes must be the next that the broker
-// expects.
+// How the session at the wrong broker can be ended. DISCONNECT is possible only if the
+// mispredicted PUBLISH begins in the record's segment and all bytes before it are in the
+// record: DISCONNECT must be the next thing that the broker expects.
 SessionEnd possible_end(const Record& record);
 
 // The packets that end the session at the wrong broker, sent as the client.
@@ -57,19 +56,16 @@ struct SessionEnding {
 };
 SessionEnding end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
 
-// The source of the outer header to an IPv6 real that Katran gives a flow, where
-// the configuration names none: of 100::/64 (RFC 6666), different for each flow.
-Address katran_source6(const flow_key& flow);
+// Puts the forwarder's outer header (bpf/outer.h) in front of a packet of that flow: of `real`'s
+// family, whatever the packet's is (RFC 2003, RFC 2473). `source` is of that family; `::`:
+// Katran's, which varies with the flow.
+Bytes encapsulated(const Bytes& packet, const flow_key& flow, const Address& source,
+                   const Address& real);
 
-// Puts an outer header in front of an inner packet: of `real`'s family, whatever
-// the inner one is (RFC 2003, RFC 2473). `source` is of that family; `::`, for
-// an IPv4 real only: the kernel puts its own in (raw(7)).
-Bytes encapsulated(const Bytes& inner, const Address& source, const Address& real);
-
-// The packet, addressed to a VIP of its family. TCP's checksum stays that of the service.
+// The packet, addressed to a VIP of its family. The TCP checksum stays that of the service.
 Bytes readdressed(Bytes packet, const Address& vip);
 
-// Where a packet goes: the destination in its first header.
+// The destination in the packet's first header.
 Address destination_of(const Bytes& packet);
 
 }  // namespace remora

@@ -10,7 +10,7 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Of a segment and the record of its topic both say so.
+// Both the record of a segment and the record of its topic have these flags.
 bool is_without_topic(const event& head) {
   constexpr unsigned kApart = EVENT_SEGMENT | EVENT_TOPIC_APART;
   return (head.flags & kApart) == kApart;

@@ -36,8 +36,10 @@ void mend(const Record& record) {
     reset_of_client(record, service);
     const SessionEnding ending = end_of_session(record, service, SessionEnd::kDisconnect);
     for (const Bytes& packet : {ending.disconnect.value_or(ending.reset), ending.reset}) {
-      require(encapsulated(packet, Address(), Address::from_ipv4(1)).size() > packet.size(),
-              "an outer header without length");
+      for (const Address& real : {Address::from_ipv4(1), Address(address{{1, 0, 0, 0}})}) {
+        require(encapsulated(packet, record.head.flow, Address(), real).size() > packet.size(),
+                "an outer header without length");
+      }
     }
   }
 }
