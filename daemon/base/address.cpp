@@ -8,7 +8,7 @@
 namespace remora {
 namespace {
 
-// `inet_pton` wants a terminated string; nothing as long as this is an address.
+// Large enough for any address; `inet_pton` needs a terminated string.
 constexpr std::size_t kLongestText = INET6_ADDRSTRLEN;
 
 // The value of a hexadecimal digit, or nothing.

@@ -3,8 +3,8 @@
 // Addresses as the rest of the daemon handles them: a value around the ABI's
 // `struct address`, and the Ethernet address of the gateway.
 //
-// Pure: nothing here asks the system. Text goes in with `parse`, which answers
-// with nothing when it is not an address, and comes out with `to_string`.
+// Pure: nothing here asks the system. `parse` reads text and returns nothing if the text is
+// not an address; `to_string` writes it.
 #pragma once
 
 #include <array>
@@ -20,8 +20,8 @@
 
 namespace remora {
 
-// IPv4 or IPv6, in network byte order; IPv4 as ::ffff:a.b.c.d. A default
-// constructed one is `::`, which no host has.
+// IPv4 or IPv6, in network byte order; IPv4 as ::ffff:a.b.c.d. A default-constructed
+// address is `::`, which no host has.
 class Address {
  public:
   constexpr Address() = default;
@@ -46,10 +46,10 @@ class Address {
   bool is_loopback() const;
   // Multicast, or IPv4's limited broadcast.
   bool is_multicast() const;
-  // IPv6's fe80::/10 (RFC 4291 §2.5.6), which says nothing without an interface.
+  // fe80::/10 of IPv6 (RFC 4291 §2.5.6), which means something only with an interface.
   bool is_link_local() const;
 
-  // The sixteen bytes in network order, of IPv4 the mapped form.
+  // The sixteen bytes in network order; for IPv4 the mapped form.
   std::array<std::uint8_t, 16> bytes() const;
 
   // The order of the bytes, so that IPv4 addresses sort as people expect.

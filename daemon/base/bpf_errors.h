@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel's refusals mean to whoever starts the daemon.
+// Explains the kernel's refusals, and what to do about them.
 #pragma once
 
 #include <string>
 
 namespace remora {
 
-// The system's word for an errno, of either sign.
+// The system's text for an errno of either sign.
 std::string because(int error);
 
-// What to do about a program or map that the kernel did not make, by its errno.
+// What to do when the kernel refuses to make a program or map with this errno.
 std::string remedy_for_load(int error);
 
 }  // namespace remora

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A BPF map with the types of its key and value. Does not own the descriptor:
+// A BPF map with the types of its key and value. It does not own the descriptor;
 // the programs do.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace remora {
 
-// What the kernel says of a map. Throws std::system_error.
+// What the kernel knows about a map. Throws std::system_error.
 inline bpf_map_info map_info(int fd) {
   bpf_map_info info{};
   __u32 size = sizeof(info);
@@ -48,21 +48,21 @@ class BpfMap {
     if (bpf_map_update_elem(fd_, &key, &value, BPF_ANY) != 0) throw failure("write");
   }
 
-  // False when the key is there already.
+  // False if the key exists already.
   bool insert(const Key& key, const Value& value) const {
     if (bpf_map_update_elem(fd_, &key, &value, BPF_NOEXIST) == 0) return true;
     if (errno == EEXIST) return false;
     throw failure("write");
   }
 
-  // False when the key is not there.
+  // False if the key does not exist.
   bool erase(const Key& key) const {
     if (bpf_map_delete_elem(fd_, &key) == 0) return true;
     if (errno == ENOENT) return false;
     throw failure("delete from");
   }
 
-  // Writes all; what is there already is overwritten.
+  // Writes all entries; existing ones are overwritten.
   void put_all(std::span<const Key> keys, std::span<const Value> values) const {
     for (std::size_t done = 0; done < keys.size();) {
       auto count = static_cast<__u32>(keys.size() - done);
@@ -83,7 +83,7 @@ class BpfMap {
   std::string name_;
 };
 
-// Reads a hash in batches. Entries that come and go meanwhile may be missed or,
+// Reads a hash in batches. Entries that are added or removed in the meantime may be missed or,
 // rarely, read twice.
 class RawBatchReader {
  public:
@@ -103,8 +103,8 @@ class RawBatchReader {
     const std::byte* values;
     std::size_t count;
   };
-  // The next entries, at most a batch; none when the whole map was read, and the next
-  // call begins anew. Throws std::system_error.
+  // The next entries, at most a batch. None when the whole map has been read; the next call
+  // then starts again. Throws std::system_error.
   Batch next() {
     if (std::exchange(at_end_, false)) {
       started_ = false;
@@ -112,8 +112,8 @@ class RawBatchReader {
     }
     auto count = static_cast<__u32>(entries_);
     const int result =
-        bpf_map_lookup_batch(fd_, started_ ? cursor_.data() : nullptr, cursor_.data(),
-                             keys_.data(), values_.data(), &count, nullptr);
+        bpf_map_lookup_batch(fd_, started_ ? cursor_.data() : nullptr, cursor_.data(), keys_.data(),
+                             values_.data(), &count, nullptr);
     const int error = result == 0 ? 0 : errno;
     started_ = true;
     if (error == ENOSPC && entries_ < kLargestBatch) {  // a bucket longer than the batch
@@ -140,7 +140,7 @@ class RawBatchReader {
   std::size_t entries_;
   std::vector<std::byte> keys_;
   std::vector<std::byte> values_;
-  // The kernel's place: a bucket's number, or the last key (a copy of either).
+  // How far the kernel has read: a copy of a bucket's number or of the last key.
   std::vector<std::byte> cursor_;
   bool started_ = false;
   bool at_end_ = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one way from a C library into our code. An exception must not cross C
-// frames: it is logged once, counted, and the loop goes on with the next event.
+// Every callback from a C library goes through guarded(). An exception must not cross C
+// frames: it is logged once and counted, and the loop continues with the next event.
 #pragma once
 
 #include <atomic>
@@ -13,10 +13,10 @@
 
 namespace remora {
 
-// Callbacks that threw, since the start.
+// How many callbacks have thrown since the start.
 inline std::atomic<std::uint64_t> failed_callbacks{0};
 
-// Runs `body`; `what` says in the log what was being done.
+// Runs `body`. `what` tells the log what was being done.
 template <class Body>
 void guarded(std::string_view what, Body&& body) noexcept {
   try {

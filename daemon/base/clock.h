@@ -36,7 +36,7 @@ class Clocks {
                1'000'000;
   }
 
-  // What lies before the boot is 0.
+  // 0 for a time before the boot.
   std::uint64_t to_monotonic_ns(std::int64_t at_unix_ms) const {
     const std::int64_t at_ns =
         static_cast<std::int64_t>(monotonic_ns_) + (at_unix_ms - unix_ms_) * 1'000'000;

@@ -2,9 +2,8 @@
 //
 // The daemon's one thread: descriptors, signals and timers, as callbacks.
 //
-// Nothing that blocks may run on it. A callback that throws is logged and the
-// loop goes on (callback.h). A peer that has closed its end is an error of the call that writes to
-// it (EPIPE), not a SIGPIPE.
+// Nothing that blocks may run on it. A callback that throws is logged, and the loop continues
+// (callback.h). Writing to a peer that has closed its end fails with EPIPE; there is no SIGPIPE.
 #pragma once
 
 #include <chrono>
@@ -29,8 +28,8 @@ class EventLoop {
   // Throws std::runtime_error when libevent cannot start.
   EventLoop();
 
-  // Each holds until the loop is destroyed; `what` names it in the log. A signal that was held
-  // arrives when the loop runs.
+  // Each stays until the loop is destroyed; `what` names it in the log. A held signal arrives
+  // when the loop runs.
   void on_readable(int fd, std::string what, Callback callback);
   void on_signal(int signal, std::string what, Callback callback);
   void every(std::chrono::milliseconds interval, std::string what, Callback callback);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Owner of a file descriptor.
+// Owns a file descriptor.
 #pragma once
 
 #include <unistd.h>

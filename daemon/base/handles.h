@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Owners of C handles: each is freed exactly once, by its destructor.
+// Own C handles: each is freed exactly once, by its owner's destructor.
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -14,7 +14,7 @@
 
 namespace remora {
 
-// Frees a C handle. Empty, so the pointer stays one word.
+// Frees a C handle. It is empty, so the pointer stays one word.
 template <auto Free>
 struct Closer {
   template <class T>

@@ -170,7 +170,7 @@ void solicit(unsigned interface_index, const Address& address) {
   constexpr std::uint16_t kDiscardPort = 9;
   const SocketAddress to(address, kDiscardPort, interface_index);
   const Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // Whether it can be sent does not matter: the question precedes it.
+  // It does not matter whether the datagram can be sent: the kernel asks before that.
   static_cast<void>(sendto(socket.get(), "", 0, 0, to.get(), to.size()));
 }
 
@@ -202,7 +202,7 @@ bool LinkNews::concern(unsigned interface_index, std::span<const Address> gatewa
     if (bytes < 0) {
       if (errno == EAGAIN) return any;
       if (errno == EINTR) continue;
-      // There was no room for all of it, in the socket or in the buffer.
+      // The socket or the buffer had no room for all reports.
       if (errno != ENOBUFS && errno != ENOSPC) fail("cannot read the kernel's news (rtnetlink)");
       any = true;
       continue;

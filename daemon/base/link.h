@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel knows of the LB's interface: index, MTU and the gateway.
+// What the kernel knows about the LB's interface: index, MTU and the gateway.
 //
-// Asks over rtnetlink, each question answered at once by the kernel.
+// It is asked over rtnetlink and answers at once.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Link {
   std::uint32_t mtu;  // bytes, without the Ethernet header
 };
 
-// Nothing when there is no such interface. Throws std::system_error.
+// Nothing if there is no such interface. Throws std::system_error.
 std::optional<Link> find_link(const std::string& interface);
 
 // Whether it is up and has a carrier. Throws std::system_error.
@@ -33,34 +33,32 @@ std::vector<Address> default_gateways(unsigned interface_index);
 
 struct Neighbour {
   MacAddress mac;
-  bool is_stale = false;  // nobody has confirmed it lately
+  bool is_stale = false;  // not confirmed lately
 
   bool operator==(const Neighbour&) const = default;
 };
 
-// A neighbour, as far as the kernel knows it. Throws std::system_error.
+// What the kernel knows about a neighbour. Throws std::system_error.
 std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address);
 
-// Makes the kernel ask for the neighbour's address, or whether it is still the one it
-// knows: sends an empty datagram to its discard port (RFC 863). The answer shows in
-// find_neighbour() soon after.
+// Makes the kernel ask for the neighbour's address, or check the one it knows, by an empty
+// datagram to the neighbour's discard port (RFC 863). find_neighbour() has the answer soon after.
 void solicit(unsigned interface_index, const Address& address);
 
-// What the kernel says unasked of links, neighbours and routes.
+// The kernel's own reports of changed links, neighbours and routes.
 class LinkNews {
  public:
-  // From now on. Throws std::system_error.
+  // Receives reports from now on. Throws std::system_error.
   LinkNews();
   ~LinkNews();
   LinkNews(const LinkNews&) = delete;
   LinkNews& operator=(const LinkNews&) = delete;
 
-  // Readable when there is something.
+  // Readable when there is a report.
   int fd() const;
 
-  // Reads all there is. Whether any of it is about the interface, a gateway as its
-  // neighbour or a default route; true as well when some of it was lost. Throws
-  // std::system_error.
+  // Reads all reports. Returns whether one concerns the interface, a gateway as its neighbour
+  // or a default route, or whether reports were lost. Throws std::system_error.
   bool concern(unsigned interface_index, std::span<const Address> gateways);
 
  private:
@@ -68,11 +66,10 @@ class LinkNews {
   std::unique_ptr<Socket> socket_;
 };
 
-// Turns generic receive offload off. Returns whether it was on. Throws
-// std::system_error.
+// Turns off generic receive offload. Returns whether it was on. Throws std::system_error.
 bool turn_off_gro(const std::string& interface);
 
-// Removes the interface's clsact qdisc when it has no filter left.
+// Removes the interface's clsact qdisc if it has no filter left.
 void remove_empty_clsact(unsigned interface_index);
 
 }  // namespace remora

@@ -63,7 +63,8 @@ void LinkFollower::look_at_gateway() {
     if (gateway_ != found->mac)
       log::info("the gateway {} is at {}", to_string(*router_), to_string(found->mac));
     use(found->mac);
-    // The kernel asks again only who sends by itself (RFC 4861 §7.3.3), and all is sent by XDP.
+    // The kernel checks a neighbour only when the host's stack sends to it (RFC 4861 §7.3.3),
+    // but here XDP sends everything.
     if (found->is_stale) solicit(index_, *router_);
     return;
   }

@@ -2,9 +2,9 @@
 //
 // Follows the LB's interface: its MTU, and the gateway's Ethernet address.
 //
-// The kernel tells of changes at once (rtnetlink); now and then it is asked all the
-// same, because it drops what nobody has read in time. A gateway that nobody has heard
-// of for long is asked after: one that has changed without a word is found then. Where the
+// The kernel reports changes at once (rtnetlink). It is also asked now and then, because it
+// drops reports that are not read in time. A gateway that has not been heard of for long is
+// probed, which finds one whose address has changed silently. Where the
 // default route has several next hops, one that answers is the gateway, and it stays while it is
 // known.
 #pragma once
@@ -29,14 +29,14 @@ class LinkFollower {
     std::function<void(const MacAddress& gateway)> on_gateway;
   };
 
-  // On the loop's thread; `loop` must outlive it. Calls the handlers from here on,
-  // never from the constructor. Throws std::system_error.
+  // Runs on the loop's thread; `loop` must outlive it. The handlers are never called from the
+  // constructor. Throws std::system_error.
   LinkFollower(EventLoop& loop, std::string interface, const Link& link, Handlers handlers);
 
-  // Instead of that of the default route; nothing: that one.
+  // Replaces the gateway of the default route; nothing: follows the default route.
   void set_gateway(const std::optional<MacAddress>& fixed);
 
-  // Asks the kernel, and, for a gateway of which it is not sure, the network. Throws
+  // Asks the kernel and, if the kernel is not sure of the gateway, the network. Throws
   // std::system_error.
   void look();
 
@@ -44,7 +44,7 @@ class LinkFollower {
   // runs. Returns whether it is.
   bool wait_for_gateway(std::chrono::milliseconds patience);
 
-  // Once a second: looks when the gateway is not known, and at intervals.
+  // To be called once a second: looks if the gateway is not known, and at intervals.
   void tick();
 
   std::uint32_t mtu() const { return mtu_; }

@@ -12,7 +12,7 @@
 namespace remora {
 namespace {
 
-// A message of a dump fits, whatever the interface has.
+// Large enough for any message of a dump.
 constexpr std::size_t kLargestAnswer = 65536;
 
 using Socket = std::unique_ptr<mnl_socket, Closer<mnl_socket_close>>;

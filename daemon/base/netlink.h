@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Questions to the kernel over rtnetlink, and changes, each answered at once.
+// Requests to the kernel over netlink, each answered at once.
 #pragma once
 
 #include <libmnl/libmnl.h>
@@ -17,17 +17,17 @@
 
 namespace remora {
 
-// By their type; absent: none, or of a type beyond.
+// Attributes by type. Absent ones, and those of higher types, are null.
 using Attributes = std::array<const nlattr*, 64>;
 using MessageVisitor = std::function<void(const nlmsghdr&)>;
 
-// Of a message whose fixed part has `header_bytes`, and of those inside of another.
+// The attributes of a message whose fixed part has `header_bytes`, or inside another attribute.
 Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes);
 Attributes attributes_of(const nlattr& nest);
-// Of a row of attributes.
+// The attributes in a row.
 Attributes attributes_in(const void* bytes, std::size_t size);
 
-// That some bytes, or an attribute, hold; nothing for a length that no address has.
+// The address in some bytes or in an attribute. Nothing if no address has this length.
 std::optional<Address> address_in(const void* bytes, std::size_t size);
 std::optional<Address> address_in(const nlattr* attribute);
 
@@ -48,9 +48,9 @@ class NetlinkQuestion {
   void add(std::uint16_t attribute, std::uint32_t number);
   void add(std::uint16_t attribute, std::span<const std::uint8_t> bytes);
 
-  // Hands every message of the answer to `visit`. 0, or the errno with which the
-  // kernel refuses. Throws std::system_error when it cannot be asked. `bus`: which
-  // protocol of netlink(7).
+  // Passes every message of the answer to `visit`. Returns 0, or the errno with which the
+  // kernel refuses. Throws std::system_error if it cannot be asked. `bus`: the protocol of
+  // netlink(7).
   int ask(const MessageVisitor& visit, int bus = NETLINK_ROUTE);
 
  private:
@@ -59,7 +59,7 @@ class NetlinkQuestion {
   alignas(nlmsghdr) std::array<char, 512> buffer_{};
 };
 
-// All objects of a kind: `fill` completes the request's header. Throws
+// Visits all objects of a kind. `fill` completes the request's header. Throws
 // std::system_error.
 template <class Header, class Fill>
 void dump(std::uint16_t type, Fill&& fill, const MessageVisitor& visit) {

@@ -15,8 +15,7 @@
 
 namespace remora {
 
-// One element of a per-CPU array, a value for each possible CPU. Throws
-// std::system_error.
+// One element of a per-CPU array: a value for each possible CPU. Throws std::system_error.
 template <class Value>
 std::vector<Value> read_per_cpu(int fd, __u32 index, const char* name) {
   static_assert(sizeof(Value) % 8 == 0, "the kernel pads per-CPU values to 8 bytes");

@@ -14,20 +14,20 @@ namespace remora {
 
 class Prefix {
  public:
-  // "198.18.0.0/16" or "fd00::/64"; nothing for text that is no network, or whose
-  // address has bits behind the prefix.
+  // "198.18.0.0/16" or "fd00::/64". Nothing if the text is no network, or if the address has
+  // bits after the prefix.
   static std::optional<Prefix> parse(std::string_view text);
 
   bool is_ipv4() const { return first_.is_ipv4(); }
   const Address& first() const { return first_; }
-  // Length of the prefix, of IPv4 at most 32.
+  // Length of the prefix; for IPv4 at most 32.
   unsigned bits() const { return bits_; }
 
   bool contains(const Address& address) const;
 
-  // How many addresses there are; UINT32_MAX for more.
+  // The number of addresses, at most UINT32_MAX.
   std::uint32_t size() const;
-  // Counted from first(); for an index below size().
+  // Counted from first(); the index is below size().
   Address at(std::uint32_t index) const;
 
   bool operator==(const Prefix&) const = default;

@@ -2,7 +2,7 @@
 //
 // Sends whole IP packets of both families through raw sockets, without waiting.
 //
-// The host's own routes decide the way. Nothing is received.
+// The host's routes decide where they leave. Nothing is received.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class RawSender {
   // Throws std::system_error with the remedy when raw sockets are refused.
   RawSender();
 
-  // `packet` begins with the IP header. False, with errno set, when the kernel does not take it.
+  // `packet` begins with the IP header. False, with errno set, if the kernel does not take it.
   bool send(std::span<const std::uint8_t> packet, const Address& to) const;
 
  private:

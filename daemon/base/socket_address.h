@@ -15,8 +15,7 @@ namespace remora {
 
 class SocketAddress {
  public:
-  // `port` in host order. `interface_index`: of an address of one link only; 0:
-  // none.
+  // `port` in host order. `interface_index`: for a link-local address; 0: none.
   explicit SocketAddress(const Address& address, std::uint16_t port = 0,
                          unsigned interface_index = 0) {
     if (address.is_ipv4()) {

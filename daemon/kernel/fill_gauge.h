@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How full a hash map is. The kernel keeps no number, so it is counted by
-// walking: small tables at once, large ones a batch at a time on the loop.
+// How full a hash map is. The kernel keeps no count, so the entries are counted: those of small
+// tables at once, those of large tables a batch at a time on the loop.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,13 @@ class FillGauge {
 
   std::uint64_t limit() const { return limit_; }
 
-  // Of a large table: as of the last walk.
+  // For a large table: as of the last complete walk.
   std::uint64_t used() const { return is_small() ? count_entries(map_) : last_; }
 
-  // Counts all at once, before the loop runs.
+  // Counts all entries at once, before the loop runs.
   void recount() { last_ = count_entries(map_); }
 
-  // One batch of a large table's walk.
+  // Counts the next batch of a large table.
   void step() {
     if (is_small()) return;
     const std::size_t batch = reader_.next().first.size();

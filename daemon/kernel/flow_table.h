@@ -2,8 +2,8 @@
 //
 // The flow table of bpf/abi.h, as the daemon sees it: the packet path's own memory.
 //
-// The packet path goes on writing meanwhile: what is read of a flow was true a moment
-// ago, each field for itself.
+// The packet path writes it at the same time: each field of a flow was true a moment ago, but
+// not all at the same moment.
 #pragma once
 
 #include <cstddef>
@@ -32,10 +32,11 @@ class FlowTable {
 
   std::optional<flow> find(const flow_key& key) const;
 
-  // Leaves alone all else that the packet path may write. False: it is not there.
+  // Writes the state alone; the packet path may write all other fields. False: there is no such
+  // flow.
   bool set_state(const flow_key& key, flow_state state) const;
 
-  // Adds a flow, or writes over the one that is there. False: the table is full.
+  // Adds a flow, or overwrites the existing one. False: the table is full.
   bool put(const flow_key& key, const flow& entry) const;
 
   // Adds many flows to a table that no packet uses yet and that has none of them. Returns
@@ -80,16 +81,16 @@ class FlowTable {
   Mapped<__u32> places_taken_;
 };
 
-// Reads the table in batches. Flows that come and go meanwhile may be missed or, rarely,
-// read twice.
+// Reads the table in batches. Flows that are added or removed in the meantime may be missed or,
+// rarely, read twice.
 class FlowReader {
  public:
   // `table` must outlive it.
   FlowReader(const FlowTable& table, std::size_t batch)
       : table_(table), reader_(table.places(), batch) {}
 
-  // The next flows, about a batch; both empty when the whole table was read, and the
-  // next call begins anew.
+  // The next flows, about a batch. Both are empty when the whole table has been read; the next
+  // call then starts again.
   std::pair<std::span<const flow_key>, std::span<const flow>> next();
 
  private:

@@ -17,7 +17,7 @@
 namespace remora {
 namespace {
 
-// Nobody reads it: the TC program writes the gateway's.
+// It is never used: the TC program writes the gateway's address.
 constexpr MacAddress kNextHopMac({0x02, 0x72, 0x65, 0x6d, 0x6f, 0x72});
 
 Address next_hop(const Prefix& network) {
@@ -58,7 +58,7 @@ int add_route(unsigned interface_index, const Prefix& network) {
   return change(request);
 }
 
-// Found by `dump`, deleted behind it.
+// Those that `dump` finds are deleted after it.
 struct Found {
   unsigned char family;
   unsigned char bits;

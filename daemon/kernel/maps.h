@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel's maps with their types, as the rest of the daemon uses them.
+// The BPF maps with their types.
 #pragma once
 
 #include <array>

@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
   throw std::runtime_error(what);
 }
 
-// Our classifiers: one handle, and in each direction a priority of their own.
+// Our classifiers. They share one handle; in each direction each has its own priority.
 struct Filter {
   std::string_view program;
   const char* function;
@@ -45,7 +45,7 @@ constexpr Filter kFilters[] = {
     {kHealthProgram, "remora_health_out", BPF_TC_EGRESS, kProbePriority},
 };
 
-// libbpf's own words, the verifier's among them, go to the debug log.
+// Messages of libbpf and of the verifier go to the debug log.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
   if (!log::is_written(log::Level::debug)) return 0;
   va_list again;
@@ -73,7 +73,7 @@ bool may_call_into(int array, bpf_attach_type type) {
   LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
   const int loaded = bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
                                    std::size(program), &options);
-  // Of the array this says nothing.
+  // This says nothing about the array.
   if (loaded == -EPERM)
     fail("cannot load a BPF program: " + because(EPERM) + remedy_for_load(EPERM));
   return static_cast<bool>(Fd(loaded));
@@ -119,14 +119,14 @@ bool detach_filters(unsigned interface_index) {
   return any;
 }
 
-// Those of the kernel's link that hold an XDP program on this interface.
+// The pinned link, if it holds an XDP program on this interface.
 Fd pinned_link(const fs::path& pin, unsigned interface_index) {
   Fd link(bpf_obj_get(pin.c_str()));
   if (!link) return Fd();
   bpf_link_info info{};
   __u32 size = sizeof(info);
   if (bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return Fd();
-  // A link of an interface that is gone says 0.
+  // The link of a deleted interface has index 0.
   if (info.xdp.ifindex != interface_index) return Fd();
   return link;
 }
@@ -181,7 +181,7 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
   }
 }
 
-// The pins are left where they are; a start that never attached leaves none.
+// The pins stay, unless the programs were never attached.
 Programs::~Programs() {
   if (!attached_) pins_.restore();
 }
@@ -211,8 +211,8 @@ const Programs::Program& Programs::find(std::string_view name) const {
   return *found;
 }
 
-// A prog array takes programs of one expected attach type only, that of the first; so a
-// program that calls into it is loaded as such a one, too.
+// A prog array only takes programs with the expected attach type of its first one. So programs
+// that call into it are loaded with that type, too.
 void Programs::share_root_array() {
   const std::string where = "katran_root_array " + shared_root_array_.string() + ": ";
   Fd array(bpf_obj_get(shared_root_array_.c_str()));

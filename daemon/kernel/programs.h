@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The BPF programs and their pinned maps: loads, takes over, attaches.
+// Loads and attaches the BPF programs, and takes over their pinned maps.
 //
-// Everything that must outlive the daemon is pinned in one folder of bpffs: the
-// maps, and the link that holds the root program on the interface. A daemon that
-// starts finds them, puts its own programs into the slots and goes on; packets
-// are forwarded all the while.
+// Everything that must outlive the daemon is pinned in one folder of bpffs: the maps, and the
+// link that holds the root program on the interface. The next daemon finds them and puts its
+// own programs into the slots. Packets are forwarded all the time.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +28,7 @@ struct NamedProgram {
   int fd;  // owned by its loader
 };
 
-// What the kernel knows of a program; nothing when it does not say.
+// What the kernel knows about a program. Nothing if it does not say.
 struct ProgramInfo {
   std::uint32_t id;
   std::uint32_t instructions;  // as the verifier counted them
@@ -63,7 +62,7 @@ class Programs {
   // Whether the map was made anew, empty, by this process.
   bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
 
-  // Those of the chain, whatever the forwarder is.
+  // The programs that are attached whatever the forwarder is.
   std::vector<NamedProgram> chain() const;
 
   // Takes everything off the interface and removes the pins. Returns whether
