@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the chain is compared with: an empty program, and the minimum that any balancer with
- * a flow table does per packet.
+ * What the chain is compared with: an empty program, and the minimum that any balancer
+ * with a flow table does per packet.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * How each packet of a run looks: what the benchmark tells its wrapper. Clang compiles this C
- * for BPF, g++ for the benchmark.
+ * How each packet of a run looks: what the benchmark tells its wrapper. Clang compiles
+ * this C for BPF, g++ for the benchmark.
  */
 #pragma once
 
 #include <linux/types.h>
 
-/* The 8-byte words that are restored at the head of every packet: Ethernet, IP, TCP and two
- * bytes more. The chain changes nothing else.
+/* The 8-byte words that are restored at the head of every packet: Ethernet, IP, TCP and
+ * two bytes more. The chain changes nothing else.
  */
 #define HEAD_WORDS 7
 /* Flows at most, as a power of two. */
@@ -22,8 +22,8 @@ struct shape {
 	__u32 pad;
 };
 
-/* Packet n belongs to round n >> flow_bits of its flow. A run visits all flows in scrambled
- * order before it returns to the first one.
+/* Packet n belongs to round n >> flow_bits of its flow. A run visits all flows in
+ * scrambled order before it returns to the first one.
  */
 struct traffic {
 	__u64 next;		/* number of the next packet */

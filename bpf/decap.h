@@ -12,7 +12,8 @@
  */
 #define MAX_DECAP_VIPS 1024
 
-/* Map `decap_services`. Key: a service of this broker, as `struct service_key`. Value: 1. */
+/* Map `decap_services`. Key: a service of this broker, as `struct service_key`. Value: 1.
+ */
 #define MAX_DECAP_SERVICES 1024
 
 /* Map `decap_sources`, used only if `sources_are_fenced`: networks of outer sources.
@@ -21,15 +22,17 @@
 #define MAX_DECAP_NETWORKS 256
 
 struct decap_network {
-	__u32 bits; /* of the prefix; an IPv4 network has 96 more, as its address is mapped */
+	__u32 bits; /* of the prefix; an IPv4 network has 96 more, as its address is
+		       mapped */
 	struct address first;
 };
 static_assert(sizeof(struct decap_network) == 20, "ABI");
 
 /* Map `decap_counts`, by number, per CPU: packets that were dropped. */
 enum decap_count {
-	DECAP_NO_SERVICE = 0,	 /* the inner packet is not for a service of this broker */
+	DECAP_NO_SERVICE = 0, /* the inner packet is not for a service of this broker */
 	DECAP_FOREIGN_SOURCE = 1, /* the outer source is in none of the networks */
-	DECAP_CONGESTION = 2,	 /* congestion that the inner packet cannot carry (RFC 6040) */
+	DECAP_CONGESTION =
+		2, /* congestion that the inner packet cannot carry (RFC 6040) */
 	DECAP_COUNTS
 };

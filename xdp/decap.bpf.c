@@ -96,8 +96,8 @@ static __always_inline int refuse(__u32 reason)
 	return XDP_DROP;
 }
 
-/* The length of the outer header at `ip`, 0 if there is none. `type` becomes the EtherType
- * of the inner packet.
+/* The length of the outer header at `ip`, 0 if there is none. `type` becomes the
+ * EtherType of the inner packet.
  */
 static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
 {
@@ -173,7 +173,8 @@ static __noinline int is_service_error6(struct xdp_md *ctx, __u32 at)
 	struct error6 error;
 
 	return !bpf_xdp_load_bytes(ctx, at, &error, sizeof(error)) &&
-	       (error.icmp.type == ICMP6_TOO_BIG || error.icmp.type == ICMP6_UNREACHABLE) &&
+	       (error.icmp.type == ICMP6_TOO_BIG ||
+		error.icmp.type == ICMP6_UNREACHABLE) &&
 	       error.quoted.next_header == IPPROTO_TCP &&
 	       same_address(&error.ip.destination, &error.quoted.source) &&
 	       is_served(&error.quoted.source, error.service_port);
@@ -240,8 +241,8 @@ static __always_inline int is_from_lb(const void *ip, __u32 outer_len)
 	return bpf_map_lookup_elem(&decap_sources, &source) != NULL;
 }
 
-/* Whether the outer header at `ip`, which outer_length() has read, is marked for congestion
- * (RFC 3168 §5).
+/* Whether the outer header at `ip`, which outer_length() has read, is marked for
+ * congestion (RFC 3168 §5).
  */
 static __always_inline int is_congested(const void *ip, __u32 outer_len)
 {

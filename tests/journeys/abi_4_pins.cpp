@@ -2,10 +2,10 @@
 //
 // abi_4_pins FOLDER: turns the pinned maps of an instance into those that a remorad of ABI 4
 // would have left.
+#include "tests/support/abi_4_pins.h"
+
 #include <cstdio>
 #include <exception>
-
-#include "tests/support/abi_4_pins.h"
 
 int main(int argc, char** argv) {
   if (argc != 2) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A stand-in for Katran's balancer: the maps that a control plane fills, and Katran's choice
- * of a real for a new flow. It adds no outer header: a packet for real N leaves unchanged, to
- * the gateway, from the Ethernet address 02:00:00:00:00:N. It passes other VIPs, protocols and
- * links, as Katran does.
+ * A stand-in for Katran's balancer: the maps that a control plane fills, and Katran's
+ * choice of a real for a new flow. It adds no outer header: a packet for real N leaves
+ * unchanged, to the gateway, from the Ethernet address 02:00:00:00:00:N. It passes other
+ * VIPs, protocols and links, as Katran does.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -97,7 +97,8 @@ static __always_inline __u32 find_real(const struct headers *headers,
 	}
 	slot = vip_num * RING_SIZE +
 	       flow_hash(&headers->client,
-			 headers->tcp.client_port | (__u32)headers->tcp.service_port << 16) %
+			 headers->tcp.client_port | (__u32)headers->tcp.service_port
+							    << 16) %
 		       RING_SIZE;
 	real = bpf_map_lookup_elem(&ch_rings, &slot);
 	if (!real)
@@ -129,7 +130,8 @@ int stand_in(struct xdp_md *ctx)
 	struct headers headers = {};
 	struct ethhdr *link;
 
-	if (parse_tcp(data, data_end, &headers) != PARSE_TCP || headers.ip_offset != ETH_HLEN)
+	if (parse_tcp(data, data_end, &headers) != PARSE_TCP ||
+	    headers.ip_offset != ETH_HLEN)
 		return XDP_PASS;
 	if (headers.is_ipv6)
 		__builtin_memcpy(key.address, &headers.service, sizeof(key.address));

@@ -10,9 +10,9 @@
 #include <numeric>
 #include <utility>
 
-#include "health.skel.h"
 #include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
+#include "health.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
 #include "root.skel.h"
