@@ -173,13 +173,49 @@ struct client_key {
 };
 static_assert(sizeof(struct client_key) == 20, "ABI");
 
+/* What the client's last lesson says (bpf/lesson.h). The second word is only changed by
+ * compare-and-exchange; the hash follows it, and `check` tells whether it has.
+ */
 struct prediction {
-	__u64 topic_hash; /* of the last topic; 0: none yet */
-	__u64 seen_at_ns;
+	__u64 topic_hash; /* 0: the topic is not known */
+	__u32 time;	  /* when it was taught, 16ths of a second */
 	__u16 group;
-	__u16 pad[3];
+	__u8 check; /* hash_check() of the topic */
+	__u8 flags; /* enum prediction_flags */
 };
-static_assert(sizeof(struct prediction) == 24, "ABI");
+static_assert(sizeof(struct prediction) == 16, "ABI");
+
+enum prediction_flags {
+	PREDICTION_TOLD = 1, /* the daemon knows this lesson */
+};
+
+/* ---- lessons from the daemon, for the program `lessons` --------------------- */
+
+enum lesson_kind {
+	LESSON_NOW = 1,	   /* taught at this moment: later than what is known */
+	LESSON_NO_NEW = 2, /* only for a client that has a prediction */
+};
+
+enum lesson_outcome {
+	LESSON_NEW = 1,	    /* the client had no prediction */
+	LESSON_CHANGED = 2, /* another topic, or another group for it */
+	LESSON_SAME = 3,    /* what was known */
+	LESSON_OLDER = 4,   /* what is known counts more */
+	LESSON_NO_ROOM = 5, /* not written: the table refused it */
+	LESSON_NO_CLIENT = 6, /* not written: LESSON_NO_NEW */
+};
+
+/* A frame of BPF_PROG_TEST_RUN consists of these; the program writes the outcomes. */
+struct lesson {
+	struct client_key client;
+	__u16 kind;    /* enum lesson_kind */
+	__u16 outcome; /* enum lesson_outcome; 0: not come to */
+	struct prediction prediction;
+};
+static_assert(sizeof(struct lesson) == 40, "ABI");
+
+/* At most so many, a power of two: XDP's frames take one page. */
+#define MAX_LESSONS 64
 
 /* ---- map `guards`: what is counted against a client address -------------- */
 
@@ -225,7 +261,6 @@ enum flow_flags {
 	FLOW_EARLY = 1 << 3,	  /* segments of it wait in `early_segments` */
 	FLOW_STRAY = 1 << 4,	  /* reserved: adopted in mid-stream, its SYN unseen */
 	FLOW_PROVEN = 1 << 5,	  /* reserved: went beyond its CONNECT */
-	FLOW_UNREPORTED = 1 << 6, /* reserved: its last report found the ring full */
 	FLOW_FIN = 1 << 7,	  /* reserved: a FIN came ahead of missing bytes */
 	FLOW_STAMPED = 1 << 8,	  /* reserved: its segments carry timestamps (RFC 7323) */
 	FLOW_ECHOED = 1 << 9,	  /* reserved: they echo the broker's timestamps */
@@ -398,8 +433,10 @@ struct settings {
 	/* Of outer headers to IPv4 and to IPv6 reals; `::`: those of Katran. */
 	struct address outer_source4;
 	struct address outer_source6;
+	/* To be added to CLOCK_MONOTONIC for the times of lessons. */
+	__u64 lesson_clock_ns;
 };
-static_assert(sizeof(struct settings) == 56, "ABI");
+static_assert(sizeof(struct settings) == 64, "ABI");
 static_assert(__builtin_offsetof(struct settings, abi) == 20, "every ABI");
 
 /* ---- map `reset_budget` (one entry): the token bucket ---------------------- */
@@ -571,7 +608,7 @@ struct event {
 	__u16 flags;  /* enum event_flags */
 	__u16 window; /* reserved: the segment's, not scaled; with EVENT_SEGMENT */
 	__u32 isn;    /* reserved: the flow's: tells it from others of the same port */
-	__u32 time;   /* reserved: when the client taught this, as in its prediction */
+	__u32 time;   /* when the client taught this, as in its prediction; 0: see there */
 	__u8 action;  /* enum action */
 	__u8 reason;  /* reserved: why the action is no other one */
 	__u8 options_len;

@@ -49,9 +49,10 @@ Daemon::Daemon(Places places, Config config)
       ids_(maps_, config_.limits.groups),
       history_(history_options(config_)),
       steering_(maps_, ids_, *forwarder_),
-      predictions_(maps_, history_, config_.limits.clients),
+      lessons_(programs_.program(kLessonsProgram).fd),
+      predictions_(maps_, lessons_, history_, config_.limits.clients),
       ender_(config_, *forwarder_),
-      recorder_(maps_, ids_, steering_, ender_, history_),
+      recorder_(maps_, ids_, steering_, predictions_, ender_, history_),
       evacuation_(maps_, steering_, ender_),
       severance_(maps_, steering_, ender_),
       reals_admin_({config_, maps_, ids_, steering_, *forwarder_, evacuation_, severance_}),
@@ -88,13 +89,14 @@ Daemon::Daemon(Places places, Config config)
   read_former_ring();
   events_.drain();
   history_.flush();
-  const auto found = programs_.is_fresh("predictions") ? Predictions::Found::kNewTable
-                                                       : Predictions::Found::kInUse;
-  const std::uint64_t loaded = predictions_.load(*steering_.matching(), found);
+  // A new table is filled before the first packet; what the kernel knows suffices to begin.
+  if (programs_.is_fresh("predictions")) {
+    const auto loaded = predictions_.load(*steering_.matching(), Predictions::Found::kNewTable);
+    log::info("{} predictions loaded from {}", loaded.loaded, config_.store.path.string());
+  } else {
+    predictions_.start_load(steering_.matching());
+  }
   fill_.recount();
-  log::info("{} predictions, {} of them loaded from {}", fill_.predictions.used(), loaded,
-            config_.store.path.string());
-  if (found == Predictions::Found::kInUse) predictions_.start_rematch(steering_.matching());
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals &&
       !follower_.wait_for_gateway(kWaitForGateway)) {

@@ -23,7 +23,9 @@ void Backlog::add(Observation observation) {
   Client client{observation.service, observation.client};
   if (const auto waiting = merging_.find(client); waiting != merging_.end()) {
     ++merged_;
-    if (observation.at_ms >= waiting->second.at_ms) waiting->second = std::move(observation);
+    if (observation.lesson_time >= waiting->second.lesson_time) {
+      waiting->second = std::move(observation);
+    }
   } else if (merging_.size() < limit_) {
     merging_.emplace(std::move(client), std::move(observation));
   } else {

@@ -163,6 +163,11 @@ HistoryStatus History::status() const {
   return status;
 }
 
+std::uint64_t History::newest_lesson() const {
+  const std::lock_guard lock(mutex_);
+  return newest_lesson_;
+}
+
 bool History::flush() {
   std::unique_lock lock(mutex_);
   const std::uint64_t ticket = ++flushes_asked_;
@@ -248,6 +253,7 @@ void History::write(Batch& batch) {
   if (Clock::now() >= expire_at_) expire();
 
   const std::lock_guard lock(mutex_);
+  newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();
 }
 
@@ -279,6 +285,7 @@ void History::open_file() {
   file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit, services);
   const std::lock_guard lock(mutex_);
   has_new_names_ = true;
+  newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();
 }
 

@@ -89,6 +89,8 @@ class History {
                        std::size_t batch = 4096);
 
   HistoryStatus status() const;
+  // The time of the latest lesson in the file; 0 while it cannot be read.
+  std::uint64_t newest_lesson() const;
 
   // Waits until everything recorded so far is committed. False when that
   // failed; the queue then keeps it.
@@ -112,7 +114,7 @@ class History {
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards the next ten
+  mutable std::mutex mutex_;           // guards the next eleven
   std::condition_variable wake_;       // of the writer
   std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;
@@ -123,6 +125,7 @@ class History {
   std::string damage_;  // met by a reader, for the writer to act on; empty: none
   std::vector<ServiceName> services_;
   bool has_new_names_ = false;  // that the file does not have yet
+  std::uint64_t newest_lesson_ = 0;
 
   // The writer's alone, once it runs.
   std::unique_ptr<HistoryFile> file_;  // null while it cannot be opened

@@ -133,14 +133,16 @@ HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::millise
                          std::span<const ServiceName> services)
     : connection_(open(path, check_limit, services)),
       clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
+      newest_lesson_(
+          static_cast<std::uint64_t>(connection_.integer("SELECT lesson_time FROM state"))),
       find_(connection_,
-            "SELECT topic, group_name, topic_seen FROM clients WHERE client = ?1 AND service = ?2"),
+            "SELECT topic, group_name, lesson_time FROM clients WHERE client = ?1 AND service = ?2"),
       insert_client_(connection_,
                      "INSERT INTO clients (client, service, group_name, first_seen, last_seen,"
-                     " topic_since, topic_seen, topic) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?5)"),
+                     " topic_since, topic, lesson_time) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6)"),
       update_client_(connection_,
                      "UPDATE clients SET group_name = ?3, last_seen = max(last_seen, ?4),"
-                     " topic_since = iif(topic = ?5, topic_since, ?4), topic_seen = ?4, topic = ?5"
+                     " topic_since = iif(topic = ?5, topic_since, ?4), topic = ?5, lesson_time = ?6"
                      " WHERE client = ?1 AND service = ?2"),
       widen_client_(connection_,
                     "UPDATE clients SET first_seen = min(first_seen, ?3)"
@@ -155,16 +157,22 @@ HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::millise
       touch_(connection_,
              "UPDATE clients SET last_seen = ?3"
              " WHERE client = ?1 AND service = ?2 AND last_seen < ?3"),
+      set_newest_lesson_(connection_, "UPDATE state SET lesson_time = ?1"),
       name_service_(connection_,
                     "INSERT INTO services (service, name) VALUES (?1, ?2)"
                     " ON CONFLICT DO UPDATE SET name = ?2 WHERE name <> ?2") {}
 
 void HistoryFile::write(std::span<const Observation> observations) {
   Transaction transaction(connection_);
-  std::uint64_t added = 0;
-  for (const Observation& seen : observations) added += write(seen) ? 1 : 0;
+  std::uint64_t added = 0, newest = newest_lesson_;
+  for (const Observation& seen : observations) {
+    added += write(seen) ? 1 : 0;
+    newest = std::max(newest, seen.lesson_time);
+  }
+  if (newest > newest_lesson_) set_newest_lesson_.run(static_cast<std::int64_t>(newest));
   transaction.commit();
   clients_ += added;
+  newest_lesson_ = newest;
 }
 
 // True: the client is new.
@@ -174,16 +182,18 @@ bool HistoryFile::write(const Observation& seen) {
     write_event(seen, std::nullopt, seen.from_group);
     insert_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
     bind_topic(insert_client_, 5, seen.topic);
+    insert_client_.bind(6, static_cast<std::int64_t>(seen.lesson_time));
     insert_client_.finish();
     return true;
   }
-  if (seen.at_ms < before->topic_seen) {
+  if (seen.lesson_time < before->lesson_time) {
     write_late(seen);
     return false;
   }
   write_change(seen, *before);
   update_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
   bind_topic(update_client_, 5, seen.topic);
+  update_client_.bind(6, static_cast<std::int64_t>(seen.lesson_time));
   update_client_.finish();
   return false;
 }
@@ -217,7 +227,9 @@ void HistoryFile::write_event(const Observation& seen, const std::optional<std::
 
 std::optional<HistoryFile::State> HistoryFile::find(Statement& query) {
   std::optional<State> found;
-  if (query.step()) found = State{query.bytes(0), query.bytes(1), query.integer(2)};
+  if (query.step()) {
+    found = State{query.bytes(0), query.bytes(1), static_cast<std::uint64_t>(query.integer(2))};
+  }
   query.reset();
   return found;
 }
@@ -256,13 +268,14 @@ void HistoryFile::read(const std::filesystem::path& path,
                        std::size_t batch) {
   Connection connection = open_to_read(path);
   Statement newest_first(connection,
-                         "SELECT service, client, topic, group_name, last_seen FROM clients"
+                         "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients"
                          " ORDER BY last_seen DESC");
   std::vector<KnownClient> clients;
   clients.reserve(batch);
   while (newest_first.step()) {
     clients.push_back({newest_first.bytes(0), newest_first.bytes(1), newest_first.bytes(2),
-                       newest_first.bytes(3), newest_first.integer(4)});
+                       newest_first.bytes(3), newest_first.integer(4),
+                       static_cast<std::uint64_t>(newest_first.integer(5))});
     if (clients.size() < batch) continue;
     use(clients);
     clients.clear();

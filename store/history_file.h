@@ -37,6 +37,8 @@ class HistoryFile {
   std::size_t expire(std::int64_t before_ms, std::size_t rows);
 
   std::uint64_t clients() const { return clients_; }
+  // The latest lesson that was ever written.
+  std::uint64_t newest_lesson() const { return newest_lesson_; }
   // Nothing more is written to a damaged file, not even when it is closed.
   void leave_as_it_is() { connection_.keep_log_on_close(); }
   bool was_moved() const { return connection_.was_moved(); }
@@ -50,7 +52,7 @@ class HistoryFile {
   struct State {
     std::string topic;
     std::string group;
-    std::int64_t topic_seen;
+    std::uint64_t lesson_time;  // of an event: its time, Unix milliseconds
   };
 
   bool write(const Observation& seen);
@@ -62,6 +64,7 @@ class HistoryFile {
 
   Connection connection_;
   std::uint64_t clients_ = 0;
+  std::uint64_t newest_lesson_ = 0;
   Statement find_;
   Statement insert_client_;
   Statement update_client_;
@@ -69,6 +72,7 @@ class HistoryFile {
   Statement insert_event_;
   Statement find_event_;
   Statement touch_;
+  Statement set_newest_lesson_;
   Statement name_service_;
 };
 

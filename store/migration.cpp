@@ -12,7 +12,7 @@ namespace {
 // "Remo", PRAGMA application_id: tells a history from other SQLite files.
 constexpr std::int64_t kApplicationId = 0x52656d6f;
 
-// Version 1: a client's and an event's service was a name.
+// Version 1: services were names, and the order of lessons was that of the wall clock.
 constexpr const char* kMoveVersion1 = R"sql(
 DROP VIEW v_topics;
 DROP VIEW v_mispredicts;
@@ -30,14 +30,15 @@ ALTER TABLE events RENAME TO events_1;
 
 constexpr const char* kCopyVersion1 = R"sql(
 INSERT INTO clients (client, service, topic, group_name, first_seen, last_seen, topic_since,
-                     topic_seen)
+                     lesson_time)
 SELECT client, coalesce(s.service, c.service), topic, group_name, first_seen, last_seen,
-       topic_since, topic_seen
+       topic_since, topic_seen * 16 / 1000
 FROM clients_1 AS c LEFT JOIN services AS s ON s.name = c.service;
 INSERT INTO events (id, at, client, service, old_topic, new_topic, from_group, to_group, action)
 SELECT id, at, client, coalesce(s.service, e.service), old_topic, new_topic, from_group, to_group,
        action
 FROM events_1 AS e LEFT JOIN services AS s ON s.name = e.service;
+UPDATE state SET lesson_time = coalesce((SELECT max(lesson_time) FROM clients), 0);
 DROP TABLE events_1;
 DROP TABLE clients_1;
 )sql";

@@ -36,6 +36,9 @@ struct Observation {
   std::string group;                      // where the topic belongs
   std::optional<std::string> from_group;  // mispredicts: the group the connection was on
   Action action;
+  // What orders the lessons of a client, whatever the clock does: an observation with an
+  // earlier one is about the past. In 16ths of a second.
+  std::uint64_t lesson_time;
 };
 
 struct LastSeen {
@@ -50,6 +53,7 @@ struct KnownClient {
   std::string topic;
   std::string group;
   std::int64_t last_seen_ms;
+  std::uint64_t lesson_time;
 };
 
 }  // namespace remora

@@ -16,11 +16,19 @@ CREATE TABLE clients (
   first_seen  INTEGER NOT NULL,
   last_seen   INTEGER NOT NULL,
   topic_since INTEGER NOT NULL,  -- first report of the present topic
-  topic_seen  INTEGER NOT NULL,  -- last report; older ones change nothing
+  lesson_time INTEGER NOT NULL,  -- of the present topic; an older lesson changes nothing
   PRIMARY KEY (client, service)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX clients_by_last_seen ON clients (last_seen);
+
+-- One row about the history as a whole.
+CREATE TABLE state (
+  id          INTEGER PRIMARY KEY CHECK (id = 1),
+  lesson_time INTEGER NOT NULL  -- the newest that was ever written
+) STRICT;
+
+INSERT INTO state VALUES (1, 0);
 
 -- What the configuration calls the services: a label, which may change.
 CREATE TABLE services (

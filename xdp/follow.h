@@ -53,7 +53,7 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
 static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 {
 	if (pkt->tcp->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
-		disown(&pkt->key, flow);
+		disown(pkt, flow);
 	else if (pkt->tcp->seq != flow->end_seq)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)

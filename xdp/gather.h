@@ -135,6 +135,7 @@ static __noinline long send_piece(const struct packet *pkt,
 	event->topic_len = stream->topic_len;
 	event->data_len = part.len;
 	event->action = ACTION_UNJUDGED;
+	event->time = time_for_daemon(pkt);
 	part.len--;
 	FORGET(part.len);
 	if (part.len >= TEXT_ROOM)

@@ -10,6 +10,9 @@
 #include "xdp/learn.h"
 #include "xdp/match.h"
 
+/* No routes have this generation: a flow with it is judged at its next PUBLISH. */
+#define NO_GENERATION 0
+
 /* Longest topic written directly into a reserved ring record, bytes. */
 #define SHORT_TOPIC 64
 
@@ -52,11 +55,12 @@ static __always_inline void fill_event(struct event *event, const struct packet 
 	event->data_len = topic_len;
 	event->action = action;
 	event->flags = flags;
+	event->time = pkt->scratch->prediction.time;
 }
 
-/* Sends the topic in the scratch to the daemon. */
-static __noinline void report(const struct packet *pkt, __u8 action, __u16 flags,
-			      __u16 group, __u32 topic_len)
+/* Sends the topic in the scratch to the daemon. Returns 0 on success. */
+static __noinline int report(const struct packet *pkt, __u8 action, __u16 flags,
+			     __u16 group, __u32 topic_len)
 {
 	struct event *event;
 
@@ -65,20 +69,23 @@ static __noinline void report(const struct packet *pkt, __u8 action, __u16 flags
 		event = bpf_ringbuf_reserve(&events, sizeof(*event) + SHORT_TOPIC, 0);
 		if (!event) {
 			count(COUNT_EVENT_LOST);
-			return;
+			return -1;
 		}
 		fill_event(event, pkt, action, flags, group, topic_len);
 		__builtin_memcpy(event + 1, pkt->scratch->topic, SHORT_TOPIC);
 		bpf_ringbuf_submit(event, 0);
-		return;
+		return 0;
 	}
 	FORGET(topic_len);
 	if (topic_len > MAX_TOPIC)
-		return;
+		return -1;
 	event = &pkt->scratch->event;
 	fill_event(event, pkt, action, flags, group, topic_len);
-	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, 0))
+	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, 0)) {
 		count(COUNT_EVENT_LOST);
+		return -1;
+	}
+	return 0;
 }
 
 /* Judges a topic that is new to its flow, or that was judged by other routes. Text and
@@ -104,7 +111,9 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		/* Once is enough for the daemon. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
-		report(pkt, ACTION_UNJUDGED, 0, NO_GROUP, topic_len);
+		pkt->scratch->prediction.time = time_for_daemon(pkt);
+		if (report(pkt, ACTION_UNJUDGED, 0, NO_GROUP, topic_len))
+			flow->generation = NO_GENERATION;
 		return 0;
 	}
 	if (group == NO_GROUP)
@@ -125,15 +134,18 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 			return 1;
 		}
 	}
-	/* A connection kept for lack of tokens is judged again at its next PUBLISH,
-	 * because no routes have the generation 0.
-	 */
+	/* A connection kept for lack of tokens is judged again at its next PUBLISH. */
 	if (flags & EVENT_OVER_LIMIT && !(flow->flags & FLOW_KEPT)) {
-		flow->generation = 0;
+		flow->generation = NO_GENERATION;
 		if (!news)
 			return 0;
 	}
-	if (news || action == ACTION_KEPT)
-		report(pkt, action, flags, group, topic_len);
+	if (!news && action != ACTION_KEPT)
+		return 0;
+	/* One whose report is lost as well, until a report succeeds. */
+	if (report(pkt, action, flags, group, topic_len))
+		flow->generation = NO_GENERATION;
+	else
+		mark_as_told(pkt);
 	return 0;
 }

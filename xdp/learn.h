@@ -5,6 +5,7 @@
 #pragma once
 
 #include "xdp/packet.h"
+#include "xdp/predictions.h"
 
 static __always_inline struct client_key client_of(const struct flow_key *flow)
 {
@@ -22,45 +23,67 @@ static __noinline __u32 predicted_group(const struct packet *pkt)
 	return known && find_group(known->group) ? known->group : NO_GROUP;
 }
 
+static __always_inline __u32 clock_of(const struct packet *pkt)
+{
+	return lesson_clock(pkt->set->lesson_clock_ns, pkt->now_ns);
+}
+
+/* The time of a lesson that the daemon is to draw from this packet. */
+static __noinline __u32 time_for_daemon(const struct packet *pkt)
+{
+	struct client_key key = client_of(&pkt->key);
+	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
+
+	return known ? next_lesson_time(clock_of(pkt), known->time) : clock_of(pkt);
+}
+
 /* Writes the prediction, so that the client's very next SYN goes to the right group.
- * Returns whether the client or its topic is new.
+ * Returns whether the daemon is to hear of it: it is news, or the report of it failed.
  */
 static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 group)
 {
-	struct scratch *scratch = pkt->scratch;
-	struct prediction *known;
+	struct prediction *lesson = &pkt->scratch->prediction;
+	struct client_key *client = &pkt->scratch->client_key;
+	struct flow *flow = pkt->flow;
+	enum lesson_outcome outcome;
+	struct prediction before;
 
-	scratch->client_key = client_of(&pkt->key);
-	known = bpf_map_lookup_elem(&predictions, &scratch->client_key);
-	if (known && known->topic_hash == hash && known->group == group) {
-		known->seen_at_ns = pkt->now_ns;
-		return 0;
-	}
-	if (!(pkt->flow->flags & FLOW_TAUGHT)) {
-		pkt->flow->flags |= FLOW_TAUGHT;
-		pkt->flow->prior_group = known ? known->group : NO_GROUP;
-	}
-	if (known) {
-		known->group = group;
-		known->topic_hash = hash;
-		known->seen_at_ns = pkt->now_ns;
-	} else {
-		scratch->prediction.topic_hash = hash;
-		scratch->prediction.seen_at_ns = pkt->now_ns;
-		scratch->prediction.group = group;
-		bpf_map_update_elem(&predictions, &scratch->client_key,
-				    &scratch->prediction, BPF_ANY);
+	*client = client_of(&pkt->key);
+	lesson->topic_hash = hash;
+	lesson->time = clock_of(pkt);
+	lesson->group = group;
+	lesson->check = hash_check(hash);
+	lesson->flags = 0;
+	outcome = merge_lesson(client, lesson, LESSON_NOW, &before);
+	if (outcome == LESSON_SAME)
+		return !(lesson->flags & PREDICTION_TOLD);
+	if (!(flow->flags & FLOW_TAUGHT)) {
+		flow->flags |= FLOW_TAUGHT;
+		flow->prior_group = before.group;
 	}
 	count(COUNT_LEARNED);
 	return 1;
 }
 
-/* The client says that it never opened this connection: somebody else spoke in its name.
- * Takes back what the flow taught.
- */
-static __noinline void disown(const struct flow_key *flow_key, struct flow *flow)
+/* The daemon has the lesson in the scratch, unless it has become another one. */
+static __always_inline void mark_as_told(const struct packet *pkt)
 {
-	struct client_key key = client_of(flow_key);
+	struct prediction *lesson = &pkt->scratch->prediction, told = *lesson;
+	struct prediction *known;
+
+	known = bpf_map_lookup_elem(&predictions, &pkt->scratch->client_key);
+	told.flags |= PREDICTION_TOLD;
+	if (known)
+		exchange_prediction(known, lesson, &told);
+}
+
+/* The client says that it never opened this connection: somebody else spoke in its name.
+ * Takes back what the flow taught, unless another connection has taught since.
+ */
+static __noinline void disown(const struct packet *pkt, struct flow *flow)
+{
+	struct client_key key = client_of(&pkt->key);
+	struct prediction before, next = {};
 	struct prediction *known;
 
 	flow->stream.blind = 1;
@@ -68,10 +91,14 @@ static __noinline void disown(const struct flow_key *flow_key, struct flow *flow
 		return;
 	flow->flags &= ~FLOW_TAUGHT;
 	known = bpf_map_lookup_elem(&predictions, &key);
-	/* What another connection has taught since stays. */
-	if (!known || known->topic_hash != flow->topic_hash)
+	if (!known)
 		return;
-	count(COUNT_UNLEARNED);
-	known->topic_hash = 0;
-	known->group = flow->prior_group;
+	before = *known;
+	if (topic_of_prediction(&before) != flow->topic_hash)
+		return;
+	next.time = next_lesson_time(clock_of(pkt), before.time);
+	next.group = flow->prior_group;
+	next.flags = before.flags;
+	if (exchange_prediction(known, &before, &next))
+		count(COUNT_UNLEARNED);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The maps of the mqtt stage, except the flow table. The daemon writes services, groups,
+ * The maps of the mqtt stage, except predictions and the flow table. The daemon writes services, groups,
  * routes and keys; the stage writes the rest. The daemon sets each size that is a limit
  * before it loads the stage.
  */
@@ -75,13 +75,6 @@ struct {
 	__type(value, struct recent);
 } recents SEC(".maps");
 
-/* Size: a limit. The least recently used client makes room for a new one. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct client_key);
-	__type(value, struct prediction);
-} predictions SEC(".maps");
 
 /* Size: a limit. A flood of SYNs evicts only what never went further. */
 struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/events/recorder.h"
 
+#include <span>
 #include <utility>
 
 #include "daemon/base/clock.h"
@@ -33,9 +34,14 @@ Action action_of(const event& head) {
 
 }  // namespace
 
-Recorder::Recorder(const Maps& maps, const Ids& ids, const Steering& steering, Ender& ender,
-                   History& history)
-    : maps_(maps), ids_(ids), steering_(steering), ender_(ender), history_(history) {}
+Recorder::Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
+                   const Predictions& predictions, Ender& ender, History& history)
+    : maps_(maps),
+      ids_(ids),
+      steering_(steering),
+      predictions_(predictions),
+      ender_(ender),
+      history_(history) {}
 
 void Recorder::take(const Record& record) {
   ++records_;
@@ -45,7 +51,13 @@ void Recorder::take(const Record& record) {
     return;
   }
   if (head.action == ACTION_RESET) mend(record);
-  if (const auto topic = record.topic()) remember(head, std::string(*topic), head.to_group);
+  const auto topic = record.topic();
+  if (!topic) return;
+  if (const auto group = ids_.group_name(head.to_group)) {
+    remember(head, std::string(*topic), *group, time_of(head, *topic));
+  } else {
+    log::warn("a record names group {}, which nobody knows", head.to_group);
+  }
 }
 
 // Only of a segment: what names a topic alone has no numbers to end anything with.
@@ -80,50 +92,52 @@ void Recorder::learn(const Record& piece) {
   }
   const auto& matching = *steering_.matching();
   const auto at = steering_.endpoint_of(head.flow.service);
-  const auto service = at ? matching.services.find(*at) : matching.services.end();
-  if (service == matching.services.end()) return;  // gone with a reload
+  const auto* service = at ? matching.find(*at) : nullptr;
+  if (!service) return;  // gone with a reload
 
-  const std::uint16_t group = matching.group_for(service->second, *topic);
-  bool is_news = predict(head, *topic, group);
+  std::string group(matching.group_for(*service, *topic));
+  Lesson lesson{.service = *at,
+                .client = Address(head.flow.client),
+                .topic = std::move(*topic),
+                .group = std::move(group),
+                .time = predictions_.clock().whole(head.time, head.seen_at_ns),
+                .origin = Origin::kDaemon};
+  const lesson_outcome outcome = predictions_.merge(matching, std::span(&lesson, 1)).front();
+  bool is_news = outcome == LESSON_NEW || outcome == LESSON_CHANGED;
   if (history_.status().queue_depth >= kMayWait) {
     ++unjudged_.unrecorded;
     return;
   }
   const client_key client{head.flow.client, head.flow.service, 0};
-  is_news = last_topics_.is_news(client, *topic) || is_news;
-  if (is_news) remember(head, std::move(*topic), group);
+  is_news = last_topics_.is_news(client, lesson.topic) || is_news;
+  if (is_news) remember(head, std::move(lesson.topic), lesson.group, lesson.time);
 }
 
-// Returns whether the prediction was another one. A later one stays: the kernel
-// has judged a PUBLISH meanwhile.
-bool Recorder::predict(const event& head, std::string_view topic, std::uint16_t group) {
-  const client_key client{head.flow.client, head.flow.service, 0};
-  const prediction wanted{.topic_hash = steering_.matching()->hash(topic),
-                          .seen_at_ns = head.seen_at_ns,
-                          .group = group,
-                          .pad = {}};
-  const auto known = maps_.predictions.find(client);
-  if (known && known->seen_at_ns > head.seen_at_ns) return false;
-  if (known && known->topic_hash == wanted.topic_hash && known->group == group) return false;
-  maps_.predictions.put(client, wanted);
-  return true;
+// The probe does not know when a client taught what it reports: the prediction says it,
+// unless the client has taught something else since.
+LessonTime Recorder::time_of(const event& head, std::string_view topic) const {
+  const LessonClock& clock = predictions_.clock();
+  if (head.time != 0) return clock.whole(head.time, head.seen_at_ns);
+  const auto known = maps_.predictions.find({head.flow.client, head.flow.service, 0});
+  const bool is_this = known && known->topic_hash == steering_.matching()->hash(topic);
+  return is_this ? clock.whole(known->time, head.seen_at_ns) : clock.at(head.seen_at_ns);
 }
 
-void Recorder::remember(const event& head, std::string topic, std::uint16_t group) {
+void Recorder::remember(const event& head, std::string topic, const std::string& group,
+                        LessonTime time) {
   const auto service = ids_.service_text(head.flow.service);
-  const auto group_name = ids_.group_name(group);
-  if (!service || !group_name) {
-    log::warn("a record names group {} or service {}, which nobody knows", group,
-              head.flow.service);
+  if (!service) {
+    log::warn("a record names service {}, which nobody knows", head.flow.service);
     return;
   }
   Observation seen{.at_ms = Clocks().to_unix_ms(head.seen_at_ns),
                    .service = *service,
                    .client = to_string(Address(head.flow.client)),
                    .topic = std::move(topic),
-                   .group = *group_name,
+                   .group = group,
                    .from_group = std::nullopt,
-                   .action = action_of(head)};
+                   .action = action_of(head),
+                   .lesson_time = time};
   if (seen.action != Action::learned) seen.from_group = ids_.group_name(head.from_group);
   history_.record(std::move(seen));
 }

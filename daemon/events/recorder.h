@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of each record of the ring: a row of the history, for a reset
-// connection its end on both sides, and for a topic that the kernel could not
-// judge the lesson.
+// Handles each record of the ring: writes a row of the history, ends a reset connection on
+// both sides, and draws the lesson from a topic that the kernel could not judge.
 //
 // The client's RST goes first: the faster it learns, the sooner it is back.
 #pragma once
@@ -17,12 +16,13 @@
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/sessions/ender.h"
+#include "daemon/steering/predictions.h"
 #include "daemon/steering/steering.h"
 #include "store/history.h"
 
 namespace remora {
 
-// Of topics that the kernel did not judge.
+// Topics that the kernel did not judge.
 struct UnjudgedCounts {
   std::uint64_t topics = 0;      // whole ones
   std::uint64_t invalid = 0;     // of these, no topic names: wildcard, NUL, no UTF-8
@@ -32,8 +32,8 @@ struct UnjudgedCounts {
 class Recorder {
  public:
   // All must outlive it.
-  Recorder(const Maps& maps, const Ids& ids, const Steering& steering, Ender& ender,
-           History& history);
+  Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
+           const Predictions& predictions, Ender& ender, History& history);
 
   void take(const Record& record);
 
@@ -44,12 +44,13 @@ class Recorder {
  private:
   void mend(const Record& record);
   void learn(const Record& piece);
-  bool predict(const event& head, std::string_view topic, std::uint16_t group);
-  void remember(const event& head, std::string topic, std::uint16_t group);
+  LessonTime time_of(const event& head, std::string_view topic) const;
+  void remember(const event& head, std::string topic, const std::string& group, LessonTime time);
 
   const Maps& maps_;
   const Ids& ids_;
   const Steering& steering_;
+  const Predictions& predictions_;
   Ender& ender_;
   History& history_;
   TopicPieces pieces_;

@@ -7,6 +7,7 @@
 #include "daemon/base/bpf_errors.h"
 #include "forward.skel.h"
 #include "health.skel.h"
+#include "lessons.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
 #include "release.skel.h"
@@ -27,6 +28,7 @@ constexpr ProgramSpec kPrograms[] = {
     {kStageProgram, BPF_PROG_TYPE_XDP, image<remora_mqtt__elf_bytes>, true},
     {kForwardProgram, BPF_PROG_TYPE_XDP, image<remora_forward__elf_bytes>, false},
     {kProbeProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_probe__elf_bytes>, true},
+    {kLessonsProgram, BPF_PROG_TYPE_XDP, image<remora_lessons__elf_bytes>, false},
     {kAskProgram, BPF_PROG_TYPE_XDP, image<remora_ask__elf_bytes>, false},
     {kReleaseProgram, BPF_PROG_TYPE_XDP, image<remora_release__elf_bytes>, false},
     {kHealthProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_health__elf_bytes>, true},

@@ -17,6 +17,7 @@ inline constexpr std::string_view kRootProgram = "root";
 inline constexpr std::string_view kStageProgram = "mqtt";
 inline constexpr std::string_view kForwardProgram = "forward";
 inline constexpr std::string_view kProbeProgram = "probe";
+inline constexpr std::string_view kLessonsProgram = "lessons";
 inline constexpr std::string_view kAskProgram = "ask";
 inline constexpr std::string_view kReleaseProgram = "release";
 inline constexpr std::string_view kHealthProgram = "health";

@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <optional>
-#include <vector>
+#include <utility>
 
-#include "daemon/base/address.h"
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
 #include "daemon/kernel/fill_gauge.h"
@@ -16,6 +15,8 @@
 namespace remora {
 namespace {
 
+constexpr __u32 kOnly = 0;
+
 // An LRU table begins to evict before it is full: each CPU holds up to so many
 // free entries for itself (the kernel's LOCAL_FREE_TARGET).
 constexpr std::uint64_t kHeldPerCpu = 128;
@@ -23,28 +24,93 @@ constexpr std::uint64_t kHeldPerCpu = 128;
 // Ends the reading of the history.
 struct Stopped {};
 
-// The service of a client; nullptr: it is not configured.
-const TopicMatching::Service* service_of(const TopicMatching& matching, const KnownClient& client) {
-  const auto at = Endpoint::parse(client.service);
-  const auto service = at ? matching.services.find(*at) : matching.services.end();
-  return service == matching.services.end() ? nullptr : &service->second;
+LessonClock set_clock(const Maps& maps, const History& history) {
+  ::settings now = maps.settings.find(kOnly).value_or(::settings{});
+  const LessonClock clock(monotonic_ns(), unix_ms(), history.newest_lesson(), now.lesson_clock_ns);
+  now.lesson_clock_ns = clock.clock_ns();
+  maps.settings.put(kOnly, now);
+  return clock;
 }
 
-std::optional<client_key> key_of(const TopicMatching& matching, const KnownClient& client) {
-  const auto* service = service_of(matching, client);
-  const auto address = Address::parse(client.client);
-  if (!service || !address) return std::nullopt;
-  return client_key{address->abi(), service->number, 0};
-}
+// Services of clients, of which most have the same.
+class ServiceReader {
+ public:
+  explicit ServiceReader(const TopicMatching& matching) : matching_(matching) {}
 
-std::uint16_t group_of(const TopicMatching& matching, const KnownClient& client) {
-  return matching.group_for(*service_of(matching, client), client.topic);
+  // Nothing unless the service is configured.
+  const TopicMatching::Service* read(const std::string& text) {
+    if (text != text_) {
+      text_ = text;
+      at_ = Endpoint::parse(text);
+      service_ = at_ ? matching_.find(*at_) : nullptr;
+    }
+    return service_;
+  }
+  const Endpoint& at() const { return *at_; }
+
+ private:
+  const TopicMatching& matching_;
+  std::string text_;
+  std::optional<Endpoint> at_;
+  const TopicMatching::Service* service_ = nullptr;
+};
+
+// By today's routes. Clients of services that are not configured are left out.
+void add_lessons(const TopicMatching& matching, std::span<const KnownClient> clients,
+                 std::vector<Lesson>& lessons) {
+  ServiceReader reader(matching);
+  for (const KnownClient& client : clients) {
+    const auto* service = reader.read(client.service);
+    const auto address = Address::parse(client.client);
+    if (!service || !address) continue;
+    lessons.push_back({.service = reader.at(),
+                       .client = *address,
+                       .topic = client.topic,
+                       .group = std::string(matching.group_for(*service, client.topic)),
+                       .time = client.lesson_time,
+                       .origin = Origin::kHistory});
+  }
 }
 
 }  // namespace
 
-Predictions::Predictions(const Maps& maps, History& history, std::uint64_t limit)
-    : maps_(maps), history_(history), limit_(limit) {}
+Predictions::Predictions(const Maps& maps, const LessonWriter& writer, History& history,
+                         std::uint64_t limit)
+    : maps_(maps),
+      writer_(writer),
+      history_(history),
+      limit_(limit),
+      clock_(set_clock(maps, history)) {}
+
+std::vector<lesson_outcome> Predictions::merge(const TopicMatching& matching,
+                                               std::span<const Lesson> lessons,
+                                               Clients clients) const {
+  std::vector<lesson> frame;
+  std::vector<std::size_t> places;
+  frame.reserve(lessons.size());
+  places.reserve(lessons.size());
+  for (std::size_t i = 0; i < lessons.size(); ++i) {
+    const Lesson& each = lessons[i];
+    const auto* service = matching.find(each.service);
+    const auto group = matching.number_of(each.group);
+    if (!service || !group) continue;
+    frame.push_back({.client = {each.client.abi(), service->number, 0},
+                     .kind = static_cast<__u16>(clients == Clients::kKnown ? LESSON_NO_NEW : 0),
+                     .outcome = 0,
+                     .prediction = {.topic_hash = matching.hash(each.topic),
+                                    .time = static_cast<__u32>(each.time),
+                                    .group = *group,
+                                    .check = 0,
+                                    .flags = PREDICTION_TOLD}});
+    places.push_back(i);
+  }
+  writer_.merge(frame);
+  std::vector<lesson_outcome> outcomes(lessons.size());
+  for (std::size_t i = 0; i < frame.size(); ++i) {
+    outcomes[places[i]] = static_cast<lesson_outcome>(frame[i].outcome);
+  }
+  return outcomes;
+}
 
 std::uint64_t Predictions::room(Found found) const {
   const auto cpus = static_cast<std::uint64_t>(std::max(libbpf_num_possible_cpus(), 1));
@@ -54,70 +120,66 @@ std::uint64_t Predictions::room(Found found) const {
   return usable > used ? usable - used : 0;
 }
 
-std::uint64_t Predictions::load(const TopicMatching& matching, Found found) {
-  const Clocks clocks;
-  std::uint64_t left = room(found), loaded = 0;
-  std::vector<client_key> keys;
-  std::vector<prediction> values;
-  history_.for_each_client([&](std::span<const KnownClient> clients) {
-    keys.clear();
-    values.clear();
-    for (const KnownClient& client : clients) {
-      const auto key = key_of(matching, client);
-      if (!key || keys.size() >= left) continue;
-      keys.push_back(*key);
-      values.push_back({.topic_hash = matching.hash(client.topic),
-                        .seen_at_ns = clocks.to_monotonic_ns(client.last_seen_ms),
-                        .group = group_of(matching, client),
-                        .pad = {}});
-    }
-    std::uint64_t written = keys.size();
-    if (found == Found::kNewTable) {
-      maps_.predictions.put_all(keys, values);
-    } else {
-      written = 0;
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        written += maps_.predictions.insert(keys[i], values[i]) ? 1 : 0;
-      }
-    }
-    left -= written;
-    loaded += written;
-  });
-  return loaded;
-}
-
-std::uint64_t Predictions::rematch(const TopicMatching& matching, const std::stop_token& stop) {
-  std::uint64_t changed = 0;
+Predictions::Changes Predictions::merge_history(const TopicMatching& matching, std::uint64_t room,
+                                                const std::stop_token& stop) const {
+  Changes changes;
+  std::vector<Lesson> lessons;
   const auto use = [&](std::span<const KnownClient> clients) {
     if (stop.stop_requested()) throw Stopped();
-    for (const KnownClient& client : clients) {
-      const auto key = key_of(matching, client);
-      if (!key) continue;
-      std::optional<prediction> known = maps_.predictions.find(*key);
-      // Another topic by now: the kernel has matched it itself.
-      if (!known || known->topic_hash != matching.hash(client.topic)) continue;
-      const std::uint16_t group = group_of(matching, client);
-      if (known->group == group) continue;
-      known->group = group;
-      maps_.predictions.put(*key, *known);
-      ++changed;
+    lessons.clear();
+    add_lessons(matching, clients, lessons);
+    for (std::span<const Lesson> left = lessons; !left.empty();) {
+      const bool has_room = changes.loaded < room;
+      const auto part =
+          left.first(has_room ? std::min(left.size(), room - changes.loaded) : left.size());
+      for (const lesson_outcome outcome :
+           merge(matching, part, has_room ? Clients::kAll : Clients::kKnown)) {
+        changes.loaded += outcome == LESSON_NEW ? 1 : 0;
+        changes.followed += outcome == LESSON_CHANGED ? 1 : 0;
+      }
+      left = left.subspan(part.size());
     }
   };
   try {
     history_.for_each_client(use);
   } catch (const Stopped&) {
-    // The one who stopped it matches all of them again.
+    // The next pass begins anew.
   }
-  return changed;
+  return changes;
+}
+
+Predictions::Changes Predictions::load(const TopicMatching& matching, Found found,
+                                       const std::stop_token& stop) const {
+  return merge_history(matching, room(found), stop);
+}
+
+Predictions::Changes Predictions::rematch(const TopicMatching& matching,
+                                          const std::stop_token& stop) const {
+  return merge_history(matching, 0, stop);
+}
+
+template <class Work>
+void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Work& work) {
+  thread_ = std::jthread();  // stops and joins: a batch at most
+  thread_ = std::jthread([this, work, matching = std::move(matching)](const std::stop_token& stop) {
+    guarded("merging the history into the predictions", [&] {
+      const auto [loaded, followed] = work(*matching, stop);
+      if (stop.stop_requested()) return;
+      log::info("{} predictions follow their topics, {} loaded from the history", followed,
+                   loaded);
+    });
+  });
+}
+
+void Predictions::start_load(std::shared_ptr<const TopicMatching> matching) {
+  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop) {
+    return load(now, Found::kInUse, stop);
+  });
 }
 
 void Predictions::start_rematch(std::shared_ptr<const TopicMatching> matching) {
-  rematching_ = std::jthread();  // stops and joins: a batch at most
-  rematching_ = std::jthread([this, matching = std::move(matching)](const std::stop_token& stop) {
-    guarded("matching the known topics anew", [&] {
-      const std::uint64_t changed = rematch(*matching, stop);
-      if (!stop.stop_requested()) log::info("{} predictions follow their topics", changed);
-    });
+  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop) {
+    return rematch(now, stop);
   });
 }
 

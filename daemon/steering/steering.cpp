@@ -64,7 +64,7 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   }
   for (const Service& service : config.services) {
     matching->services[service.at()] = {ids_.of_service(service.at(), service.name),
-                                        matching->groups.at(service.default_group)};
+                                        service.default_group};
   }
   matching_ = std::move(matching);
 
@@ -192,7 +192,8 @@ void Steering::write_groups(const Config& config) {
 void Steering::write_services(const Config& config) {
   endpoints_.clear();
   for (const Service& service : config.services) {
-    const auto [number, default_group] = matching_->services.at(service.at());
+    const std::uint16_t number = matching_->services.at(service.at()).number;
+    const std::uint16_t default_group = matching_->groups.at(service.default_group);
     maps_.services.put(key_of(service.at()), {number, default_group, 0});
     endpoints_[number] = service.at();
   }

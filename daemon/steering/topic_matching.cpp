@@ -4,17 +4,41 @@
 #include "bpf/topic.h"
 
 namespace remora {
+namespace {
 
-std::uint64_t TopicMatching::hash(std::string_view text) const {
-  if (text.size() > MAX_TOPIC) return 0;
+// Of at most MAX_TOPIC bytes.
+std::uint64_t hash_of_part(const ::topic_keys& keys, std::string_view part) {
   __u64 words[TOPIC_ROOM]{};
-  text.copy(reinterpret_cast<char*>(words), text.size());
-  return topic_hash(&keys, words, static_cast<__u32>(text.size()));
+  part.copy(reinterpret_cast<char*>(words), part.size());
+  return topic_hash(&keys, words, static_cast<__u32>(part.size()));
 }
 
-std::uint16_t TopicMatching::group_for(const Service& service, std::string_view topic) const {
-  const auto name = routes.match(topic);
-  return name ? groups.at(std::string(*name)) : service.default_group;
+}  // namespace
+
+// Of a long topic each part is hashed together with the hash of all before it.
+std::uint64_t TopicMatching::hash(std::string_view topic) const {
+  std::uint64_t hash = hash_of_part(keys, topic.substr(0, MAX_TOPIC));
+  constexpr std::size_t kStep = MAX_TOPIC - sizeof(hash);
+  for (std::size_t at = MAX_TOPIC; at < topic.size(); at += kStep) {
+    std::string part(reinterpret_cast<const char*>(&hash), sizeof(hash));
+    part += topic.substr(at, kStep);
+    hash = hash_of_part(keys, part);
+  }
+  return hash;
+}
+
+std::string_view TopicMatching::group_for(const Service& service, std::string_view topic) const {
+  return routes.match(topic).value_or(service.default_group);
+}
+
+std::optional<std::uint16_t> TopicMatching::number_of(std::string_view group) const {
+  const auto found = groups.find(std::string(group));
+  return found == groups.end() ? std::nullopt : std::optional(found->second);
+}
+
+const TopicMatching::Service* TopicMatching::find(const Endpoint& service) const {
+  const auto found = services.find(service);
+  return found == services.end() ? nullptr : &found->second;
 }
 
 }  // namespace remora

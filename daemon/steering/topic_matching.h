@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Topics against the configuration in force, in the kernel's numbers: what a
-// client's prediction should be.
+// Topics against the configuration in force: to which group a client's topic belongs, and
+// the kernel's numbers for it.
 //
-// A value: the loop's thread makes a new one for each configuration, and whoever
-// works with an older one meanwhile keeps it.
+// A value. The loop's thread makes a new one for each configuration; a thread that works
+// with an older one meanwhile keeps it.
 #pragma once
 
 #include <cstdint>
@@ -22,19 +22,26 @@ namespace remora {
 struct TopicMatching {
   struct Service {
     std::uint16_t number;
-    std::uint16_t default_group;
+    std::string default_group;
   };
 
   ::topic_keys keys{};
   RouteTable routes;
-  std::map<std::string, std::uint16_t> groups;
+  std::map<std::string, std::uint16_t> groups;  // their numbers, by name
   std::map<Endpoint, Service> services;
 
-  // The kernel's hash of a topic; 0 when it is longer than the kernel reads.
-  std::uint64_t hash(std::string_view text) const;
+  // The kernel's hash of a topic. A topic longer than the kernel reads has one as well,
+  // which only the daemon knows; never 0.
+  std::uint64_t hash(std::string_view topic) const;
 
-  // The group to which `topic` belongs on a service.
-  std::uint16_t group_for(const Service& service, std::string_view topic) const;
+  // The name of the group to which `topic` belongs on a service; lives as long as this.
+  std::string_view group_for(const Service& service, std::string_view topic) const;
+
+  // The number of a group; nothing for one that is not configured.
+  std::optional<std::uint16_t> number_of(std::string_view group) const;
+
+  // nullptr: it is not configured.
+  const Service* find(const Endpoint& service) const;
 };
 
 }  // namespace remora

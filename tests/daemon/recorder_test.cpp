@@ -40,9 +40,13 @@ class RecorderTest : public LbTest {
     Parts(Running& running, const std::filesystem::path& file)
         : ender(running.config, *running.forwarder),
           history({.path = file}),
-          recorder(running.maps, running.ids, running.steering, ender, history) {}
+          lessons(running.programs.program(kLessonsProgram).fd),
+          predictions(running.maps, lessons, history, 1000),
+          recorder(running.maps, running.ids, running.steering, predictions, ender, history) {}
     Ender ender;
     History history;
+    LessonWriter lessons;
+    Predictions predictions;
     Recorder recorder;
   };
 
@@ -57,11 +61,19 @@ class RecorderTest : public LbTest {
     parts_->recorder.take(*record);
   }
 
+  // The time that the kernel gives to what the client teaches now.
+  std::uint32_t lesson_time() const {
+    const auto now = static_cast<std::uint32_t>(parts_->predictions.clock().at(monotonic_ns()));
+    const auto known = predicted();
+    return known ? next_lesson_time(now, known->time) : now;
+  }
+
   // In two pieces, the second one first, as from a stream that continues.
-  void publish_unjudged(const std::string& topic, std::uint64_t seen_at_ns = 0) {
+  void publish_unjudged(const std::string& topic) { publish_unjudged(topic, lesson_time()); }
+  void publish_unjudged(const std::string& topic, std::uint32_t time) {
     event head{};
     head.action = ACTION_UNJUDGED;
-    head.seen_at_ns = seen_at_ns;
+    head.time = time;
     head.seq = next_seq_;
     head.topic_len = static_cast<__u16>(topic.size());
     const std::size_t middle = topic.size() / 2;
@@ -70,6 +82,10 @@ class RecorderTest : public LbTest {
     head.topic_offset = 0;
     take(head, topic.substr(0, middle));
     next_seq_ += static_cast<std::uint32_t>(topic.size()) + 10;
+  }
+
+  void teach_in_kernel(const char* group_name, std::uint32_t time) const {
+    running_->maps.predictions.put(key(), {5, time, group(group_name), hash_check(5), 0});
   }
 
   std::optional<prediction> predicted() const { return running_->maps.predictions.find(key()); }
@@ -110,7 +126,7 @@ TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
 
   ASSERT_TRUE(predicted());
   EXPECT_EQ(predicted()->group, group("deep"));
-  EXPECT_EQ(predicted()->topic_hash, 0U) << "longer than the kernel reads";
+  EXPECT_EQ(predicted()->topic_hash, parts_->steering.matching()->hash(topic));
   EXPECT_EQ(events(), Rows{"learned - 60005 - deep"});
   EXPECT_EQ(parts_->recorder.unjudged().topics, 1U);
 }
@@ -147,8 +163,7 @@ TEST_F(RecorderTest, AnotherTopicOfTheSameGroupIsNewsForTheHistory) {
 TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
   const std::string topic = "deep/" + std::string(2000, 'x');
   publish_unjudged(topic);
-  running_->maps.predictions.put(
-      key(), {.topic_hash = 5, .seen_at_ns = monotonic_ns(), .group = group("rest"), .pad = {}});
+  teach_in_kernel("rest", lesson_time());
 
   publish_unjudged(topic);
 
@@ -156,14 +171,45 @@ TEST_F(RecorderTest, AfterALessonOfTheKernelTheSameTopicIsNewsAgain) {
 }
 
 TEST_F(RecorderTest, ALaterLessonOfTheKernelStays) {
-  const std::uint64_t earlier = monotonic_ns();
-  running_->maps.predictions.put(
-      key(), {.topic_hash = 5, .seen_at_ns = earlier + 1, .group = group("rest"), .pad = {}});
+  const std::uint32_t earlier = lesson_time();
+  teach_in_kernel("rest", earlier + 1);
 
   publish_unjudged("deep/" + std::string(2000, 'x'), earlier);
 
   EXPECT_EQ(predicted()->topic_hash, 5U);
   EXPECT_EQ(events().size(), 1U);
+}
+
+TEST_F(RecorderTest, ALessonHasTheKernelsTimeInTheHistory) {
+  const std::uint32_t ahead = lesson_time() + 100;
+
+  event head{};
+  head.action = ACTION_LEARNED;
+  head.to_group = group("deep");
+  head.topic_len = 8;
+  head.time = ahead;
+  take(head, "deep/one");
+
+  parts_->history.flush();
+  EXPECT_EQ(static_cast<std::uint32_t>(parts_->history.newest_lesson()), ahead);
+  EXPECT_NEAR(static_cast<double>(parts_->history.newest_lesson()),
+              static_cast<double>(unix_ms()) * 16 / 1000, 200);
+}
+
+// The probe does not say when the client taught what it reports.
+TEST_F(RecorderTest, AMispredictHasTheTimeOfItsPrediction) {
+  const std::uint32_t ahead = lesson_time() + 100;
+  const std::uint64_t topic = parts_->steering.matching()->hash("deep/one");
+  parts_->maps.predictions.put(key(), {topic, ahead, group("deep"), hash_check(topic), 0});
+
+  event head{};
+  head.action = ACTION_RESET;
+  head.to_group = group("deep");
+  head.topic_len = 8;
+  take(head, "deep/one");
+
+  parts_->history.flush();
+  EXPECT_EQ(static_cast<std::uint32_t>(parts_->history.newest_lesson()), ahead);
 }
 
 TEST_F(RecorderTest, WhatIsNoTopicNameTeachesNothing) {

@@ -35,7 +35,8 @@ Observation publish(const std::string& client, const std::string& topic,
           .topic = topic,
           .group = "rest",
           .from_group = std::nullopt,
-          .action = Action::learned};
+          .action = Action::learned,
+          .lesson_time = static_cast<std::uint64_t>(at_ms) * 16 / 1000};
 }
 
 class TakeoverTest : public LbTest {
@@ -67,8 +68,18 @@ class TakeoverTest : public LbTest {
     return running;
   }
 
+  static LessonWriter lessons_of(const Running& running) {
+    return LessonWriter(running.programs.program(kLessonsProgram).fd);
+  }
   static std::uint64_t load(const Running& running, History& past, Predictions::Found found) {
-    return Predictions(running.maps, past, 1000).load(*running.steering.matching(), found);
+    const LessonWriter lessons = lessons_of(running);
+    const Predictions predictions(running.maps, lessons, past, 1000);
+    return predictions.load(*running.steering.matching(), found).loaded;
+  }
+  static std::uint64_t rematch(const Running& running, History& past) {
+    const LessonWriter lessons = lessons_of(running);
+    const Predictions predictions(running.maps, lessons, past, 1000);
+    return predictions.rematch(*running.steering.matching()).followed;
   }
 
   bool is_attached() const {
@@ -89,7 +100,7 @@ client_key client(const char* address) {
 TEST_F(TakeoverTest, ASecondDaemonFindsWhatTheFirstLearned) {
   auto first = start(config_);
   first->maps.predictions.put(client("10.1.1.7"),
-                              {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+                              {.topic_hash = 5, .time = 6, .group = 1, .check = 0, .flags = 0});
   const auto key = first->maps.topic_keys.find(kOnly);
   first.reset();
   EXPECT_TRUE(is_attached()) << "forwarding stopped with the daemon";
@@ -244,7 +255,7 @@ TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
   {
     const auto first = start(config_);
     first->maps.predictions.put(client("10.1.1.7"),
-                                {.topic_hash = 5, .seen_at_ns = 6, .group = 1, .pad = {}});
+                                {.topic_hash = 5, .time = 6, .group = 1, .check = 0, .flags = 0});
     auto other = *first->maps.settings.find(kOnly);
     other.abi = REMORA_ABI + 1;
     first->maps.settings.put(kOnly, other);
@@ -340,12 +351,46 @@ TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   past.record(publish("10.1.1.7", "t/warm"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
-  const prediction newer{.topic_hash = 77, .seen_at_ns = monotonic_ns(), .group = 0, .pad = {}};
-  running->maps.predictions.put(client("10.1.1.7"), newer);
+  const auto later = static_cast<std::uint32_t>(past.newest_lesson() + 1);
+  running->maps.predictions.put(client("10.1.1.7"), {77, later, 0, hash_check(77), 0});
 
   EXPECT_EQ(load(*running, past, Predictions::Found::kInUse), 0U);
 
   EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
+}
+
+TEST_F(TakeoverTest, TheHistoryTellsTheKernelWhatIsLater) {
+  History past = history();
+  past.record(publish("10.1.1.7", "t/warm"));
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+  const auto earlier = static_cast<std::uint32_t>(past.newest_lesson() - 1);
+  running->maps.predictions.put(client("10.1.1.7"), {77, earlier, 0, hash_check(77), 0});
+
+  load(*running, past, Predictions::Found::kInUse);
+
+  const auto known = running->maps.predictions.find(client("10.1.1.7"));
+  EXPECT_EQ(known->topic_hash, running->steering.matching()->hash("t/warm"));
+  EXPECT_EQ(known->group, running->ids.of_group("warm"));
+  EXPECT_EQ(known->flags, PREDICTION_TOLD);
+}
+
+// Also when the wall clock was ahead for a while, and is right again.
+TEST_F(TakeoverTest, WhatIsTaughtNowIsLaterThanTheWholeHistory) {
+  History past = history();
+  past.record(publish("10.1.1.7", "t/warm", kService, unix_ms() + 400LL * 24 * 3'600'000));
+  ASSERT_TRUE(past.flush());
+  const auto running = start(config_);
+
+  const LessonWriter lessons = lessons_of(*running);
+  const Predictions predictions(running->maps, lessons, past, 1000);
+
+  const LessonTime now = predictions.clock().at(monotonic_ns());
+  EXPECT_GE(now, past.newest_lesson());
+  EXPECT_LT(now, past.newest_lesson() + 160);
+  const auto settings = *running->maps.settings.find(kOnly);
+  EXPECT_EQ(lesson_clock(settings.lesson_clock_ns, monotonic_ns()) & ~0xfU,
+            static_cast<std::uint32_t>(predictions.clock().at(monotonic_ns())) & ~0xfU);
 }
 
 TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
@@ -376,7 +421,7 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   changed.routes[0].filter = "t/cold";
   running->steering.apply(changed.config(), kMtu);
 
-  EXPECT_EQ(Predictions(running->maps, past, 1000).rematch(*running->steering.matching(), {}), 1U);
+  EXPECT_EQ(rematch(*running, past), 1U);
   EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->group,
             running->ids.of_group("rest"));
 }

@@ -111,6 +111,25 @@ TEST(FromAbi4Test, AFlowKeepsAllThatItHad) {
   }
 }
 
+TEST(FromAbi4Test, APredictionKeepsItsTopicAndGroupAndTheOrderOfLessons) {
+  constexpr std::uint64_t kUpNs = 400'000'000'000;
+  const LessonClock clock(kUpNs, 1'774'440'000'000, 0, 0);
+  const auto converted = [&](std::uint64_t seen_at_ns) {
+    const abi4::prediction old{
+        .topic_hash = 0x77'0000'0000'0000'05, .seen_at_ns = seen_at_ns, .group = 3, .pad = {}};
+    return prediction_from_4(old, clock);
+  };
+
+  const prediction now = converted(kUpNs);
+
+  EXPECT_EQ(now.group, 3);
+  EXPECT_EQ(topic_of_prediction(&now), 0x77'0000'0000'0000'05U);
+  EXPECT_EQ(now.flags, PREDICTION_TOLD) << "or each client would be reported once more";
+  EXPECT_EQ(now.time, static_cast<std::uint32_t>(clock.at(kUpNs)));
+  EXPECT_EQ(now.time - converted(kUpNs - 60'000'000'000).time, 60U * 16);
+  EXPECT_TRUE(is_later(now.time, converted(1).time)) << "from the history, of before the boot";
+}
+
 TEST(FromAbi4Test, WhatAFlowDidNotHaveIsZero) {
   const auto [first, rounds] = seeds(kRounds);
   for (std::uint32_t seed = first; seed < first + rounds; ++seed) {

@@ -81,6 +81,7 @@ class UpgradeTest : public testing::Test {
     maps.half_open.put(kHalfOpen, half);
     prediction known{};
     known.topic_hash = 5;
+    known.group = 3;
     maps.predictions.put({numbered_key(1).client, 0, 0}, known);
     maps.names.put(named("warm"), 17);
     maps.drains.put(kDrain, 1);
@@ -140,7 +141,7 @@ class UpgradeTest : public testing::Test {
 TEST_F(UpgradeTest, FromAbi4NothingIsLost) {
   run_predecessor();
   downgrade_to_abi_4(folder_);
-  const std::uint32_t predictions = pinned_id("predictions"), names = pinned_id("names");
+  const std::uint32_t guards = pinned_id("guards"), names = pinned_id("names");
 
   const auto programs = load();
   attach(*programs);
@@ -149,7 +150,12 @@ TEST_F(UpgradeTest, FromAbi4NothingIsLost) {
   expect_what_lasts(*programs);
   EXPECT_EQ(Maps(*programs).half_open.find(kHalfOpen)->isn, kHalfOpen.isn);
   EXPECT_FALSE(programs->is_fresh("half_open"));
-  EXPECT_EQ(pinned_id("predictions"), predictions) << "did not change, so it is the same map";
+  const auto known = Maps(*programs).predictions.find({numbered_key(1).client, 0, 0});
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->topic_hash, 5U);
+  EXPECT_EQ(known->group, 3);
+  EXPECT_FALSE(programs->is_fresh("predictions"));
+  EXPECT_EQ(pinned_id("guards"), guards) << "did not change, so it is the same map";
   EXPECT_EQ(pinned_id("names"), names);
   EXPECT_EQ(pinned_abi(), std::uint32_t{REMORA_ABI});
   EXPECT_FALSE(is_pinned("next"));

@@ -73,7 +73,7 @@ TEST_F(HistoryTest, AKnownTopicReportedAgainIsNoEvent) {
   history_->flush();
 
   EXPECT_EQ(rows(kEvents).size(), 1U);
-  EXPECT_EQ(value("SELECT last_seen - first_seen, topic_seen - topic_since FROM clients"), "5|5");
+  EXPECT_EQ(value("SELECT last_seen - first_seen, lesson_time - topic_since FROM clients"), "5|5");
 }
 
 TEST_F(HistoryTest, EveryMispredictIsAnEventAlsoOfTheSameTopic) {
@@ -118,6 +118,34 @@ TEST_F(HistoryTest, AnOvertakenObservationChangesNothingButThePast) {
   EXPECT_EQ(value("SELECT last_seen - first_seen FROM clients"), "200");
   EXPECT_EQ(rows("SELECT old_topic, new_topic FROM events ORDER BY at"),
             (Rows{"-|zero", "-|one", "one|two", "one|three"}));
+}
+
+TEST_F(HistoryTest, TheOrderOfLessonsIsNotThatOfTheWallClock) {
+  open();
+  Observation before = learned("10.1.1.7", "before", "g1", now_ms());
+  before.lesson_time = 1000;
+  Observation after = learned("10.1.1.7", "after", "g2", now_ms() - kHour);
+  after.lesson_time = 1001;
+
+  history_->record(before);
+  history_->record(after);
+  history_->flush();
+
+  EXPECT_EQ(value("SELECT topic, lesson_time FROM clients"), "after|1001");
+  EXPECT_EQ(history_->newest_lesson(), 1001U);
+}
+
+TEST_F(HistoryTest, TheNewestLessonIsKnownAfterARestart) {
+  open();
+  EXPECT_EQ(history_->newest_lesson(), 0U);
+  const std::int64_t now = now_ms();
+  history_->record(learned("10.1.1.7", "a", "g", now));
+  history_->record(learned("10.1.1.8", "a", "g", now - 5));
+  reopen();
+
+  EXPECT_EQ(history_->newest_lesson(), static_cast<std::uint64_t>(now));
+  ASSERT_EQ(reload().size(), 2U);
+  EXPECT_EQ(reload().front().lesson_time, static_cast<std::uint64_t>(now));
 }
 
 TEST_F(HistoryTest, ALastSeenTimeIsNotNewsAboutTheTopic) {

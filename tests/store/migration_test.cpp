@@ -86,6 +86,15 @@ TEST_F(MigrationTest, AClientOfVersion1IsTheSameClient) {
   EXPECT_EQ(rows("SELECT old_topic, new_topic FROM v_changes"), Rows{"a/t|a/u"});
 }
 
+TEST_F(MigrationTest, LessonsOfVersion1AreAsLateAsTheirReports) {
+  write_version1({{"10.1.1.7", "mqtt"}});
+
+  open();
+
+  EXPECT_EQ(value("SELECT lesson_time - last_seen * 16 / 1000 FROM clients"), "0");
+  EXPECT_EQ(std::to_string(history_->newest_lesson()), value("SELECT lesson_time FROM clients"));
+}
+
 TEST_F(MigrationTest, AMigratedFileHasTheSchemaOfANewOne) {
   open();
   const Rows fresh = schema();

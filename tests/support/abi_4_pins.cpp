@@ -14,6 +14,7 @@
 
 #include "daemon/base/bpf_errors.h"
 #include "daemon/base/bpf_map.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/fd.h"
 
 namespace remora {
@@ -94,17 +95,44 @@ void downgrade_half_open(const fs::path& folder) {
   replace(folder / "half_open", old);
 }
 
+void downgrade_predictions(const fs::path& folder) {
+  const Fd now = open_pin(folder / "predictions");
+  const Fd old = make_map("predictions", map_info(now.get()), sizeof(abi4::prediction), 0);
+  client_key key{}, next{};
+  const void* at = nullptr;
+  while (bpf_map_get_next_key(now.get(), at, &next) == 0) {
+    key = next;
+    at = &key;
+    prediction entry;
+    if (bpf_map_lookup_elem(now.get(), &key, &entry) != 0) continue;
+    const abi4::prediction before{.topic_hash = entry.topic_hash,
+                                  .seen_at_ns = monotonic_ns(),
+                                  .group = entry.group,
+                                  .pad = {}};
+    if (bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0) {
+      fail("cannot write a prediction");
+    }
+  }
+  replace(folder / "predictions", old);
+}
+
 void downgrade_ring(const fs::path& folder) {
   const bpf_map_info info = map_info(open_pin(folder / "events").get());
   replace(folder / "events", make_map("events", info, 0, 0));
 }
 
 void downgrade_settings(const fs::path& folder) {
-  const Fd map = open_pin(folder / "settings");
-  settings now{};
-  if (bpf_map_lookup_elem(map.get(), &kOnly, &now) != 0) fail("cannot read the settings");
-  now.abi = abi4::kAbi;
-  if (bpf_map_update_elem(map.get(), &kOnly, &now, BPF_ANY) != 0) fail("cannot write the settings");
+  const Fd now = open_pin(folder / "settings");
+  settings entry{};
+  if (bpf_map_lookup_elem(now.get(), &kOnly, &entry) != 0) fail("cannot read the settings");
+  abi4::settings before;
+  std::memcpy(&before, &entry, sizeof(before));
+  before.abi = abi4::kAbi;
+  const Fd old = make_map("settings", map_info(now.get()), sizeof(before), 0);
+  if (bpf_map_update_elem(old.get(), &kOnly, &before, BPF_ANY) != 0) {
+    fail("cannot write the settings");
+  }
+  replace(folder / "settings", old);
 }
 
 }  // namespace
@@ -135,6 +163,7 @@ void downgrade_to_abi_4(const fs::path& folder) {
   downgrade_flows(folder);
   downgrade_places_taken(folder);
   downgrade_half_open(folder);
+  downgrade_predictions(folder);
   downgrade_ring(folder);
   downgrade_settings(folder);
 }

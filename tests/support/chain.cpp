@@ -13,6 +13,7 @@
 #include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
 #include "health.skel.h"
+#include "lessons.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
 #include "root.skel.h"
@@ -61,6 +62,7 @@ Chain::Chain(const ChainLimits& limits)
     : mqtt_(open_embedded(remora_mqtt__elf_bytes, "mqtt")),
       root_(open_embedded(remora_root__elf_bytes, "root")),
       forwarder_(open_embedded(remora_forward__elf_bytes, "forward")),
+      lessons_(open_embedded(remora_lessons__elf_bytes, "lessons")),
       probe_(open_embedded(remora_probe__elf_bytes, "probe")),
       health_(open_embedded(remora_health__elf_bytes, "health")) {
   const FlowTableSizes flow_table(limits.flows);
@@ -88,7 +90,7 @@ Chain::Chain(const ChainLimits& limits)
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
-  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get(), health_.get()}) {
+  for (bpf_object* object : {root_.get(), forwarder_.get(), lessons_.get(), probe_.get(), health_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
@@ -127,6 +129,9 @@ int Chain::forwarder_fd() const {
 }
 int Chain::probe_fd() const {
   return program_fd(probe_.get(), "remora_probe");
+}
+int Chain::lessons_fd() const {
+  return program_fd(lessons_.get(), "remora_lessons");
 }
 int Chain::health_out_fd() const {
   return program_fd(health_.get(), "remora_health_out");

@@ -93,6 +93,7 @@ class Chain {
   int root_fd() const;
   int forwarder_fd() const;
   int probe_fd() const;
+  int lessons_fd() const;
   int health_out_fd() const;
   int health_in_fd() const;
 
@@ -117,7 +118,7 @@ class Chain {
   };
 
   Object mqtt_;  // owns the maps
-  Object root_, forwarder_, probe_, health_;
+  Object root_, forwarder_, lessons_, probe_, health_;
   std::optional<FlowTable> flows_;
   std::vector<Event> taken_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;  // calls back into `taken_`

@@ -38,7 +38,7 @@ TEST_F(LearnTest, AWellPredictedPublishIsForwardedAndRecordedOnce) {
 
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
   EXPECT_EQ(prediction_of(kClient)->topic_hash, hash(kTemperatureTopic));
-  EXPECT_GT(prediction_of(kClient)->seen_at_ns, 1u);
+  EXPECT_GT(prediction_of(kClient)->time, 1u);
   EXPECT_EQ(counter(COUNT_LEARNED), 1u);
   EXPECT_EQ(counter(COUNT_PUBLISH), 3u);
   EXPECT_EQ(counter(COUNT_JUDGED), 1u);
@@ -76,7 +76,7 @@ TEST_F(LearnTest, AClientThatIsKnownWithItsTopicIsNoNews) {
   EXPECT_EQ(counter(COUNT_JUDGED), 1u);
   EXPECT_EQ(counter(COUNT_LEARNED), 0u);
   EXPECT_TRUE(events().empty());
-  EXPECT_GT(prediction_of(kClient)->seen_at_ns, 1u);
+  EXPECT_GT(prediction_of(kClient)->time, 1u);
 }
 
 TEST_F(LearnTest, AnotherTopicOfTheSameGroupIsNoMispredict) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "bpf/lesson.h"
 #include "bpf/topic.h"
 #include "tests/support/topics.h"
 
@@ -136,7 +137,8 @@ void SteerTest::forget_routes() {
 
 void SteerTest::predict(Peer client, std::uint16_t group, std::string_view topic) {
   const client_key key{abi_address(client.address), kServiceNumber, 0};
-  const prediction entry{topic.empty() ? 0 : hash(topic), 1, group, {}};
+  const std::uint64_t topic_hash = topic.empty() ? 0 : hash(topic);
+  const prediction entry{topic_hash, 1, group, hash_check(topic_hash), PREDICTION_TOLD};
   chain_->map<client_key, prediction>("predictions").put(key, entry);
 }
 

@@ -167,7 +167,7 @@ void TwoBalancers::reals(std::uint16_t group, const std::vector<RingReal>& reals
 void TwoBalancers::predict(const Peer& client, const BalancedService& service,
                            std::uint16_t group) {
   const client_key key{abi_address(client.address), service.number, 0};
-  chain_->map<client_key, prediction>("predictions").put(key, {0, 1, group, {}});
+  chain_->map<client_key, prediction>("predictions").put(key, {0, 1, group, 0, PREDICTION_TOLD});
 }
 
 std::string TwoBalancers::topic(std::uint16_t group) {

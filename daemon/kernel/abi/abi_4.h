@@ -46,6 +46,27 @@ struct stream {
 };
 static_assert(sizeof(stream) == 32);
 
+// The value of `predictions`.
+struct prediction {
+  __u64 topic_hash;
+  __u64 seen_at_ns;
+  __u16 group;
+  __u16 pad[3];
+};
+static_assert(sizeof(prediction) == 24);
+
+struct settings {
+  __u32 generation;
+  __u32 resets_per_second;
+  __u32 resets_per_client;
+  __u32 connections_per_client;
+  __u32 link_mtu;
+  __u32 abi;
+  address outer_source4;
+  address outer_source6;
+};
+static_assert(sizeof(settings) == 56);
+
 // The value of `half_open`.
 struct flow {
   __u64 seen_at_ns;

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <limits>
 
+#include "daemon/base/clock.h"
+
 namespace remora {
 namespace {
 
@@ -42,6 +44,28 @@ bool convert_half_open(const abi4::half_open_key& key, const abi4::flow& old,
   new_key = same_bytes<half_open_key>(key);
   now = flow_from_4(old);
   return true;
+}
+
+// The clock of lessons begins with ABI 5: the daemon sets it.
+bool convert_settings(const __u32& number, const abi4::settings& old, __u32& new_number,
+                      settings& now) {
+  new_number = number;
+  std::memcpy(&now, &old, sizeof(old));
+  return true;
+}
+
+MapConversion convert_predictions() {
+  const LessonClock clock(monotonic_ns(), unix_ms(), 0, 0);
+  return {"predictions", sizeof(client_key), sizeof(abi4::prediction),
+          [clock](EntryView key, EntryView value, EntryBytes& new_key, EntryBytes& new_value) {
+            abi4::prediction old;
+            std::memcpy(&old, value.data(), sizeof(old));
+            const prediction now = prediction_from_4(old, clock);
+            new_key.assign(key.begin(), key.end());
+            new_value.resize(sizeof(now));
+            std::memcpy(new_value.data(), &now, sizeof(now));
+            return true;
+          }};
 }
 
 bool convert_record(EntryView, EntryView record, EntryBytes&, EntryBytes& now) {
@@ -101,9 +125,23 @@ event event_from_4(const abi4::event& old) {
   return now;
 }
 
+// Its report may have been lost, but then as many others were; the daemon would hear of each
+// client again.
+prediction prediction_from_4(const abi4::prediction& old, const LessonClock& clock) {
+  prediction now{};
+  now.topic_hash = old.topic_hash;
+  now.time = lesson_clock(clock.clock_ns(), old.seen_at_ns);
+  now.group = old.group;
+  now.check = hash_check(old.topic_hash);
+  now.flags = PREDICTION_TOLD;
+  return now;
+}
+
 AbiStep step_from_4(const OpenPin&) {
   return {.conversions = {convert_entries("flows", convert_place),
                           convert_entries("half_open", convert_half_open),
+                          convert_entries("settings", convert_settings),
+                          convert_predictions(),
                           {"events", 0, 0, convert_record}},
           .gone = {"answerings"}};
 }

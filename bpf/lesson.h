@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Which of two lessons counts: one rule for the packet path, the daemon and the tests.
+ *
+ * A lesson says which topic a client published, and when. Its time is a hybrid: it
+ * follows a clock but never goes back, and what a client teaches now is later than all
+ * that is known of it. The unit is a 16th of a second. The kernel keeps the lower 32
+ * bits and compares them as TCP compares sequence numbers: four years either way.
+ *
+ * Pure: owns no map and calls no helper.
+ */
+#pragma once
+
+#include "bpf/abi.h"
+
+#ifdef __cplusplus
+#define LESSON_INLINE static inline
+#else
+#define LESSON_INLINE static __attribute__((always_inline)) inline
+#endif
+
+#define LESSON_UNIT_NS 62500000ull
+/* How far a client that changes its topic all the time may run ahead of the clock: 30 s.
+ * From there on its lessons have equal times.
+ */
+#define LESSON_LEAD (30 * 16)
+
+/* The time of `now_ns` of CLOCK_MONOTONIC. `clock_ns`: of struct settings. */
+LESSON_INLINE __u32 lesson_clock(__u64 clock_ns, __u64 now_ns)
+{
+	return (__u32)((clock_ns + now_ns) / LESSON_UNIT_NS);
+}
+
+LESSON_INLINE int is_later(__u32 time, __u32 than)
+{
+	return (__s32)(time - than) > 0;
+}
+
+/* The time of what a client teaches at `clock`, when what it taught before has the time
+ * `known`.
+ */
+LESSON_INLINE __u32 next_lesson_time(__u32 clock, __u32 known)
+{
+	if (is_later(clock, known))
+		return clock;
+	return known - clock < LESSON_LEAD ? known + 1 : known;
+}
+
+/* Part of the topic's hash: a prediction's first and second word are not written at once,
+ * and this tells whether they belong together.
+ */
+LESSON_INLINE __u8 hash_check(__u64 topic_hash)
+{
+	return (__u8)(topic_hash >> 56);
+}
+
+/* The hash of the topic that a prediction stands for, 0: it is not known. */
+LESSON_INLINE __u64 topic_of_prediction(const struct prediction *known)
+{
+	return known->check == hash_check(known->topic_hash) ? known->topic_hash : 0;
+}
+
+/* What a lesson makes of the prediction `known`: what it is to be afterwards in `next`,
+ * which may be the same. A known topic keeps its time, or gets the later one; its group
+ * follows the routes, so it is always taken over.
+ */
+LESSON_INLINE enum lesson_outcome weigh_lesson(const struct prediction *known,
+					       const struct prediction *lesson, __u32 kind,
+					       struct prediction *next)
+{
+	int same_topic = lesson->topic_hash && lesson->topic_hash == topic_of_prediction(known);
+	int later = is_later(lesson->time, known->time);
+
+	*next = *known;
+	if (!same_topic && !later && !(kind & LESSON_NOW))
+		return LESSON_OLDER;
+	if (!same_topic && kind & LESSON_NOW)
+		next->time = next_lesson_time(lesson->time, known->time);
+	else if (later)
+		next->time = lesson->time;
+	if (same_topic && known->group == lesson->group) {
+		next->flags |= lesson->flags;
+		return LESSON_SAME;
+	}
+	next->topic_hash = lesson->topic_hash;
+	next->group = lesson->group;
+	next->check = hash_check(lesson->topic_hash);
+	next->flags = lesson->flags;
+	return LESSON_CHANGED;
+}
