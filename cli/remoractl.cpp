@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // remoractl: asks a running remorad over its control socket. 0: answered; 1: no
-// daemon, or it refused; 2: wrong usage. `doctor` asks the host, too, and has exit codes
-// of its own.
+// daemon, or it refused; 2: wrong usage; 3: answered, but the programs are not where they should
+// be on the interface. `doctor` asks the host, too, and has exit codes of its own.
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -16,6 +16,8 @@
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int kNotAttached = 3;
 
 // Without --instance: the only one that runs.
 fs::path socket_of(const fs::path& runtime_dir, const std::string& instance) {
@@ -63,8 +65,12 @@ int main(int argc, char** argv) {
 
   const auto& request = std::get<remora::RequestOptions>(options.command);
   try {
-    print(request, remora::ask(socket_of(options.runtime_dir, options.instance), to_json(request)));
-    return 0;
+    const auto answer =
+        remora::ask(socket_of(options.runtime_dir, options.instance), to_json(request));
+    print(request, answer);
+    const bool is_attached =
+        !answer.contains("attachment_problem") || answer.at("attachment_problem").is_null();
+    return is_attached ? 0 : kNotAttached;
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';
     return 1;

@@ -60,6 +60,8 @@ void print_status(std::ostream& out, const json& status) {
       status.at("mode").get<std::string>(), status.at("forwarder").get<std::string>(),
       status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
+  if (const auto problem = status.value("attachment_problem", json()); problem.is_string())
+    out << "PROBLEM  " << problem.get<std::string>() << '\n';
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {
     out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <net/if.h>
 #include <systemd/sd-daemon.h>
 
 #include <csignal>
@@ -19,6 +20,7 @@ using namespace std::chrono_literals;
 
 constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
+constexpr auto kLookAtAttachmentEvery = 500ms;
 constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kCheckEvery = 50ms;
@@ -124,6 +126,7 @@ void Daemon::read_former_ring() {
 
 void Daemon::start_timers() {
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
+  loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { look_at_attachment(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
     flow_scan_.step(monotonic_ns());
     evacuation_.step(monotonic_ns());
@@ -133,8 +136,8 @@ void Daemon::start_timers() {
     fill_.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
-    health_.step(follower_.gateway() ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone,
-                 monotonic_ns());
+    const bool is_open = follower_.gateway() && attachment_problem_.empty();
+    health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
   loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {
@@ -156,7 +159,43 @@ void Daemon::run() {
   // From now on the kernel answers mispredicts itself.
   maps_.heartbeat.put(kOnly, {});
   events_.drain();
+  if (!end_.empty()) throw std::runtime_error(end_);
   log::info("stopped; forwarding and prediction go on in the kernel");
+}
+
+// Each change is logged once. Checks wait from here until all is in place.
+void Daemon::look_at_attachment() {
+  std::string problem, missing;
+  const auto link = find_link(config_.lb.interface);
+  char present_name[IF_NAMESIZE] = "";
+  const bool is_there = if_indextoname(link_.index, present_name) != nullptr;
+  if (link && link->index != link_.index && !is_there) {
+    end_ = "the interface " + config_.lb.interface + " is another one now; start again to take it";
+    loop_.stop();
+    return;
+  }
+  if (!is_there) {
+    problem = "the interface " + config_.lb.interface + " is gone";
+  } else {
+    if (present_name != config_.lb.interface)
+      problem = "the interface " + config_.lb.interface + " is called " + present_name +
+                " now; rename it, or change [lb] interface and restart";
+    try {
+      missing = programs_.put_back();
+    } catch (const std::exception& error) {
+      problem = error.what();
+    }
+  }
+  if (!missing.empty()) {
+    log::warn("another tool removed {}; it is back", missing);
+    health_.abandon();
+  }
+  if (problem == attachment_problem_) return;
+  if (problem.empty())
+    log::info("the programs are on {} again", config_.lb.interface);
+  else
+    log::error("{}", problem);
+  attachment_problem_ = problem;
 }
 
 void Daemon::beat() const {
@@ -190,7 +229,8 @@ StatusSources Daemon::sources() const {
           .fill = fill_,
           .history = history_,
           .started_at_ns = started_at_ns_,
-          .gateway = follower_.gateway()};
+          .gateway = follower_.gateway(),
+          .attachment_problem = attachment_problem_};
 }
 
 bool detach_instance(const Places& places, const Config& config) {

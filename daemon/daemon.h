@@ -42,19 +42,23 @@ class Daemon {
   // judged. Throws with the remedy; nothing stays half attached.
   Daemon(Places places, Config config);
 
-  // Serves until SIGTERM or SIGINT. Forwarding goes on after it.
+  // Serves until SIGTERM or SIGINT. Forwarding goes on after it. Throws std::runtime_error when
+  // the interface is another one now, which only a new start can take.
   void run();
 
  private:
   void start_timers();
   void beat() const;
   void read_former_ring();
+  void look_at_attachment();
   void reload();
   StatusSources sources() const;
 
   const Places places_;
   Config config_;
   const std::uint64_t started_at_ns_;
+  std::string attachment_problem_;  // empty: all is where it should be
+  std::string end_;                 // why the loop ended by itself
   const Link link_;
   EventLoop loop_;
   Instance instance_;

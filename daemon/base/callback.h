@@ -16,6 +16,9 @@ namespace remora {
 // How many callbacks have thrown since the start.
 inline std::atomic<std::uint64_t> failed_callbacks{0};
 
+// Logs that `what` failed: the first time at once, then once in ten seconds, with how often.
+void log_failure(std::string_view what, std::string_view error) noexcept;
+
 // Runs `body`. `what` tells the log what was being done.
 template <class Body>
 void guarded(std::string_view what, Body&& body) noexcept {
@@ -23,10 +26,10 @@ void guarded(std::string_view what, Body&& body) noexcept {
     body();
   } catch (const std::exception& error) {
     ++failed_callbacks;
-    log::error("{}: {}", what, error.what());
+    log_failure(what, error.what());
   } catch (...) {
     ++failed_callbacks;
-    log::error("{}: unknown exception", what);
+    log_failure(what, "unknown exception");
   }
 }
 

@@ -126,6 +126,8 @@ json status_of(const StatusSources& s) {
       {"forwarder", traits_of(s.config.lb.forwarder).word},
       {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
+      {"attachment_problem",
+       s.attachment_problem.empty() ? json(nullptr) : json(s.attachment_problem)},
       {"programs", programs_of(s)},
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},

@@ -71,6 +71,7 @@ struct StatusSources {
   const History& history;
   std::uint64_t started_at_ns;
   std::optional<MacAddress> gateway;
+  std::string attachment_problem;  // empty: the programs are on the interface
 };
 
 // One object with everything in it.

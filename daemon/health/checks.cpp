@@ -148,7 +148,11 @@ void HealthChecks::write_checks(const Config& config) const {
 }
 
 void HealthChecks::step(Way way, std::uint64_t now_ns) {
-  if (networks_.empty() || way == Way::kNone || !has_way(now_ns)) return;
+  if (networks_.empty()) return;
+  if (way == Way::kNone || !has_way(now_ns)) {
+    schedule_.abandon();
+    return;
+  }
   schedule_.step(now_ns);
 }
 

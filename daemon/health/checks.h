@@ -48,6 +48,9 @@ class HealthChecks {
   // Called often.
   void step(Way way, std::uint64_t now_ns);
 
+  // Gives up the checks under way, which may have met a host that was not in order.
+  void abandon() { schedule_.abandon(); }
+
   // What its last check found, for people; empty for what is not checked.
   std::string why(const std::string& group, const Address& real) const {
     const HealthState* state = find(group, real);

@@ -53,6 +53,14 @@ void CheckSchedule::step(std::uint64_t now_ns) {
   }
 }
 
+void CheckSchedule::abandon() {
+  for (const auto& [id, target] : running_) {
+    prober_->end(id);
+    entries_.at(target).running = 0;
+  }
+  running_.clear();
+}
+
 void CheckSchedule::start(const CheckTarget& target, Entry& entry, std::uint64_t now_ns) {
   // Its place in the interval stays, also after a pause.
   const std::uint64_t behind = now_ns - entry.due_ns;
@@ -68,6 +76,10 @@ void CheckSchedule::finish(std::uint64_t id, CheckResult result, std::uint64_t n
   if (found == running_.end()) return;
   const CheckTarget target = std::move(found->second);
   running_.erase(found);
+  if (result.is_local) {
+    entries_.at(target).running = 0;
+    return;
+  }
   take(target, entries_.at(target), std::move(result), now_ns);
 }
 

@@ -45,6 +45,9 @@ class CheckSchedule {
   // counts for nothing: the results of what was under way may wait meanwhile.
   void step(std::uint64_t now_ns);
 
+  // Gives up what is under way: its results would say nothing about the brokers.
+  void abandon();
+
   // For the prober. An id that is not under way is passed over.
   void finish(std::uint64_t id, CheckResult result, std::uint64_t now_ns);
 

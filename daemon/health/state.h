@@ -12,6 +12,8 @@ namespace remora {
 struct CheckResult {
   bool good = false;
   std::string what;  // for people: "CONNACK", "no answer within 2 s"
+  // This host could not ask, for want of descriptors, memory or ports: no word about the broker.
+  bool is_local = false;
 };
 
 // Checks in a row until a state changes.

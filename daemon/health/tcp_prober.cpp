@@ -42,7 +42,10 @@ void TcpProber::start(std::uint64_t id, const Endpoint& to) {
       fd < 0 || (connect(fd, address.get(), address.size()) != 0 && errno != EINPROGRESS);
   const int error = failed ? errno : 0;
   if (failed) {
-    on_result_(id, result_of(error));
+    // What fails at once has not left this host: no descriptors, ports, memory or route are left.
+    CheckResult result = result_of(error);
+    result.is_local = error != ECONNREFUSED;
+    on_result_(id, std::move(result));
     return;
   }
   const auto trampoline = [](evutil_socket_t, short, void* argument) {

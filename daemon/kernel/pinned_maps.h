@@ -64,6 +64,7 @@ class PinnedMaps {
 
   // A map that no program has by this name.
   void add_own(const std::string& name, Fd map) { own_.emplace(name, std::move(map)); }
+  const std::map<std::string, Fd>& own() const { return own_; }
   // Its descriptor; -1: it is none of those.
   int own_fd(const std::string& name) const;
 

@@ -119,7 +119,13 @@ bool detach_filters(unsigned interface_index) {
   return any;
 }
 
-// The pinned link, if it holds an XDP program on this interface.
+std::uint32_t xdp_program_on(unsigned interface_index) {
+  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  return bpf_xdp_query(static_cast<int>(interface_index), 0, &query) == 0 ? query.prog_id : 0;
+}
+
+// The pinned link, if it holds the XDP program of this interface. An interface of another network
+// namespace may have the same index; it has another program.
 Fd pinned_link(const fs::path& pin, unsigned interface_index) {
   Fd link(bpf_obj_get(pin.c_str()));
   if (!link) return Fd();
@@ -127,7 +133,8 @@ Fd pinned_link(const fs::path& pin, unsigned interface_index) {
   __u32 size = sizeof(info);
   if (bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return Fd();
   // The link of a deleted interface has index 0.
-  if (info.xdp.ifindex != interface_index) return Fd();
+  if (info.xdp.ifindex != interface_index || xdp_program_on(interface_index) != info.prog_id)
+    return Fd();
   return link;
 }
 
@@ -306,33 +313,84 @@ void Programs::attach(const std::optional<NamedProgram>& forwarder) {
 }
 
 void Programs::attach_filters() {
-  for (const Filter& filter : kFilters) {
-    bpf_tc_hook hook = hook_of(interface_index_, filter.direction);
-    if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
-      fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
-    }
-    const bpf_program* function =
-        bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function);
-    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(function),
-                .flags = BPF_TC_F_REPLACE, .handle = kProbeHandle, .priority = filter.priority);
-    if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
-      fail("cannot attach the TC program " + std::string(filter.function) + ": " + because(error) +
-           "; the kernel needs cls_bpf");
+  for (std::size_t number = 0; number < std::size(kFilters); ++number) attach_filter(number);
+}
+
+void Programs::attach_filter(std::size_t number) {
+  const Filter& filter = kFilters[number];
+  bpf_tc_hook hook = hook_of(interface_index_, filter.direction);
+  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+    fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
+  }
+  const bpf_program* function =
+      bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function);
+  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(function), .flags = BPF_TC_F_REPLACE,
+              .handle = kProbeHandle, .priority = filter.priority);
+  if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
+    fail("cannot attach the TC program " + std::string(filter.function) + ": " + because(error) +
+         "; the kernel needs cls_bpf");
+  }
+}
+
+bool Programs::has_root() const {
+  const auto root = info_of(program(kRootProgram));
+  return root && xdp_program_on(interface_index_) == root->id;
+}
+
+bool Programs::has_filter(std::size_t number) const {
+  bpf_tc_hook hook = hook_of(interface_index_, kFilters[number].direction);
+  LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = kFilters[number].priority);
+  return bpf_tc_query(&hook, &options) == 0;
+}
+
+std::string Programs::put_back() {
+  std::string missing;
+  const auto note = [&](const std::string& what) {
+    missing += (missing.empty() ? "" : ", ") + what;
+  };
+  for (std::size_t number = 0; number < std::size(kFilters); ++number) {
+    if (has_filter(number)) continue;
+    note(std::string("the TC program ") + kFilters[number].function);
+    attach_filter(number);
+  }
+  if (!has_root()) {
+    note("the XDP program");
+    link_ = Fd();
+    attach_root();
+  }
+  std::error_code error;
+  fs::create_directories(pins_.folder(), error);
+  const auto pin = [&](const fs::path& path, int fd) {
+    if (fs::exists(path, error)) return;
+    note("the pin " + path.string());
+    if (bpf_obj_pin(fd, path.c_str()) != 0)
+      fail("cannot pin " + path.string() + ": " + because(errno));
+  };
+  pin(pins_.folder() / kLinkPin, link_.get());
+  for (const auto& [name, fd] : pins_.own())
+    pin(name == kRootArray ? shared_root_array_ : pins_.folder() / name, fd.get());
+  for (const Program& program : programs_) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, program.object.get()) {
+      if (const char* path = bpf_map__pin_path(map)) pin(path, bpf_map__fd(map));
     }
   }
+  return missing;
 }
 
 void Programs::attach_root() {
   const int root = program(kRootProgram).fd;
   const fs::path pin = pins_.folder() / kLinkPin;
-  if (const Fd link = pinned_link(pin, interface_index_); link) {
-    if (bpf_link_update(link.get(), root, nullptr) == 0) return;
-    fail("cannot replace the root program: " + because(errno));
+  if (Fd link = pinned_link(pin, interface_index_); link) {
+    if (bpf_link_update(link.get(), root, nullptr) != 0)
+      fail("cannot replace the root program: " + because(errno));
+    link_ = std::move(link);
+    return;
   }
   ::unlink(pin.c_str());
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = xdp_mode_ == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-  const Fd link(bpf_link_create(root, static_cast<int>(interface_index_), BPF_XDP, &options));
+  Fd link(bpf_link_create(root, static_cast<int>(interface_index_), BPF_XDP, &options));
   int error = link ? 0 : errno;
   std::string what;
   if (error == EBUSY || error == EEXIST) {
@@ -347,7 +405,11 @@ void Programs::attach_root() {
   } else if (bpf_obj_pin(link.get(), pin.c_str()) != 0) {
     what = "cannot pin " + pin.string() + ": " + because(errno);
   }
-  if (what.empty()) return;
+  if (what.empty()) {
+    link_ = std::move(link);
+    return;
+  }
+  if (attached_) fail(what);  // TC still serves living connections
   detach_filters(interface_index_);
   fail(what);
 }

@@ -50,6 +50,11 @@ class Programs {
   // the remedy, with nothing attached that was not before.
   void attach(const std::optional<NamedProgram>& forwarder);
 
+  // Looks whether another tool has taken off the interface what attach() has put there, or has
+  // removed pins, and puts it back. Returns what was missing, for people; empty: nothing. Throws
+  // std::runtime_error with the remedy when it cannot be put back.
+  std::string put_back();
+
   // Of the pins.
   const std::filesystem::path& folder() const { return pins_.folder(); }
 
@@ -85,12 +90,16 @@ class Programs {
   const Program& find(std::string_view name) const;
   void attach_filters();
   void attach_root();
+  void attach_filter(std::size_t number);
+  bool has_root() const;
+  bool has_filter(std::size_t number) const;
 
   const unsigned interface_index_;
   const XdpMode xdp_mode_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
   PinnedMaps pins_;
   std::vector<Program> programs_;  // in the order of program_list()
+  Fd link_;  // of the root program: the interface keeps it although its pin is removed
   bool attached_ = false;
 };
 

@@ -81,6 +81,28 @@ class CheckScheduleTest : public testing::Test {
   }};
 };
 
+TEST_F(CheckScheduleTest, AHostThatCannotAskKillsNobody) {
+  use(3);
+  for (std::size_t i = 0, rounds = 0; rounds < 200; ++rounds) {
+    now += kSecond / 4;
+    schedule.step(now);
+    for (; i < notes.started.size(); ++i)
+      schedule.finish(notes.started[i].first, {false, "Too many open files", true}, now);
+  }
+  EXPECT_GT(notes.started.size(), 30U) << "it is tried again";
+  EXPECT_EQ(news, std::vector<std::string>());
+}
+
+TEST_F(CheckScheduleTest, ChecksThatAreAbandonedSayNothing) {
+  use(2);
+  for (int i = 0; i < 10; ++i) {
+    run(2 * kSecond - 2 * kStep);  // just below the timeout
+    schedule.abandon();
+  }
+  EXPECT_TRUE(notes.under_way.empty());
+  EXPECT_EQ(news, std::vector<std::string>());
+}
+
 TEST_F(CheckScheduleTest, SpreadsTheChecksOverTheInterval) {
   use(4);
   std::vector<std::size_t> after_each_second;
