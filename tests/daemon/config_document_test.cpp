@@ -73,7 +73,7 @@ TEST(MemoryPlanTest, FollowsTheLimitsLargestFirst) {
     }
     if (table.table == "predictions") {  // 8192 buckets for 5000 entries
       EXPECT_EQ(table.entries, 5000u);
-      EXPECT_EQ(table.bytes_per_entry, 48u + 24 + 24 + 27);
+      EXPECT_EQ(table.bytes_per_entry, 48u + 24 + 16 + 27);
     }
     if (table.table == "ch_rings") {
       EXPECT_EQ(table.bytes(), 3u * 65537 * 8);
