@@ -372,7 +372,11 @@ std::string Programs::put_back() {
   for (const Program& program : programs_) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, program.object.get()) {
-      if (const char* path = bpf_map__pin_path(map)) pin(path, bpf_map__fd(map));
+      if (const char* loaded = bpf_map__pin_path(map)) {
+        // A new map was loaded in a folder of its own and has moved since.
+        const fs::path path = loaded;
+        pin(path == shared_root_array_ ? path : pins_.folder() / path.filename(), bpf_map__fd(map));
+      }
     }
   }
   return missing;
