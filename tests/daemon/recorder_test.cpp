@@ -126,7 +126,7 @@ TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
 
   ASSERT_TRUE(predicted());
   EXPECT_EQ(predicted()->group, group("deep"));
-  EXPECT_EQ(predicted()->topic_hash, parts_->steering.matching()->hash(topic));
+  EXPECT_EQ(predicted()->topic_hash, running_->steering.matching()->hash(topic));
   EXPECT_EQ(events(), Rows{"learned - 60005 - deep"});
   EXPECT_EQ(parts_->recorder.unjudged().topics, 1U);
 }
@@ -199,8 +199,8 @@ TEST_F(RecorderTest, ALessonHasTheKernelsTimeInTheHistory) {
 // The probe does not say when the client taught what it reports.
 TEST_F(RecorderTest, AMispredictHasTheTimeOfItsPrediction) {
   const std::uint32_t ahead = lesson_time() + 100;
-  const std::uint64_t topic = parts_->steering.matching()->hash("deep/one");
-  parts_->maps.predictions.put(key(), {topic, ahead, group("deep"), hash_check(topic), 0});
+  const std::uint64_t topic = running_->steering.matching()->hash("deep/one");
+  running_->maps.predictions.put(key(), {topic, ahead, group("deep"), hash_check(topic), 0});
 
   event head{};
   head.action = ACTION_RESET;
