@@ -20,7 +20,7 @@ namespace remora {
 namespace {
 
 constexpr const char* kStandIn = REMORA_BPF_DIR "/katran_stand_in.bpf.o";
-constexpr Endpoint kVip{ipv4("10.1.50.201"), 1883}, kClient{ipv4("10.1.1.7"), 40'000};
+constexpr Peer kVip{ipv4("10.1.50.201"), 1883}, kClient{ipv4("10.1.1.7"), 40'000};
 constexpr std::uint32_t kVipNum = 1;
 
 class KatranProgramTest : public testing::Test {
