@@ -197,11 +197,11 @@ enum lesson_kind {
 };
 
 enum lesson_outcome {
-	LESSON_NEW = 1,	    /* the client had no prediction */
-	LESSON_CHANGED = 2, /* another topic, or another group for it */
-	LESSON_SAME = 3,    /* what was known */
-	LESSON_OLDER = 4,   /* what is known counts more */
-	LESSON_NO_ROOM = 5, /* not written: the table refused it */
+	LESSON_NEW = 1,	      /* the client had no prediction */
+	LESSON_CHANGED = 2,   /* another topic, or another group for it */
+	LESSON_SAME = 3,      /* what was known */
+	LESSON_OLDER = 4,     /* what is known counts more */
+	LESSON_NO_ROOM = 5,   /* not written: the table refused it */
 	LESSON_NO_CLIENT = 6, /* not written: LESSON_NO_NEW */
 };
 
@@ -255,17 +255,17 @@ enum flow_state {
 
 /* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
 enum flow_flags {
-	FLOW_REOPENED = 1 << 0,	  /* a half-open flow with this 5-tuple may exist */
-	FLOW_TAUGHT = 1 << 1,	  /* it changed its client's prediction */
-	FLOW_KEPT = 1 << 2,	  /* over resets_per_client: stays where it is for good */
-	FLOW_EARLY = 1 << 3,	  /* segments of it wait in `early_segments` */
-	FLOW_STRAY = 1 << 4,	  /* reserved: adopted in mid-stream, its SYN unseen */
-	FLOW_PROVEN = 1 << 5,	  /* reserved: went beyond its CONNECT */
-	FLOW_FIN = 1 << 7,	  /* reserved: a FIN came ahead of missing bytes */
-	FLOW_STAMPED = 1 << 8,	  /* reserved: its segments carry timestamps (RFC 7323) */
-	FLOW_ECHOED = 1 << 9,	  /* reserved: they echo the broker's timestamps */
-	FLOW_SACK = 1 << 10,	  /* reserved: its SYN permits SACK (RFC 2018) */
-	FLOW_BOUND = 1 << 11,	  /* reserved: its session has state at its broker */
+	FLOW_REOPENED = 1 << 0, /* a half-open flow with this 5-tuple may exist */
+	FLOW_TAUGHT = 1 << 1,	/* it changed its client's prediction */
+	FLOW_KEPT = 1 << 2,	/* over resets_per_client: stays where it is for good */
+	FLOW_EARLY = 1 << 3,	/* segments of it wait in `early_segments` */
+	FLOW_STRAY = 1 << 4,	/* reserved: adopted in mid-stream, its SYN unseen */
+	FLOW_PROVEN = 1 << 5,	/* reserved: went beyond its CONNECT */
+	FLOW_FIN = 1 << 7,	/* reserved: a FIN came ahead of missing bytes */
+	FLOW_STAMPED = 1 << 8,	/* reserved: its segments carry timestamps (RFC 7323) */
+	FLOW_ECHOED = 1 << 9,	/* reserved: they echo the broker's timestamps */
+	FLOW_SACK = 1 << 10,	/* reserved: its SYN permits SACK (RFC 2018) */
+	FLOW_BOUND = 1 << 11,	/* reserved: its session has state at its broker */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -608,9 +608,9 @@ struct event {
 	__u16 flags;  /* enum event_flags */
 	__u16 window; /* reserved: the segment's, not scaled; with EVENT_SEGMENT */
 	__u32 isn;    /* reserved: the flow's: tells it from others of the same port */
-	__u32 time;   /* when the client taught this, as in its prediction; 0: see there */
-	__u8 action;  /* enum action */
-	__u8 reason;  /* reserved: why the action is no other one */
+	__u32 time;  /* when the client taught this, as in its prediction; 0: see there */
+	__u8 action; /* enum action */
+	__u8 reason; /* reserved: why the action is no other one */
 	__u8 options_len;
 	__u8 options[40]; /* the segment's TCP options */
 	__u8 pad[5];

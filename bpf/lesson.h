@@ -65,10 +65,11 @@ LESSON_INLINE __u64 topic_of_prediction(const struct prediction *known)
  * follows the routes, so it is always taken over.
  */
 LESSON_INLINE enum lesson_outcome weigh_lesson(const struct prediction *known,
-					       const struct prediction *lesson, __u32 kind,
-					       struct prediction *next)
+					       const struct prediction *lesson,
+					       __u32 kind, struct prediction *next)
 {
-	int same_topic = lesson->topic_hash && lesson->topic_hash == topic_of_prediction(known);
+	int same_topic =
+		lesson->topic_hash && lesson->topic_hash == topic_of_prediction(known);
 	int later = is_later(lesson->time, known->time);
 
 	*next = *known;

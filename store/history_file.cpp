@@ -135,8 +135,9 @@ HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::millise
       clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
       newest_lesson_(
           static_cast<std::uint64_t>(connection_.integer("SELECT lesson_time FROM state"))),
-      find_(connection_,
-            "SELECT topic, group_name, lesson_time FROM clients WHERE client = ?1 AND service = ?2"),
+      find_(
+          connection_,
+          "SELECT topic, group_name, lesson_time FROM clients WHERE client = ?1 AND service = ?2"),
       insert_client_(connection_,
                      "INSERT INTO clients (client, service, group_name, first_seen, last_seen,"
                      " topic_since, topic, lesson_time) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6)"),
@@ -267,9 +268,10 @@ void HistoryFile::read(const std::filesystem::path& path,
                        const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch) {
   Connection connection = open_to_read(path);
-  Statement newest_first(connection,
-                         "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients"
-                         " ORDER BY last_seen DESC");
+  Statement newest_first(
+      connection,
+      "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients"
+      " ORDER BY last_seen DESC");
   std::vector<KnownClient> clients;
   clients.reserve(batch);
   while (newest_first.step()) {

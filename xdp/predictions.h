@@ -35,7 +35,7 @@ static __always_inline int exchange_prediction(struct prediction *known,
 {
 	__u64 old = *lesson_word(before), new = *lesson_word(next);
 
-	if (old != new && __sync_val_compare_and_swap(lesson_word(known), old, new) != old)
+	if (old != new &&__sync_val_compare_and_swap(lesson_word(known), old, new) != old)
 		return 0;
 	if (before->topic_hash != next->topic_hash)
 		known->topic_hash = next->topic_hash;
@@ -43,7 +43,8 @@ static __always_inline int exchange_prediction(struct prediction *known,
 }
 
 /* Merges `lesson`, of `kind`, into the client's prediction by the rule of bpf/lesson.h.
- * Afterwards `lesson` is the prediction, and `before` what it was, with NO_GROUP for none.
+ * Afterwards `lesson` is the prediction, and `before` what it was, with NO_GROUP for
+ * none.
  */
 static __noinline enum lesson_outcome merge_lesson(const struct client_key *client,
 						   struct prediction *lesson, __u32 kind,

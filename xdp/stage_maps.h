@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The maps of the mqtt stage, except predictions and the flow table. The daemon writes services, groups,
- * routes and keys; the stage writes the rest. The daemon sets each size that is a limit
- * before it loads the stage.
+ * The maps of the mqtt stage, except predictions and the flow table. The daemon writes
+ * services, groups, routes and keys; the stage writes the rest. The daemon sets each size
+ * that is a limit before it loads the stage.
  */
 #pragma once
 
@@ -74,7 +74,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct recent);
 } recents SEC(".maps");
-
 
 /* Size: a limit. A flood of SYNs evicts only what never went further. */
 struct {

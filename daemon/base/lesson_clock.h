@@ -34,9 +34,8 @@ class LessonClock {
   // The whole time of a lesson of the kernel's, which was taught around `now_ns`.
   LessonTime whole(std::uint32_t time, std::uint64_t now_ns) const {
     const LessonTime now = at(now_ns);
-    return now + static_cast<std::uint64_t>(
-                     static_cast<std::int64_t>(static_cast<std::int32_t>(
-                         time - static_cast<std::uint32_t>(now))));
+    return now + static_cast<std::uint64_t>(static_cast<std::int64_t>(
+                     static_cast<std::int32_t>(time - static_cast<std::uint32_t>(now))));
   }
 
  private:

@@ -165,8 +165,7 @@ void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Wor
     guarded("merging the history into the predictions", [&] {
       const auto [loaded, followed] = work(*matching, stop);
       if (stop.stop_requested()) return;
-      log::info("{} predictions follow their topics, {} loaded from the history", followed,
-                   loaded);
+      log::info("{} predictions follow their topics, {} loaded from the history", followed, loaded);
     });
   });
 }

@@ -26,8 +26,7 @@ class Predictions {
  public:
   // All must outlive it. `limit`: entries of the table. Sets the clock of lessons in the
   // kernel.
-  Predictions(const Maps& maps, const LessonWriter& writer, History& history,
-              std::uint64_t limit);
+  Predictions(const Maps& maps, const LessonWriter& writer, History& history, std::uint64_t limit);
 
   const LessonClock& clock() const { return clock_; }
 

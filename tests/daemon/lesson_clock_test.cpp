@@ -7,8 +7,8 @@ namespace remora {
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kUp = 5000 * kSecond;              // since boot
-constexpr std::int64_t kNow = 1'774'440'000'000;           // Unix milliseconds
+constexpr std::uint64_t kUp = 5000 * kSecond;     // since boot
+constexpr std::int64_t kNow = 1'774'440'000'000;  // Unix milliseconds
 constexpr LessonTime kNowInUnits = kNow / 1000 * 16;
 
 TEST(LessonClockTest, FollowsTheWallClockOfTheStartAndThenTheMonotonicOne) {

@@ -378,7 +378,8 @@ TEST_F(TakeoverTest, TheHistoryTellsTheKernelWhatIsLater) {
 // Also when the wall clock was ahead for a while, and is right again.
 TEST_F(TakeoverTest, WhatIsTaughtNowIsLaterThanTheWholeHistory) {
   History past = history();
-  past.record(publish("10.1.1.7", "t/warm", to_string(kService), unix_ms() + 400LL * 24 * 3'600'000));
+  past.record(
+      publish("10.1.1.7", "t/warm", to_string(kService), unix_ms() + 400LL * 24 * 3'600'000));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 

@@ -12,8 +12,8 @@ namespace {
 constexpr std::size_t kLimit = 3;
 
 Observation seen(const std::string& client, const std::string& topic, std::int64_t at_ms = 1) {
-  return {at_ms, "mqtt", client, topic, "group", std::nullopt, Action::learned,
-          static_cast<std::uint64_t>(at_ms)};
+  return {at_ms,   "mqtt",       client,          topic,
+          "group", std::nullopt, Action::learned, static_cast<std::uint64_t>(at_ms)};
 }
 
 std::vector<std::string> topics(const Batch& batch) {

@@ -37,16 +37,27 @@ inline constexpr const char* kMqtt = "10.1.50.200:1883";
 // A topic for which `client` was predicted correctly; its lesson is as late as the time says.
 inline Observation learned(std::string client, std::string topic, std::string group,
                            std::int64_t at_ms) {
-  return {at_ms,        kMqtt,          std::move(client), std::move(topic), std::move(group),
-          std::nullopt, Action::learned, static_cast<std::uint64_t>(at_ms)};
+  return {at_ms,
+          kMqtt,
+          std::move(client),
+          std::move(topic),
+          std::move(group),
+          std::nullopt,
+          Action::learned,
+          static_cast<std::uint64_t>(at_ms)};
 }
 
 inline Observation mispredicted(std::string client, std::string topic, std::string from_group,
                                 std::string group, std::int64_t at_ms,
                                 Action action = Action::reset) {
-  return {
-      at_ms, kMqtt, std::move(client), std::move(topic), std::move(group), std::move(from_group),
-      action, static_cast<std::uint64_t>(at_ms)};
+  return {at_ms,
+          kMqtt,
+          std::move(client),
+          std::move(topic),
+          std::move(group),
+          std::move(from_group),
+          action,
+          static_cast<std::uint64_t>(at_ms)};
 }
 
 class HistoryTest : public testing::Test {

@@ -90,7 +90,8 @@ Chain::Chain(const ChainLimits& limits)
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
-  for (bpf_object* object : {root_.get(), forwarder_.get(), lessons_.get(), probe_.get(), health_.get()}) {
+  for (bpf_object* object :
+       {root_.get(), forwarder_.get(), lessons_.get(), probe_.get(), health_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }

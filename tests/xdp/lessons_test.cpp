@@ -21,8 +21,8 @@ class LessonsTest : public SteerTest {
     return {abi_address(client.address), kServiceNumber, 0};
   }
 
-  struct lesson lesson(Peer client, std::string_view topic, std::uint16_t group,
-                       std::uint32_t time, std::uint16_t kind = 0) const {
+  struct lesson lesson(Peer client, std::string_view topic, std::uint16_t group, std::uint32_t time,
+                       std::uint16_t kind = 0) const {
     return {client_key_of(client), kind, 0, {hash(topic), time, group, 0, PREDICTION_TOLD}};
   }
 
