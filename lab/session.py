@@ -26,6 +26,17 @@ def teach(lab, node, topic, **options):
     raise RuntimeError(f"{node} cannot publish to {topic}: reset three times")
 
 
+def teach_path_mtu(lab, node, topic):
+    """Makes the client's kernel know the path MTU, so that later connections lose no full segment.
+
+    `topic` is one for which the client's connections are right.
+    """
+    with Session(lab, node) as session:
+        session.publish(topic, mqtt.message(node, "teach", 0, size=10_000), qos=1, packet_id=1)
+        session.read(mqtt.PUBACK)
+        session.disconnect()
+
+
 class Session:
     """One connection to the service from a client's namespace, CONNECT already acknowledged.
 

@@ -7,8 +7,8 @@ import os
 import socket
 
 from support import (
-    Addressing, Journey, MosquittoPub, PATIENCE_S, Paho, build_folder, config, main, namespaces,
-    network, topology,
+    Addressing, Journey, MosquittoPub, OF_CONDEMNED, PATIENCE_S, Paho, build_folder, config, main,
+    namespaces, network, topology,
 )
 
 from lab import pinned
@@ -20,7 +20,7 @@ ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 CARRIERS = {socket.IPPROTO_TCP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6}
 # Counters that may grow while all is well.
 USUAL = {"SYN", "SYN_PREDICTED", "SYN_UNKNOWN", "ESTABLISHED", "CLOSED", "PUBLISH", "JUDGED",
-         "OTHER_TRAFFIC"}
+         "OTHER_TRAFFIC", *OF_CONDEMNED}
 
 
 class ForwarderSlot(Journey):

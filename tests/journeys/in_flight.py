@@ -8,6 +8,7 @@ bench/reset-time measures how long it takes.
 """
 
 from support import Addressing, Journey, Session, Settings, main, mqtt
+from lab.session import teach_path_mtu
 
 TOPICS = ("measurements/temperature", "measurements/humidity")
 CONNECTIONS = 30
@@ -32,6 +33,7 @@ class InFlight(Journey):
 
     def test_each_is_reset_and_comes_back(self):
         self.teach("client0", TOPICS[0])
+        teach_path_mtu(self.lab, "client0", TOPICS[0])
         witness = self.watch()
         with self.expect_counted(MISPREDICT=CONNECTIONS, RESET=CONNECTIONS):
             for number in range(CONNECTIONS):

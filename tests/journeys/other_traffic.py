@@ -11,7 +11,8 @@ import threading
 from scapy import all as scapy
 
 from support import (
-    Addressing, Journey, MosquittoPub, PATIENCE_S, main, namespaces, network, topology,
+    Addressing, Journey, MosquittoPub, OF_CONDEMNED, PATIENCE_S, main, namespaces, network,
+    topology,
 )
 
 MEGABYTES = 4
@@ -141,7 +142,7 @@ class OtherTraffic(Journey):
         for counter in {counter for counter, _ in packets} - {"OTHER_TRAFFIC"}:
             self.assertEqual(grown[counter], sum(c == counter for c, _ in packets), counter)
         quiet = {"OTHER_TRAFFIC", "SYN", "SYN_PREDICTED", "ESTABLISHED", "CLOSED", "PUBLISH",
-                 "JUDGED", *(counter for counter, _ in packets)}
+                 "JUDGED", *OF_CONDEMNED, *(counter for counter, _ in packets)}
         self.assertEqual({name for name in grown if grown[name]} - quiet, set())
 
 

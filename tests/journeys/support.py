@@ -36,15 +36,18 @@ from lab.waiting import PATIENCE_S, wait_until  # noqa: E402
 from lab.witness import Witness  # noqa: E402
 
 __all__ = [
-    "Addressing", "CHECK_TIMEOUT_S", "HEALTH", "Journey", "MosquittoPub", "PATIENCE_S", "Paho",
-    "Publisher", "Session", "Settings", "build_folder", "config", "main", "mqtt", "namespaces",
-    "network", "topology", "with_forwarders",
+    "Addressing", "CHECK_TIMEOUT_S", "HEALTH", "Journey", "MosquittoPub", "OF_CONDEMNED",
+    "PATIENCE_S", "Paho", "Publisher", "Session", "Settings", "build_folder", "config", "main",
+    "mqtt", "namespaces", "network", "topology", "with_forwarders",
 ]
 
 SKIPPED = 77
 
 # Journeys need programs of the tests, too.
 os.environ.setdefault("REMORA_BUILD", preset_folder("release"))
+
+# Counters of late packets of a mispredicted connection, which may come at any time.
+OF_CONDEMNED = {"CONDEMNED_DROP", "CONDEMNED_RST"}
 
 # [health] for journeys in which brokers die. The timeout is generous, so that a living broker is
 # found alive on a busy machine as well: Paho alone takes up to 1.1 s for a new connection.
