@@ -68,7 +68,7 @@ struct NumberAccess : Member<Way...> {
   }
 };
 
-// Of a string or a path.
+// Binds a string or a path.
 template <auto... Way>
 struct TextAccess : Member<Way...> {
   using typename Member<Way...>::Owner;
@@ -94,7 +94,7 @@ struct AddressAccess : Member<Way...> {
   }
 };
 
-// Of an enum, or of an optional one, which is shown as nothing when it is empty.
+// Binds an enum, or an optional one, which shows as nothing when it is empty.
 template <const auto& words, auto... Way>
 struct WordAccess : Member<Way...> {
   using typename Member<Way...>::Owner;

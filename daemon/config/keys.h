@@ -107,7 +107,7 @@ struct Field {
   std::string_view type;  // for people: "integer"
   Range range = {};       // of an integer
   std::span<const Word> words = {};
-  // What is wrong with a value, as the rest of a sentence that begins with the key.
+  // The problem with a value, as the rest of a sentence that begins with the key.
   std::optional<std::string> (*text_problem)(std::string_view) = nullptr;
   std::optional<std::string> (*number_problem)(std::uint32_t) = nullptr;
   Binding binding = {};
@@ -182,7 +182,7 @@ struct ChangedKey {
 // written in the file does not matter.
 std::vector<ChangedKey> changed_keys(const Config& before, const Config& after);
 
-// What has to be done for all of them.
+// The one step that applies all of them.
 Change needed_for(const std::vector<ChangedKey>& changed);
 
 // "[lb] xdp_mode, [limits] flows"

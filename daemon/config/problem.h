@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is wrong with a configuration file: messages with the line to mend. Pure.
+// Problems of a configuration file: messages with the line to mend. Pure.
 #pragma once
 
 #include <cstdint>
