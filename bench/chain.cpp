@@ -181,6 +181,7 @@ Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<
   limit(maps.free_places, flow_table.places);
   objects_->mqtt->rodata->hints_in_all =
       static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW);
+  objects_->mqtt->rodata->early_in_all = bpf_map__max_entries(maps.early_segments);
   limit(maps.half_open, kHalfOpen);
   limit(maps.openings, kHalfOpen);
   limit(maps.routes, kRoutes);

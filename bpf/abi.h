@@ -45,10 +45,16 @@
 #define MAX_SEGMENT 9216
 /* The longest segment that is kept while one in front of it is missing, bytes. */
 #define EARLY_BYTES 1536
-/* Segments of one flow that are kept in a row before the stream is given up as
- * blind: what a window of 5.6 MB has in flight.
+/* Early segments that one flow may have at most, whatever its client's share is: what a
+ * window of 5.6 MB has in flight.
  */
 #define MAX_EARLY 4000
+/* One client may fill the 8th part of `early_segments` within a window, and one flow half
+ * of that.
+ */
+#define EARLY_SHARE 8
+/* Such a window is 2^31 ns: longer than a gap may last. */
+#define EARLY_WINDOW_SHIFT 31
 /* How long a gap may last, about two seconds, before the stream is given up as
  * blind: its segment went another way.
  */
@@ -137,9 +143,12 @@ struct topic_shape {
 	__u32 plus;  /* bit N: level N is `+` */
 	__u8 levels; /* in all, or in front of `#` */
 	__u8 rest;   /* `#` ends it */
-	__u16 pad;
+	__u8 named;  /* its last literal level */
+	__u8 pad;
+	__u64 names; /* of its filters there, name_bit() of each; all bits: no level is
+			literal */
 };
-static_assert(sizeof(struct topic_shape) == 8, "ABI");
+static_assert(sizeof(struct topic_shape) == 16, "ABI");
 
 /* Of the routes of one generation, at the index `generation` modulo 2, so that a
  * changed set is written beside the one in force.
@@ -150,7 +159,7 @@ struct shape_set {
 	__u16 deep;  /* there are wildcards behind more than MAX_LEVELS levels */
 	struct topic_shape shapes[MAX_SHAPES]; /* the most specific first */
 };
-static_assert(sizeof(struct shape_set) == 8 + MAX_SHAPES * 8, "ABI");
+static_assert(sizeof(struct shape_set) == 8 + MAX_SHAPES * 16, "ABI");
 
 /* ---- map `topic_keys` (one entry): the secret of the topic hash ---------- */
 
@@ -266,6 +275,7 @@ enum flow_flags {
 	FLOW_ECHOED = 1 << 9,	/* reserved: they echo the broker's timestamps */
 	FLOW_SACK = 1 << 10,	/* reserved: its SYN permits SACK (RFC 2018) */
 	FLOW_BOUND = 1 << 11,	/* reserved: its session has state at its broker */
+	FLOW_COSTLY = 1 << 12,	/* it was reported as left unjudged */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -316,7 +326,7 @@ struct flow {
 	struct stream stream;
 	__u32 isn;
 	__u16 prior_group; /* predicted before this flow taught */
-	__u16 early;	   /* segments kept since the stream was last in step */
+	__u16 early;	   /* how many of its segments wait in `early_segments` */
 	/* Of the segments that wait in `early_segments`; with FLOW_EARLY only. */
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
@@ -340,7 +350,7 @@ struct flow {
 	__u16 syn_offer;
 	__u16 keep_alive; /* reserved: the CONNECT's (MQTT 5.0 §3.1.2.10), seconds */
 	__u16 open_qos2;  /* reserved: PUBLISHes of QoS 2 whose PUBREL has not come */
-	__u16 spent;	  /* reserved: work that its segments have caused lately */
+	__u16 spent;	  /* work beyond what its segments are allowed (xdp/work.h) */
 };
 static_assert(sizeof(struct flow) == 104, "ABI");
 
@@ -414,12 +424,19 @@ struct early_key {
 };
 static_assert(sizeof(struct early_key) == 24, "ABI");
 
+/* The share of a client, by its address. */
+struct early_share {
+	__u32 window; /* number of the present one */
+	__u32 kept;   /* in it, and not yet judged */
+};
+static_assert(sizeof(struct early_share) == 8, "ABI");
+
 struct early_segment {
 	__u8 bytes[EARLY_BYTES];
-	__u32 len;  /* of these */
-	__u32 next; /* sequence number of the one that follows; the last's own */
+	__u32 len;	      /* of these */
+	__u32 next, previous; /* sequence numbers of its neighbours, or its own */
 };
-static_assert(sizeof(struct early_segment) == EARLY_BYTES + 8, "ABI");
+static_assert(sizeof(struct early_segment) == EARLY_BYTES + 12, "ABI");
 
 /* ---- map `settings` (one entry) ------------------------------------------ */
 
@@ -570,7 +587,8 @@ enum action {
 	ACTION_RESET = 2,
 	ACTION_KEPT = 3,
 	ACTION_DROPPED = 4,
-	ACTION_UNJUDGED = 5, /* a piece of a topic that the kernel does not judge */
+	ACTION_PIECE = 5,    /* a piece of a topic that the kernel leaves to the daemon */
+	ACTION_UNJUDGED = 6, /* the stream costs too much to judge */
 };
 
 enum event_flags {
@@ -588,10 +606,12 @@ enum event_flags {
  * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
  * payload (sent by the probe). What the record has behind them means nothing.
  *
- * ACTION_UNJUDGED: the data is the piece of a topic that lies in one segment.
+ * ACTION_PIECE: the data is the piece of a topic that lies in one segment.
  * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,
  * and `seq` the number of the topic's first byte: pieces of one flow with the same
  * `seq` belong together. The first has `topic_offset` 0.
+ *
+ * ACTION_UNJUDGED has no data. A flow gets at most one.
  */
 struct event {
 	__u64 seen_at_ns;

@@ -36,10 +36,13 @@
 	X(TOPIC_LEFT, "PUBLISHes", Normal, "PUBLISH packets left to the daemon: the topic is too long or too deep") \
 	X(TOPIC_INVALID, "PUBLISHes", Look, "PUBLISH packets not judged: the topic name is invalid") \
 	X(MALFORMED, "streams", Look, "streams no longer judged: malformed MQTT") \
+	X(UNJUDGED, "streams", Look, "streams no longer judged: they cost too much work; the history names their clients") \
 	X(BLIND, "segments", Look, "segments not judged: packet boundaries unknown") \
 	X(RESYNCED, "streams", Normal, "streams judged again: a known topic showed the packet boundary") \
 	X(EARLY, "segments", Normal, "segments ahead of a missing one, kept until it comes") \
 	X(EARLY_JUDGED, "segments", Normal, "kept segments that were judged when the missing one came") \
+	X(EARLY_REFUSED, "segments", Look, "segments ahead of a missing one, dropped: their client has its share of early_segments") \
+	X(WITHHELD, "segments", Normal, "segments dropped until the kept ones after them are judged; the client repeats them") \
 	X(LEARNED, "predictions", Normal, "predictions learned: new clients and changed topics") \
 	X(UNLEARNED, "predictions", Normal, "predictions withdrawn because of the client's own RST") \
 	X(MISPREDICT, "PUBLISHes", Normal, "PUBLISH packets whose topic belongs to another group") \

@@ -42,6 +42,18 @@ static __always_inline __u64 first_bytes(__u64 word, __u32 count)
 	return word & ((1ull << (8 * (count & 7))) - 1);
 }
 
+/* The number of the lowest bit of `bits`, which are not 0. */
+static __always_inline __u32 lowest_bit(__u64 bits)
+{
+	__u64 below =
+		(bits & -bits) - 1; /* ones, to be counted (Hacker's Delight, §5-1) */
+
+	below -= (below >> 1) & BYTES(0x55);
+	below = (below & BYTES(0x33)) + ((below >> 2) & BYTES(0x33));
+	below = (below + (below >> 4)) & BYTES(0x0f);
+	return (__u32)(below * BYTES(1) >> 56);
+}
+
 /* How many bytes lie in front of the first 0x80 that bytes_equal() found; 8: none
  * was found.
  */
@@ -330,6 +342,21 @@ static __always_inline int shape_fits(const struct topic_shape *shape, __u32 lev
 	if (dollar && (shape->levels == 0 || (shape->plus & 1)))
 		return 0;
 	return shape->rest ? levels >= shape->levels : levels == shape->levels;
+}
+
+/* The bit of a name in `names` of a shape, by the hash of its level. */
+static __always_inline __u64 name_bit(__u64 hash)
+{
+	return 1ull << (hash & 63);
+}
+
+/* Whether a filter of that shape, which fits the topic, may have the topic's name at its
+ * last literal level. Most shapes end here, without a look-up.
+ */
+static __always_inline int may_name(const struct topic_shape *shape,
+				    const struct topic_levels *levels)
+{
+	return (shape->names & name_bit(levels->hash[shape->named % MAX_LEVELS])) != 0;
 }
 
 /* The hash of the literal levels of a shape: that of a filter, and of all topics

@@ -20,6 +20,10 @@ void Backlog::add(Observation observation) {
     rows_.push_back(std::move(observation));
     return;
   }
+  if (observation.action == Action::unjudged) {  // says nothing of the client's topic
+    ++lost_;
+    return;
+  }
   Client client{observation.service, observation.client};
   if (const auto waiting = merging_.find(client); waiting != merging_.end()) {
     ++merged_;

@@ -26,6 +26,8 @@ const char* name_of(Action action) {
       return "kept";
     case Action::dropped:
       return "dropped";
+    case Action::unjudged:
+      return "unjudged";
   }
   throw std::invalid_argument("an action without a name");
 }
@@ -179,6 +181,10 @@ void HistoryFile::write(std::span<const Observation> observations) {
 // True: the client is new.
 bool HistoryFile::write(const Observation& seen) {
   const auto before = find(find_.start(seen.client, seen.service));
+  if (seen.action == Action::unjudged) {
+    write_unjudged(seen, before);
+    return false;
+  }
   if (!before) {
     write_event(seen, std::nullopt, seen.from_group);
     insert_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
@@ -215,6 +221,13 @@ void HistoryFile::write_change(const Observation& seen, const State& before) {
   const bool nothing_new =
       seen.action == Action::learned && seen.topic == before.topic && seen.group == before.group;
   if (!nothing_new) write_event(seen, before.topic, seen.from_group.value_or(before.group));
+}
+
+// The client keeps its present topic, if it has one.
+void HistoryFile::write_unjudged(const Observation& seen, const std::optional<State>& before) {
+  Observation event = seen;
+  event.topic = before ? before->topic : std::string();
+  write_event(event, event.topic, seen.from_group);
 }
 
 void HistoryFile::write_event(const Observation& seen, const std::optional<std::string>& old_topic,

@@ -57,6 +57,7 @@ class HistoryFile {
 
   bool write(const Observation& seen);
   void write_late(const Observation& seen);
+  void write_unjudged(const Observation& seen, const std::optional<State>& before);
   void write_change(const Observation& seen, const State& before);
   void write_event(const Observation& seen, const std::optional<std::string>& old_topic,
                    const std::optional<std::string>& from_group);

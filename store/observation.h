@@ -11,12 +11,13 @@
 
 namespace remora {
 
-// What was done about a PUBLISH.
+// What was done about a PUBLISH, or about a connection.
 enum class Action {
-  learned,  // rightly predicted; the client or its topic is new
-  reset,    // mispredicted: the client was made to come back
-  kept,     // mispredicted: the connection was left where it is
-  dropped,  // mispredicted: discarded
+  learned,   // rightly predicted; the client or its topic is new
+  reset,     // mispredicted: the client was made to come back
+  kept,      // mispredicted: the connection was left where it is
+  dropped,   // mispredicted: discarded
+  unjudged,  // the connection costs too much to judge; no topic is known
 };
 
 // A service is known by its address and port: "10.1.50.200:1883". The name that the

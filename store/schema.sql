@@ -36,7 +36,7 @@ CREATE TABLE services (
   name    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- New clients, changed topics and mispredicts.
+-- New clients, changed topics, mispredicts, and connections that are not judged.
 CREATE TABLE events (
   id         INTEGER PRIMARY KEY,
   at         INTEGER NOT NULL,
@@ -46,12 +46,14 @@ CREATE TABLE events (
   new_topic  ANY     NOT NULL CHECK (typeof(new_topic) IN ('text', 'blob')),
   from_group TEXT,               -- of the connection; without a mispredict: of the old topic
   to_group   TEXT    NOT NULL,   -- of the new topic
-  action     TEXT    NOT NULL CHECK (action IN ('learned', 'reset', 'kept', 'dropped'))
+  action     TEXT    NOT NULL
+    CHECK (action IN ('learned', 'reset', 'kept', 'dropped', 'unjudged'))
 ) STRICT;
 
 CREATE INDEX events_by_client ON events (client, service, at);
 CREATE INDEX events_by_time ON events (at);
-CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';
+CREATE INDEX events_mispredicts ON events (client, at)
+  WHERE action IN ('reset', 'kept', 'dropped');
 
 -- Views for people: times as UTC text, and again as at_ms to compare with;
 -- topics as text, odd ones as x'hex'; services with their names.
@@ -88,7 +90,7 @@ FROM v_events WHERE old_topic <> new_topic;
 
 CREATE VIEW v_mispredicts AS
 SELECT at, client, service, service_name, new_topic AS topic, from_group, to_group, action, at_ms
-FROM v_events WHERE action <> 'learned';
+FROM v_events WHERE action IN ('reset', 'kept', 'dropped');
 
 -- Which topic from when till when: the present one of every client, and those
 -- before it, each ended by a change. An empty `since` is older than what is kept.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "xdp/judge.h"
+#include "xdp/work.h"
 
 /* Whether the flow's last verdict holds for a topic with this hash. */
 static __always_inline int is_judged(const struct packet *pkt, __u64 hash)
@@ -15,12 +16,12 @@ static __always_inline int is_judged(const struct packet *pkt, __u64 hash)
 }
 
 /* Copies payload to `to`, which has room for `most` bytes. It takes the payload of the
- * segment, or that of `early` if the walk is in one. Returns 0 on success.
+ * segment, or that of the early segment if the walk is in one. Returns 0 on success.
  */
-static __always_inline long load(const struct packet *pkt,
-				 const struct early_segment *early, __u32 offset,
-				 void *to, __u32 len, __u32 most)
+static __always_inline long load(const struct packet *pkt, __u32 offset, void *to,
+				 __u32 len, __u32 most)
 {
+	const struct early_segment *early = pkt->early;
 	__u32 last = len - 1;
 
 	/* Compared as it is, so that the verifier of 6.1 and 6.12 bounds `len` by it. */
@@ -67,6 +68,7 @@ static __noinline void keep_text(const struct packet *pkt, __u16 alias, __u64 ha
 {
 	const struct stream *stream = &pkt->flow->stream;
 
+	charge(pkt->scratch, WORK_TEXT);
 	pkt->scratch->text.hash = hash;
 	pkt->scratch->text.seq = alias ? mark_of_aliases(pkt->flow) : stream->topic;
 	pkt->scratch->text.len = stream->topic_len;
@@ -76,15 +78,14 @@ static __noinline void keep_text(const struct packet *pkt, __u16 alias, __u64 ha
 }
 
 /* Puts the known part of the topic at hand into the scratch: what earlier segments held,
- * then its part in the segment of `len` bytes at `seq`. Returns its length in bytes, or 0
- * when the beginning is lost.
+ * then its part in this one. Returns its length in bytes, or 0 when the beginning is
+ * lost.
  */
-static __noinline __u32 collect_topic(const struct packet *pkt,
-				      const struct early_segment *early, __u32 seq,
-				      __u32 len)
+static __noinline __u32 collect_topic(const struct packet *pkt)
 {
+	const struct walking *at = &pkt->scratch->walking;
 	const struct stream *stream = &pkt->flow->stream;
-	struct topic_part part = part_of_topic(stream, seq, len);
+	struct topic_part part = part_of_topic(stream, at->seq, at->payload_len);
 	struct scratch *scratch = pkt->scratch;
 	__u32 have = part.from, repeated;
 
@@ -105,8 +106,8 @@ static __noinline __u32 collect_topic(const struct packet *pkt,
 	if (!part.len)
 		return have;
 	FORGET(have);
-	if (have > MAX_TOPIC || load(pkt, early, part.offset,
-				     (__u8 *)scratch->topic + have, part.len, MAX_TOPIC))
+	if (have > MAX_TOPIC ||
+	    load(pkt, part.offset, (__u8 *)scratch->topic + have, part.len, MAX_TOPIC))
 		return 0;
 	return have + part.len;
 }
@@ -114,16 +115,16 @@ static __noinline __u32 collect_topic(const struct packet *pkt,
 /* Sends a piece of a topic that is too long for the kernel to the daemon. Returns 0 on
  * success.
  */
-static __noinline long send_piece(const struct packet *pkt,
-				  const struct early_segment *early, __u32 seq, __u32 len)
+static __noinline long send_piece(const struct packet *pkt)
 {
+	const struct walking *at = &pkt->scratch->walking;
 	const struct stream *stream = &pkt->flow->stream;
-	struct topic_part part = part_of_topic(stream, seq, len);
+	struct topic_part part = part_of_topic(stream, at->seq, at->payload_len);
 	struct event *event = &pkt->scratch->event;
 
 	if (!part.len)
 		return 0;
-	if (load(pkt, early, part.offset, pkt->scratch->topic, part.len, TEXT_ROOM))
+	if (load(pkt, part.offset, pkt->scratch->topic, part.len, TEXT_ROOM))
 		return -1;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->seen_at_ns = bpf_ktime_get_ns();
@@ -134,7 +135,7 @@ static __noinline long send_piece(const struct packet *pkt,
 	event->topic_offset = part.from;
 	event->topic_len = stream->topic_len;
 	event->data_len = part.len;
-	event->action = ACTION_UNJUDGED;
+	event->action = ACTION_PIECE;
 	event->time = time_for_daemon(pkt);
 	part.len--;
 	FORGET(part.len);
@@ -143,26 +144,24 @@ static __noinline long send_piece(const struct packet *pkt,
 	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1, 0);
 }
 
-static __always_inline void leave_piece(const struct packet *pkt,
-					const struct early_segment *early, __u32 seq,
-					__u32 len)
+static __always_inline void leave_piece(const struct packet *pkt)
 {
-	if (send_piece(pkt, early, seq, len))
+	charge(pkt->scratch, WORK_TEXT);
+	if (send_piece(pkt))
 		count(COUNT_EVENT_LOST);
 }
 
 /* The segment ends within a PUBLISH. Keeps the part of the topic that it holds. */
-static __noinline void keep_topic(const struct packet *pkt,
-				  const struct early_segment *early, __u32 seq, __u32 len)
+static __noinline void keep_topic(const struct packet *pkt)
 {
 	const struct topic_text *kept;
 	__u32 have;
 
 	if (pkt->flow->stream.topic_len > MAX_TOPIC) {
-		leave_piece(pkt, early, seq, len);
+		leave_piece(pkt);
 		return;
 	}
-	have = collect_topic(pkt, early, seq, len);
+	have = collect_topic(pkt);
 	kept = find_text(pkt, 0);
 	/* An early segment may hold less than one before it. */
 	if (have && !(kept && kept->seq == pkt->flow->stream.topic && kept->have >= have))
@@ -204,6 +203,7 @@ static __always_inline __u32 recall_alias(struct packet *pkt, __u16 alias)
 {
 	const struct topic_text *known = find_alias(pkt, alias);
 
+	charge(pkt->scratch, WORK_RECALL);
 	if (!known) {
 		count(COUNT_TOPIC_ALIAS);
 		return 0;
@@ -234,18 +234,16 @@ static __always_inline void forget_alias(const struct packet *pkt, __u16 alias)
 		bpf_map_delete_elem(&topics, key_of_text(pkt, alias));
 }
 
-/* Puts the text and the hash of the topic of the PUBLISH just found into the scratch. The
- * segment has `segment_len` bytes at `seq`; `early` is its copy if it came early. Returns
- * the length of the topic, or 0 when there is nothing to judge.
+/* Puts the text and the hash of the topic of the PUBLISH just found into the scratch.
+ * Returns the length of the topic, or 0 when there is nothing to judge.
  */
-static __noinline __u32 gather_topic(struct packet *pkt,
-				     const struct early_segment *early, __u32 seq,
-				     __u32 segment_len)
+static __noinline __u32 gather_topic(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;
 	__u32 len = at->found.topic_len;
 	__u16 alias = at->found.alias;
 
+	charge(pkt->scratch, WORK_GATHER + len / 64 * WORK_HASH);
 	if (len == 0) {
 		if (alias)
 			return recall_alias(pkt, alias);
@@ -254,17 +252,17 @@ static __noinline __u32 gather_topic(struct packet *pkt,
 	}
 	if (len > MAX_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
-		leave_piece(pkt, early, seq, segment_len);
+		leave_piece(pkt);
 		forget_alias(pkt, alias);
 		return 0;
 	}
-	if (collect_topic(pkt, early, seq, segment_len) != len) {
+	if (collect_topic(pkt) != len) {
 		count(COUNT_TOPIC_LOST);
 		forget_alias(pkt, alias);
 		return 0;
 	}
 	at->hash = hash_text(len);
-	at->apart = early || at->found.topic_offset < 0;
+	at->apart = at->in_early || at->found.topic_offset < 0;
 	if (alias)
 		learn_alias(pkt, alias, at->hash, len);
 	return is_judged(pkt, at->hash) ? 0 : len;

@@ -8,9 +8,6 @@
 #include "xdp/early.h"
 #include "xdp/mispredict.h"
 
-/* Fields of a segment that take no byte of their own: one in a row. */
-#define LATE_FIELDS 4
-
 /* Finds the packet boundaries of a blind stream again, at a segment that begins with a
  * PUBLISH of the topic that the flow published last. Payload does not look like that by
  * chance: 64 bits of a secret hash must agree.
@@ -23,7 +20,8 @@ static __noinline int back_in_step(struct packet *pkt)
 	__u64 window = 0;
 
 	count(COUNT_BLIND);
-	if (!pkt->flow->topic_hash || at->payload_len < MQTT_WINDOW)
+	/* A stream that has cost too much rests first. */
+	if (!pkt->flow->topic_hash || at->payload_len < MQTT_WINDOW || pkt->flow->spent)
 		return 0;
 	/* Not at repeated bytes: the stream has passed their boundaries, and the next
 	 * new segment would seem to follow a gap.
@@ -47,6 +45,40 @@ static __noinline int back_in_step(struct packet *pkt)
 	if (pkt->flow->gaps != MAX_GAPS)
 		pkt->flow->gaps++;
 	return 1;
+}
+
+/* Prepares the inspection of the payload. Returns 0 on success. */
+static __always_inline int begin_inspection(struct packet *pkt)
+{
+	struct walking *at;
+
+	pkt->scratch = own_scratch();
+	pkt->early = 0;
+	if (!pkt->scratch)
+		return -1;
+	at = &pkt->scratch->walking;
+	at->seq = pkt->tcp->seq;
+	at->payload_offset = pkt->tcp->payload_offset;
+	at->payload_len = pkt->tcp->payload_len;
+	at->default_group = pkt->service->default_group;
+	at->left = MOST_WORK;
+	at->allowed = WORK_ALLOWED;
+	at->action = 0;
+	at->in_early = 0;
+	return 0;
+}
+
+/* Keeps a segment that arrived before the CONNECT of its connection. */
+static __noinline enum outcome keep_eager(struct packet *pkt)
+{
+	enum outcome outcome;
+
+	if (begin_inspection(pkt))
+		return ABORT;
+	outcome = keep_early(pkt);
+	if (is_over_budget(pkt) && !pkt->flow->stream.blind)
+		leave_unjudged(pkt);
+	return outcome;
 }
 
 /* Whether the segment is the usual one: a PUBLISH that needs no walk. */
@@ -88,44 +120,49 @@ static __always_inline void judge_usual(struct packet *pkt,
 		judge(pkt, publish->topic_len);
 }
 
-/* Walks the MQTT packets of a segment's payload. */
-static __always_inline void walk(struct packet *pkt)
+/* Walks the MQTT packets of the segment, and of the early ones that follow it. */
+static __always_inline enum outcome walk(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;
 	struct flow *flow = pkt->flow;
+	enum outcome outcome;
 	enum walk_place place;
 	__u32 offset = 0;
 
 	if (flow->stream.blind && !back_in_step(pkt))
-		return;
+		return FORWARD;
 	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
 	if (place == WALK_HOLE) {
-		keep_early(pkt);
-		if (!flow->stream.blind || !back_in_step(pkt))
-			return;
-		place = WALK_HERE;
+		outcome = keep_early(pkt);
+		if (outcome != FORWARD)
+			return outcome;
+		if (flow->stream.blind) {
+			if (!back_in_step(pkt))
+				return FORWARD;
+			place = WALK_HERE;
+		}
 	}
-	if (place == WALK_HERE) {
-		/* Most segments hold one packet and need no loop. */
-		if (!walk_field(pkt))
-			bpf_loop(at->payload_len + LATE_FIELDS, walk_next, pkt, 0);
-		if (flow->stream.phase >= STREAM_TOPIC && !at->action)
-			keep_topic(pkt, 0, at->seq, at->payload_len);
-		if (!flow->stream.blind)
-			flow->early = 0;
+	/* Each step is charged. */
+	if (place == WALK_HERE || take_early(pkt))
+		bpf_loop(MOST_WORK, walk_next, pkt, 0);
+	if (at->action || flow->stream.blind)
+		return FORWARD;
+	if (place == WALK_HERE && !pkt->early && !is_walked(pkt)) {
+		leave_unjudged(pkt);
+		return FORWARD;
 	}
-	if (flow->flags & FLOW_EARLY && !at->action) {
-		flow->gap_began = pkt->now_ns >> GAP_SHIFT;
-		replay(pkt);
-	}
+	/* The broker must not read what is not judged yet. */
+	if (is_behind(flow) && (__s32)(pkt->tcp->seq - flow->first_early) < 0)
+		return drop(COUNT_WITHHELD);
+	return FORWARD;
 }
 
 /* Judges the payload of a segment. Most repeat the topic of the one before: they change
- * nothing but the stream's place. (`early` is 0 already where nothing waits and the
- * stream is not blind.)
+ * nothing but the stream's place.
  */
 static __always_inline enum outcome inspect(struct packet *pkt)
 {
+	enum outcome outcome = FORWARD;
 	struct usual_publish publish;
 	__u64 hash = 0;
 
@@ -140,9 +177,14 @@ static __always_inline enum outcome inspect(struct packet *pkt)
 	}
 	if (begin_inspection(pkt))
 		return ABORT;
-	if (hash)
+	if (hash) {
 		judge_usual(pkt, &publish, hash);
-	else
-		walk(pkt);
-	return pkt->scratch->walking.action ? end_connection(pkt) : FORWARD;
+	} else {
+		outcome = walk(pkt);
+		if (is_over_budget(pkt) && !pkt->flow->stream.blind) {
+			leave_unjudged(pkt);
+			outcome = FORWARD;
+		}
+	}
+	return pkt->scratch->walking.action ? end_connection(pkt) : outcome;
 }

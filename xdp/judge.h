@@ -112,7 +112,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		flow->topic_hash = hash;
 		flow->generation = generation;
 		pkt->scratch->prediction.time = time_for_daemon(pkt);
-		if (report(pkt, ACTION_UNJUDGED, 0, NO_GROUP, topic_len))
+		if (report(pkt, ACTION_PIECE, 0, NO_GROUP, topic_len))
 			flow->generation = NO_GENERATION;
 		return 0;
 	}

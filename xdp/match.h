@@ -10,6 +10,7 @@
 #pragma once
 
 #include "xdp/stage_maps.h"
+#include "xdp/work.h"
 
 /* No group number: a filter that the kernel does not know may match the topic. */
 #define UNSURE_TOPIC 0x10000
@@ -18,6 +19,24 @@
 
 /* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
+
+/* Verdicts of late, so that a client with several topics is judged quickly. By the hash
+ * of the topic, per CPU.
+ */
+struct verdict {
+	__u64 hash;
+	__u32 generation; /* of the routes */
+	__u32 group;	  /* NO_GROUP: no route matches */
+};
+
+#define VERDICTS 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u32);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
 
 static __always_inline const struct shape_set *the_shapes(__u32 generation)
 {
@@ -229,6 +248,7 @@ __noinline int is_utf8_in_scratch(__u32 len)
 		return 0;
 	matching = &match.scratch->matching;
 	matching->len = len;
+	charge(match.scratch, UTF8_STEPS(len) * WORK_STEP);
 	matching->utf8.before = 0;
 	matching->utf8.bad = 0;
 	bpf_loop(UTF8_STEPS(len), next_utf8, &match, 0);
@@ -257,19 +277,46 @@ static long next_level(__u32 index, void *arg)
 			  match->set->reach);
 }
 
+/* Notes the shapes through which the topic may have a route. In the scratch, where the
+ * verifier forgets them: it would follow the loop once for each set of them.
+ */
+static __always_inline void find_candidates(const struct match *match)
+{
+	struct matching *matching = &match->scratch->matching;
+
+	matching->candidates = 0;
+	for (__u32 i = 0; i < MAX_SHAPES; i++) {
+		const struct topic_shape *shape = &match->set->shapes[i];
+
+		if (i >= match->set->count)
+			break;
+		if (shape_fits(shape, matching->levels.count, 0) &&
+		    may_name(shape, &matching->levels))
+			matching->candidates |= 1ull << i;
+	}
+}
+
+/* Looks for a route through the next candidate, for bpf_loop(). */
 static long try_shape(__u32 index, void *arg)
 {
 	const struct match *match = arg;
 	struct matching *matching = &match->scratch->matching;
+	__u64 candidates = matching->candidates;
 	const struct topic_shape *shape;
 	const struct route *route;
+	__u32 number;
 
-	shape = &match->set->shapes[index % MAX_SHAPES]; /* for the verifier */
+	if (!candidates)
+		return 1;
+	charge(match->scratch, WORK_LOOK_UP);
+	number = lowest_bit(candidates);
+	matching->candidates = candidates & (candidates - 1);
+	shape = &match->set->shapes[number % MAX_SHAPES]; /* for the verifier */
 	if (!shape_fits(shape, matching->levels.count,
 			(__u8)match->scratch->topic[0] == '$'))
 		return 0;
 	matching->route = route_key(shape_hash(match->keys, shape, &matching->levels),
-				    matching->generation, index + 1);
+				    matching->generation, number + 1);
 	route = bpf_map_lookup_elem(&routes, &matching->route);
 	if (!route)
 		return 0;
@@ -293,23 +340,28 @@ __noinline __u32 match_shapes(__u32 generation, __u32 len)
 	matching->levels.count = 0;
 	level_begin(match.keys, &matching->levels);
 	bpf_loop(LEVEL_STEPS, next_level, &match, 0);
+	charge(match.scratch,
+	       (matching->levels.at / 8 + matching->levels.count) * WORK_STEP +
+		       match.set->count / 2 * WORK_SHAPES);
 	if (match.set->deep && matching->levels.count > MAX_LEVELS)
 		return UNSURE_TOPIC;
-	bpf_loop(match.set->count, try_shape, &match, 0);
+	find_candidates(&match);
+	if (matching->candidates)
+		bpf_loop(MAX_SHAPES, try_shape, &match, 0);
 	return matching->group;
 }
 
-/* The group of the topic of `len` bytes in the scratch, whose hash is `hash`, by the
- * routes of one generation; NO_GROUP when no route matches, UNSURE_TOPIC when the daemon
- * must judge, INVALID_TOPIC when it is no topic name: one that has a route of its own
- * needs no check, for routes have been checked.
+/* Looks for the group of the topic of `len` bytes in the scratch, whose hash is `hash`,
+ * in the routes of one generation. A topic that has a route of its own need not be
+ * checked, for routes have been.
  */
-static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generation,
-					 __u64 hash, __u32 len)
+static __always_inline __u32 match_routes(struct scratch *scratch, __u32 generation,
+					  __u64 hash, __u32 len)
 {
 	const struct shape_set *shapes;
 	const struct route *route;
 
+	charge(scratch, WORK_JUDGE + len / 64 * WORK_HASH);
 	scratch->matching.route = route_key(hash, generation, EXACT_ROUTE);
 	route = bpf_map_lookup_elem(&routes, &scratch->matching.route);
 	if (route)
@@ -318,4 +370,26 @@ static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generati
 		return INVALID_TOPIC;
 	shapes = the_shapes(generation);
 	return shapes && shapes->reach ? match_shapes(generation, len) : NO_GROUP;
+}
+
+/* The group of that topic. NO_GROUP when no route matches, UNSURE_TOPIC when the daemon
+ * must judge, INVALID_TOPIC when it is no topic name.
+ */
+static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generation,
+					 __u64 hash, __u32 len)
+{
+	__u32 index = hash % VERDICTS, group;
+	struct verdict *known = bpf_map_lookup_elem(&verdicts, &index);
+
+	if (known && known->hash == hash && known->generation == generation) {
+		charge(scratch, WORK_VERDICT);
+		return known->group;
+	}
+	group = match_routes(scratch, generation, hash, len);
+	if (known && group <= NO_GROUP) {
+		known->hash = hash;
+		known->generation = generation;
+		known->group = group;
+	}
+	return group;
 }

@@ -136,10 +136,13 @@ static __always_inline enum outcome steer(struct packet *pkt)
 			return outcome;
 	}
 	if (pkt->flow && pkt->flow->state == FLOW_HALF_OPEN && pkt->tcp->payload_len) {
-		if (pkt->tcp->seq == pkt->flow->isn + 1)
+		if (pkt->tcp->seq == pkt->flow->isn + 1) {
 			pkt->flow = establish(pkt, pkt->flow);
-		else
-			keep_eager(pkt);
+		} else {
+			outcome = keep_eager(pkt);
+			if (outcome != FORWARD)
+				return outcome;
+		}
 	}
 	return pkt->flow ? follow_flow(pkt) : follow_prediction(pkt);
 }

@@ -8,26 +8,32 @@
 #include "bpf/mqtt.h"
 #include "bpf/topic.h"
 
-/* The walk over the MQTT packets of one segment. */
+/* The walk over the MQTT packets of a segment: of the one at hand, then of the early ones
+ * that follow it.
+ */
 struct walking {
 	__u64 hash; /* of the topic just found */
 	struct found found;
-	__u32 seq;
-	__u32 payload_offset; /* in the frame */
-	__u32 payload_len;
-	__u32 place; /* sequence number of an early segment, on the way to a place */
+	__u32 seq;	      /* of the segment */
+	__u32 payload_len;    /* its */
+	__u32 payload_offset; /* in the frame, of the segment at hand */
+	__u32 place;   /* sequence number of an early segment, on the way to a place */
+	__s32 left;    /* of the work that the packet may cost (xdp/work.h) */
+	__s32 allowed; /* to it in the long run */
 	__u16 default_group;
 	__u16 to_group; /* of the mispredicted topic */
 	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
 	__u8 apart;	/* the topic just judged does not lie in this segment */
-	__u8 in_early;	/* nor does the PUBLISH: it is in an early one */
+	__u8 in_early;	/* the walk is in an early segment */
+	__u8 backward;	/* the way to the place */
 };
 
 /* The check of one topic, and its match against the shapes. */
 struct matching {
 	struct utf8_check utf8;
 	struct topic_levels levels;
-	__u64 route; /* key of the shape at hand */
+	__u64 candidates; /* shapes that are still to be tried, by bits */
+	__u64 route;	  /* key of the shape at hand */
 	__u32 generation;
 	__u32 len;   /* of the topic, bytes */
 	__u32 group; /* the result; NO_GROUP so far */

@@ -124,6 +124,14 @@ struct {
 	__type(value, struct early_segment);
 } early_segments SEC(".maps");
 
+/* Size: that of `early_segments`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct address);
+	__type(value, struct early_share);
+} early_shares SEC(".maps");
+
 static __always_inline const struct topic_keys *the_keys(void)
 {
 	__u32 zero = 0;

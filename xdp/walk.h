@@ -9,7 +9,7 @@
 
 #include "xdp/gather.h"
 
-/* The PUBLISH just found in the segment. Returns whether the walk is over. */
+/* Judges the PUBLISH just found. Returns whether the walk is over. */
 static __always_inline int look_at_topic(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;
@@ -17,9 +17,11 @@ static __always_inline int look_at_topic(struct packet *pkt)
 
 	count(COUNT_PUBLISH);
 	at->hash = 0;
-	if (at->found.topic_offset >= 0 && !at->found.alias)
+	if (at->found.topic_offset >= 0 && !at->found.alias && !at->in_early) {
+		charge(pkt->scratch, WORK_HASH + len / 64 * WORK_HASH);
 		at->hash = hash_in_place(
 			pkt->ctx, at->payload_offset + at->found.topic_offset, len);
+	}
 	if (at->hash) {
 		if (is_judged(pkt, at->hash) ||
 		    take_topic(pkt->ctx, at->payload_offset + at->found.topic_offset,
@@ -27,7 +29,7 @@ static __always_inline int look_at_topic(struct packet *pkt)
 			return 0;
 		at->apart = 0;
 	} else {
-		len = gather_topic(pkt, 0, at->seq, at->payload_len);
+		len = gather_topic(pkt);
 	}
 	return len ? judge(pkt, len) : 0;
 }
@@ -42,12 +44,19 @@ static __always_inline long load_window(const struct packet *pkt, __u32 offset,
 	const __u64 *bytes = (void *)(long)pkt->ctx->data +
 			     ((at->payload_offset + offset) & FRAME_MASK);
 
+	if (pkt->early) {
+		FORGET(offset);
+		if (offset >= EARLY_BYTES)
+			return -1;
+		*window = *(const __u64 *)(pkt->early->bytes + offset);
+		return 0;
+	}
 	if (left >= MQTT_WINDOW &&
 	    (void *)(bytes + 1) <= (void *)(long)pkt->ctx->data_end) {
 		*window = *bytes;
 		return 0;
 	}
-	return load(pkt, 0, offset, window, left, MQTT_WINDOW);
+	return load(pkt, offset, window, left, MQTT_WINDOW);
 }
 
 /* Where the next packet begins is no longer known. */
@@ -58,6 +67,38 @@ static __always_inline void lose_boundaries(struct flow *flow)
 	flow->early = 0;
 }
 
+/* The stream costs too much. The daemon hears of it once in a flow's life. */
+static __noinline void leave_unjudged(struct packet *pkt)
+{
+	struct event *event = &pkt->scratch->event;
+	struct flow *flow = pkt->flow;
+
+	count(COUNT_UNJUDGED);
+	lose_boundaries(flow);
+	if (flow->flags & FLOW_COSTLY || flow->state != FLOW_ESTABLISHED)
+		return;
+	fill_event(event, pkt, ACTION_UNJUDGED, 0, flow->group, 0);
+	event->options_len = 0;
+	if (bpf_ringbuf_output(&events, event, sizeof(*event), 0))
+		count(COUNT_EVENT_LOST);
+	else
+		flow->flags |= FLOW_COSTLY;
+}
+
+/* Whether the walk has come to the end of the segment. */
+static __always_inline int is_walked(const struct packet *pkt)
+{
+	const struct walking *at = &pkt->scratch->walking;
+
+	return (__s32)(stream_wants(&pkt->flow->stream) - at->seq - at->payload_len) >= 0;
+}
+
+/* Whether the first early segment is ahead of the stream: bytes before it are missing. */
+static __always_inline int is_ahead(const struct flow *flow)
+{
+	return (__s32)(flow->first_early - stream_wants(&flow->stream)) > 0;
+}
+
 /* One field of the segment's MQTT packets. Returns whether the walk is over. */
 static __always_inline int walk_field(struct packet *pkt)
 {
@@ -66,31 +107,23 @@ static __always_inline int walk_field(struct packet *pkt)
 	__u32 offset = stream_wants(stream) - at->seq, left = at->payload_len - offset;
 	__u64 window = 0;
 
-	if (offset >= at->payload_len || load_window(pkt, offset, left, &window))
+	charge(pkt->scratch, WORK_FIELD);
+	if (load_window(pkt, offset, left, &window))
 		return 1;
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
 
 	switch (walk_step(stream, at->seq, at->payload_len, window, left, &at->found)) {
-	case FOUND_CUT:
-		return 1;
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
 		lose_boundaries(pkt->flow);
 		return 1;
 	case FOUND_PUBLISH:
-		if (look_at_topic(pkt))
-			return 1;
-		break;
+		return look_at_topic(pkt);
 	case FOUND_NOTHING:
 	case FOUND_OTHER:
+	case FOUND_CUT:
 		break;
 	}
-	return stream_wants(stream) - at->seq >= at->payload_len;
-}
-
-/* The same for bpf_loop(). */
-static long walk_next(__u32 index, void *packet)
-{
-	return walk_field(packet);
+	return 0;
 }

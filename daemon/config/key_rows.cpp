@@ -383,8 +383,9 @@ constexpr Key kRows[] = {
      .field = number<&Config::limits, &Limits::early_segments>({1024, 1'048'576}),
      .change = Change::kRestart,
      .meaning = "Segments that arrived ahead of a missing one.",
-     .details = "The oldest makes room; its stream is then not judged until Remora finds a packet "
-                "boundary again.",
+     .details = "One client may fill an eighth of them, one connection half of that. The oldest "
+                "makes room; its stream is then not judged until Remora finds a packet boundary "
+                "again.",
      .maps = "early_segments"},
     {.table = "limits",
      .name = "groups",

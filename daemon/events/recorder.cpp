@@ -27,6 +27,8 @@ Action action_of(const event& head) {
       return Action::kept;
     case ACTION_DROPPED:
       return Action::dropped;
+    case ACTION_UNJUDGED:
+      return Action::unjudged;
     default:
       return Action::learned;
   }
@@ -46,10 +48,11 @@ Recorder::Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
 void Recorder::take(const Record& record) {
   ++records_;
   const event& head = record.head;
-  if (head.action == ACTION_UNJUDGED) {
+  if (head.action == ACTION_PIECE) {
     learn(record);
     return;
   }
+  if (head.action == ACTION_UNJUDGED) remember(head, {}, head.from_group);
   if (head.action == ACTION_RESET) mend(record);
   const auto topic = record.topic();
   if (!topic) return;

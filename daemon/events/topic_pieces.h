@@ -25,7 +25,7 @@ class TopicPieces {
   static constexpr std::size_t kTopics = 64;
   static constexpr std::size_t kTopicsOfClient = 8;
 
-  // The whole topic, once `piece`, an ACTION_UNJUDGED record, was the last of it
+  // The whole topic, once `piece`, an ACTION_PIECE record, was the last of it
   // that was missing. A byte that comes twice keeps its first value.
   std::optional<std::string> add(const Record& piece);
 

@@ -44,6 +44,7 @@ void set_constants(bpf_object* stage, const StageConstants& constants) {
   remora_mqtt::remora_mqtt__rodata values{};
   values.behind_katran = constants.behind_katran;
   values.hints_in_all = constants.hints;
+  values.early_in_all = constants.early_segments;
   bpf_map* map = bpf_object__find_map_by_name(stage, ".rodata");
   if (const int error = bpf_map__set_initial_value(map, &values, sizeof(values)); error != 0) {
     throw std::runtime_error("cannot set the constants of the mqtt stage: " + because(error));

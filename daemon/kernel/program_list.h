@@ -35,6 +35,7 @@ std::span<const ProgramSpec> program_list();
 struct StageConstants {
   bool behind_katran;  // the forwarder finds a group by its VIP
   std::uint32_t hints;
+  std::uint32_t early_segments;
 };
 // `stage` is open, not loaded. Throws std::runtime_error.
 void set_constants(bpf_object* stage, const StageConstants& constants);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -15,6 +16,18 @@ namespace {
 
 bool is_same(const ::topic_shape& left, const ::topic_shape& right) {
   return left.plus == right.plus && left.levels == right.levels && left.rest == right.rest;
+}
+
+// Lets may_name() find the filter with these levels.
+void add_name(::topic_shape& shape, const ::topic_levels& levels) {
+  const std::uint32_t all = shape.levels == 0 ? 0 : ~0U >> (32 - shape.levels);
+  const std::uint32_t literal = all & ~shape.plus;
+  if (literal == 0) {
+    shape.names = ~std::uint64_t{0};
+    return;
+  }
+  shape.named = static_cast<__u8>(std::bit_width(literal) - 1);
+  shape.names |= name_bit(levels.hash[shape.named]);
 }
 
 std::uint64_t window_at(std::string_view text, std::size_t offset) {
@@ -48,6 +61,7 @@ RouteTable::RouteTable(std::vector<Route> routes, const ::topic_keys& keys)
       shapes_.shapes[shapes_.count++] = *shape;
     }
     const ::topic_levels levels = split(filter, shape->levels);
+    add_name(shapes_.shapes[shapes_.count - 1], levels);
     by_shape_.emplace(Seen{shape_hash(&keys_, &*shape, &levels), shapes_.count}, i);
     reach = std::max({reach, std::uint32_t{shape->levels}, 1u});
   }
@@ -98,7 +112,9 @@ RouteTable::Index RouteTable::match_shapes(std::string_view topic) const {
     const ::topic_levels levels = split(topic, shapes_.reach);
     for (std::uint32_t i = 0; i < shapes_.count; ++i) {
       const ::topic_shape& shape = shapes_.shapes[i];
-      if (!shape_fits(&shape, levels.count, topic.starts_with('$'))) continue;
+      if (!shape_fits(&shape, levels.count, topic.starts_with('$')) || !may_name(&shape, &levels)) {
+        continue;
+      }
       const auto found = by_shape_.find({shape_hash(&keys_, &shape, &levels), i + 1});
       if (found != by_shape_.end()) return found->second;
     }

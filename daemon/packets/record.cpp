@@ -17,7 +17,7 @@ bool is_without_topic(const event& head) {
 }
 
 bool has_topic(const event& head) {
-  return head.action != ACTION_UNJUDGED && !is_without_topic(head) &&
+  return head.action != ACTION_PIECE && head.action != ACTION_UNJUDGED && !is_without_topic(head) &&
          std::size_t{head.topic_offset} + head.topic_len <= head.data_len;
 }
 
@@ -29,8 +29,10 @@ bool is_sound(const event& head) {
     case ACTION_DROPPED:
       // The probe copies MAX_SEGMENT bytes at most.
       return has_topic(head) || is_without_topic(head) || (head.flags & EVENT_TRUNCATED) != 0;
-    case ACTION_UNJUDGED:
+    case ACTION_PIECE:
       return head.data_len > 0 && std::size_t{head.topic_offset} + head.data_len <= head.topic_len;
+    case ACTION_UNJUDGED:
+      return true;
     default:
       return false;
   }

@@ -24,7 +24,7 @@ struct Record {
   // before the topic's end.
   std::optional<std::string_view> topic() const;
 
-  // The piece of a topic that the kernel did not judge (ACTION_UNJUDGED).
+  // The piece of a topic that the kernel did not judge (ACTION_PIECE).
   std::string_view piece() const;
 };
 

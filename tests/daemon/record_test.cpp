@@ -76,10 +76,17 @@ TEST(RecordTest, ATopicBehindACutIsNotMadeUp) {
 }
 
 TEST(RecordTest, APieceLiesInItsTopic) {
-  const auto bytes = bytes_of(judged(ACTION_UNJUDGED, 60000, 65535), std::string(5535, 'x'));
+  const auto bytes = bytes_of(judged(ACTION_PIECE, 60000, 65535), std::string(5535, 'x'));
 
   ASSERT_TRUE(read(bytes));
   EXPECT_EQ(read(bytes)->piece().size(), 5535U);
+  EXPECT_FALSE(read(bytes)->topic());
+}
+
+TEST(RecordTest, AConnectionThatIsNotJudgedHasNoTopic) {
+  const auto bytes = bytes_of(judged(ACTION_UNJUDGED, 0, 0), "");
+
+  ASSERT_TRUE(read(bytes));
   EXPECT_FALSE(read(bytes)->topic());
 }
 
@@ -100,8 +107,8 @@ TEST(RecordTest, NumbersThatContradictEachOtherAreRefused) {
       {"options_len", bytes_of(many_options, "a/b")},
       {"no action", bytes_of(judged(0, 0, 3), "a/b")},
       {"unknown action", bytes_of(judged(ACTION_UNJUDGED + 1, 0, 3), "a/b")},
-      {"an empty piece", bytes_of(judged(ACTION_UNJUDGED, 0, 3), "")},
-      {"a piece beyond its topic", bytes_of(judged(ACTION_UNJUDGED, 1, 3), "a/b")},
+      {"an empty piece", bytes_of(judged(ACTION_PIECE, 0, 3), "")},
+      {"a piece beyond its topic", bytes_of(judged(ACTION_PIECE, 1, 3), "a/b")},
   };
   for (const auto& [what, bytes] : cases) EXPECT_FALSE(read(bytes)) << what;
 }

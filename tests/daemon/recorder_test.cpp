@@ -72,7 +72,7 @@ class RecorderTest : public LbTest {
   void publish_unjudged(const std::string& topic) { publish_unjudged(topic, lesson_time()); }
   void publish_unjudged(const std::string& topic, std::uint32_t time) {
     event head{};
-    head.action = ACTION_UNJUDGED;
+    head.action = ACTION_PIECE;
     head.time = time;
     head.seq = next_seq_;
     head.topic_len = static_cast<__u16>(topic.size());
@@ -118,6 +118,16 @@ class RecorderTest : public LbTest {
 };
 
 using Rows = std::vector<std::string>;
+
+TEST_F(RecorderTest, AConnectionThatIsNotJudgedIsNamed) {
+  event head{};
+  head.action = ACTION_UNJUDGED;
+  head.from_group = head.to_group = group("deep");
+  take(head, "");
+
+  EXPECT_EQ(events(), Rows{"unjudged 0 0 deep deep"});
+  EXPECT_FALSE(predicted());
+}
 
 TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
   const std::string topic = "deep/" + std::string(60'000, 'x');

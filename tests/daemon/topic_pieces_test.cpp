@@ -37,7 +37,7 @@ class TopicPiecesTest : public testing::Test {
     Record record{};
     record.head.flow = flow;
     record.head.seq = seq;
-    record.head.action = ACTION_UNJUDGED;
+    record.head.action = ACTION_PIECE;
     record.head.topic_len = static_cast<__u16>(topic.size());
     record.head.topic_offset = static_cast<__u16>(offset);
     record.head.data_len = static_cast<__u16>(piece.size());

@@ -61,7 +61,7 @@ void check(const std::uint8_t* data, std::size_t size) {
     if (const auto topic = record->topic()) {
       require(is_within(*topic, bytes), "a topic outside of the record");
     }
-    if (record->head.action == ACTION_UNJUDGED) {
+    if (record->head.action == ACTION_PIECE) {
       const auto topic = pieces.add(*record);
       require(!topic || topic->size() == record->head.topic_len, "a topic of another length");
       require(pieces.in_progress() <= TopicPieces::kTopics, "more topics than there is room for");

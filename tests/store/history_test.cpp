@@ -91,6 +91,26 @@ TEST_F(HistoryTest, EveryMispredictIsAnEventAlsoOfTheSameTopic) {
                                  "10.1.1.7|a/t|a/t|default|temperature|dropped"}));
 }
 
+TEST_F(HistoryTest, AConnectionThatIsNotJudgedChangesNothingOfItsClient) {
+  open();
+  const std::int64_t now = now_ms();
+  history_->record(learned("10.1.1.7", "a/t", "temperature", now - 2));
+  history_->flush();
+  const Rows before = rows(kClients);
+
+  history_->record(
+      mispredicted("10.1.1.7", "", "temperature", "temperature", now - 1, Action::unjudged));
+  history_->record(mispredicted("10.1.1.8", "", "default", "default", now, Action::unjudged));
+  history_->flush();
+
+  EXPECT_EQ(rows(kClients), before);
+  EXPECT_EQ(rows(kEvents), (Rows{"10.1.1.7|-|a/t|-|temperature|learned",
+                                 "10.1.1.7|a/t|a/t|temperature|temperature|unjudged",
+                                 "10.1.1.8|||default|default|unjudged"}));
+  EXPECT_TRUE(rows("SELECT client FROM v_mispredicts").empty());
+  EXPECT_EQ(rows("SELECT client FROM v_new_clients"), Rows{"10.1.1.7"});
+}
+
 TEST_F(HistoryTest, TheSameAddressAtTwoServicesIsTwoClients) {
   open();
   Observation other = learned("10.1.1.7", "a/h", "humidity", now_ms());

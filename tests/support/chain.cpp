@@ -73,6 +73,7 @@ Chain::Chain(const ChainLimits& limits)
       {"guards", limits.guards},
       {"topics", limits.topics},
       {"early_segments", limits.early_segments},
+      {"early_shares", limits.early_segments},
       {"ch_rings", limits.rings * RING_SIZE},
       {"events", limits.event_bytes},
   };
@@ -86,6 +87,7 @@ Chain::Chain(const ChainLimits& limits)
   remora_mqtt::remora_mqtt__rodata constants{};
   constants.behind_katran = limits.behind_katran;
   constants.hints_in_all = static_cast<__u32>(flow_table.hint_rows * HINTS_PER_ROW);
+  constants.early_in_all = limits.early_segments;
   require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");

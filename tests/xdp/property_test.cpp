@@ -187,17 +187,34 @@ class PropertyTest : public SteerTest {
     ASSERT_EQ(outcome.group(), kDefault);
   }
 
-  // As if there were too many segments ahead of a gap.
+  // Segments that the client is to send again.
+  std::uint64_t withheld() const { return counter(COUNT_WITHHELD) + counter(COUNT_EARLY_REFUSED); }
+
+  // The same, or it is withheld.
+  void deliver_or_withhold(const Client& client, const Piece& piece, Path& path) {
+    const std::uint64_t before = withheld();
+    const Outcome outcome = send_piece(client, piece);
+    if (withheld() == before) {
+      ASSERT_TRUE(outcome.forwarded());
+      ASSERT_EQ(outcome.group(), kDefault);
+    } else {
+      ASSERT_TRUE(outcome.dropped());
+      path.dropped();
+    }
+  }
+
+  // As if a gap lasted for long, once so many segments wait.
   void lose_patience(const Client& client) {
     const auto flow_then = flow_of(client);
-    if (!flow_then || flow_then->early < 50) return;
+    if (!flow_then || flow_then->early < 20) return;
     flow later = *flow_then;
-    later.early = MAX_EARLY;
+    later.gap_began -= GAP_PATIENCE + 1;
     chain_->flows().put(key_of(client), later);
   }
 
   void deliver_all(const Client& client, Path path) {
-    while (const std::optional<Piece> piece = path.next()) deliver(client, *piece);
+    while (const std::optional<Piece> piece = path.next())
+      deliver_or_withhold(client, *piece, path);
   }
 
   // PUBLISHes that were judged, including those with an unchanged topic.
@@ -220,7 +237,7 @@ class PropertyTest : public SteerTest {
   void take(const Client& client, const Event& event) {
     EXPECT_EQ(event.head.flow.port, htobe16(client.self().port));
     EXPECT_EQ(event.head.from_group, kDefault);
-    if (event.head.action == ACTION_UNJUDGED) {
+    if (event.head.action == ACTION_PIECE) {
       take_piece(event);
     } else {
       judged_.push_back({event.topic(), event.head.to_group});
@@ -418,7 +435,7 @@ TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
 
     Path path(session.stream, client.isn() + 1, options, random);
     while (const std::optional<Piece> piece = path.next()) {
-      deliver(client, *piece);
+      deliver_or_withhold(client, *piece, path);
       lose_patience(client);
     }
 
@@ -461,7 +478,12 @@ TEST_F(PropertyTest, NoBrokerOfAWrongGroupCanReadAPublish) {
     std::optional<Outcome> end;
     Prefix forwarded(session.stream.size());
     while (const std::optional<Piece> piece = path.next()) {
+      const std::uint64_t before = withheld();
       Outcome outcome = send_piece(client, *piece);
+      if (withheld() != before) {
+        path.dropped();
+        continue;
+      }
       if (!outcome.forwarded()) {
         end = std::move(outcome);
         break;

@@ -98,7 +98,7 @@ flow flow_from_4(const abi4::flow& old) {
   now.stream = stream_from_4(old.stream);
   now.isn = old.isn;
   now.prior_group = old.prior_group;
-  now.early = old.early;
+  now.early = 0;  // the segments are not taken over: the stream is judged again at a known topic
   now.first_early = old.first_early;
   now.last_early = old.last_early;
   now.gap_began = old.gap_began;
