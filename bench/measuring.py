@@ -22,8 +22,9 @@ def own_lab(name, **up):
     that of the machine's scheduler.
     """
     require_root()
-    print("building …", file=sys.stderr)
-    build()
+    # With --json, stdout is for the figures alone.
+    with contextlib.redirect_stdout(sys.stderr):
+        build()
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     lab = Lab(name)
     lab.clear_abandoned()

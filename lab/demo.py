@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 from lab import config, report, topology, verdict
 from lab.build import LAB_COMMAND, LabError, build, require_root

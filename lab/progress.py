@@ -8,8 +8,8 @@ import sys
 class Progress:
     """Rewrites its line on a terminal; elsewhere it prints only what is final, and milestones."""
 
-    def __init__(self, stream=sys.stdout):
-        self._stream = stream
+    def __init__(self, stream=None):
+        self._stream = stream = stream or sys.stdout
         self._live = stream.isatty()
         self._tenths = 0
 
