@@ -52,7 +52,10 @@ void Recorder::take(const Record& record) {
     learn(record);
     return;
   }
-  if (head.action == ACTION_UNJUDGED) remember(head, {}, head.from_group);
+  if (head.action == ACTION_UNJUDGED) {
+    remember_unjudged(head);
+    return;
+  }
   if (head.action == ACTION_RESET) mend(record);
   const auto topic = record.topic();
   if (!topic) return;
@@ -61,6 +64,13 @@ void Recorder::take(const Record& record) {
   } else {
     log::warn("a record names group {}, which nobody knows", head.to_group);
   }
+}
+
+// Names the client and the group at which its connection stays.
+void Recorder::remember_unjudged(const event& head) {
+  const auto group = ids_.group_name(head.from_group);
+  if (!group) return;  // gone with a reload
+  remember(head, {}, *group, predictions_.clock().at(head.seen_at_ns));
 }
 
 // Only of a segment: what names a topic alone has no numbers to end anything with.

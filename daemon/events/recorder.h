@@ -43,6 +43,7 @@ class Recorder {
 
  private:
   void mend(const Record& record);
+  void remember_unjudged(const event& head);
   void learn(const Record& piece);
   LessonTime time_of(const event& head, std::string_view topic) const;
   void remember(const event& head, std::string topic, const std::string& group, LessonTime time);
