@@ -102,10 +102,13 @@ TEST(FromAbi4Test, AFlowKeepsAllThatItHad) {
   for (std::uint32_t seed = first; seed < first + rounds; ++seed) {
     SCOPED_TRACE(again(seed));
     std::mt19937_64 random(seed);
-    const abi4::flow old = random_flow(random);
+    abi4::flow old = random_flow(random);
 
     const flow now = flow_from_4(old);
 
+    // The early segments themselves are not taken over: the flow is judged again from a PUBLISH
+    // of a known topic on.
+    old.early = 0;
     const abi4::flow back = flow_of_abi_4(now);
     ASSERT_EQ(std::memcmp(&back, &old, sizeof(old)), 0);
   }
