@@ -23,6 +23,7 @@ constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kLookAtAttachmentEvery = 500ms;
 constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtForwarderEvery = 2s;
+constexpr auto kLookAtHistoryEvery = 1s;
 constexpr auto kCheckEvery = 50ms;
 constexpr auto kWaitForGateway = 2s;  // at the start
 
@@ -91,6 +92,7 @@ Daemon::Daemon(Places places, Config config)
   read_former_ring();
   events_.drain();
   history_.flush();
+  loaded_history_ = history_.status().openings;
   // A new table is filled before the first packet; what the kernel knows suffices to begin.
   if (programs_.is_fresh("predictions")) {
     const auto loaded = predictions_.load(*steering_.matching(), Predictions::Found::kNewTable);
@@ -127,6 +129,7 @@ void Daemon::read_former_ring() {
 void Daemon::start_timers() {
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
   loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { look_at_attachment(); });
+  loop_.every(kLookAtHistoryEvery, "look at the history", [this] { look_at_history(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
     flow_scan_.step(monotonic_ns());
     evacuation_.step(monotonic_ns());
@@ -196,6 +199,15 @@ void Daemon::look_at_attachment() {
   else
     log::error("{}", problem);
   attachment_problem_ = problem;
+}
+
+// A file that could not be read at the start, or that was put in the place of another one.
+void Daemon::look_at_history() {
+  const std::uint64_t openings = history_.status().openings;
+  if (openings == loaded_history_) return;
+  loaded_history_ = openings;
+  predictions_.catch_up_with(history_.newest_lesson());
+  predictions_.start_load(steering_.matching());
 }
 
 void Daemon::beat() const {

@@ -51,14 +51,16 @@ class Daemon {
   void beat() const;
   void read_former_ring();
   void look_at_attachment();
+  void look_at_history();
   void reload();
   StatusSources sources() const;
 
   const Places places_;
   Config config_;
   const std::uint64_t started_at_ns_;
-  std::string attachment_problem_;  // empty: all is where it should be
-  std::string end_;                 // why the loop ended by itself
+  std::string attachment_problem_;    // empty: all is where it should be
+  std::string end_;                   // why the loop ended by itself
+  std::uint64_t loaded_history_ = 0;  // which of History's openings the predictions have
   const Link link_;
   EventLoop loop_;
   Instance instance_;

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "store/printable.h"
+
 namespace remora {
 namespace {
 
@@ -15,9 +17,25 @@ constexpr int kStepsPerLook = 10'000;
 
 DatabaseError::DatabaseError(const std::string& attempted, int extended_code,
                              const std::string& message)
-    : std::runtime_error(attempted + ": " + message + " (SQLite " + std::to_string(extended_code) +
-                         ")"),
+    : std::runtime_error(attempted + ": " + printable(message) + " (SQLite " +
+                         std::to_string(extended_code) + ")"),
       extended_code_(extended_code) {}
+
+// A table that is missing is one as well: our statements are right.
+bool DatabaseError::means_damage() const {
+  switch (code()) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR:
+    case SQLITE_SCHEMA:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_FORMAT:
+      return true;
+    default:
+      return false;
+  }
+}
 
 Connection::Connection(const std::filesystem::path& path, Access access) {
   const int mode = access == Access::read_only ? SQLITE_OPEN_READONLY

@@ -25,8 +25,8 @@ class DatabaseError : public std::runtime_error {
   int extended_code() const { return extended_code_; }
   // The primary code: SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, …
   int code() const { return extended_code_ & 0xff; }
-  // The file's content is at fault, not the disk or another process.
-  bool means_damage() const { return code() == SQLITE_CORRUPT || code() == SQLITE_NOTADB; }
+  // The file's content is at fault, not the disk, a permission or another process.
+  bool means_damage() const;
 
  private:
   int extended_code_;

@@ -5,11 +5,12 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 #include "log/log.h"
 #include "store/history_file.h"
+#include "store/migration.h"
+#include "store/path_problem.h"
 
 namespace remora {
 namespace {
@@ -30,10 +31,10 @@ std::int64_t unix_ms_before(std::chrono::days age) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(then.time_since_epoch()).count();
 }
 
-// Thrown on where nothing but a person can help.
-bool needs_a_person(const DatabaseError& error) {
-  return error.code() == SQLITE_CANTOPEN || error.code() == SQLITE_READONLY ||
-         error.code() == SQLITE_PERM || error.code() == SQLITE_AUTH;
+// What is wrong; if the path is at fault, in words.
+std::string reason(const std::filesystem::path& path, const std::exception& error) {
+  const std::string problem = path_problem(path);
+  return problem.empty() ? error.what() : problem;
 }
 
 // Writes `rows` in transactions and leaves in it what was not written.
@@ -92,15 +93,8 @@ History::History(HistoryOptions options)
       set_aside_file(error.what());
       open_file();
     }
-  } catch (const DatabaseError& error) {
-    if (needs_a_person(error)) {
-      throw std::runtime_error("history: " + std::string(error.what()) + ": make the directory '" +
-                               options_.path.parent_path().string() +
-                               "' and what is in it writable, or set another [store] path");
-    }
-    failed(error.what());
   } catch (const std::exception& error) {
-    throw std::runtime_error("history: '" + options_.path.string() + "': " + error.what());
+    failed(reason(options_.path, error));
   }
   const SignalsBlocked blocked;
   worker_ = std::thread([this] { run(); });
@@ -140,17 +134,21 @@ void History::name_services(std::vector<ServiceName> services) {
   wake_.notify_one();
 }
 
-void History::for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
+bool History::for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
                               std::size_t batch) {
   try {
     HistoryFile::read(options_.path, use, batch);
+    return true;
+  } catch (const ForeignFile& error) {
+    log::error("history: the clients cannot be read: {}", error.what());
   } catch (const DatabaseError& error) {
-    log::error("history: not all clients could be read: {}", error.what());
-    if (!error.means_damage()) return;
+    log::error("history: not all clients could be read: {}", reason(options_.path, error));
+    if (!error.means_damage()) return false;
     const std::lock_guard lock(mutex_);
     damage_ = error.what();
     wake_.notify_one();
   }
+  return false;
 }
 
 HistoryStatus History::status() const {
@@ -227,7 +225,7 @@ bool History::write_some(std::unique_lock<std::mutex>& lock) {
     }
     succeeded();
   } catch (const std::exception& error) {
-    failed(error.what());
+    failed(reason(options_.path, error));
   }
   lock.lock();
   backlog_.give_back(std::move(batch));
@@ -284,6 +282,7 @@ void History::open_file() {
   }
   file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit, services);
   const std::lock_guard lock(mutex_);
+  ++status_.openings;
   has_new_names_ = true;
   newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();

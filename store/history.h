@@ -57,6 +57,7 @@ struct HistoryStatus {
   std::filesystem::path path;
   std::optional<std::filesystem::path> set_aside;  // the last damaged file
   std::uint64_t last_seen_lost;                    // last-seen times that found no room
+  std::uint64_t openings;  // files that were opened so far; the clients of each can be read
 };
 
 class History {
@@ -64,9 +65,8 @@ class History {
   static constexpr std::chrono::milliseconds kLongestRetry{60'000};
 
   // Opens, checks and migrates the file, creating it when there is none; a
-  // damaged one is set aside. Throws std::runtime_error, with the remedy, when
-  // the file cannot be opened or written, is of a newer version or is not a
-  // history at all. A full or failing disk does not throw: see status().
+  // damaged one is set aside. If anything is wrong with the file, its path or its
+  // disk, the history works from memory and tries again: see status().
   explicit History(HistoryOptions options);
 
   // Writes what is queued, if the disk lets it, and ends the thread.
@@ -82,10 +82,10 @@ class History {
   void name_services(std::vector<ServiceName> services);
 
   // Hands all clients over in batches, the last seen first, on the caller's
-  // thread and from a connection of its own: what is committed by now. A
-  // file that cannot be read ends it early, logged; it never throws but what
-  // `use` throws.
-  void for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
+  // thread and from a connection of its own: what is committed by now. False:
+  // the file could not be read to its end, which is logged. Only what `use`
+  // throws is thrown.
+  bool for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch = 4096);
 
   HistoryStatus status() const;

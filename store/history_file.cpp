@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "store/migration.h"
+#include "store/opening.h"
+#include "store/printable.h"
 
 namespace remora {
 namespace {
-
-// The -wal file shrinks to this once a checkpoint has emptied it.
-constexpr int kWalLimitBytes = 64 << 20;
 
 const char* name_of(Action action) {
   switch (action) {
@@ -30,78 +29,6 @@ const char* name_of(Action action) {
       return "unjudged";
   }
   throw std::invalid_argument("an action without a name");
-}
-
-// The first thing that is wrong with the file's structure is thrown; a check
-// that takes too long found nothing.
-void check(Connection& connection, std::chrono::milliseconds limit) {
-  const TimeLimit time_limit(connection, limit);
-  try {
-    std::string found = connection.text("PRAGMA quick_check(1)");
-    if (found == "ok") return;
-    std::ranges::replace(found, '\n', ' ');  // what is logged is one line
-    throw DatabaseError("checking the file", SQLITE_CORRUPT, found);
-  } catch (const DatabaseError& error) {
-    if (error.code() != SQLITE_INTERRUPT) throw;
-  }
-}
-
-Connection open(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
-                std::span<const ServiceName> services) {
-  Connection connection(path, Access::read_write);
-  connection.keep_log_on_close();  // a damaged file is evidence
-  identify(connection);
-  check(connection, check_limit);
-  if (connection.is_read_only()) {
-    throw DatabaseError("opening '" + path.string() + "'", SQLITE_READONLY, "it is read-only");
-  }
-  // A commit need not reach the disk at once: after a power failure the last
-  // ones may be missing, but the file is sound.
-  connection.execute("PRAGMA journal_mode = WAL");
-  connection.execute("PRAGMA synchronous = NORMAL");
-  connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
-  migrate(connection, services);
-  connection.empty_log_on_close();
-  return connection;
-}
-
-// SQLite's readers share an index of the log in a file of its own (-shm). Where
-// a full disk has no room for it, a connection that has the database to itself
-// keeps it in memory.
-Connection open_to_read(const std::filesystem::path& path) {
-  try {
-    Connection connection(path, Access::read_only);
-    connection.integer("PRAGMA schema_version");
-    return connection;
-  } catch (const DatabaseError& error) {
-    if (error.code() != SQLITE_IOERR && error.code() != SQLITE_FULL) throw;
-  }
-  Connection connection(path, Access::read_write);
-  connection.keep_log_on_close();
-  connection.execute("PRAGMA locking_mode = EXCLUSIVE");
-  return connection;
-}
-
-// Length of the UTF-8 sequence at the head of `bytes` that encodes a character
-// other than a control character; 0: there is none (RFC 3629 §4, its table).
-std::size_t printable_character(std::string_view bytes) {
-  const auto byte = [&](std::size_t index) {
-    return index < bytes.size() ? static_cast<unsigned char>(bytes[index]) : 0U;
-  };
-  const auto follows = [&](std::size_t index) { return (byte(index) & 0xc0U) == 0x80U; };
-  const unsigned first = byte(0);
-  const unsigned second = byte(1);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  if (first < 0xc2 || first > 0xf4 || !follows(1)) return 0;
-  if (first == 0xc2 && second < 0xa0) return 0;  // U+0080 to U+009F
-  if (first < 0xe0) return 2;
-  if (first == 0xe0 && second < 0xa0) return 0;  // overlong
-  if (first == 0xed && second > 0x9f) return 0;  // surrogates
-  if (!follows(2)) return 0;
-  if (first < 0xf0) return 3;
-  if (first == 0xf0 && second < 0x90) return 0;  // overlong
-  if (first == 0xf4 && second > 0x8f) return 0;  // above U+10FFFF
-  return follows(3) ? 4 : 0;
 }
 
 void bind_topic(Statement& statement, int index, std::string_view topic) {
@@ -122,18 +49,9 @@ void bind_optional(Statement& statement, int index, const std::optional<std::str
 
 }  // namespace
 
-bool is_printable(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const std::size_t length = printable_character(bytes);
-    if (length == 0) return false;
-    bytes.remove_prefix(length);
-  }
-  return true;
-}
-
 HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
                          std::span<const ServiceName> services)
-    : connection_(open(path, check_limit, services)),
+    : connection_(open_to_write(path, check_limit, services)),
       clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
       newest_lesson_(
           static_cast<std::uint64_t>(connection_.integer("SELECT lesson_time FROM state"))),
@@ -281,6 +199,9 @@ void HistoryFile::read(const std::filesystem::path& path,
                        const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch) {
   Connection connection = open_to_read(path);
+  if (connection.integer("PRAGMA user_version") != kSchemaVersion) {
+    throw ForeignFile("the file has another version");
+  }
   Statement newest_first(
       connection,
       "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients"

@@ -22,7 +22,7 @@ class HistoryFile {
  public:
   // Opens, checks for at most `check_limit` and migrates; creates a missing
   // file. `services`: see migrate(). Throws DatabaseError, which tells whether the
-  // file is damaged, and std::runtime_error when it is sound but not ours to write.
+  // file is damaged, and ForeignFile.
   HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
               std::span<const ServiceName> services);
 
@@ -81,8 +81,5 @@ class HistoryFile {
 // and returns the new name. Nothing may have it open.
 // Throws std::filesystem::filesystem_error.
 std::filesystem::path set_aside(const std::filesystem::path& path);
-
-// Valid UTF-8 without control characters: what a person can be shown as it is.
-bool is_printable(std::string_view bytes);
 
 }  // namespace remora

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/migration.h"
 
-#include <stdexcept>
 #include <string>
 
 #include "store/schema.h"
@@ -11,6 +10,9 @@ namespace {
 
 // "Remo", PRAGMA application_id: tells a history from other SQLite files.
 constexpr std::int64_t kApplicationId = 0x52656d6f;
+
+// No version of this program will be so high: a header that says so is damaged.
+constexpr std::int64_t kImplausibleVersion = 100;
 
 // Version 1: services were names, and the order of lessons was that of the wall clock.
 constexpr const char* kMoveVersion1 = R"sql(
@@ -50,16 +52,25 @@ void name_services(Connection& connection, std::span<const ServiceName> services
 
 }  // namespace
 
+// The tables tell what the file is, even if its header is damaged.
 void identify(Connection& connection) {
-  const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
-  if (tables > 0 && connection.integer("PRAGMA application_id") != kApplicationId) {
-    throw std::runtime_error("it is a database of another program: choose another path");
-  }
+  if (connection.integer("SELECT count(*) FROM sqlite_schema") == 0) return;
+  const auto tables = connection.integer(
+      "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('clients', 'events')");
+  const bool has_tables = tables == 2;
+  const bool has_mark = connection.integer("PRAGMA application_id") == kApplicationId;
   const auto version = connection.integer("PRAGMA user_version");
+  if (!has_tables && !has_mark) {
+    throw ForeignFile("it is a database of another program: set another [store] path");
+  }
+  if (!has_tables) throw DatabaseError("reading the schema", SQLITE_CORRUPT, "tables are missing");
+  if (!has_mark || version < 1 || version >= kImplausibleVersion) {
+    throw DatabaseError("reading the header", SQLITE_CORRUPT, "it does not fit the tables");
+  }
   if (version > kSchemaVersion) {
-    throw std::runtime_error(
-        "it is of version " + std::to_string(version) + ", and this program knows them up to " +
-        std::to_string(kSchemaVersion) + ": start the newer program, or move the file away");
+    throw ForeignFile("it is of version " + std::to_string(version) +
+                      ", and this program knows them up to " + std::to_string(kSchemaVersion) +
+                      ": start the newer program, or move the file away");
   }
 }
 

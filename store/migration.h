@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <stdexcept>
 
 #include "store/database.h"
 #include "store/observation.h"
@@ -13,8 +14,14 @@ namespace remora {
 // PRAGMA user_version of the files that this version writes.
 inline constexpr int kSchemaVersion = 2;
 
-// Throws std::runtime_error unless the file is a history of a known version, or new
-// and empty.
+// The file is sound, and belongs to another program or to a newer version of this one.
+class ForeignFile : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Throws ForeignFile unless the file is a history of a known version, or new and empty;
+// DatabaseError if header and tables contradict each other.
 void identify(Connection& connection);
 
 // Brings the file to the present schema, all or nothing, and takes the write lock in

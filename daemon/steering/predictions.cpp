@@ -24,9 +24,9 @@ constexpr std::uint64_t kHeldPerCpu = 128;
 // Ends the reading of the history.
 struct Stopped {};
 
-LessonClock set_clock(const Maps& maps, const History& history) {
+LessonClock set_clock(const Maps& maps, LessonTime newest) {
   ::settings now = maps.settings.find(kOnly).value_or(::settings{});
-  const LessonClock clock(monotonic_ns(), unix_ms(), history.newest_lesson(), now.lesson_clock_ns);
+  const LessonClock clock(monotonic_ns(), unix_ms(), newest, now.lesson_clock_ns);
   now.lesson_clock_ns = clock.clock_ns();
   maps.settings.put(kOnly, now);
   return clock;
@@ -80,7 +80,11 @@ Predictions::Predictions(const Maps& maps, const LessonWriter& writer, History& 
       writer_(writer),
       history_(history),
       limit_(limit),
-      clock_(set_clock(maps, history)) {}
+      clock_(set_clock(maps, history.newest_lesson())) {}
+
+void Predictions::catch_up_with(LessonTime newest) {
+  if (newest > clock_.at(monotonic_ns())) clock_ = set_clock(maps_, newest);
+}
 
 std::vector<lesson_outcome> Predictions::merge(const TopicMatching& matching,
                                                std::span<const Lesson> lessons,

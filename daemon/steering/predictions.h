@@ -29,6 +29,8 @@ class Predictions {
   Predictions(const Maps& maps, const LessonWriter& writer, History& history, std::uint64_t limit);
 
   const LessonClock& clock() const { return clock_; }
+  // Lessons from now on are later than `newest`, which the history has.
+  void catch_up_with(LessonTime newest);
 
   enum class Clients : std::uint8_t {
     kAll,
@@ -70,7 +72,7 @@ class Predictions {
   const LessonWriter& writer_;
   History& history_;
   const std::uint64_t limit_;
-  const LessonClock clock_;
+  LessonClock clock_;
   std::jthread thread_;
 };
 

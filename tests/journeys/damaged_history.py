@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A history that cannot be read at the start is set aside, never deleted, and work goes on."""
+"""A damaged history is set aside, never deleted; one that cannot be read yet is loaded later."""
 
+import contextlib
 import os
 import pathlib
+import sqlite3
 
 from support import Journey, Paho, main
 
@@ -57,6 +59,32 @@ class DamagedHistory(Journey):
         self.expect_a_new_one_beside(damaged)
         with self.expect_counted(SYN_UNKNOWN=1, MISPREDICT=1, RESET=1):
             self.teach("client0", TOPIC)
+
+    def test_a_locked_one_is_loaded_when_the_lock_is_gone(self):
+        self.daemon.throw_away()
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            self.daemon.start()
+            self.assertIn("locked", self.daemon.status()["history"]["error"])
+        self.wait_until(
+            lambda: self.daemon.status()["tables"]["predictions"]["used"] == 1,
+            "the prediction from the history",
+        )
+        with self.expect_counted(MISPREDICT=0, RESET=0), Paho(self.lab, "client0") as paho:
+            self.feed(paho, TOPIC, 5)
+            paho.close()
+            self.expect_all_delivered()
+
+    def test_a_directory_in_its_place_does_not_stop_the_start(self):
+        self.path.rename(self.path.with_suffix(".away"))
+        self.path.mkdir()
+        self.daemon.start()
+        self.assertIn("is a directory", self.daemon.status()["history"]["error"])
+        with self.expect_counted(MISPREDICT=0, RESET=0), Paho(self.lab, "client0") as paho:
+            self.feed(paho, TOPIC, 5)
+            paho.close()
+            self.expect_all_delivered()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "store/history_file.h"
+#include "store/printable.h"
 #include "tests/store/faulty_disk.h"
 #include "tests/store/history_fixture.h"
 

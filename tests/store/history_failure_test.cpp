@@ -34,15 +34,6 @@ class HistoryFailureTest : public HistoryTest {
     overwrite(4096, std::string(fs::file_size(options_.path) - 4096, '\xee'));
   }
 
-  std::vector<fs::path> set_aside_files() const {
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(directory_)) {
-      if (entry.path().string().find(".damaged-") != std::string::npos)
-        found.push_back(entry.path());
-    }
-    return found;
-  }
-
   // The file was set aside and the new one works.
   void expect_a_fresh_start() {
     const auto status = history_->status();
@@ -54,15 +45,6 @@ class HistoryFailureTest : public HistoryTest {
     EXPECT_TRUE(history_->flush());
     EXPECT_EQ(value("SELECT client FROM clients WHERE client LIKE '10.9.%'"), "10.9.9.9");
     EXPECT_EQ(value("PRAGMA quick_check"), "ok");
-  }
-
-  std::string error_of_open() {
-    try {
-      open();
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "";
   }
 };
 
@@ -321,31 +303,6 @@ TEST_F(HistoryFailureTest, AFileThatIsDeletedWhileInUseIsBegunAnew) {
 
   EXPECT_EQ(rows("SELECT client FROM clients"), std::vector<std::string>{"10.1.1.2"});
   EXPECT_EQ(logged("moved or deleted"), 1);
-}
-
-TEST_F(HistoryFailureTest, ANewerVersionIsRefused) {
-  fill_and_close();
-  Connection(options_.path, Access::read_write).execute("PRAGMA user_version = 1000");
-
-  EXPECT_NE(error_of_open().find("version 1000"), std::string::npos);
-  EXPECT_EQ(value("SELECT count(*) FROM clients"), "5000");
-  EXPECT_TRUE(set_aside_files().empty());
-}
-
-TEST_F(HistoryFailureTest, TheDatabaseOfAnotherProgramIsLeftAlone) {
-  Connection(options_.path, Access::read_write).execute("CREATE TABLE theirs (n)");
-
-  EXPECT_NE(error_of_open().find("another program"), std::string::npos);
-  EXPECT_EQ(value("SELECT count(*) FROM sqlite_schema"), "1");
-}
-
-TEST_F(HistoryFailureTest, AMissingDirectoryIsRefusedWithTheRemedy) {
-  options_.path = directory_ / "missing" / "history.db";
-
-  const std::string error = error_of_open();
-
-  EXPECT_NE(error.find(options_.path.string()), std::string::npos);
-  EXPECT_NE(error.find("writable"), std::string::npos);
 }
 
 }  // namespace

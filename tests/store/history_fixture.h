@@ -119,6 +119,15 @@ class HistoryTest : public testing::Test {
     return clients;
   }
 
+  std::vector<std::filesystem::path> set_aside_files() const {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+      if (entry.path().string().find(".damaged-") != std::string::npos)
+        found.push_back(entry.path());
+    }
+    return found;
+  }
+
   int logged(const std::string& words) const {
     const std::string log = log_.str();
     int count = 0;
