@@ -260,6 +260,7 @@ enum flow_state {
 	FLOW_CONDEMNED = 4, /* being reset: each packet is answered with a RST */
 	FLOW_DROPPED = 5,   /* policy `drop`: each packet is discarded */
 	FLOW_LEAVING = 6,   /* evacuated: goes on until it can end well */
+	FLOW_HURRIED = 7,   /* the same; it no longer waits for messages of QoS 2 */
 };
 
 /* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
@@ -276,6 +277,7 @@ enum flow_flags {
 	FLOW_SACK = 1 << 10,	/* reserved: its SYN permits SACK (RFC 2018) */
 	FLOW_BOUND = 1 << 11,	/* reserved: its session has state at its broker */
 	FLOW_COSTLY = 1 << 12,	/* it was reported as left unjudged */
+	FLOW_QOS2 = 1 << 13, /* it published a message of QoS 2 that was no repetition */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -315,11 +317,8 @@ static_assert(sizeof(struct stream) == 32, "ABI");
  */
 struct flow {
 	__u64 seen_at_ns;
-	/* The contiguous edge: one past the last byte up to which none is missing
-	 * (RCV.NXT of RFC 9293 §3.3.1). Only bytes in order move it.
-	 */
-	__u32 edge;
-	__u16 real; /* index into `reals`; 0: to be picked */
+	__u32 end_seq; /* one past the last byte that the client sent */
+	__u16 real;    /* index into `reals`; 0: to be picked */
 	__u16 group;
 	__u16 flags; /* enum flow_flags */
 	__u8 state;  /* enum flow_state */
@@ -334,8 +333,10 @@ struct flow {
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
 	__u32 gap_began;   /* when the stream last went on; unit: 1 << GAP_SHIFT ns */
-	/* Reserved: what the client acknowledged lately, in a segment at the edge. */
-	__u32 acked;
+	/* Reserved: the contiguous edge, RCV.NXT of RFC 9293 §3.3.1: one past the last
+	 * byte up to which none is missing. Only bytes in order move it.
+	 */
+	__u32 edge;
 	/* Reserved: what the segment of the CONNECT acknowledged, the broker's first
 	 * sequence number. No later segment acknowledges less.
 	 */
@@ -350,7 +351,7 @@ struct flow {
 	 */
 	__u16 syn_offer;
 	__u16 keep_alive; /* reserved: the CONNECT's (MQTT 5.0 §3.1.2.10), seconds */
-	__u16 open_qos2;  /* reserved: PUBLISHes of QoS 2 whose PUBREL has not come */
+	__u16 open_qos2;  /* PUBLISHes of QoS 2 whose PUBREL has not come */
 	__u16 spent;	  /* work beyond what its segments are allowed (xdp/work.h) */
 };
 static_assert(sizeof(struct flow) == 104, "ABI");
@@ -360,6 +361,8 @@ static_assert(sizeof(struct flow) == 104, "ABI");
  */
 #define MAX_GAPS 255
 #define NO_SCALE 15 /* of `syn_offer`; the highest scale is 14 */
+/* Of `open_qos2`: parts of the stream were not read, or there are too many to count. */
+#define QOS2_UNKNOWN 0xffff
 
 /* The flow table is five maps, so that most packets need no look-up in a hash:
  * `flows`	   array: the connections, each at a place of its own; place 0 is nobody's

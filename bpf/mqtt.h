@@ -18,6 +18,7 @@
 
 #define MQTT_CONNECT 1
 #define MQTT_PUBLISH 3
+#define MQTT_PUBREL  6
 
 /* Property identifiers (MQTT 5.0 §2.2.2.2), those that a PUBLISH may have. */
 #define PROPERTY_PAYLOAD_FORMAT	 0x01
@@ -57,7 +58,11 @@ struct found {
 	__s32 topic_offset;  /* of the PUBLISH's topic */
 	__u32 topic_len;     /* bytes */
 	__u16 alias;	     /* the PUBLISH's topic alias; 0: none */
-	__u8 first_byte; /* type and flags (MQTT 5.0 §2.1.2, §2.1.3) of FOUND_OTHER */
+	/* Type and flags (MQTT 5.0 §2.1.2, §2.1.3) of the packet whose header was read
+	 * last in this segment. A header is complete with every find in STREAM_HEADER but
+	 * FOUND_CUT and FOUND_BAD.
+	 */
+	__u8 first_byte;
 };
 
 /* The next packet begins with the byte at `seq`. */
@@ -360,7 +365,7 @@ static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq
 	}
 }
 
-/* A PUBLISH that is all of its segment. Offsets are in the payload. */
+/* A PUBLISH of QoS 0 or 1 that is all of its segment. Offsets are in the payload. */
 struct usual_publish {
 	__u32 topic;
 	__u32 topic_len;  /* bytes, not 0 */
@@ -370,7 +375,7 @@ struct usual_publish {
 /* Whether a segment of `len` bytes at `seq` is the usual one, told without a walk: one
  * PUBLISH, whole, where one may begin, with a topic. `window` holds its first 8 bytes.
  * When its properties are empty as well, it leaves the stream behind the segment, and as
- * it was.
+ * it was. Those of QoS 2 are counted by the walk.
  */
 static __always_inline int is_usual_publish(const struct stream *stream, __u32 seq,
 					    __u32 len, __u64 window,
@@ -381,7 +386,7 @@ static __always_inline int is_usual_publish(const struct stream *stream, __u32 s
 	int size = variable_integer((__u32)(window >> 8), 4, &remaining);
 
 	if (stream->next != seq || stream->phase != STREAM_HEADER || stream->kept_len ||
-	    stream->blind || (window & 0xf0) != MQTT_PUBLISH << 4 || qos == 0x06 ||
+	    stream->blind || (window & 0xf0) != MQTT_PUBLISH << 4 || qos & 0x04 ||
 	    size < 0)
 		return 0;
 	header = 1 + (__u32)size;

@@ -3,7 +3,7 @@
 
 import struct
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK = range(1, 10)
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 
 
@@ -42,6 +42,10 @@ def publish(topic, payload, *, qos=0, packet_id=0, dup=False, version=4):
     body += payload.encode() if isinstance(payload, str) else payload
     first = PUBLISH << 4 | (0x08 if dup else 0) | qos << 1
     return bytes([first]) + _remaining_length(len(body)) + body
+
+
+def pubrel(packet_id):
+    return struct.pack("!BBH", PUBREL << 4 | 0x02, 2, packet_id)
 
 
 def subscribe(topic_filter, *, packet_id=1):

@@ -52,9 +52,9 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
  */
 static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 {
-	if (pkt->tcp->seq == flow->isn + 1 && flow->edge != flow->isn + 1)
+	if (pkt->tcp->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
 		disown(pkt, flow);
-	else if (pkt->tcp->seq != flow->edge)
+	else if (pkt->tcp->seq != flow->end_seq)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)
 		flow->stream.blind = 1; /* what follows is not the client's */
@@ -85,20 +85,25 @@ static __always_inline int is_between_packets(const struct flow *flow)
 	const struct stream *stream = &flow->stream;
 
 	return !stream->blind && stream->phase == STREAM_HEADER && !stream->kept_len &&
-	       stream->next == flow->edge;
+	       stream->next == flow->end_seq;
 }
 
 /* Whether an evacuated connection can end with this segment: a bare ACK, for which the
  * daemon asks, after everything has gone to the broker. Then nothing is lost, and both
- * sides can be told. Of a blind stream the packets are not known.
+ * sides can be told. Between PUBREC and PUBREL a client no longer repeats its message:
+ * only this broker has it. Of a blind stream the packets are not known.
  */
 static __always_inline int can_end(const struct packet *pkt)
 {
 	const struct flow *flow = pkt->flow;
 
-	return pkt->tcp->flags == SEGMENT_ACK && !pkt->tcp->payload_len &&
-	       pkt->tcp->seq == flow->edge &&
-	       (flow->stream.blind || is_between_packets(flow));
+	if (pkt->tcp->flags != SEGMENT_ACK || pkt->tcp->payload_len ||
+	    pkt->tcp->seq != flow->end_seq)
+		return 0;
+	if (flow->state == FLOW_HURRIED && flow->stream.blind)
+		return 1;
+	return is_between_packets(flow) &&
+	       (flow->state == FLOW_HURRIED || !flow->open_qos2);
 }
 
 /* Ends an evacuated connection, or lets it go on until it can end. */
@@ -140,7 +145,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	if (pkt->tcp->flags & SEGMENT_RST)
 		take_rst(pkt, flow);
 	if (flow->state >= FLOW_CONDEMNED) {
-		if (flow->state != FLOW_LEAVING)
+		if (flow->state < FLOW_LEAVING)
 			return refuse(pkt);
 		outcome = let_go(pkt);
 		if (outcome != FORWARD)
@@ -148,7 +153,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	}
 
 	/* Out of a client's reach: forwarded, but the flow is not changed. */
-	if (pkt->tcp->seq - flow->edge + TCP_REACH > 2 * TCP_REACH)
+	if (pkt->tcp->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
 	if (flow->seen_at_ns != pkt->now_ns)
@@ -162,7 +167,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 		count(COUNT_CLOSED);
 		leave_established(&pkt->key, flow, FLOW_CLOSING);
 	}
-	if ((__s32)(end - flow->edge) > 0 && flow->state != FLOW_HALF_OPEN)
-		flow->edge = end;
+	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
+		flow->end_seq = end;
 	return FORWARD;
 }

@@ -63,6 +63,7 @@ static __always_inline long load_window(const struct packet *pkt, __u32 offset,
 static __always_inline void lose_boundaries(struct flow *flow)
 {
 	flow->stream.blind = 1;
+	flow->open_qos2 = QOS2_UNKNOWN;
 	flow->flags &= ~FLOW_EARLY;
 	flow->early = 0;
 }
@@ -85,6 +86,32 @@ static __noinline void leave_unjudged(struct packet *pkt)
 		flow->flags |= FLOW_COSTLY;
 }
 
+#define PUBLISH_QOS 0x06 /* flags of a PUBLISH (MQTT 5.0 §3.3.1) */
+#define PUBLISH_DUP 0x08
+
+/* Counts the messages of QoS 2 that the client has sent and not yet released (MQTT 5.0
+ * §4.3.3). `header` is the first byte of the packet whose header was just read.
+ *
+ * What a client repeats from an earlier connection comes before its new messages (§4.6)
+ * and counts. A repetition that comes later was counted when it was new.
+ */
+static __always_inline void count_qos2(struct flow *flow, __u8 header)
+{
+	__u8 type = header & 0xf0;
+
+	if (flow->open_qos2 == QOS2_UNKNOWN)
+		return;
+	if (type == MQTT_PUBREL << 4 && flow->open_qos2)
+		flow->open_qos2--;
+	if (type != MQTT_PUBLISH << 4 || (header & PUBLISH_QOS) != 2 << 1)
+		return;
+	if (!(header & PUBLISH_DUP))
+		flow->flags |= FLOW_QOS2;
+	else if (flow->flags & FLOW_QOS2)
+		return;
+	flow->open_qos2++;
+}
+
 /* Whether the walk has come to the end of the segment. */
 static __always_inline int is_walked(const struct packet *pkt)
 {
@@ -105,6 +132,8 @@ static __always_inline int walk_field(struct packet *pkt)
 	struct walking *at = &pkt->scratch->walking;
 	struct stream *stream = &pkt->flow->stream;
 	__u32 offset = stream_wants(stream) - at->seq, left = at->payload_len - offset;
+	__u8 phase = stream->phase;
+	enum walk_find find;
 	__u64 window = 0;
 
 	charge(pkt->scratch, WORK_FIELD);
@@ -113,7 +142,10 @@ static __always_inline int walk_field(struct packet *pkt)
 	if (left > MQTT_WINDOW)
 		left = MQTT_WINDOW;
 
-	switch (walk_step(stream, at->seq, at->payload_len, window, left, &at->found)) {
+	find = walk_step(stream, at->seq, at->payload_len, window, left, &at->found);
+	if (phase == STREAM_HEADER && find != FOUND_CUT && find != FOUND_BAD)
+		count_qos2(pkt->flow, at->found.first_byte);
+	switch (find) {
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
 		lose_boundaries(pkt->flow);

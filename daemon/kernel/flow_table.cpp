@@ -37,7 +37,7 @@ __u32 load_claim(flow_place& place) {
 // still for some milliseconds.
 bool is_newer(const flow& left, const flow& right) {
   if (left.seen_at_ns != right.seen_at_ns) return left.seen_at_ns > right.seen_at_ns;
-  return static_cast<std::int32_t>(left.edge - right.edge) > 0;
+  return static_cast<std::int32_t>(left.end_seq - right.end_seq) > 0;
 }
 
 }  // namespace
@@ -73,6 +73,13 @@ bool FlowTable::set_state(const flow_key& key, flow_state state) const {
   if (place == nullptr || !same_key(place->key, key)) return false;
   store_state(*place, state);
   return true;
+}
+
+bool FlowTable::change_state(const flow_key& key, flow_state from, flow_state to) const {
+  flow_place* place = find_place(key);
+  if (place == nullptr || !same_key(place->key, key)) return false;
+  __u8 expected = from;
+  return std::atomic_ref(place->flow.state).compare_exchange_strong(expected, to);
 }
 
 // The following three are claim_place(), take_used_place() and take_new_place() of the packet

@@ -36,6 +36,9 @@ class FlowTable {
   // flow.
   bool set_state(const flow_key& key, flow_state state) const;
 
+  // The same for a flow in the state `from`. False: it is not there, or in another state.
+  bool change_state(const flow_key& key, flow_state from, flow_state to) const;
+
   // Adds a flow, or overwrites the existing one. False: the table is full.
   bool put(const flow_key& key, const flow& entry) const;
 

@@ -19,6 +19,7 @@
   X(resets_sent, "packets", Normal, s.ender.counts().resets_sent, "RSTs sent to clients") \
   X(farewells, "connections", Normal, s.ender.counts().farewells, "evacuated clients that got a DISCONNECT") \
   X(evacuation_asked, "connections", Normal, s.evacuation.counts().asked, "connections that were asked to leave their real") \
+  X(evacuation_hurried, "connections", Look, s.evacuation.counts().hurried, "evacuated connections that were no longer allowed to wait for their messages of QoS 2: one may be lost") \
   X(evacuation_forced, "connections", Look, s.evacuation.counts().forced, "evacuated connections that had to be ended by force") \
   X(severed, "connections", Look, s.severance.severed(), "connections of dead reals that were ended") \
   X(clean_ends, "sessions", Normal, s.ender.counts().clean_ends, "sessions ended at the wrong broker with a DISCONNECT, which the broker had 30 ms or more to read") \

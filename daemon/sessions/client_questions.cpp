@@ -12,8 +12,8 @@ constexpr std::uint64_t kAskAgainNs = 700'000'000;
 void ClientQuestions::ask(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
   const auto service = steering_.endpoint_of(key.service);
   if (!service) return;
-  ender_.ask_client(key, *service, entry.edge);
-  asked_.push_back({key, entry.isn, 1, now_ns});
+  ender_.ask_client(key, *service, entry.end_seq);
+  asked_.push_back({key, entry.isn, now_ns, now_ns});
 }
 
 void ClientQuestions::step(std::uint64_t now_ns) {
@@ -23,12 +23,12 @@ void ClientQuestions::step(std::uint64_t now_ns) {
     const auto entry = maps_.flows.find(asked.key);
     const auto service = steering_.endpoint_of(asked.key.service);
     if (!entry || entry->isn != asked.isn || entry->state != state_ || !service) continue;
-    if (asked.times == most_) {
-      on_silence_(asked.key, *entry);
+    if (now_ns - asked.began_ns >= patience_ns_) {
+      on_silence_(asked.key, *entry, now_ns);
       continue;
     }
-    ender_.ask_client(asked.key, *service, entry->edge);
-    asked_.push_back({asked.key, asked.isn, asked.times + 1, now_ns});
+    ender_.ask_client(asked.key, *service, entry->end_seq);
+    asked_.push_back({asked.key, asked.isn, asked.began_ns, now_ns});
   }
 }
 

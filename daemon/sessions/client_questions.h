@@ -19,17 +19,18 @@ namespace remora {
 
 class ClientQuestions {
  public:
-  using OnSilence = std::function<void(const flow_key& key, const flow& entry)>;
+  using OnSilence =
+      std::function<void(const flow_key& key, const flow& entry, std::uint64_t now_ns)>;
 
-  // Asks a client `most` times while its flow is in `state`, then calls `on_silence`. The
-  // others must outlive it.
+  // Asks a client again and again while its flow is in `state`. After `patience_ns` it stops and
+  // calls `on_silence`, which may ask that client in another way. The others must outlive it.
   ClientQuestions(const Maps& maps, const Steering& steering, Ender& ender, flow_state state,
-                  std::uint32_t most, OnSilence on_silence)
+                  std::uint64_t patience_ns, OnSilence on_silence)
       : maps_(maps),
         steering_(steering),
         ender_(ender),
         state_(state),
-        most_(most),
+        patience_ns_(patience_ns),
         on_silence_(std::move(on_silence)) {}
 
   // The first time. Nothing happens for a service that is no longer configured.
@@ -42,7 +43,7 @@ class ClientQuestions {
   struct Asked {
     flow_key key;
     std::uint32_t isn;
-    std::uint32_t times;
+    std::uint64_t began_ns;
     std::uint64_t at_ns;
   };
 
@@ -50,7 +51,7 @@ class ClientQuestions {
   const Steering& steering_;
   Ender& ender_;
   const flow_state state_;
-  const std::uint32_t most_;
+  const std::uint64_t patience_ns_;
   const OnSilence on_silence_;
   std::deque<Asked> asked_;  // the one asked longest ago first
 };

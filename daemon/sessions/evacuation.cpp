@@ -9,9 +9,17 @@
 namespace remora {
 namespace {
 
-constexpr std::uint32_t kMostQuestions = 4;
+// How long a client may take to answer, and then to end its messages of QoS 2: ten seconds.
+constexpr std::uint64_t kPatienceNs = 2'800'000'000;
+constexpr std::uint64_t kMorePatienceNs = 10'000'000'000 - kPatienceNs;
 // Seconds of the rate that may be made up for after a pause of the loop.
 constexpr double kMostSaved = 0.2;
+
+// Whether the packet path may still be waiting for messages of QoS 2. A client that has sent some
+// may begin the next one before the last one is over.
+bool may_wait_for_qos2(const flow& entry) {
+  return entry.stream.blind != 0 || entry.open_qos2 != 0 || (entry.flags & FLOW_QOS2) != 0;
+}
 
 }  // namespace
 
@@ -19,8 +27,22 @@ Evacuation::Evacuation(const Maps& maps, const Steering& steering, Ender& ender)
     : maps_(maps),
       steering_(steering),
       ender_(ender),
-      questions_(maps, steering, ender, FLOW_LEAVING, kMostQuestions,
-                 [this](const flow_key& key, const flow& entry) { force(key, entry); }) {}
+      questions_(maps, steering, ender, FLOW_LEAVING, kPatienceNs,
+                 [this](const flow_key& key, const flow& entry, std::uint64_t now_ns) {
+                   if (may_wait_for_qos2(entry)) {
+                     patient_questions_.ask(key, entry, now_ns);
+                   } else {
+                     force(key, entry);
+                   }
+                 }),
+      patient_questions_(maps, steering, ender, FLOW_LEAVING, kMorePatienceNs,
+                         [this](const flow_key& key, const flow& entry, std::uint64_t now_ns) {
+                           hurry(key, entry, now_ns);
+                         }),
+      last_questions_(maps, steering, ender, FLOW_HURRIED, kPatienceNs,
+                      [this](const flow_key& key, const flow& entry, std::uint64_t /*now_ns*/) {
+                        force(key, entry);
+                      }) {}
 
 bool Evacuation::Target::has(const flow& entry) const {
   return entry.state == FLOW_ESTABLISHED && entry.real == real && groups.contains(entry.group);
@@ -60,6 +82,8 @@ void Evacuation::step(std::uint64_t now_ns) {
     }
   }
   targets_.remove_if([](const Target& target) { return target.is_done; });
+  last_questions_.step(now_ns);
+  patient_questions_.step(now_ns);
   questions_.step(now_ns);
 }
 
@@ -104,12 +128,19 @@ bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t no
   return true;
 }
 
+// From here on the packet path ends the connection without regard to messages of QoS 2.
+void Evacuation::hurry(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
+  if (!maps_.flows.change_state(key, FLOW_LEAVING, FLOW_HURRIED)) return;
+  ++counts_.hurried;
+  last_questions_.ask(key, entry, now_ns);
+}
+
 // The client's answer to one more question meets the RST of a condemned flow.
 void Evacuation::force(const flow_key& key, const flow& entry) {
   condemn(maps_, steering_, ender_, key, entry);
   ++counts_.forced;
   if (const auto service = steering_.endpoint_of(key.service))
-    ender_.ask_client(key, *service, entry.edge);
+    ender_.ask_client(key, *service, entry.end_seq);
 }
 
 }  // namespace remora

@@ -7,6 +7,9 @@
 // packet path ends the connection at that ACK, when nothing is in the middle of anything; the
 // record of it comes back through the ring, and the recorder tells both sides. A connection that
 // has not ended within a few seconds is ended by force.
+//
+// A connection with messages of QoS 2 under way waits until they are over, for ten seconds at
+// most. Then it may end at the next ACK; by force, if there is none.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +41,9 @@ class Evacuation : public FlowVisitor {
   bool is_evacuated(std::uint16_t group, std::uint32_t real) const;
 
   struct Counts {
-    std::uint64_t asked = 0;   // connections whose turn it was
-    std::uint64_t forced = 0;  // of these, the ones that did not end by themselves
+    std::uint64_t asked = 0;    // connections whose turn it was
+    std::uint64_t hurried = 0;  // of these, the ones that no longer wait for QoS 2
+    std::uint64_t forced = 0;   // of these, the ones that did not end by themselves
   };
   const Counts& counts() const { return counts_; }
 
@@ -65,6 +69,7 @@ class Evacuation : public FlowVisitor {
   };
 
   bool ask(const Target& target, const flow_key& key, std::uint64_t now_ns);
+  void hurry(const flow_key& key, const flow& entry, std::uint64_t now_ns);
   void force(const flow_key& key, const flow& entry);
 
   const Maps& maps_;
@@ -72,6 +77,8 @@ class Evacuation : public FlowVisitor {
   Ender& ender_;
   std::list<Target> targets_;
   ClientQuestions questions_;
+  ClientQuestions patient_questions_;  // to clients whose messages of QoS 2 are not over
+  ClientQuestions last_questions_;     // to those that no longer wait for that
   Counts counts_;
 };
 

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "daemon/sessions/living.h"
+
 namespace remora {
 
 std::uint64_t FlowCounts::of_real(std::uint16_t group, std::uint32_t real) const {
@@ -17,8 +19,7 @@ void FlowCounts::begin_pass(std::uint64_t /*now_ns*/) {
 FlowVisitor::Verdict FlowCounts::visit(const flow_key& /*key*/, const flow& entry,
                                        std::uint64_t /*now_ns*/) {
   ++current_.flows;
-  if (entry.state == FLOW_ESTABLISHED || entry.state == FLOW_LEAVING)
-    ++current_.by_real[{entry.group, entry.real}];
+  if (is_living(entry)) ++current_.by_real[{entry.group, entry.real}];
   return Verdict::kStays;
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/sessions/severance.h"
 
 #include "daemon/sessions/condemn.h"
+#include "daemon/sessions/living.h"
 
 namespace remora {
 namespace {
@@ -12,7 +13,7 @@ constexpr std::size_t kMostPerStep = 500;
 constexpr std::size_t kMostWaiting = 8 * FlowScan::kBatch;
 // A connection may be established while the first pass is under way, behind its back.
 constexpr unsigned kPasses = 2;
-constexpr std::uint32_t kMostQuestions = 3;
+constexpr std::uint64_t kPatienceNs = 2'100'000'000;
 
 }  // namespace
 
@@ -22,8 +23,8 @@ Severance::Severance(const Maps& maps, const Steering& steering, Ender& ender)
       steering_(steering),
       ender_(ender),
       half_open_(maps.half_open, kHalfOpenBatch),
-      questions_(maps, steering, ender, FLOW_CONDEMNED, kMostQuestions,
-                 [](const flow_key&, const flow&) {}) {}
+      questions_(maps, steering, ender, FLOW_CONDEMNED, kPatienceNs,
+                 [](const flow_key&, const flow&, std::uint64_t) {}) {}
 
 void Severance::start(std::uint16_t group, std::uint32_t real) {
   dead_[{group, real}] = {};
@@ -66,8 +67,7 @@ void Severance::begin_pass(std::uint64_t /*now_ns*/) {
 
 FlowVisitor::Verdict Severance::visit(const flow_key& key, const flow& entry,
                                       std::uint64_t /*now_ns*/) {
-  const bool lives = entry.state == FLOW_ESTABLISHED || entry.state == FLOW_LEAVING;
-  if (!lives || !is_meant(entry)) return Verdict::kStays;
+  if (!is_living(entry) || !is_meant(entry)) return Verdict::kStays;
   if (waiting_.size() < kMostWaiting)
     waiting_.push_back(key);
   else
@@ -94,11 +94,8 @@ void Severance::read_half_open() {
 void Severance::sever(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !steering_.endpoint_of(key.service) || !is_meant(*entry)) return;
-  if (entry->state == FLOW_ESTABLISHED) {
-    release_connection(maps_, key.client);
-  } else if (entry->state != FLOW_LEAVING) {
-    return;
-  }
+  if (!is_living(*entry)) return;
+  if (entry->state == FLOW_ESTABLISHED) release_connection(maps_, key.client);
   condemn(maps_, steering_, ender_, key, *entry);
   ++severed_;
   questions_.ask(key, *entry, now_ns);

@@ -54,6 +54,7 @@ TEST(UsualPublishTest, IsWhatTheWalkFinds) {
     usual_publish publish{};
     if (!is_usual_publish(&stream, kSeq, len, window_at(0), &publish)) continue;
     if (publish.properties && segment[publish.properties] != 0) continue;
+    ASSERT_LT(segment[0] & 0x06, 0x04) << "the walk counts those of QoS 2";
     usual++;
     of_mqtt5 += publish.properties != 0;
 
@@ -86,6 +87,7 @@ TEST(UsualPublishTest, NothingElseIsOne) {
   EXPECT_TRUE(is_usual_publish(&at_header, kSeq, 7, window, &publish));
 
   EXPECT_FALSE(is_usual_publish(&at_header, kSeq + 1, 7, window, &publish)) << "not the next byte";
+  EXPECT_FALSE(is_usual_publish(&at_header, kSeq, 7, window | 0x04, &publish)) << "QoS 2";
   EXPECT_FALSE(is_usual_publish(&at_header, kSeq, 8, window, &publish)) << "one more packet";
   EXPECT_FALSE(is_usual_publish(&at_header, kSeq, 6, window, &publish)) << "cut";
   stream other = at_header;

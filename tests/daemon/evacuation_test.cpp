@@ -22,6 +22,13 @@ class EvacuationTest : public FlowsTest {
 
   void run_for(std::uint64_t period_ns) { FlowsTest::run_for(period_ns, *evacuation_); }
 
+  template <class Change>
+  void change(std::uint32_t number, Change change) {
+    flow entry = running_->maps.flows.find(key(number)).value();
+    change(entry);
+    running_->maps.flows.put(key(number), entry);
+  }
+
   bool is_running() const {
     return evacuation_->is_evacuated(running_->ids.of_group("rest"), kReal);
   }
@@ -74,6 +81,40 @@ TEST_F(EvacuationTest, WhoDoesNotAnswerIsEndedByForce) {
   EXPECT_EQ(count(FLOW_CONDEMNED), 3U);
   EXPECT_EQ(evacuation_->counts().forced, 3U);
   EXPECT_EQ(ender_->counts().reset_ends, 3U);
+}
+
+TEST_F(EvacuationTest, MessagesOfQos2HaveTenSecondsAndTheirConnectionIsThenHurried) {
+  add_flows(0, 3, kReal);
+  change(0, [](flow& entry) { entry.open_qos2 = 1; });
+  change(1, [](flow& entry) { entry.open_qos2 = QOS2_UNKNOWN; });
+  change(2, [](flow& entry) { entry.stream.blind = 1; });
+  start(1000);
+
+  run_for(9900 * kMs);
+  EXPECT_EQ(count(FLOW_LEAVING), 3U);
+  run_for(1400 * kMs);
+  EXPECT_EQ(count(FLOW_HURRIED), 3U);
+  EXPECT_EQ(evacuation_->counts().hurried, 3U);
+  EXPECT_EQ(evacuation_->counts().forced, 0U);
+
+  run_for(4 * kSecond);
+  EXPECT_EQ(count(FLOW_CONDEMNED), 3U);
+  EXPECT_EQ(evacuation_->counts().forced, 3U);
+}
+
+TEST_F(EvacuationTest, AConnectionThatEndsInTimeIsNotHurried) {
+  add_flows(0, 2, kReal);
+  change(0, [](flow& entry) { entry.flags |= FLOW_QOS2; });
+  start(1000);
+  run_for(3 * kSecond);
+  EXPECT_EQ(running_->maps.flows.find(key(0))->state, FLOW_LEAVING) << "its next may be under way";
+  EXPECT_EQ(running_->maps.flows.find(key(1))->state, FLOW_CONDEMNED);
+
+  change(0, [](flow& entry) { entry.state = FLOW_CONDEMNED; });
+  run_for(12 * kSecond);
+
+  EXPECT_EQ(evacuation_->counts().hurried, 0U);
+  EXPECT_EQ(evacuation_->counts().forced, 1U);
 }
 
 TEST_F(EvacuationTest, AConnectionThatTookThePlaceOfOneThatLeftIsLeftAlone) {

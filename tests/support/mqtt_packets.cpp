@@ -57,11 +57,16 @@ Bytes publish_packet(std::string_view topic, std::string_view message,
   if (options.properties)
     body = body + variable_byte_integer(static_cast<std::uint32_t>(options.properties->size())) +
            *options.properties;
-  return control_packet(kPublish, options.qos << 1, body + bytes_of(message));
+  const int flags = options.qos << 1 | (options.dup ? 8 : 0);
+  return control_packet(kPublish, flags, body + bytes_of(message));
 }
 
 Bytes puback_packet(std::uint16_t packet_id) {
   return control_packet(kPuback, 0, two_bytes(packet_id));
+}
+
+Bytes pubrel_packet(std::uint16_t packet_id) {
+  return control_packet(kPubrel, 2, two_bytes(packet_id));
 }
 
 Bytes subscribe_packet(std::uint16_t packet_id, std::string_view filter) {

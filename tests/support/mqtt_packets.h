@@ -35,6 +35,7 @@ enum PacketType {
 struct PublishOptions {
   int qos = 0;
   std::uint16_t packet_id = 1;        // with QoS 1 and 2
+  bool dup = false;                   // sent before
   std::optional<Bytes> properties{};  // MQTT 5.0 §3.3.2.3: those in the list; its length is added
 };
 
@@ -42,6 +43,7 @@ Bytes connect_packet(MqttVersion version = MqttVersion::k311, std::string_view c
 Bytes publish_packet(std::string_view topic, std::string_view message = "m",
                      const PublishOptions& options = {});
 Bytes puback_packet(std::uint16_t packet_id);
+Bytes pubrel_packet(std::uint16_t packet_id);
 Bytes subscribe_packet(std::uint16_t packet_id, std::string_view filter);
 Bytes pingreq_packet();
 Bytes disconnect_packet();

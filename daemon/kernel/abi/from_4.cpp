@@ -85,7 +85,7 @@ bool convert_record(EntryView, EntryView record, EntryBytes&, EntryBytes& now) {
 flow flow_from_4(const abi4::flow& old) {
   flow now{};
   now.seen_at_ns = old.seen_at_ns;
-  now.edge = old.end_seq;
+  now.end_seq = old.end_seq;
   // No index is larger: `reals` has 4096 entries. 0: to be picked.
   constexpr __u32 kMost = std::numeric_limits<__u16>::max();
   now.real = static_cast<__u16>(old.real <= kMost ? old.real : 0);
@@ -102,6 +102,7 @@ flow flow_from_4(const abi4::flow& old) {
   now.first_early = old.first_early;
   now.last_early = old.last_early;
   now.gap_began = old.gap_began;
+  if (now.state != FLOW_HALF_OPEN) now.open_qos2 = QOS2_UNKNOWN;  // ABI 4 does not count them
   return now;
 }
 
