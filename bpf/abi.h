@@ -317,8 +317,11 @@ static_assert(sizeof(struct stream) == 32, "ABI");
  */
 struct flow {
 	__u64 seen_at_ns;
-	__u32 end_seq; /* one past the last byte that the client sent */
-	__u16 real;    /* index into `reals`; 0: to be picked */
+	/* The contiguous edge: one past the last byte up to which none is missing
+	 * (RCV.NXT of RFC 9293 §3.3.1). Only bytes in order move it.
+	 */
+	__u32 edge;
+	__u16 real; /* index into `reals`; 0: to be picked */
 	__u16 group;
 	__u16 flags; /* enum flow_flags */
 	__u8 state;  /* enum flow_state */
@@ -333,10 +336,8 @@ struct flow {
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
 	__u32 gap_began;   /* when the stream last went on; unit: 1 << GAP_SHIFT ns */
-	/* Reserved: the contiguous edge, RCV.NXT of RFC 9293 §3.3.1: one past the last
-	 * byte up to which none is missing. Only bytes in order move it.
-	 */
-	__u32 edge;
+	/* Reserved: what the client acknowledged lately, in a segment at the edge. */
+	__u32 acked;
 	/* Reserved: what the segment of the CONNECT acknowledged, the broker's first
 	 * sequence number. No later segment acknowledges less.
 	 */

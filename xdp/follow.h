@@ -52,9 +52,9 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
  */
 static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 {
-	if (pkt->tcp->seq == flow->isn + 1 && flow->end_seq != flow->isn + 1)
+	if (pkt->tcp->seq == flow->isn + 1 && flow->edge != flow->isn + 1)
 		disown(pkt, flow);
-	else if (pkt->tcp->seq != flow->end_seq)
+	else if (pkt->tcp->seq != flow->edge)
 		return;
 	if (flow->state == FLOW_HALF_OPEN)
 		flow->stream.blind = 1; /* what follows is not the client's */
@@ -85,7 +85,7 @@ static __always_inline int is_between_packets(const struct flow *flow)
 	const struct stream *stream = &flow->stream;
 
 	return !stream->blind && stream->phase == STREAM_HEADER && !stream->kept_len &&
-	       stream->next == flow->end_seq;
+	       stream->next == flow->edge;
 }
 
 /* Whether an evacuated connection can end with this segment: a bare ACK, for which the
@@ -98,7 +98,7 @@ static __always_inline int can_end(const struct packet *pkt)
 	const struct flow *flow = pkt->flow;
 
 	if (pkt->tcp->flags != SEGMENT_ACK || pkt->tcp->payload_len ||
-	    pkt->tcp->seq != flow->end_seq)
+	    pkt->tcp->seq != flow->edge)
 		return 0;
 	if (flow->state == FLOW_HURRIED && flow->stream.blind)
 		return 1;
@@ -153,7 +153,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	}
 
 	/* Out of a client's reach: forwarded, but the flow is not changed. */
-	if (pkt->tcp->seq - flow->end_seq + TCP_REACH > 2 * TCP_REACH)
+	if (pkt->tcp->seq - flow->edge + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
 	if (flow->seen_at_ns != pkt->now_ns)
@@ -167,7 +167,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 		count(COUNT_CLOSED);
 		leave_established(&pkt->key, flow, FLOW_CLOSING);
 	}
-	if ((__s32)(end - flow->end_seq) > 0 && flow->state != FLOW_HALF_OPEN)
-		flow->end_seq = end;
+	if ((__s32)(end - flow->edge) > 0 && flow->state != FLOW_HALF_OPEN)
+		flow->edge = end;
 	return FORWARD;
 }

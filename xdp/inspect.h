@@ -26,7 +26,7 @@ static __noinline int back_in_step(struct packet *pkt)
 	/* Not at repeated bytes: the stream has passed their boundaries, and the next
 	 * new segment would seem to follow a gap.
 	 */
-	if ((__s32)(at->seq + at->payload_len - pkt->flow->end_seq) < 0)
+	if ((__s32)(at->seq + at->payload_len - pkt->flow->edge) < 0)
 		return 0;
 	if (bpf_xdp_load_bytes(pkt->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;

@@ -32,7 +32,7 @@ static __noinline void keep_half_open(const struct packet *pkt)
 		old->flags |= FLOW_REOPENED;
 	fresh.seen_at_ns = pkt->now_ns;
 	fresh.isn = key.isn;
-	fresh.end_seq = key.isn + 1;
+	fresh.edge = key.isn + 1;
 	fresh.group = pkt->group;
 	fresh.real = pkt->real;
 	fresh.prior_group = NO_GROUP;

@@ -37,7 +37,7 @@ __u32 load_claim(flow_place& place) {
 // still for some milliseconds.
 bool is_newer(const flow& left, const flow& right) {
   if (left.seen_at_ns != right.seen_at_ns) return left.seen_at_ns > right.seen_at_ns;
-  return static_cast<std::int32_t>(left.end_seq - right.end_seq) > 0;
+  return static_cast<std::int32_t>(left.edge - right.edge) > 0;
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ constexpr std::uint64_t kAskAgainNs = 700'000'000;
 void ClientQuestions::ask(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
   const auto service = steering_.endpoint_of(key.service);
   if (!service) return;
-  ender_.ask_client(key, *service, entry.end_seq);
+  ender_.ask_client(key, *service, entry.edge);
   asked_.push_back({key, entry.isn, now_ns, now_ns});
 }
 
@@ -27,7 +27,7 @@ void ClientQuestions::step(std::uint64_t now_ns) {
       on_silence_(asked.key, *entry, now_ns);
       continue;
     }
-    ender_.ask_client(asked.key, *service, entry->end_seq);
+    ender_.ask_client(asked.key, *service, entry->edge);
     asked_.push_back({asked.key, asked.isn, asked.began_ns, now_ns});
   }
 }

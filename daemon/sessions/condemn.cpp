@@ -8,7 +8,7 @@ void condemn(const Maps& maps, const Steering& steering, Ender& ender, const flo
   maps.flows.set_state(key, FLOW_CONDEMNED);
   Record record{};
   record.head.flow = key;
-  record.head.seq = entry.end_seq;
+  record.head.seq = entry.edge;
   record.head.flags = EVENT_SEGMENT | EVENT_BEGAN_EARLIER;
   const auto service = steering.endpoint_of(key.service);
   const auto way = steering.way_to(entry.group, entry.real);

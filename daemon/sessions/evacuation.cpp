@@ -140,7 +140,7 @@ void Evacuation::force(const flow_key& key, const flow& entry) {
   condemn(maps_, steering_, ender_, key, entry);
   ++counts_.forced;
   if (const auto service = steering_.endpoint_of(key.service))
-    ender_.ask_client(key, *service, entry.end_seq);
+    ender_.ask_client(key, *service, entry.edge);
 }
 
 }  // namespace remora

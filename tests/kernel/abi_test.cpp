@@ -139,7 +139,7 @@ TEST(FromAbi4Test, WhatAFlowDidNotHaveIsZeroOrUnknown) {
     SCOPED_TRACE(again(seed));
     std::mt19937_64 random(seed);
     const flow now = flow_from_4(random_flow(random));
-    ASSERT_EQ(now.edge, 0U);
+    ASSERT_EQ(now.acked, 0U);
     ASSERT_EQ(now.connect_ack, 0U);
     ASSERT_EQ(now.broker_end, 0U);
     ASSERT_EQ(now.syn_offer, 0);

@@ -201,7 +201,7 @@ TEST_F(KernelFlowTableTest, AnEmptyPlaceIsGivenBackWithoutItsKeysNewFlow) {
 TEST_F(KernelFlowTableTest, ANewerFlowStays) {
   flow entry = numbered_flow(1);
   entry.seen_at_ns = 100;
-  entry.end_seq = 0xffffff00;
+  entry.edge = 0xffffff00;
   ASSERT_TRUE(table_->put_if_newer(numbered_key(1), entry));
 
   flow other = entry;
@@ -211,7 +211,7 @@ TEST_F(KernelFlowTableTest, ANewerFlowStays) {
   EXPECT_FALSE(table_->put_if_newer(numbered_key(1), other));
   EXPECT_EQ(table_->find(numbered_key(1))->isn, 1U);
   other.seen_at_ns = 100;
-  other.end_seq = 0x10;  // beyond 2^32
+  other.edge = 0x10;  // beyond 2^32
   EXPECT_TRUE(table_->put_if_newer(numbered_key(1), other));
   EXPECT_EQ(table_->find(numbered_key(1))->isn, 2U);
 }

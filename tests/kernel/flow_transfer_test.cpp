@@ -100,14 +100,14 @@ TEST_F(FlowTransferTest, CatchesUpWithWhatTheOldProgramsDidMeanwhile) {
 
   flow later = entry;
   later.seen_at_ns = monotonic_ns();
-  later.end_seq = 500;
+  later.edge = 500;
   later.isn = 1;
   set_old(2, 1, later);  // went on in the old table alone
   later.isn = 2;
   set_old(3, 2, later);  // went on in the old table, then in the new one
   flow latest = later;
   latest.seen_at_ns += 1;
-  latest.end_seq = 900;
+  latest.edge = 900;
   ASSERT_TRUE(to.put(numbered_key(2), latest));
   later.isn = 7;
   set_old(5, 7, later);  // opened in the old table
@@ -115,11 +115,11 @@ TEST_F(FlowTransferTest, CatchesUpWithWhatTheOldProgramsDidMeanwhile) {
 
   EXPECT_EQ(transfer.catch_up(to).copied, 2U);
 
-  EXPECT_EQ(to.find(numbered_key(0))->end_seq, 0U);
-  EXPECT_EQ(to.find(numbered_key(1))->end_seq, 500U);
-  EXPECT_EQ(to.find(numbered_key(2))->end_seq, 900U);
-  EXPECT_EQ(to.find(numbered_key(3))->end_seq, 0U);
-  EXPECT_EQ(to.find(numbered_key(7))->end_seq, 500U);
+  EXPECT_EQ(to.find(numbered_key(0))->edge, 0U);
+  EXPECT_EQ(to.find(numbered_key(1))->edge, 500U);
+  EXPECT_EQ(to.find(numbered_key(2))->edge, 900U);
+  EXPECT_EQ(to.find(numbered_key(3))->edge, 0U);
+  EXPECT_EQ(to.find(numbered_key(7))->edge, 500U);
 }
 
 }  // namespace

@@ -140,7 +140,7 @@ void downgrade_settings(const fs::path& folder) {
 abi4::flow flow_of_abi_4(const flow& now) {
   abi4::flow old{};
   old.seen_at_ns = now.seen_at_ns;
-  old.end_seq = now.end_seq;
+  old.end_seq = now.edge;
   old.real = now.real;
   old.group = now.group;
   old.state = now.state;

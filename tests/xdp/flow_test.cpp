@@ -86,7 +86,7 @@ TEST_F(FlowTest, HandshakeAndConnectEstablish) {
   EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(flow_of(client)->group, kDefault);
   EXPECT_EQ(flow_of(client)->isn, client.isn());
-  EXPECT_EQ(flow_of(client)->end_seq, client.next_seq());
+  EXPECT_EQ(flow_of(client)->edge, client.next_seq());
   EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
   EXPECT_EQ(guard_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_ESTABLISHED), 1u);
@@ -211,7 +211,7 @@ TEST_F(FlowTest, FinMeansClosing) {
 
   EXPECT_TRUE(out.forwarded());
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
-  EXPECT_EQ(flow_of(client)->end_seq, client.next_seq()) << "a FIN has a number of its own";
+  EXPECT_EQ(flow_of(client)->edge, client.next_seq()) << "a FIN has a number of its own";
   EXPECT_EQ(guard_of(kClient)->connections, 0u);
   EXPECT_EQ(counter(COUNT_CLOSED), 1u);
   EXPECT_TRUE(send(client.ack()).forwarded()) << "the last ACKs still find their real";
@@ -307,7 +307,7 @@ TEST_F(FlowTest, WhatIsOutOfReachDoesNotTouchTheBooks) {
   EXPECT_TRUE(send(client.at(1u << 30, publish_packet(kHumidityTopic))).forwarded());
   EXPECT_TRUE(send(client.fin().seq(client.next_seq() - (1u << 28))).forwarded());
 
-  EXPECT_EQ(flow_of(client)->end_seq, before->end_seq);
+  EXPECT_EQ(flow_of(client)->edge, before->edge);
   EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(counter(COUNT_PUBLISH), 0u);
   EXPECT_EQ(counter(COUNT_EARLY), 0u);

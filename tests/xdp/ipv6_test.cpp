@@ -64,7 +64,7 @@ TEST_P(EveryWayTest, HandshakeAndConnectEstablish) {
   ASSERT_TRUE(flow_of(opened));
   EXPECT_FALSE(half_open_of(opened));
   EXPECT_EQ(flow_of(opened)->state, FLOW_ESTABLISHED);
-  EXPECT_EQ(flow_of(opened)->end_seq, opened.next_seq());
+  EXPECT_EQ(flow_of(opened)->edge, opened.next_seq());
   EXPECT_FALSE(flow_of(opened)->stream.blind);
   EXPECT_EQ(guard_of(client())->connections, 1u);
   EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);

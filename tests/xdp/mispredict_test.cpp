@@ -53,7 +53,7 @@ TEST_F(MispredictTest, EverythingIsWrittenBeforeTheSegmentLeaves) {
   EXPECT_EQ(prediction_of(kClient)->group, kHumidity);
   EXPECT_EQ(prediction_of(kClient)->topic_hash, hash(kHumidityTopic));
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
-  EXPECT_EQ(flow_of(client)->end_seq, before->end_seq) << "the broker never got the segment";
+  EXPECT_EQ(flow_of(client)->edge, before->edge) << "the broker never got the segment";
   EXPECT_EQ(flow_of(client)->group, kTemperature);
   EXPECT_EQ(guard_of(kClient)->connections, 0u);
   EXPECT_EQ(guard_of(kClient)->resets, 1u);

@@ -163,7 +163,7 @@ TEST_F(StreamTest, RepeatedAndOverlappingSegmentsAreJudgedOnce) {
       ASSERT_TRUE(send(segment_of(client, piece)).forwarded());
 
     EXPECT_EQ(counter(COUNT_PUBLISH), before + 40);
-    EXPECT_EQ(flow_of(client)->end_seq, client.isn() + 1 + begin + size(stream));
+    EXPECT_EQ(flow_of(client)->edge, client.isn() + 1 + begin + size(stream));
   }
   EXPECT_EQ(counter(COUNT_EARLY), 0u);
 }
@@ -175,7 +175,7 @@ TEST_F(StreamTest, SequenceNumbersMayWrapAround) {
 
   EXPECT_EQ(counter(COUNT_PUBLISH), 2u);
   EXPECT_LT(client.next_seq(), client.isn());
-  EXPECT_EQ(flow_of(client)->end_seq, client.next_seq());
+  EXPECT_EQ(flow_of(client)->edge, client.next_seq());
   EXPECT_TRUE(send(client.fin()).forwarded());
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
@@ -189,7 +189,7 @@ TEST_F(StreamTest, KeepAliveProbesAreHarmless) {
   EXPECT_TRUE(send(client.at(client.sent() - 1, {0})).forwarded());
 
   EXPECT_EQ(flow_of(client)->stream.next, before->stream.next);
-  EXPECT_EQ(flow_of(client)->end_seq, before->end_seq);
+  EXPECT_EQ(flow_of(client)->edge, before->edge);
   EXPECT_FALSE(flow_of(client)->stream.blind);
 }
 

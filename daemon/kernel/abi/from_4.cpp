@@ -85,7 +85,7 @@ bool convert_record(EntryView, EntryView record, EntryBytes&, EntryBytes& now) {
 flow flow_from_4(const abi4::flow& old) {
   flow now{};
   now.seen_at_ns = old.seen_at_ns;
-  now.end_seq = old.end_seq;
+  now.edge = old.end_seq;
   // No index is larger: `reals` has 4096 entries. 0: to be picked.
   constexpr __u32 kMost = std::numeric_limits<__u16>::max();
   now.real = static_cast<__u16>(old.real <= kMost ? old.real : 0);
