@@ -12,7 +12,8 @@ import unittest
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from lab import mqtt, topology, verdict, waiting, witness  # noqa: E402  (the path comes first)
+from lab import attack, attacks, forging  # noqa: E402  (the path comes first)
+from lab import mqtt, topology, verdict, waiting, witness  # noqa: E402
 from lab.deliveries import Delivery  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
 
@@ -230,6 +231,28 @@ class WaitingTest(unittest.TestCase):
     def test_what_never_happens_is_named(self):
         with self.assertRaisesRegex(TimeoutError, "still waiting for a miracle"):
             waiting.wait_until(lambda: False, "a miracle", patience_s=0)
+
+
+class AttackTest(unittest.TestCase):
+    """The attacks themselves run by hand: docs/testing.md."""
+
+    def test_the_table_fits_80_columns(self):
+        for kind in attacks.ATTACKS:
+            lines = attack.row(f"1 {kind.title}", "promise " * 12, "figure " * 20, "FAIL")
+            self.assertLessEqual(max(map(len, lines.splitlines())), 80)
+
+    def test_a_sled_leads_to_its_packet_from_anywhere_in_its_first_half(self):
+        packet = mqtt.publish("topic", "x")
+        sled = attacks._sled(packet)
+        for offset in range(200):
+            found = mqtt.Walker().feed(sled[offset:])
+            self.assertEqual(found[-1], (packet[0], packet[2:]), offset)
+
+    def test_forged_segments_have_valid_checksums(self):
+        for payload in (b"", b"odd", b"even"):
+            packet = forging._packet("10.9.0.1", "10.1.50.200", 40000, 7, 9, forging.ACK, payload)
+            pseudo = packet[12:20] + struct.pack("!HH", 6, 20 + len(payload))
+            self.assertEqual(forging._checksum(pseudo + packet[20:]), 0)
 
 
 class BenchTest(unittest.TestCase):
