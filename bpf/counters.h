@@ -23,6 +23,7 @@
 	X(SYN_PREDICTED, "packets", Normal, "connection attempts sent to the group predicted for the client") \
 	X(SYN_UNKNOWN, "packets", Normal, "connection attempts of clients without a prediction") \
 	X(SYN_DATA, "packets", Look, "connection attempts whose data was cut off (TCP Fast Open)") \
+	X(SYN_OPTION, "packets", Look, "connection attempts made plain TCP: Multipath TCP, or encryption or SMC by a TCP option") \
 	X(ESTABLISHED, "connections", Normal, "connections whose handshake and CONNECT were seen") \
 	X(CLOSED, "connections", Normal, "connections closed by the client's FIN or in-sequence RST") \
 	X(EVACUATED, "connections", Normal, "connections ended because their real is evacuated") \

@@ -41,14 +41,17 @@ class Brokers:
         for node in self._layout.broker_nodes:
             self._launch(node)
 
-    def start(self, node):
-        """Starts the broker of `node` again; returns when it listens."""
-        self._launch(node)
+    def start(self, node, wrapper=()):
+        """Starts the broker of `node` again; returns when it listens.
+
+        `wrapper`: a command that becomes the broker, such as env(1), with its arguments.
+        """
+        self._launch(node, wrapper)
         self.wait_until_listening(node)
 
-    def _launch(self, node):
+    def _launch(self, node, wrapper=()):
         pid = namespaces.spawn_service(
-            self._layout.namespace(node), [MOSQUITTO, "-c", self._config],
+            self._layout.namespace(node), [*wrapper, MOSQUITTO, "-c", self._config],
             self._state.file(f"{node}.log"),
         )
         self._state.record(node, pid)

@@ -15,10 +15,11 @@ class Publisher:
 
     kind = ""
 
-    def __init__(self, lab, node, argv):
+    def __init__(self, lab, node, argv, wrapper=()):
+        """`wrapper`: a command that becomes `argv`, such as env(1), with its arguments."""
         self.node = node
         self._process = namespaces.spawn(
-            lab.namespace(node), argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            lab.namespace(node), [*wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, bufsize=0,
         )
 
@@ -79,11 +80,11 @@ class Paho(Publisher):
 
     kind = "paho"
 
-    def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None):
+    def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None, wrapper=()):
         super().__init__(lab, node, [
             "/usr/bin/python3", _PROGRAM, lab.layout.service_address, str(topology.MQTT_PORT),
             client_id or node, "--qos", str(qos), "--keepalive", str(keepalive_s),
-        ])
+        ], wrapper)
 
     def publish(self, topic, payload):
         self._feed(f"{topic} {payload}")

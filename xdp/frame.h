@@ -14,6 +14,9 @@
 #define SUM_CHUNK  128 /* bytes */
 #define SUM_CHUNKS 10
 
+#define MAX_OPTIONS  40 /* of a TCP header, bytes */
+#define OPTIONS_ROOM 64
+
 /* The frame at hand. In a map, because the stack is short. */
 struct frame {
 	struct headers headers;
@@ -22,6 +25,9 @@ struct frame {
 		struct iphdr ipv4;
 		struct ipv6_header ipv6;
 		__u32 chunk[SUM_CHUNK / 4];
+		struct {
+			__u8 before[OPTIONS_ROOM], now[OPTIONS_ROOM];
+		} options;
 	} part;
 };
 

@@ -8,6 +8,7 @@
 #include "xdp/katran_maps.h"
 #include "xdp/learn.h"
 #include "xdp/syn_data.h"
+#include "xdp/syn_options.h"
 
 /* The ports as they stand in the TCP header. */
 static __always_inline __u32 tcp_ports(const struct segment *tcp)
@@ -55,6 +56,30 @@ static __always_inline const struct flow *find_opened(const struct packet *pkt)
 	return opened && opened->isn == pkt->tcp->seq ? opened : 0;
 }
 
+/* Has the SYN open a connection of plain TCP, in which every byte comes after the
+ * handshake. Returns FORWARD on success.
+ */
+static __always_inline enum outcome make_plain(const struct packet *pkt)
+{
+	const struct segment *tcp = pkt->tcp;
+	__u32 headers = sizeof(struct tcphdr) + (is_ipv4(&pkt->key.client)
+							 ? sizeof(struct iphdr)
+							 : sizeof(struct ipv6_header));
+	__u32 options = tcp->ip_len - tcp->payload_len - headers;
+	int replaced = plain_options(pkt->ctx, tcp->payload_offset - options, options);
+
+	if (replaced < 0)
+		return drop(COUNT_TRUNCATED);
+	if (replaced)
+		count(COUNT_SYN_OPTION);
+	if (tcp->payload_len) {
+		if (cut_payload(pkt->ctx))
+			return drop(COUNT_TRUNCATED);
+		count(COUNT_SYN_DATA);
+	}
+	return FORWARD;
+}
+
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence number opens a
  * flow of its own, and changes nothing of an old one.
  */
@@ -62,13 +87,12 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 {
 	const struct flow *known = find_opened(pkt);
 	const struct group *target;
+	enum outcome outcome;
 
 	count(COUNT_SYN);
-	if (pkt->tcp->payload_len) {
-		if (cut_payload(pkt->ctx))
-			return drop(COUNT_TRUNCATED);
-		count(COUNT_SYN_DATA);
-	}
+	outcome = make_plain(pkt);
+	if (outcome != FORWARD)
+		return outcome;
 	if (known) {
 		pkt->group = known->group;
 		pkt->real = known->real;

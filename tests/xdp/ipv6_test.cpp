@@ -164,6 +164,100 @@ TEST_P(EveryWayTest, DataInASynAreCutOffAndJudgedBehindTheHandshake) {
   EXPECT_EQ(prediction_of(client())->group, kTemperature);
 }
 
+// What the two ends would agree on, none of it MQTT over one TCP connection.
+const Bytes kOtherStreams[] = {
+    {30, 4, 0x01, 0x81},                           // MP_CAPABLE, RFC 8684
+    {30, 12, 0x00, 0x81, 1, 2, 3, 4, 5, 6, 7, 8},  // MP_CAPABLE, RFC 6824
+    {30, 12, 0x10, 0x01, 1, 2, 3, 4, 5, 6, 7, 8},  // MP_JOIN
+    {69, 2},                                       // TCP-ENO
+    {69, 3, 0x21},                                 // TCP-ENO, tcpcrypt
+    {253, 4, 0x45, 0x4e},
+    {254, 5, 0x45, 0x4e, 0x21},        // TCP-ENO, experiment
+    {254, 6, 0xe2, 0xd4, 0xc3, 0xd9},  // SMC
+};
+const Bytes kUsualOptions{2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
+
+TEST_P(EveryWayTest, OptionsForAnotherStreamBecomeNops) {
+  std::uint64_t replaced = 0;
+  for (const Bytes& option : kOtherStreams) {
+    const Bytes nops(option.size(), 1);
+    // At every place, so at odd ones, too; alone, twice, and up to the last byte.
+    for (std::size_t before = 0; before < 4; before++) {
+      const auto with = [&](const Bytes& what) { return Bytes(before, 1) + what; };
+      for (const auto& [sent, expected] :
+           {std::pair{with(option), with(nops)},
+            std::pair{with(option + option), with(nops + nops)},
+            std::pair{with(kUsualOptions + option), with(kUsualOptions + nops)},
+            std::pair{with(option + kUsualOptions), with(nops + kUsualOptions)},
+            std::pair{Bytes(40 - option.size(), 1) + option, Bytes(40, 1)}}) {
+        const Segment syn = Client(client(), service(), 1000 + before).syn();
+        const Outcome out = send_tagged(Segment(syn).options(sent));
+        ASSERT_TRUE(out.forwarded());
+        EXPECT_EQ(behind_macs(out.packet.inner().bytes()),
+                  behind_macs(Segment(syn).options(expected).tagged(GetParam().tags).frame()));
+        EXPECT_TRUE(out.packet.checksums_are_valid());
+        EXPECT_EQ(counter(COUNT_SYN_OPTION), ++replaced);
+      }
+    }
+  }
+}
+
+TEST_P(EveryWayTest, AMultipathSynWithDataLosesBoth) {
+  const Segment syn = Client(client(), service()).syn();
+
+  const Outcome out =
+      send_tagged(Segment(syn).options(kUsualOptions + Bytes{30, 4, 1, 0x81}).payload({0x10, 0}));
+
+  ASSERT_TRUE(out.forwarded());
+  EXPECT_EQ(
+      behind_macs(out.packet.inner().bytes()),
+      behind_macs(
+          Segment(syn).options(kUsualOptions + Bytes{1, 1, 1, 1}).tagged(GetParam().tags).frame()));
+  EXPECT_TRUE(out.packet.checksums_are_valid());
+}
+
+TEST_P(EveryWayTest, OtherOptionsOfASynStayAsTheyAre) {
+  const Bytes others[] = {
+      {},
+      kUsualOptions,
+      {19, 18, 30, 4, 1, 0x81, 69, 2, 30, 4, 1, 0x81, 69, 2, 30, 4, 1, 0x81},  // inside another
+      {0, 30, 4, 1},         // after the end of the list
+      {254, 4, 0xf9, 0x89},  // another experiment
+      {254, 3, 0x45, 0x4e},  // too short for one
+      {2, 0, 30, 4},
+      {2, 1, 30, 4},
+      {1, 1, 1, 30},
+      {30, 1, 1, 1},
+      {30, 5, 1, 1},  // malformed
+      {34, 10, 1, 2, 3, 4, 5, 6, 7, 8},
+      Bytes(40, 1),
+  };
+  for (const Bytes& options : others) {
+    const Segment syn = Client(client(), service()).syn().options(options).tagged(GetParam().tags);
+    const Outcome out = send(syn);
+    ASSERT_TRUE(out.forwarded());
+    EXPECT_EQ(behind_macs(out.packet.inner().bytes()), behind_macs(syn.frame()));
+  }
+  EXPECT_EQ(counter(COUNT_SYN_OPTION), 0u);
+}
+
+// A wrong checksum does not become right, nor does an inconsistent header do any harm.
+TEST_P(EveryWayTest, ABadSynForMultipathStaysBad) {
+  Bytes damaged =
+      Client(client(), service()).syn().options({30, 4, 1, 0x81}).tagged(GetParam().tags).frame();
+  damaged.back() ^= 0x5a;
+  const Outcome out = send_frame(damaged);
+  ASSERT_TRUE(out.forwarded());
+  EXPECT_FALSE(out.packet.checksums_are_valid());
+
+  for (std::uint8_t words = 0; words < 16; words++)
+    send_tagged(Client(client(), service())
+                    .syn()
+                    .options({30, 4, 1, 0x81})
+                    .claiming_data_offset(words)
+                    .payload(Bytes(words * 3, 30)));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Packets, EveryWayTest,
     testing::Values(Way{"ipv4", kClient, {}}, Way{"ipv6", kClient6, {}},

@@ -188,6 +188,11 @@ Stray syn_with_data(Random& random, const BalancedService& service) {
   return {any_segment(random, service).payload(Bytes(50, 1)).flags(Segment::kSyn).frame(), true};
 }
 
+Stray syn_for_multipath(Random& random, const BalancedService& service) {
+  const Segment syn = any_segment(random, service).payload({}).flags(Segment::kSyn);
+  return {Segment(syn).options({30, 4, 1, 0x81}).frame(), true};
+}
+
 }  // namespace
 
 Peer stranger(std::mt19937& random, const IpAddress& same_family) {
@@ -231,6 +236,8 @@ std::span<const StrayKind> stray_kinds() {
       {"TCP to a group's VIP", tcp_to_a_vip, kPassed, kForwarded},
       // TCP Fast Open: ours removes the data, because it could not be judged.
       {"a SYN with data", syn_with_data, kForwarded, kForwarded},
+      // Ours has both ends speak plain TCP.
+      {"a SYN for Multipath TCP", syn_for_multipath, kForwarded, kForwarded},
   };
   return kKinds;
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Replaces the options of a SYN that agree on another stream than MQTT over TCP.
+ *
+ * Multipath TCP spreads a stream over several connections, each with its own gaps.
+ * TCP-ENO encrypts it, and SMC moves it past the network's stack. The topics in such a
+ * stream cannot be read. Each of them needs its option in both SYNs: a server that gets
+ * NOPs instead does not offer it, and both ends speak plain TCP (RFC 8684 §3.7, RFC 8547
+ * §4.7, RFC 7609 §3.1).
+ */
+#pragma once
+
+#include "xdp/frame.h"
+
+/* Kinds of options (RFC 9293 §3.1 and IANA's list). */
+#define OPTION_END	   0
+#define OPTION_NOP	   1
+#define OPTION_MULTIPATH   30
+#define OPTION_ENCRYPTION  69
+#define OPTION_EXPERIMENT1 253 /* these two begin with the number of their experiment,   \
+				*/
+#define OPTION_EXPERIMENT2 254 /* 16 bits at least (RFC 6994 §3) */
+
+#define EXPERIMENT_ENCRYPTION 0x454e
+#define EXPERIMENT_SMC	      0xe2d4 /* its first half */
+
+/* Whether an option of `size` bytes changes the stream. */
+static __always_inline int changes_stream(const __u8 *option, __u32 size)
+{
+	__u32 experiment = option[2] << 8 | option[3];
+
+	switch (option[0]) {
+	case OPTION_MULTIPATH:
+	case OPTION_ENCRYPTION:
+		return 1;
+	case OPTION_EXPERIMENT1:
+	case OPTION_EXPERIMENT2:
+		return size >= 4 && (experiment == EXPERIMENT_ENCRYPTION ||
+				     experiment == EXPERIMENT_SMC);
+	default:
+		return 0;
+	}
+}
+
+/* Writes NOPs over the options that change the stream, in `len` bytes of options. Returns
+ * whether there were any. It ends where a receiver's parser ends, too. It looks at every
+ * byte, so that the verifier knows all places.
+ */
+static __always_inline int replace_with_nops(__u8 *options, __u32 len)
+{
+	__u32 left = 0; /* bytes of the option at hand */
+	int replace = 0, found = 0;
+
+	for (__u32 at = 0; at < MAX_OPTIONS && at < len; at++) {
+		if (!left) {
+			if (options[at] == OPTION_END)
+				break;
+			if (options[at] == OPTION_NOP)
+				continue;
+			left = options[at + 1];
+			if (left < 2 || left > len - at)
+				break;
+			replace = changes_stream(options + at, left);
+			found |= replace;
+		}
+		if (replace)
+			options[at] = OPTION_NOP;
+		left--;
+	}
+	return found;
+}
+
+/* Makes a SYN with `len` bytes of options at `offset` of the frame one of plain TCP.
+ * Returns whether it was changed, -1 when it is too short.
+ */
+__noinline int plain_options(struct xdp_md *ctx, __u32 offset, __u32 len)
+{
+	struct frame *frame = own_frame();
+	__u32 check_offset = offset - sizeof(struct tcphdr) +
+			     __builtin_offsetof(struct tcphdr, check),
+	      last = len - 1;
+	__u16 check;
+	__s64 sum;
+
+	if (!frame)
+		return -1;
+	__builtin_memset(&frame->part.options, 0, sizeof(frame->part.options));
+	FORGET(last);
+	if (last >= MAX_OPTIONS)
+		return 0; /* none, or an inconsistent header */
+	if (bpf_xdp_load_bytes(ctx, offset, frame->part.options.now, last + 1) ||
+	    bpf_xdp_load_bytes(ctx, check_offset, &check, sizeof(check)))
+		return -1;
+	__builtin_memcpy(frame->part.options.before, frame->part.options.now,
+			 sizeof(frame->part.options.before));
+	if (!replace_with_nops(frame->part.options.now, last + 1))
+		return 0;
+	sum = bpf_csum_diff((__be32 *)frame->part.options.before, MAX_OPTIONS,
+			    (__be32 *)frame->part.options.now, MAX_OPTIONS,
+			    (__u16)~check);
+	if (sum < 0)
+		return -1;
+	check = fold_checksum(sum);
+	return bpf_xdp_store_bytes(ctx, offset, frame->part.options.now, last + 1) ||
+			       bpf_xdp_store_bytes(ctx, check_offset, &check,
+						   sizeof(check))
+		       ? -1
+		       : 1;
+}
