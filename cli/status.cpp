@@ -50,6 +50,15 @@ void print_counters(std::ostream& out, const char* heading, const json& counters
   }
 }
 
+// Size, limit and growth of the file.
+std::string size_of(const json& history) {
+  if (!history.contains("bytes")) return "";  // of an earlier remorad
+  constexpr double kMib = 1 << 20;
+  return fmt::format(", {:.1f} of {} MiB, {:+.1f} MiB a day", history["bytes"].get<double>() / kMib,
+                     history["max_bytes"].get<std::uint64_t>() >> 20,
+                     history["bytes_per_day"].get<double>() / kMib);
+}
+
 }  // namespace
 
 void print_status(std::ostream& out, const json& status) {
@@ -66,8 +75,8 @@ void print_status(std::ostream& out, const json& status) {
   for (const auto& [name, program] : status.at("programs").items()) {
     out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());
   }
-  out << fmt::format("\nhistory  {}, {} clients{}\n", history.at("path").get<std::string>(),
-                     history.at("clients").get<std::uint64_t>(),
+  out << fmt::format("\nhistory  {}, {} clients{}{}\n", history.at("path").get<std::string>(),
+                     history.at("clients").get<std::uint64_t>(), size_of(history),
                      history.at("ok").get<bool>()
                          ? std::string()
                          : ", FAILING: " + history.at("error").get<std::string>());

@@ -77,6 +77,10 @@ std::uint64_t Connection::changes() const {
   return static_cast<std::uint64_t>(sqlite3_changes64(handle()));
 }
 
+std::int64_t Connection::last_id() const {
+  return sqlite3_last_insert_rowid(handle());
+}
+
 bool Connection::in_transaction() const {
   return sqlite3_get_autocommit(handle()) == 0;
 }

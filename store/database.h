@@ -47,6 +47,8 @@ class Connection {
 
   // Rows that the last statement inserted, updated or deleted.
   std::uint64_t changes() const;
+  // The row that was inserted last.
+  std::int64_t last_id() const;
   bool in_transaction() const;
   bool is_read_only() const;
   // The file was renamed or deleted under the connection.

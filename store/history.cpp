@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "log/log.h"
@@ -26,15 +27,30 @@ constexpr std::size_t kExpireRows = 1000;  // a transaction
 // A disk that damages each new file must not be littered with them.
 constexpr auto kSetAsideEvery = 60s;
 
-std::int64_t unix_ms_before(std::chrono::days age) {
-  const auto then = std::chrono::system_clock::now() - age;
-  return std::chrono::duration_cast<std::chrono::milliseconds>(then.time_since_epoch()).count();
-}
+// The writer looks at the wall clock so often.
+constexpr auto kLookEvery = 2s;
+
+// The wall clock and the uptime are not read at the same moment; less is no change of the clock.
+constexpr std::int64_t kReadApart_ms = 1000;
+
+// If the file is too large, one step deletes so many rows. For each thousand rows written there
+// are so many steps, so that it shrinks whatever is written.
+constexpr std::size_t kTrimRows = 1000;
+constexpr std::size_t kTrimSteps = 4;
 
 // What is wrong; if the path is at fault, in words.
 std::string reason(const std::filesystem::path& path, const std::exception& error) {
   const std::string problem = path_problem(path);
   return problem.empty() ? error.what() : problem;
+}
+
+std::string in_words(std::int64_t jump_ms) {
+  const std::int64_t s = std::abs(jump_ms) / 1000;
+  const std::string amount = s >= 172'800 ? std::to_string(s / 86'400) + " days"
+                             : s >= 7200  ? std::to_string(s / 3600) + " hours"
+                             : s >= 120   ? std::to_string(s / 60) + " minutes"
+                                          : std::to_string(s) + " seconds";
+  return amount + (jump_ms > 0 ? " ahead" : " back");
 }
 
 // Writes `rows` in transactions and leaves in it what was not written.
@@ -81,10 +97,12 @@ History::History(HistoryOptions options)
       services_(options_.services),
       commit_at_(Clock::now()),
       expire_at_(Clock::now()),
+      look_at_(Clock::now()),
       may_set_aside_at_(Clock::now()),
       retry_after_(options_.retry_after) {
   status_.ok = true;
   status_.path = options_.path;
+  status_.max_bytes = options_.max_bytes;
   try {
     try {
       open_file();
@@ -112,8 +130,17 @@ History::~History() {
   }
 }
 
+// mutex_ is held. A time in the future is of a clock that was set back since.
+std::int64_t History::uptime_of(std::int64_t at_ms) {
+  const std::int64_t uptime_ms = options_.clocks.uptime_ms();
+  const std::int64_t booted_at_ms = options_.clocks.unix_ms() - uptime_ms;
+  if (std::abs(booted_at_ms - booted_at_ms_) > kReadApart_ms) booted_at_ms_ = booted_at_ms;
+  return std::min(at_ms - booted_at_ms_, uptime_ms);
+}
+
 void History::record(Observation observation) {
   const std::lock_guard lock(mutex_);
+  observation.uptime_ms = uptime_of(observation.at_ms);
   const bool was_empty = backlog_.empty();
   backlog_.add(std::move(observation));
   if (was_empty) wake_.notify_one();
@@ -122,7 +149,10 @@ void History::record(Observation observation) {
 void History::touch(std::vector<LastSeen> clients) {
   const std::lock_guard lock(mutex_);
   const bool was_empty = backlog_.empty();
-  for (LastSeen& seen : clients) backlog_.add(std::move(seen));
+  for (LastSeen& seen : clients) {
+    seen.uptime_ms = uptime_of(seen.at_ms);
+    backlog_.add(std::move(seen));
+  }
   if (was_empty) wake_.notify_one();
 }
 
@@ -194,7 +224,7 @@ History::Clock::time_point History::due() const {
   if (flushes_asked_ > flushes_done_) return Clock::time_point::min();
   if (!status_.ok || !backlog_.empty() || has_new_names_) return commit_at_;
   if (!damage_.empty()) return Clock::time_point::min();
-  return expire_at_;
+  return std::min(expire_at_, look_at_);
 }
 
 // Tries to write all that waits. mutex_ is held, but not meanwhile.
@@ -241,6 +271,7 @@ void History::write(Batch& batch) {
   }
   if (!file_) open_file();
 
+  const std::size_t written = batch.observations.size();
   write_rows(*file_, batch.observations, [this](std::size_t rows) {
     const std::lock_guard lock(mutex_);
     backlog_.finish(rows);
@@ -248,9 +279,14 @@ void History::write(Batch& batch) {
   });
   write_rows(*file_, batch.last_seen, [](std::size_t) {});
   write_names();
+  look_at_clock();
   if (Clock::now() >= expire_at_) expire();
+  trim(written);
 
+  const std::int64_t bytes_per_day = file_->bytes_per_day();
   const std::lock_guard lock(mutex_);
+  status_.bytes = file_->bytes();
+  status_.bytes_per_day = bytes_per_day;
   newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();
 }
@@ -269,9 +305,30 @@ void History::write_names() {
 
 // A part at a time, so that new observations never wait for long.
 void History::expire() {
-  const std::size_t deleted =
-      file_->expire(unix_ms_before(std::chrono::days(options_.retention_days)), kExpireRows);
-  if (deleted == 0) expire_at_ = Clock::now() + kExpireEvery;
+  const Deleted deleted = file_->expire(options_.retention_days, kExpireRows);
+  if (deleted.events + deleted.clients == 0) expire_at_ = Clock::now() + kExpireEvery;
+}
+
+void History::trim(std::size_t written) {
+  for (std::size_t step = 0; step < kTrimSteps + written * kTrimSteps / kTrimRows; ++step) {
+    const Deleted deleted = file_->trim(options_.max_bytes, kTrimRows);
+    if (deleted.events + deleted.clients == 0) return;
+    if (!std::exchange(is_trimming_known_, true)) {
+      log::warn("history: '{}' has reached max_mib = {}: the oldest events are deleted",
+                options_.path.string(), options_.max_bytes >> 20);
+    }
+    const std::lock_guard lock(mutex_);
+    status_.trimmed_events += deleted.events;
+    status_.trimmed_clients += deleted.clients;
+  }
+  expire_at_ = std::min(expire_at_, Clock::now());
+}
+
+void History::look_at_clock() {
+  look_at_ = Clock::now() + kLookEvery;
+  if (const std::int64_t jump_ms = file_->clock_jump_ms(); jump_ms != 0) {
+    log::warn("history: the clock was set {}; ages of rows do not change by it", in_words(jump_ms));
+  }
 }
 
 void History::open_file() {
@@ -280,9 +337,15 @@ void History::open_file() {
     const std::lock_guard lock(mutex_);
     services = services_;
   }
-  file_ = std::make_unique<HistoryFile>(options_.path, options_.check_limit, services);
+  file_ =
+      std::make_unique<HistoryFile>(FileOptions{.path = options_.path,
+                                                .check_limit = options_.check_limit,
+                                                .services = services,
+                                                .events_per_minute = options_.events_per_minute},
+                                    options_.clocks);
   const std::lock_guard lock(mutex_);
   ++status_.openings;
+  status_.bytes = file_->bytes();
   has_new_names_ = true;
   newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "store/backlog.h"
+#include "store/clocks.h"
 #include "store/observation.h"
 
 namespace remora {
@@ -33,6 +34,10 @@ struct HistoryOptions {
   std::filesystem::path path;
   std::vector<ServiceName> services{};
   int retention_days = 90;
+  // Of the database; its log can take 64 MiB more. The oldest events make room.
+  std::uint64_t max_bytes = std::uint64_t{2048} << 20;
+  // Rows of one client; further events are counted in one.
+  std::uint32_t events_per_minute = 10;
   // Observations that wait as rows of their own, and as many again that are
   // merged: one a client, the newest.
   std::size_t queue_limit = 65536;
@@ -44,6 +49,7 @@ struct HistoryOptions {
   // For the check of the file at start. A file too large to be checked in this
   // time is used as it is: damage is also noticed when it is met.
   std::chrono::milliseconds check_limit{2000};
+  HistoryClocks clocks = system_clocks();
 };
 
 struct HistoryStatus {
@@ -57,7 +63,12 @@ struct HistoryStatus {
   std::filesystem::path path;
   std::optional<std::filesystem::path> set_aside;  // the last damaged file
   std::uint64_t last_seen_lost;                    // last-seen times that found no room
-  std::uint64_t openings;  // files that were opened so far; the clients of each can be read
+  std::uint64_t bytes;                             // of the file that are in use
+  std::uint64_t max_bytes;
+  std::int64_t bytes_per_day;     // recent growth
+  std::uint64_t trimmed_events;   // deleted because of max_bytes
+  std::uint64_t trimmed_clients;  // likewise, when there were no events left
+  std::uint64_t openings;         // files that were opened so far; the clients of each can be read
 };
 
 class History {
@@ -106,6 +117,9 @@ class History {
   void write(Batch& batch);
   void write_names();
   void expire();
+  void trim(std::size_t written);
+  void look_at_clock();
+  std::int64_t uptime_of(std::int64_t at_ms);
 
   void open_file();
   void set_aside_file(const std::string& why);
@@ -114,7 +128,7 @@ class History {
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards the next eleven
+  mutable std::mutex mutex_;           // guards the next twelve
   std::condition_variable wake_;       // of the writer
   std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;
@@ -126,11 +140,14 @@ class History {
   std::vector<ServiceName> services_;
   bool has_new_names_ = false;  // that the file does not have yet
   std::uint64_t newest_lesson_ = 0;
+  std::int64_t booted_at_ms_ = 0;  // by the wall clock as it is now
 
   // The writer's alone, once it runs.
   std::unique_ptr<HistoryFile> file_;  // null while it cannot be opened
   Clock::time_point commit_at_;
   Clock::time_point expire_at_;
+  Clock::time_point look_at_;
+  bool is_trimming_known_ = false;
   Clock::time_point may_set_aside_at_;
   std::chrono::milliseconds retry_after_;
   std::thread worker_;

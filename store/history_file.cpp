@@ -4,130 +4,127 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "store/migration.h"
 #include "store/opening.h"
-#include "store/printable.h"
 
 namespace remora {
 namespace {
 
-const char* name_of(Action action) {
-  switch (action) {
-    case Action::learned:
-      return "learned";
-    case Action::reset:
-      return "reset";
-    case Action::kept:
-      return "kept";
-    case Action::dropped:
-      return "dropped";
-    case Action::unjudged:
-      return "unjudged";
-  }
-  throw std::invalid_argument("an action without a name");
+AgeClock::Kept kept_age(Connection& connection) {
+  Statement state(connection, "SELECT age_ms, boot, uptime_ms, at FROM state");
+  if (!state.step()) return {};
+  return {.age_ms = state.integer(0),
+          .boot = state.bytes(1),
+          .uptime_ms = state.integer(2),
+          .unix_ms = state.integer(3)};
 }
 
-void bind_topic(Statement& statement, int index, std::string_view topic) {
-  if (is_printable(topic)) {
-    statement.bind(index, topic);
-  } else {
-    statement.bind(index, Blob{topic});
-  }
-}
-
-void bind_optional(Statement& statement, int index, const std::optional<std::string>& text) {
-  if (text) {
-    statement.bind(index, std::string_view(*text));
-  } else {
-    statement.bind(index, Null{});
-  }
+std::uint64_t count_of(Connection& connection, const char* sql) {
+  return static_cast<std::uint64_t>(connection.integer(sql));
 }
 
 }  // namespace
 
-HistoryFile::HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
-                         std::span<const ServiceName> services)
-    : connection_(open_to_write(path, check_limit, services)),
-      clients_(static_cast<std::uint64_t>(connection_.integer("SELECT count(*) FROM clients"))),
-      newest_lesson_(
-          static_cast<std::uint64_t>(connection_.integer("SELECT lesson_time FROM state"))),
+// The age of a row, not the wall clock, tells which time is the later one.
+HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks)
+    : connection_(open_to_write(options.path, options.check_limit, options.services)),
+      clocks_(clocks),
+      age_(kept_age(connection_), clocks),
+      retention_(connection_),
+      events_(connection_, options.events_per_minute),
+      clients_(count_of(connection_, "SELECT count(*) FROM clients")),
+      newest_lesson_(count_of(connection_, "SELECT lesson_time FROM state")),
       find_(
           connection_,
           "SELECT topic, group_name, lesson_time FROM clients WHERE client = ?1 AND service = ?2"),
       insert_client_(connection_,
                      "INSERT INTO clients (client, service, group_name, first_seen, last_seen,"
-                     " topic_since, topic, lesson_time) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6)"),
-      update_client_(connection_,
-                     "UPDATE clients SET group_name = ?3, last_seen = max(last_seen, ?4),"
-                     " topic_since = iif(topic = ?5, topic_since, ?4), topic = ?5, lesson_time = ?6"
-                     " WHERE client = ?1 AND service = ?2"),
+                     " topic_since, lesson_time, seen_age, topic)"
+                     " VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7)"),
+      update_client_(
+          connection_,
+          "UPDATE clients SET group_name = ?3,"
+          " last_seen = iif(seen_age <= ?6, ?4, last_seen), seen_age = max(seen_age, ?6),"
+          " topic_since = iif(topic = ?7, topic_since, ?4), topic = ?7, lesson_time = ?5"
+          " WHERE client = ?1 AND service = ?2"),
       widen_client_(connection_,
                     "UPDATE clients SET first_seen = min(first_seen, ?3)"
                     " WHERE client = ?1 AND service = ?2"),
-      insert_event_(connection_,
-                    "INSERT INTO events (at, client, service, to_group, action, from_group,"
-                    " old_topic, new_topic) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
-      find_event_(connection_,
-                  "SELECT new_topic, to_group, at FROM events"
-                  " WHERE client = ?1 AND service = ?2 AND at <= ?3"
-                  " ORDER BY at DESC, id DESC LIMIT 1"),
       touch_(connection_,
-             "UPDATE clients SET last_seen = ?3"
-             " WHERE client = ?1 AND service = ?2 AND last_seen < ?3"),
-      set_newest_lesson_(connection_, "UPDATE state SET lesson_time = ?1"),
+             "UPDATE clients SET seen_age = ?4, last_seen = ?3"
+             " WHERE client = ?1 AND service = ?2 AND seen_age < ?4"),
+      set_state_(connection_,
+                 "UPDATE state SET lesson_time = ?1, age_ms = ?2, boot = ?3, uptime_ms = ?4,"
+                 " at = ?5"),
       name_service_(connection_,
                     "INSERT INTO services (service, name) VALUES (?1, ?2)"
                     " ON CONFLICT DO UPDATE SET name = ?2 WHERE name <> ?2") {}
 
-void HistoryFile::write(std::span<const Observation> observations) {
-  Transaction transaction(connection_);
-  std::uint64_t added = 0, newest = newest_lesson_;
-  for (const Observation& seen : observations) {
-    added += write(seen) ? 1 : 0;
-    newest = std::max(newest, seen.lesson_time);
+template <class Work>
+void HistoryFile::in_transaction(const Work& work) {
+  const std::uint64_t newest_before = newest_lesson_;
+  try {
+    Transaction transaction(connection_);
+    retention_.note_hour(age_.now_ms(), clocks_.unix_ms());
+    work();
+    write_state();
+    transaction.commit();
+  } catch (...) {
+    newest_lesson_ = newest_before;
+    events_.roll_back();
+    retention_.roll_back();
+    throw;
   }
-  if (newest > newest_lesson_) set_newest_lesson_.run(static_cast<std::int64_t>(newest));
-  transaction.commit();
+}
+
+void HistoryFile::write_state() {
+  const AgeClock::Kept now = age_.keep();
+  set_state_.run(static_cast<std::int64_t>(newest_lesson_), now.age_ms, now.boot, now.uptime_ms,
+                 now.unix_ms);
+}
+
+void HistoryFile::write(std::span<const Observation> observations) {
+  std::uint64_t added = 0;
+  in_transaction([&] {
+    for (const Observation& seen : observations) {
+      added += write(seen) ? 1 : 0;
+      newest_lesson_ = std::max(newest_lesson_, seen.lesson_time);
+    }
+  });
   clients_ += added;
-  newest_lesson_ = newest;
 }
 
 // True: the client is new.
 bool HistoryFile::write(const Observation& seen) {
-  const auto before = find(find_.start(seen.client, seen.service));
+  const auto before = find(seen);
   if (seen.action == Action::unjudged) {
     write_unjudged(seen, before);
     return false;
   }
-  if (!before) {
-    write_event(seen, std::nullopt, seen.from_group);
-    insert_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
-    bind_topic(insert_client_, 5, seen.topic);
-    insert_client_.bind(6, static_cast<std::int64_t>(seen.lesson_time));
-    insert_client_.finish();
-    return true;
-  }
-  if (seen.lesson_time < before->lesson_time) {
+  if (before && seen.lesson_time < before->lesson_time) {
     write_late(seen);
     return false;
   }
-  write_change(seen, *before);
-  update_client_.start(seen.client, seen.service, seen.group, seen.at_ms);
-  bind_topic(update_client_, 5, seen.topic);
-  update_client_.bind(6, static_cast<std::int64_t>(seen.lesson_time));
-  update_client_.finish();
-  return false;
+  if (before) {
+    write_change(seen, before->topic);
+  } else {
+    write_event(seen, std::nullopt, seen.from_group);
+  }
+  Statement& row = before ? update_client_ : insert_client_;
+  row.start(seen.client, seen.service, seen.group, seen.at_ms,
+            static_cast<std::int64_t>(seen.lesson_time), age_.age_at(seen.uptime_ms));
+  bind_topic(row, 7, seen.topic);
+  row.finish();
+  return !before;
 }
 
 // An observation that a newer one has overtaken: an event of its time, and no
 // news about the client's present state.
 void HistoryFile::write_late(const Observation& seen) {
-  const auto before = find(find_event_.start(seen.client, seen.service, seen.at_ms));
-  if (before) {
+  if (const auto before = events_.before(seen.client, seen.service, seen.at_ms)) {
     write_change(seen, *before);
   } else {
     write_event(seen, std::nullopt, seen.from_group);
@@ -135,64 +132,68 @@ void HistoryFile::write_late(const Observation& seen) {
   widen_client_.run(seen.client, seen.service, seen.at_ms);
 }
 
-void HistoryFile::write_change(const Observation& seen, const State& before) {
+void HistoryFile::write_change(const Observation& seen, const TopicState& before) {
   const bool nothing_new =
       seen.action == Action::learned && seen.topic == before.topic && seen.group == before.group;
-  if (!nothing_new) write_event(seen, before.topic, seen.from_group.value_or(before.group));
+  if (nothing_new) return;
+  write_event(seen, before.topic, seen.from_group.value_or(before.group));
 }
 
 // The client keeps its present topic, if it has one.
 void HistoryFile::write_unjudged(const Observation& seen, const std::optional<State>& before) {
   Observation event = seen;
-  event.topic = before ? before->topic : std::string();
+  event.topic = before ? before->topic.topic : std::string();
   write_event(event, event.topic, seen.from_group);
 }
 
 void HistoryFile::write_event(const Observation& seen, const std::optional<std::string>& old_topic,
                               const std::optional<std::string>& from_group) {
-  insert_event_.start(seen.at_ms, seen.client, seen.service, seen.group, name_of(seen.action));
-  bind_optional(insert_event_, 6, from_group);
-  if (old_topic) bind_topic(insert_event_, 7, *old_topic);
-  bind_topic(insert_event_, 8, seen.topic);
-  insert_event_.finish();
+  events_.write(seen, old_topic, from_group, age_.now_ms() / 1000);
 }
 
-std::optional<HistoryFile::State> HistoryFile::find(Statement& query) {
+std::optional<HistoryFile::State> HistoryFile::find(const Observation& seen) {
   std::optional<State> found;
-  if (query.step()) {
-    found = State{query.bytes(0), query.bytes(1), static_cast<std::uint64_t>(query.integer(2))};
+  if (find_.start(seen.client, seen.service).step()) {
+    found = State{{find_.bytes(0), find_.bytes(1)}, static_cast<std::uint64_t>(find_.integer(2))};
   }
-  query.reset();
+  find_.reset();
   return found;
 }
 
 void HistoryFile::write(std::span<const LastSeen> last_seen) {
-  Transaction transaction(connection_);
-  for (const LastSeen& seen : last_seen) touch_.run(seen.client, seen.service, seen.at_ms);
-  transaction.commit();
+  in_transaction([&] {
+    for (const LastSeen& seen : last_seen) {
+      touch_.run(seen.client, seen.service, seen.at_ms, age_.age_at(seen.uptime_ms));
+    }
+  });
 }
 
 void HistoryFile::write(std::span<const ServiceName> services) {
-  Transaction transaction(connection_);
-  for (const auto& [service, name] : services) name_service_.run(service, name);
-  transaction.commit();
+  in_transaction([&] {
+    for (const auto& [service, name] : services) name_service_.run(service, name);
+  });
 }
 
-std::size_t HistoryFile::expire(std::int64_t before_ms, std::size_t rows) {
-  Transaction transaction(connection_);
-  const auto limit = static_cast<std::int64_t>(rows);
-  Statement(connection_,
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 LIMIT ?2)")
-      .run(before_ms, limit);
-  const std::uint64_t events = connection_.changes();
-  Statement(connection_,
-            "DELETE FROM clients WHERE (client, service) IN"
-            " (SELECT client, service FROM clients WHERE last_seen < ?1 LIMIT ?2)")
-      .run(before_ms, limit);
-  const std::uint64_t clients = connection_.changes();
-  transaction.commit();
-  clients_ -= clients;
-  return events + clients;
+std::int64_t HistoryFile::clock_jump_ms() {
+  const std::int64_t jump_ms = age_.jump_ms();
+  if (jump_ms != 0) in_transaction([] {});  // it is known from now on
+  return jump_ms;
+}
+
+Deleted HistoryFile::expire(int days, std::size_t rows) {
+  in_transaction([] {});  // notes the hour and the age
+  const Deleted deleted = retention_.expire(age_.now_ms(), days, rows);
+  clients_ -= deleted.clients;
+  return deleted;
+}
+
+Deleted HistoryFile::trim(std::uint64_t most_bytes, std::size_t rows) {
+  const std::uint64_t bytes = retention_.bytes_in_use();
+  is_trimming_ = bytes > most_bytes || (is_trimming_ && bytes > most_bytes / 10 * 9);
+  if (!is_trimming_) return {};
+  const Deleted deleted = retention_.trim(rows);
+  clients_ -= deleted.clients;
+  return deleted;
 }
 
 void HistoryFile::read(const std::filesystem::path& path,
@@ -202,16 +203,18 @@ void HistoryFile::read(const std::filesystem::path& path,
   if (connection.integer("PRAGMA user_version") != kSchemaVersion) {
     throw ForeignFile("the file has another version");
   }
-  Statement newest_first(
-      connection,
-      "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients"
-      " ORDER BY last_seen DESC");
+  Statement newest_first(connection,
+                         "SELECT service, client, topic, group_name, last_seen, lesson_time"
+                         " FROM clients ORDER BY seen_age DESC");
   std::vector<KnownClient> clients;
   clients.reserve(batch);
   while (newest_first.step()) {
-    clients.push_back({newest_first.bytes(0), newest_first.bytes(1), newest_first.bytes(2),
-                       newest_first.bytes(3), newest_first.integer(4),
-                       static_cast<std::uint64_t>(newest_first.integer(5))});
+    clients.push_back({.service = newest_first.bytes(0),
+                       .client = newest_first.bytes(1),
+                       .topic = newest_first.bytes(2),
+                       .group = newest_first.bytes(3),
+                       .last_seen_ms = newest_first.integer(4),
+                       .lesson_time = static_cast<std::uint64_t>(newest_first.integer(5))});
     if (clients.size() < batch) continue;
     use(clients);
     clients.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The history's database file: opened and checked, written a batch a
-// transaction, and rid of what is too old. One thread at a time.
+// The history's database file: one transaction a batch, kept within its limits. One thread at a
+// time.
 #pragma once
 
 #include <chrono>
@@ -11,20 +11,27 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 
+#include "store/clocks.h"
 #include "store/database.h"
+#include "store/event_writer.h"
 #include "store/observation.h"
+#include "store/retention.h"
 
 namespace remora {
 
+struct FileOptions {
+  std::filesystem::path path;
+  std::chrono::milliseconds check_limit{2000};  // for the check of the file's structure
+  std::span<const ServiceName> services;        // see migrate()
+  std::uint32_t events_per_minute = 10;         // rows of one client
+};
+
 class HistoryFile {
  public:
-  // Opens, checks for at most `check_limit` and migrates; creates a missing
-  // file. `services`: see migrate(). Throws DatabaseError, which tells whether the
-  // file is damaged, and ForeignFile.
-  HistoryFile(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
-              std::span<const ServiceName> services);
+  // Opens, checks and migrates; creates a missing file. `clocks` must outlive it. Throws
+  // DatabaseError, which tells whether the file is damaged, and ForeignFile.
+  HistoryFile(const FileOptions& options, const HistoryClocks& clocks);
 
   // All or nothing each.
   void write(std::span<const Observation> observations);
@@ -32,13 +39,20 @@ class HistoryFile {
   // The names that people give to services now.
   void write(std::span<const ServiceName> services);
 
-  // Deletes at most `rows` events and `rows` clients from before `before_ms`.
-  // Returns how many it were.
-  std::size_t expire(std::int64_t before_ms, std::size_t rows);
+  // Deletes at most `rows` events and `rows` clients that are older than `days`.
+  Deleted expire(int days, std::size_t rows);
+  // If the file holds more than `most_bytes`, deletes the oldest rows, `rows` a call, until it
+  // holds a tenth less.
+  Deleted trim(std::uint64_t most_bytes, std::size_t rows);
 
   std::uint64_t clients() const { return clients_; }
   // The latest lesson that was ever written.
   std::uint64_t newest_lesson() const { return newest_lesson_; }
+  std::uint64_t bytes() { return retention_.bytes_in_use(); }
+  std::int64_t bytes_per_day() { return retention_.bytes_per_day(age_.now_ms()); }
+  // By how much the wall clock was set lately; 0 when it was not.
+  std::int64_t clock_jump_ms();
+
   // Nothing more is written to a damaged file, not even when it is closed.
   void leave_as_it_is() { connection_.keep_log_on_close(); }
   bool was_moved() const { return connection_.was_moved(); }
@@ -50,30 +64,36 @@ class HistoryFile {
  private:
   // A client's before an observation.
   struct State {
-    std::string topic;
-    std::string group;
-    std::uint64_t lesson_time;  // of an event: its time, Unix milliseconds
+    TopicState topic;
+    std::uint64_t lesson_time;
   };
 
   bool write(const Observation& seen);
   void write_late(const Observation& seen);
   void write_unjudged(const Observation& seen, const std::optional<State>& before);
-  void write_change(const Observation& seen, const State& before);
   void write_event(const Observation& seen, const std::optional<std::string>& old_topic,
                    const std::optional<std::string>& from_group);
-  static std::optional<State> find(Statement& query);
+  void write_change(const Observation& seen, const TopicState& before);
+  std::optional<State> find(const Observation& seen);
+  void write_state();
+
+  template <class Work>
+  void in_transaction(const Work& work);
 
   Connection connection_;
-  std::uint64_t clients_ = 0;
-  std::uint64_t newest_lesson_ = 0;
+  const HistoryClocks& clocks_;
+  AgeClock age_;
+  Retention retention_;
+  EventWriter events_;
+  std::uint64_t clients_;
+  std::uint64_t newest_lesson_;
+  bool is_trimming_ = false;
   Statement find_;
   Statement insert_client_;
   Statement update_client_;
   Statement widen_client_;
-  Statement insert_event_;
-  Statement find_event_;
   Statement touch_;
-  Statement set_newest_lesson_;
+  Statement set_state_;
   Statement name_service_;
 };
 

@@ -14,35 +14,64 @@ constexpr std::int64_t kApplicationId = 0x52656d6f;
 // No version of this program will be so high: a header that says so is damaged.
 constexpr std::int64_t kImplausibleVersion = 100;
 
-// Version 1: services were names, and the order of lessons was that of the wall clock.
-constexpr const char* kMoveVersion1 = R"sql(
-DROP VIEW v_topics;
-DROP VIEW v_mispredicts;
-DROP VIEW v_changes;
-DROP VIEW v_new_clients;
-DROP VIEW v_events;
-DROP VIEW v_clients;
-DROP INDEX events_mispredicts;
-DROP INDEX events_by_time;
-DROP INDEX events_by_client;
-DROP INDEX clients_by_last_seen;
-ALTER TABLE clients RENAME TO clients_1;
-ALTER TABLE events RENAME TO events_1;
+constexpr const char* kMoveOld = R"sql(
+DROP VIEW IF EXISTS v_topics;
+DROP VIEW IF EXISTS v_mispredicts;
+DROP VIEW IF EXISTS v_changes;
+DROP VIEW IF EXISTS v_new_clients;
+DROP VIEW IF EXISTS v_events;
+DROP VIEW IF EXISTS v_clients;
+DROP INDEX IF EXISTS events_mispredicts;
+DROP INDEX IF EXISTS events_by_time;
+DROP INDEX IF EXISTS events_by_client;
+DROP INDEX IF EXISTS clients_by_last_seen;
+ALTER TABLE clients RENAME TO old_clients;
+ALTER TABLE events RENAME TO old_events;
 )sql";
 
-constexpr const char* kCopyVersion1 = R"sql(
+// Version 1: services were names, and the order of lessons was that of the wall clock.
+constexpr const char* kPrepareVersion1 = R"sql(
+ALTER TABLE old_clients ADD COLUMN lesson_time INTEGER;
+UPDATE old_clients SET lesson_time = topic_seen * 16 / 1000;
+)sql";
+
+constexpr const char* kMoveVersion2 = R"sql(
+ALTER TABLE state RENAME TO old_state;
+ALTER TABLE services RENAME TO old_services;
+)sql";
+
+constexpr const char* kCopyVersion2 = R"sql(
+INSERT INTO services SELECT service, name FROM old_services;
+UPDATE state SET lesson_time = (SELECT lesson_time FROM old_state);
+DROP TABLE old_services;
+DROP TABLE old_state;
+)sql";
+
+// Ages begin at the last row: 0 is then, and older rows are below it. A row of a clock that was
+// ahead is not older than others.
+constexpr const char* kCopyOld = R"sql(
+CREATE TEMP TABLE present AS
+SELECT min(unixepoch('now') * 1000, coalesce(max(last_seen), 0)) AS at FROM old_clients;
 INSERT INTO clients (client, service, topic, group_name, first_seen, last_seen, topic_since,
-                     lesson_time)
+                     lesson_time, seen_age)
 SELECT client, coalesce(s.service, c.service), topic, group_name, first_seen, last_seen,
-       topic_since, topic_seen * 16 / 1000
-FROM clients_1 AS c LEFT JOIN services AS s ON s.name = c.service;
-INSERT INTO events (id, at, client, service, old_topic, new_topic, from_group, to_group, action)
-SELECT id, at, client, coalesce(s.service, e.service), old_topic, new_topic, from_group, to_group,
-       action
-FROM events_1 AS e LEFT JOIN services AS s ON s.name = e.service;
-UPDATE state SET lesson_time = coalesce((SELECT max(lesson_time) FROM clients), 0);
-DROP TABLE events_1;
-DROP TABLE clients_1;
+       topic_since, lesson_time, min(last_seen, present.at) - present.at
+FROM temp.present AS present, old_clients AS c LEFT JOIN services AS s ON s.name = c.service;
+INSERT INTO events (id, at, until, count, client, service, old_topic, new_topic, from_group,
+                    to_group, action)
+SELECT id, at, at, 1, client, coalesce(s.service, e.service), old_topic, new_topic, from_group,
+       to_group, action
+FROM old_events AS e LEFT JOIN services AS s ON s.name = e.service;
+INSERT INTO hours (hour, at, first_event, bytes)
+SELECT hour, at, min(first_event) OVER (ORDER BY hour DESC), 0
+FROM (SELECT (min(e.at, present.at) - present.at) / 3600000 - 1 AS hour, min(e.at) AS at,
+             min(id) AS first_event
+      FROM temp.present AS present, events AS e GROUP BY hour);
+UPDATE state SET lesson_time =
+  max(lesson_time, coalesce((SELECT max(lesson_time) FROM clients), 0));
+DROP TABLE old_events;
+DROP TABLE old_clients;
+DROP TABLE temp.present;
 )sql";
 
 void name_services(Connection& connection, std::span<const ServiceName> services) {
@@ -78,10 +107,14 @@ void migrate(Connection& connection, std::span<const ServiceName> services) {
   Transaction transaction(connection);
   const auto version = connection.integer("PRAGMA user_version");
   if (version < kSchemaVersion) {
-    if (version == 1) connection.execute(kMoveVersion1);
+    const bool is_old = version > 0;
+    if (is_old) connection.execute(kMoveOld);
+    if (version == 1) connection.execute(kPrepareVersion1);
+    if (version == 2) connection.execute(kMoveVersion2);
     connection.execute(kSchema);
+    if (version == 2) connection.execute(kCopyVersion2);
     name_services(connection, services);
-    if (version == 1) connection.execute(kCopyVersion1);
+    if (is_old) connection.execute(kCopyOld);
     connection.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion));
     connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
   }

@@ -40,12 +40,14 @@ struct Observation {
   // What orders the lessons of a client, whatever the clock does: an observation with an
   // earlier one is about the past. In 16ths of a second.
   std::uint64_t lesson_time;
+  std::int64_t uptime_ms = 0;  // when it was, since the boot; set by the history
 };
 
 struct LastSeen {
   std::string service;
   std::string client;
   std::int64_t at_ms;
+  std::int64_t uptime_ms = 0;  // likewise
 };
 
 struct KnownClient {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The history's schema, version 2 (PRAGMA user_version). docs/history.md
+-- The history's schema, version 3 (PRAGMA user_version). docs/history.md
 -- explains it to the people who read it, and store/migration.cpp brings older
 -- files to it.
 --
@@ -17,18 +17,33 @@ CREATE TABLE clients (
   last_seen   INTEGER NOT NULL,
   topic_since INTEGER NOT NULL,  -- first report of the present topic
   lesson_time INTEGER NOT NULL,  -- of the present topic; an older lesson changes nothing
+  seen_age    INTEGER NOT NULL,  -- last_seen by the history's own time: milliseconds of operation
   PRIMARY KEY (client, service)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX clients_by_last_seen ON clients (last_seen);
+CREATE INDEX clients_by_age ON clients (seen_age);
 
 -- One row about the history as a whole.
 CREATE TABLE state (
-  id          INTEGER PRIMARY KEY CHECK (id = 1),
-  lesson_time INTEGER NOT NULL  -- the newest that was ever written
+  id            INTEGER PRIMARY KEY CHECK (id = 1),
+  lesson_time   INTEGER NOT NULL,  -- the newest that was ever written
+  age_ms        INTEGER NOT NULL,  -- how long the history has been in operation,
+  boot          TEXT    NOT NULL,  -- as of this boot of the host,
+  uptime_ms     INTEGER NOT NULL,  -- so long after it,
+  at            INTEGER NOT NULL,  -- and the wall clock then
+  ring          TEXT    NOT NULL,  -- from which reports were read last, and the position up to
+  ring_position INTEGER NOT NULL   -- which they are in this file
 ) STRICT;
 
-INSERT INTO state VALUES (1, 0);
+INSERT INTO state VALUES (1, 0, 0, '', 0, 0, '', 0);
+
+-- The hours of its operation, by which events grow old.
+CREATE TABLE hours (
+  hour        INTEGER PRIMARY KEY,
+  at          INTEGER NOT NULL,  -- the wall clock at its beginning
+  first_event INTEGER NOT NULL,  -- no event of this hour has a lower id
+  bytes       INTEGER NOT NULL   -- of the file that were in use
+) STRICT;
 
 -- What the configuration calls the services: a label, which may change.
 CREATE TABLE services (
@@ -36,24 +51,27 @@ CREATE TABLE services (
   name    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- New clients, changed topics, mispredicts, and connections that are not judged.
+-- New clients, changed topics, mispredicts, and connections that are not judged. An id is never
+-- used again: `hours` refers to them.
 CREATE TABLE events (
-  id         INTEGER PRIMARY KEY,
-  at         INTEGER NOT NULL,
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  at         INTEGER NOT NULL,   -- the first time,
+  until      INTEGER NOT NULL,   -- the last one,
+  count      INTEGER NOT NULL,   -- and how many times it happened from then till then
   client     TEXT    NOT NULL,
   service    TEXT    NOT NULL,
   old_topic  ANY     CHECK (typeof(old_topic) IN ('text', 'blob', 'null')),  -- NULL: new client
-  new_topic  ANY     NOT NULL CHECK (typeof(new_topic) IN ('text', 'blob')),
+  -- NULL, as the groups: a summary of those events that got no row of their own.
+  new_topic  ANY     CHECK (typeof(new_topic) IN ('text', 'blob', 'null')),
   from_group TEXT,               -- of the connection; without a mispredict: of the old topic
-  to_group   TEXT    NOT NULL,   -- of the new topic
-  action     TEXT    NOT NULL
-    CHECK (action IN ('learned', 'reset', 'kept', 'dropped', 'unjudged'))
+  to_group   TEXT,               -- of the new topic
+  action     TEXT    NOT NULL    -- docs/history.md; later versions add some
 ) STRICT;
 
 CREATE INDEX events_by_client ON events (client, service, at);
 CREATE INDEX events_by_time ON events (at);
 CREATE INDEX events_mispredicts ON events (client, at)
-  WHERE action IN ('reset', 'kept', 'dropped');
+  WHERE action NOT IN ('learned', 'unjudged');
 
 -- Views for people: times as UTC text, and again as at_ms to compare with;
 -- topics as text, odd ones as x'hex'; services with their names.
@@ -73,24 +91,27 @@ SELECT strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
        client, service, name AS service_name,
        CASE typeof(old_topic) WHEN 'blob' THEN 'x''' || hex(old_topic) || '''' ELSE old_topic END
          AS old_topic,
-       iif(typeof(new_topic) = 'text', new_topic, 'x''' || hex(new_topic) || '''') AS new_topic,
-       from_group, to_group, action,
-       at AS at_ms
+       CASE typeof(new_topic) WHEN 'blob' THEN 'x''' || hex(new_topic) || '''' ELSE new_topic END
+         AS new_topic,
+       from_group, to_group, action, count,
+       strftime('%Y-%m-%d %H:%M:%f', until / 1000.0, 'unixepoch') AS until,
+       at AS at_ms, until AS until_ms
 FROM events LEFT JOIN services USING (service);
 
 CREATE VIEW v_new_clients AS
 SELECT at, client, service, service_name, new_topic AS topic, to_group AS group_name, action,
        at_ms
-FROM v_events WHERE old_topic IS NULL;
+FROM v_events WHERE old_topic IS NULL AND new_topic IS NOT NULL;
 
 CREATE VIEW v_changes AS
 SELECT at, client, service, service_name, old_topic, new_topic, from_group, to_group, action,
-       at_ms
+       count, until, at_ms
 FROM v_events WHERE old_topic <> new_topic;
 
 CREATE VIEW v_mispredicts AS
-SELECT at, client, service, service_name, new_topic AS topic, from_group, to_group, action, at_ms
-FROM v_events WHERE action IN ('reset', 'kept', 'dropped');
+SELECT at, client, service, service_name, new_topic AS topic, from_group, to_group, action,
+       count, until, at_ms
+FROM v_events WHERE action NOT IN ('learned', 'unjudged');
 
 -- Which topic from when till when: the present one of every client, and those
 -- before it, each ended by a change. An empty `since` is older than what is kept.
@@ -102,8 +123,8 @@ UNION ALL
 SELECT client, service, service_name, old_topic, since, until, until_ms
 FROM (SELECT client, service, service_name, old_topic,
              datetime(lag(at_ms) OVER earlier / 1000, 'unixepoch') AS since,
-             datetime(at_ms / 1000, 'unixepoch') AS until,
-             at_ms AS until_ms
+             datetime(until_ms / 1000, 'unixepoch') AS until,
+             until_ms
       FROM v_events
       WHERE old_topic IS NOT new_topic
       WINDOW earlier AS (PARTITION BY client, service ORDER BY at_ms))

@@ -150,6 +150,8 @@ struct Limits {
 struct Store {
   std::filesystem::path path = "/var/lib/remora/history.db";
   std::uint32_t retention_days = 90;
+  std::uint32_t max_mib = 2048;
+  std::uint32_t events_per_minute = 10;  // of one client
 };
 
 struct Config {

@@ -423,7 +423,22 @@ constexpr Key kRows[] = {
      .name = "retention_days",
      .field = number<&Config::store, &Store::retention_days>({1, 36'500}),
      .change = Change::kRestart,
-     .meaning = "Days after which clients that were not seen, and old events, are deleted."},
+     .meaning = "Days after which clients that were not seen, and old events, are deleted.",
+     .details = "Counted by the uptime of the host, so that a wrong clock deletes nothing."},
+    {.table = "store",
+     .name = "max_mib",
+     .field = number<&Config::store, &Store::max_mib>({16, 16'777'216}),
+     .change = Change::kRestart,
+     .meaning = "Size of the file, in MiB, above which the oldest events are deleted.",
+     .details = "If there are no events left, the clients not seen for longest are. Its log can "
+                "take 64 MiB more."},
+    {.table = "store",
+     .name = "events_per_minute",
+     .field = number<&Config::store, &Store::events_per_minute>({1, 100'000}),
+     .change = Change::kRestart,
+     .meaning = "Events of one client that get rows of their own in a minute.",
+     .details = "Further ones are counted in one row, "
+                "[a summary](history.md#events-that-share-a-row)."},
 };
 
 }  // namespace

@@ -8,6 +8,8 @@ HistoryOptions history_options(const Config& config) {
   options.path = config.store.path;
   options.services = service_names(config);
   options.retention_days = static_cast<int>(config.store.retention_days);
+  options.max_bytes = std::uint64_t{config.store.max_mib} << 20;
+  options.events_per_minute = config.store.events_per_minute;
   return options;
 }
 

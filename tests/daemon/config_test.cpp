@@ -114,6 +114,8 @@ TEST(ConfigTest, TheSmallestFileHasTheDefaults) {
   EXPECT_EQ(config.limits.events_kib, 8192u);
   EXPECT_EQ(config.store.path, "/var/lib/remora/history.db");
   EXPECT_EQ(config.store.retention_days, 90u);
+  EXPECT_EQ(config.store.max_mib, 2048u);
+  EXPECT_EQ(config.store.events_per_minute, 10u);
 }
 
 TEST(ConfigTest, EveryKeyIsRead) {
@@ -169,6 +171,8 @@ events_kib = 64
 [store]
 path = "/tmp/history.db"
 retention_days = 7
+max_mib = 100
+events_per_minute = 1
 )",
                                      "remora.toml");
 
@@ -204,6 +208,8 @@ retention_days = 7
   EXPECT_EQ(config.line_of("limits"), 40u);
   EXPECT_EQ(config.store.path, "/tmp/history.db");
   EXPECT_EQ(config.store.retention_days, 7u);
+  EXPECT_EQ(config.store.max_mib, 100u);
+  EXPECT_EQ(config.store.events_per_minute, 1u);
   EXPECT_TRUE(config.warnings.empty());
 }
 
@@ -284,6 +290,8 @@ TEST(ConfigTest, RefusesNumbersOutOfRange) {
       {and_then("[limits]\nevents_kib = 63"), 15, {"from 64"}},
       {and_then("[limits]\nevents_kib = 5000"), 15, {"power of two", "4096 or 8192"}},
       {and_then("[store]\nretention_days = 0"), 15, {"from 1 to 36500"}},
+      {and_then("[store]\nmax_mib = 15"), 15, {"from 16 to"}},
+      {and_then("[store]\nevents_per_minute = 0"), 15, {"from 1 to"}},
   });
 }
 

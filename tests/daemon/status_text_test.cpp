@@ -54,6 +54,18 @@ TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
             "instance lb on eth0 (native XDP, embedded forwarder), remorad 0.2.0, up 3 s");
 }
 
+TEST(StatusTextTest, TheHistoryHasASizeALimitAndGrowth) {
+  json status = status_with(json::array());
+  status["history"].update(
+      {{"bytes", 3 << 19}, {"max_bytes", 2048LL << 20}, {"bytes_per_day", -(1 << 19)}});
+  std::ostringstream out;
+  print_status(out, status);
+
+  EXPECT_NE(out.str().find("\nhistory  /h.db, 0 clients, 1.5 of 2048 MiB, -0.5 MiB a day\n"),
+            std::string::npos)
+      << out.str();
+}
+
 TEST(StatusTextTest, GroupsStandInColumns) {
   EXPECT_EQ(
       groups_of(status_with({group("temperature", "10.1.50.201"), group("rest", "10.1.50.3")})),

@@ -60,6 +60,29 @@ inline Observation mispredicted(std::string client, std::string topic, std::stri
           static_cast<std::uint64_t>(at_ms)};
 }
 
+// Clocks that a test sets.
+struct TestClocks {
+  std::int64_t unix_ms = 1'774'440'000'000;  // 2026-03-25 12:00:00 UTC
+  std::int64_t uptime_ms = 100'000'000;
+  std::string boot = "boot-1";
+
+  // Time goes on.
+  void advance(std::int64_t ms) {
+    unix_ms += ms;
+    uptime_ms += ms;
+  }
+  void reboot() {
+    uptime_ms = 5000;
+    boot += "+";
+  }
+
+  HistoryClocks clocks() {
+    return {.unix_ms = [this] { return unix_ms; },
+            .uptime_ms = [this] { return uptime_ms; },
+            .boot = boot};
+  }
+};
+
 class HistoryTest : public testing::Test {
  protected:
   HistoryTest() {
@@ -83,6 +106,12 @@ class HistoryTest : public testing::Test {
   void close() { history_.reset(); }
   void reopen() {
     close();
+    open();
+  }
+
+  // Opens it with the time of these clocks.
+  void open(TestClocks& clocks) {
+    options_.clocks = clocks.clocks();
     open();
   }
 
