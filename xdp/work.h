@@ -26,8 +26,8 @@
 #define WORK_FIELD   2 /* a field of an MQTT packet */
 #define WORK_HASH    2 /* a topic where it lies in the segment, and each 64 bytes of it */
 #define WORK_GATHER  8 /* a topic that is put together */
-#define WORK_RECALL  60	 /* a topic alias */
-#define WORK_TEXT    200 /* a text that is written to `topics` */
+#define WORK_RECALL  15	 /* a topic alias */
+#define WORK_TEXT    100 /* a text that is written to `topics` */
 #define WORK_VERDICT 20	 /* a verdict that is known, and its report */
 #define WORK_JUDGE   30	 /* a verdict without filters that have wildcards */
 #define WORK_STEP    2	 /* 8 bytes or a level of a topic */

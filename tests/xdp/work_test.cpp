@@ -122,6 +122,28 @@ TEST_F(WorkTest, AnHonestClientNeverMeetsTheLimit) {
   EXPECT_EQ(counter(COUNT_UNJUDGED) + counter(COUNT_BLIND), 0u);
 }
 
+TEST_F(WorkTest, AnHonestClientWithAliasesNeverMeetsTheLimit) {
+  Client client = connect({kClient.address, 40'100});
+  const auto aliased = [](std::string_view topic, std::uint8_t alias) {
+    return publish_packet(topic, "23.4", {.properties = Bytes{0x23, 0x00, alias}});
+  };
+  for (std::uint8_t alias = 1; alias <= 3; alias++)
+    ASSERT_TRUE(
+        send(client.send(aliased("home/temperature/" + std::to_string(alias), alias))).forwarded());
+
+  // What was waiting when the client could send again: 40 messages in a segment.
+  for (unsigned i = 0; i < 300; i++) {
+    Bytes segment;
+    for (unsigned n = 0; n < 40; n++)
+      segment = std::move(segment) + aliased("", static_cast<std::uint8_t>(1 + n % 3));
+    ASSERT_TRUE(send(client.send(segment)).forwarded());
+    events();
+  }
+
+  EXPECT_EQ(counter(COUNT_PUBLISH), 12003u);
+  EXPECT_EQ(counter(COUNT_UNJUDGED) + counter(COUNT_BLIND), 0u);
+}
+
 TEST_F(WorkTest, AnHonestClientIsJudgedBehindAGap) {
   for (const unsigned topics : {1u, 2u, 200u}) {
     SCOPED_TRACE(topics);
