@@ -182,6 +182,19 @@ Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uin
                     disconnect});
 }
 
+Bytes old_byte_to_client(const flow_key& key, const Endpoint& service, const flow& entry) {
+  constexpr std::array<std::uint8_t, 1> kByte{};
+  constexpr std::uint32_t kNeverSent = 1U << 30;
+  // Two back: the byte ends before what the client expects, so it is outside of the window.
+  return packet_of({service,
+                    client_of(key),
+                    entry.acked - 2,
+                    entry.edge + kNeverSent,
+                    {.psh = true},
+                    {},
+                    kByte});
+}
+
 std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
                                        std::uint32_t next) {
   constexpr std::uint32_t kHalf = 0x80000000;

@@ -33,9 +33,15 @@ Bytes reset_of(const Endpoint& from, const Endpoint& to);
 // client to which no bytes of the broker are in flight: they would have the same numbers.
 Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uint8_t reason);
 
+// As the service: a byte that the client acknowledged long ago. The client answers it with an ACK
+// (RFC 9293 §3.10.7.4), at once and as often as it comes. After 4 GiB more the number may be a new
+// one, so the segment acknowledges what the client has not sent: then it is discarded. Only for a
+// flow whose `acked` is known.
+Bytes old_byte_to_client(const flow_key& key, const Endpoint& service, const flow& entry);
+
 // As the service: two ACKs 2³¹ apart, so that one is outside the client's window. The client
 // answers that one with an ACK of its own (RFC 9293 §3.10.7.4). `next`: the number that the
-// client sends next.
+// client sends next. Linux answers one such question in half a second.
 std::vector<Bytes> questions_to_client(const flow_key& flow, const Endpoint& service,
                                        std::uint32_t next);
 

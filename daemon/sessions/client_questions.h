@@ -43,9 +43,12 @@ class ClientQuestions {
   struct Asked {
     flow_key key;
     std::uint32_t isn;
+    std::uint32_t times;
     std::uint64_t began_ns;
     std::uint64_t at_ns;
   };
+
+  void send(Asked asked, const flow& entry);
 
   const Maps& maps_;
   const Steering& steering_;

@@ -48,8 +48,13 @@ void Ender::send_client_elsewhere(const Record& record, const Endpoint& service)
   }
 }
 
-void Ender::ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next) {
-  for (const Bytes& packet : questions_to_client(flow, service, next)) send(packet);
+void Ender::ask_client(const flow_key& key, const Endpoint& service, const flow& entry) {
+  if (entry.acked != 0) send(old_byte_to_client(key, service, entry));
+}
+
+void Ender::ask_client_without_data(const flow_key& key, const Endpoint& service,
+                                    const flow& entry) {
+  for (const Bytes& packet : questions_to_client(key, service, entry.edge)) send(packet);
 }
 
 void Ender::end_session(const Record& record, const Endpoint& service, const BrokerWay& way,

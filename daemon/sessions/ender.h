@@ -43,8 +43,11 @@ class Ender {
   // Tells a silent MQTT 5 client to come back elsewhere, where the configuration says so; the
   // kernel resets it when it answers. Otherwise resets it.
   void send_client_elsewhere(const Record& record, const Endpoint& service);
-  // Makes a client send an ACK. `next`: the sequence number that it sends next.
-  void ask_client(const flow_key& flow, const Endpoint& service, std::uint32_t next);
+  // Makes a client send an ACK. May be repeated at once. Nothing is sent for a flow whose `acked`
+  // is not known.
+  void ask_client(const flow_key& key, const Endpoint& service, const flow& entry);
+  // The same by other means, for any flow. Linux answers twice a second.
+  void ask_client_without_data(const flow_key& key, const Endpoint& service, const flow& entry);
   // DISCONNECT now, the RSTs from step(). Where DISCONNECT is not possible, or kMostEndings
   // sessions are ending already, a RST now.
   void end_session(const Record& record, const Endpoint& service, const BrokerWay& way,

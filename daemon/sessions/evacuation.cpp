@@ -139,8 +139,10 @@ void Evacuation::hurry(const flow_key& key, const flow& entry, std::uint64_t now
 void Evacuation::force(const flow_key& key, const flow& entry) {
   condemn(maps_, steering_, ender_, key, entry);
   ++counts_.forced;
-  if (const auto service = steering_.endpoint_of(key.service))
-    ender_.ask_client(key, *service, entry.edge);
+  if (const auto service = steering_.endpoint_of(key.service)) {
+    ender_.ask_client(key, *service, entry);
+    ender_.ask_client_without_data(key, *service, entry);
+  }
 }
 
 }  // namespace remora

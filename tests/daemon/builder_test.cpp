@@ -180,6 +180,24 @@ TEST_P(SegmentTest, OneOfTwoQuestionsIsOutsideOfAnyWindow) {
   }
 }
 
+TEST_P(SegmentTest, AnOldByteIsNeitherNewNorAcknowledgesWhatTheClientSent) {
+  const flow_key key{client().abi(), host_to_net16(40000), 0};
+  flow entry{};
+  entry.edge = kSeq;
+  entry.acked = kAck;
+
+  const Parsed question = parse(old_byte_to_client(key, service(), entry));
+
+  EXPECT_EQ(question.ip.source, service().address);
+  EXPECT_EQ(question.ip.destination, client());
+  EXPECT_EQ(question.payload.size(), 1U);
+  EXPECT_LT(net_to_host32(question.tcp.seq) + question.payload.size(), kAck);
+  EXPECT_GT(static_cast<std::int32_t>(net_to_host32(question.tcp.ack_seq) - kSeq), 0);
+  EXPECT_TRUE(question.tcp.ack);
+  EXPECT_FALSE(question.tcp.rst);
+  EXPECT_TRUE(question.checksums_are_valid);
+}
+
 TEST_P(SegmentTest, GoodMessagesAndDisconnectReachTheBrokerBeforeTheRst) {
   const std::string good("\x30\x03\x00\x01g", 5);
 
