@@ -48,6 +48,9 @@ def run_one(kind, progress):
             print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
         raise
     finally:
+        # A second Ctrl-C must not interrupt the clean-up.
+        for number in _INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
         for problem in lab.down():
             print(f"attack: {problem}", file=sys.stderr)
 
@@ -67,17 +70,18 @@ def main(argv):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    for number in _INTERRUPTS:
-        signal.signal(number, interrupted)
     arguments = parse(argv)
     results = []
     try:
         require_root()
         build()
+        chosen = arguments.attack or range(1, len(attacks.ATTACKS) + 1)
+        print(f"{len(chosen)} attacks, each on a lab of its own: less than a minute", flush=True)
         progress = Progress()
-        for number, kind in enumerate(attacks.ATTACKS, 1):
-            if arguments.attack and number not in arguments.attack:
-                continue
+        for number in chosen:
+            for signal_number in _INTERRUPTS:
+                signal.signal(signal_number, interrupted)
+            kind = attacks.ATTACKS[number - 1]
             result = run_one(kind, progress)
             results.append((f"{number} {kind.title}", result))
             progress.finish(f"{number} {kind.title}: {'ok' if result.holds else 'FAIL'}")

@@ -217,15 +217,12 @@ class SpentResets(Attack):
         with self.forger() as forger, concurrent.futures.ThreadPoolExecutor(1) as pool:
             attack = pool.submit(self._attack, forger, is_over)
             try:
-                wait_until(lambda: self.counted("KEPT_RATE") or attack.done(), "used up resets", 5)
-            except TimeoutError:
-                pass  # it has shares, and nothing is kept
-            reset = 0
-            for number, source in enumerate(sources):
-                self.show(f"client {number} of {len(sources)}")
-                reset += self._is_reset(source)
-                time.sleep(self._pause_s)  # the load, not a wait
-            is_over.set()
+                with contextlib.suppress(TimeoutError):  # it has a share, and nothing is kept
+                    wait_until(lambda: self.counted("KEPT_RATE"), "used up resets", 5)
+                reset = sum(
+                    self._is_reset(number, source) for number, source in enumerate(sources))
+            finally:
+                is_over.set()
             forged = attack.result()
         return Result(
             "9 of 10 first mispredicts of others are reset",
@@ -251,8 +248,10 @@ class SpentResets(Attack):
                     time.sleep(ahead_s)
         return forged
 
-    def _is_reset(self, source):
+    def _is_reset(self, number, source):
         """Whether the first mispredict of a client is reset: it is answered otherwise."""
+        self.show(f"client {number} of {self._clients}")
+        time.sleep(self._pause_s)  # the load, not a wait
         with Session(self.lab, VICTIM, source=source) as session:
             return not _is_alive(lambda: self.publish(session, TEMPERATURE))
 
