@@ -69,7 +69,7 @@ Daemon::Daemon(Places places, Config config)
       events_(loop_, maps_.events_fd, [this](const Record& record) { recorder_.take(record); }),
       sweeper_(maps_, ids_, history_, config_.limits),
       flow_scan_(maps_.flows),
-      fill_(maps_, config_.limits),
+      fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, config_.lb.interface, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
@@ -100,14 +100,14 @@ Daemon::Daemon(Places places, Config config)
   } else {
     predictions_.start_load(steering_.matching());
   }
-  fill_.recount();
+  for (FillGauge& gauge : fill_gauges_) gauge.recount();
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals &&
       !follower_.wait_for_gateway(kWaitForGateway)) {
     log::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
   }
   beat();
-  // Generic XDP runs behind GRO, whose merged segments fit no outer header.
+  // Generic XDP runs after GRO, whose merged segments fit no outer header.
   if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
     log::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
   }
@@ -136,7 +136,7 @@ void Daemon::start_timers() {
     severance_.step(monotonic_ns());
     ender_.step(monotonic_ns());
     forwarder_->step();
-    fill_.step();
+    for (FillGauge& gauge : fill_gauges_) gauge.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
     const bool is_open = follower_.gateway() && attachment_problem_.empty();
@@ -238,7 +238,7 @@ StatusSources Daemon::sources() const {
           .forwarder = *forwarder_,
           .severance = severance_,
           .health = health_,
-          .fill = fill_,
+          .fill_gauges = fill_gauges_,
           .history = history_,
           .started_at_ns = started_at_ns_,
           .gateway = follower_.gateway(),

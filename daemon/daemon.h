@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
@@ -21,6 +22,7 @@
 #include "daemon/forwarders/forwarder.h"
 #include "daemon/health/checks.h"
 #include "daemon/instance.h"
+#include "daemon/kernel/fill_gauge.h"
 #include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
@@ -82,7 +84,7 @@ class Daemon {
   Sweeper sweeper_;
   FlowCounts flow_counts_;
   FlowScan flow_scan_;
-  Fill fill_;
+  std::vector<FillGauge> fill_gauges_;
   LinkFollower follower_;
   Reloader reloader_;
   const Dispatcher dispatcher_;

@@ -109,7 +109,8 @@ void Control::accept(int fd) {
   bufferevent_enable(client.stream.get(), EV_READ | EV_WRITE);
 }
 
-// So users do not lock each other out, and one who holds all of them still gets in.
+// The user with the most connections loses one: users do not lock each other out, and a user
+// who holds all of them can still connect.
 void Control::drop_longest_waiting() {
   std::map<uid_t, std::size_t> counts;
   for (const Client& client : clients_) ++counts[client.peer.uid];

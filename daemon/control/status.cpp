@@ -41,9 +41,12 @@ json daemon_counters_of(const StatusSources& s) {
   return all;
 }
 
-template <class Gauge>
-json table_of(const Gauge& gauge) {
-  return {{"used", gauge.used()}, {"limit", gauge.limit()}};
+json tables_of(const StatusSources& s) {
+  json all = {{"flows", {{"used", s.flow_counts.used()}, {"limit", s.config.limits.flows}}}};
+  for (const FillGauge& gauge : s.fill_gauges) {
+    all[std::string(gauge.name())] = {{"used", gauge.used()}, {"limit", gauge.limit()}};
+  }
+  return all;
 }
 
 json programs_of(const StatusSources& s) {
@@ -131,12 +134,7 @@ json status_of(const StatusSources& s) {
       {"programs", programs_of(s)},
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},
-      {"tables",
-       {{"flows", {{"used", s.flow_counts.used()}, {"limit", s.config.limits.flows}}},
-        {"half_open", table_of(s.fill.half_open)},
-        {"topics", table_of(s.fill.topics)},
-        {"early_segments", table_of(s.fill.early_segments)},
-        {"predictions", table_of(s.fill.predictions)}}},
+      {"tables", tables_of(s)},
       {"counters", counters_of(s.maps)},
       {"daemon", daemon_counters_of(s)},
       {"history",

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 
 #include "daemon/config/config.h"
 #include "daemon/events/reader.h"
@@ -24,34 +25,6 @@
 
 namespace remora {
 
-// How full the large tables are, but for the flow table (FlowCounts).
-struct Fill {
-  Fill(const Maps& maps, const Limits& limits)
-      : half_open(maps.half_open, limits.half_open),
-        topics(maps.topics, limits.topics),
-        early_segments(maps.early_segments, limits.early_segments),
-        predictions(maps.predictions, limits.clients) {}
-
-  void recount() {
-    half_open.recount();
-    topics.recount();
-    early_segments.recount();
-    predictions.recount();
-  }
-
-  void step() {
-    half_open.step();
-    topics.step();
-    early_segments.step();
-    predictions.step();
-  }
-
-  FillGauge<half_open_key, flow> half_open;
-  FillGauge<topic_key, topic_text> topics;
-  FillGauge<early_key, early_segment> early_segments;
-  FillGauge<client_key, prediction> predictions;
-};
-
 struct StatusSources {
   const Config& config;
   const Programs& programs;
@@ -67,7 +40,7 @@ struct StatusSources {
   const Forwarder& forwarder;
   const Severance& severance;
   const HealthChecks& health;
-  const Fill& fill;
+  std::span<const FillGauge> fill_gauges;
   const History& history;
   std::uint64_t started_at_ns;
   std::optional<MacAddress> gateway;

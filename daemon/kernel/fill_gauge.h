@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How full a hash map is. The kernel keeps no count, so the entries are counted: those of small
+// How full the hash maps are. The kernel keeps no count, so the entries are counted: those of small
 // tables at once, those of large tables a batch at a time on the loop.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "daemon/base/bpf_map.h"
+#include "daemon/config/map_list.h"
+#include "daemon/kernel/programs.h"
 
 namespace remora {
 
@@ -21,40 +27,51 @@ std::uint64_t count_entries(const BpfMap<Key, Value>& map) {
   return count;
 }
 
-template <class Key, class Value>
 class FillGauge {
  public:
-  FillGauge(const BpfMap<Key, Value>& map, std::uint64_t limit)
-      : map_(map), limit_(limit), reader_(map, kStepBytes / kEntryBytes) {}
+  // `map` must outlive the gauge.
+  FillGauge(const MapSpec& spec, int map, std::uint64_t limit)
+      : name_(spec.name),
+        map_(map),
+        key_size_(spec.key_size),
+        value_size_(spec.value_size),
+        limit_(limit),
+        reader_(reader()) {}
 
+  std::string_view name() const { return name_; }
   std::uint64_t limit() const { return limit_; }
 
-  // For a large table: as of the last complete walk.
-  std::uint64_t used() const { return is_small() ? count_entries(map_) : last_; }
+  // For a large table: as of the last complete walk. Throws std::system_error.
+  std::uint64_t used() const;
 
-  // Counts all entries at once, before the loop runs.
-  void recount() { last_ = count_entries(map_); }
+  // Counts all entries at once, before the loop runs. Throws std::system_error.
+  void recount() { last_ = count(); }
 
-  // Counts the next batch of a large table.
-  void step() {
-    if (is_small()) return;
-    const std::size_t batch = reader_.next().first.size();
-    counted_ += batch;
-    if (batch == 0) last_ = std::exchange(counted_, 0);
-  }
+  // Counts the next batch of a large table. Throws std::system_error.
+  void step();
 
  private:
-  static constexpr std::size_t kEntryBytes = sizeof(Key) + sizeof(Value);
   static constexpr std::uint64_t kSmallBytes = 8 << 20;  // read in a few milliseconds
   static constexpr std::size_t kStepBytes = 384 << 10;
 
-  bool is_small() const { return limit_ * kEntryBytes <= kSmallBytes; }
+  std::size_t entry_bytes() const { return key_size_ + value_size_; }
+  bool is_small() const { return limit_ * entry_bytes() <= kSmallBytes; }
+  RawBatchReader reader() const {
+    return {map_, key_size_, value_size_, kStepBytes / entry_bytes()};
+  }
+  std::uint64_t count() const;
 
-  const BpfMap<Key, Value>& map_;
-  const std::uint64_t limit_;
-  BatchReader<Key, Value> reader_;
+  std::string_view name_;  // of a row of map_list()
+  int map_;
+  std::size_t key_size_;
+  std::size_t value_size_;
+  std::uint64_t limit_;
+  RawBatchReader reader_;
   std::uint64_t counted_ = 0;
   std::uint64_t last_ = 0;
 };
+
+// A gauge for each map with the trait kGauged, in the order of map_list().
+std::vector<FillGauge> fill_gauges(const Programs& programs, const Limits& limits);
 
 }  // namespace remora
