@@ -25,7 +25,7 @@
 
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
-/* The longest topic that the kernel judges, bytes: more than fits behind a
+/* The longest topic that the kernel judges, bytes: more than fits after a
  * PUBLISH header in a 1500-byte frame. A longer one gets no verdict.
  */
 #define MAX_TOPIC 1536
@@ -43,10 +43,10 @@
 #define RING_SIZE 65537
 /* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
 #define MAX_SEGMENT 9216
-/* The longest segment that is kept while one in front of it is missing, bytes. */
+/* The longest segment that is kept while an earlier one is missing, bytes. */
 #define EARLY_BYTES 1536
-/* Early segments that one flow may have at most, whatever its client's share is: what a
- * window of 5.6 MB has in flight.
+/* The most early segments that one flow may have, even if its client's share is larger:
+ * what a window of 5.6 MB has in flight.
  */
 #define MAX_EARLY 4000
 /* One client may fill the 8th part of `early_segments` within a window, and one flow half
@@ -60,7 +60,7 @@
  */
 #define GAP_SHIFT    20
 #define GAP_PATIENCE 1907
-/* Data that may come in front of a CONNECT which is lost or late, bytes. */
+/* Bytes accepted ahead of a lost or late CONNECT. */
 #define EAGER_REACH (1 << 20)
 /* The highest MQTT 5 topic alias that is remembered. */
 #define MAX_ALIAS 255
@@ -141,7 +141,7 @@ static_assert(sizeof(struct route) == 8, "ABI");
 /* Which levels of a filter are literal, which are `+`, and whether `#` ends it. */
 struct topic_shape {
 	__u32 plus;  /* bit N: level N is `+` */
-	__u8 levels; /* in all, or in front of `#` */
+	__u8 levels; /* in all, or before `#` */
 	__u8 rest;   /* `#` ends it */
 	__u8 named;  /* its last literal level */
 	__u8 pad;
@@ -156,7 +156,7 @@ static_assert(sizeof(struct topic_shape) == 16, "ABI");
 struct shape_set {
 	__u32 count;
 	__u16 reach; /* levels of a topic that matter; 0: there are no wildcards */
-	__u16 deep;  /* there are wildcards behind more than MAX_LEVELS levels */
+	__u16 deep;  /* there are wildcards after more than MAX_LEVELS levels */
 	struct topic_shape shapes[MAX_SHAPES]; /* the most specific first */
 };
 static_assert(sizeof(struct shape_set) == 8 + MAX_SHAPES * 16, "ABI");
@@ -357,7 +357,7 @@ struct flow {
 };
 static_assert(sizeof(struct flow) == 104, "ABI");
 
-/* So many and more gaps are one: aliases set before a gap may have been set anew in
+/* This many gaps and more count as one. Aliases set before a gap may have been changed in
  * it, so they no longer count.
  */
 #define MAX_GAPS 255
@@ -503,7 +503,7 @@ static_assert(sizeof(struct drain_key) == 20, "ABI");
  * service's family.
  */
 struct check_way {
-	struct address service;	    /* in the TCP checksum, and whence the answers come */
+	struct address service;	    /* in the TCP checksum; answers come from it */
 	struct address destination; /* in the packet: the service, or a VIP for Katran */
 	struct address real;	    /* in the outer header */
 };
@@ -602,14 +602,14 @@ enum event_flags {
 	EVENT_RESET_SENT = 4,	 /* the kernel has sent the RST */
 	EVENT_TRUNCATED = 8,	 /* the payload was longer than MAX_SEGMENT */
 	EVENT_OVER_LIMIT = 16,	 /* kept because of a limit, not by policy */
-	EVENT_TOPIC_APART = 32,	 /* the topic has a record of its own, in front of this */
+	EVENT_TOPIC_APART = 32,	 /* the topic has a record of its own, before this */
 	EVENT_EVACUATED = 64,	 /* no mispredict: the client is to come back elsewhere */
 	EVENT_TELL = 128, /* MQTT 5 and quiet: a DISCONNECT may say so to the client */
 };
 
 /* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
  * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
- * payload (sent by the probe). What the record has behind them means nothing.
+ * payload (sent by the probe). Further bytes of the record mean nothing.
  *
  * ACTION_PIECE: the data is the piece of a topic that lies in one segment.
  * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,

@@ -39,7 +39,7 @@
 enum walk_place {
 	WALK_NOTHING, /* no field starts in this segment */
 	WALK_HERE,    /* one starts, or a cut one goes on, at the offset */
-	WALK_HOLE,    /* bytes in front of this segment are missing */
+	WALK_HOLE,    /* bytes before this segment are missing */
 };
 
 enum walk_find {
@@ -220,7 +220,7 @@ static __always_inline enum walk_find walk_properties(struct stream *stream, __u
 	return FOUND_NOTHING;
 }
 
-/* Behind `size` bytes of properties comes the next one, or their end. */
+/* After `size` bytes of properties comes the next one, or their end. */
 static __always_inline enum walk_find pass_property(struct stream *stream, __u32 seq,
 						    __u32 size, struct found *found)
 {
@@ -337,7 +337,7 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 /* One step: reads the field whose next byte, stream_wants(), lies in the segment of
  * `len` bytes at `seq`. `window` holds the `count` >= 1 payload bytes from there on (at
  * most 8, fewer only at the segment's end). Advances the stream, by at most a field
- * without a byte in a row; behind FOUND_CUT the segment is used up.
+ * without a byte in a row; after FOUND_CUT the segment is used up.
  */
 static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq,
 						__u32 len, __u64 window, __u32 count,
@@ -374,8 +374,8 @@ struct usual_publish {
 
 /* Whether a segment of `len` bytes at `seq` is the usual one, told without a walk: one
  * PUBLISH, whole, where one may begin, with a topic. `window` holds its first 8 bytes.
- * When its properties are empty as well, it leaves the stream behind the segment, and as
- * it was. Those of QoS 2 are counted by the walk.
+ * When its properties are empty as well, the stream goes on after the segment, and
+ * otherwise stays as it was. Those of QoS 2 are counted by the walk.
  */
 static __always_inline int is_usual_publish(const struct stream *stream, __u32 seq,
 					    __u32 len, __u64 window,
@@ -400,7 +400,7 @@ static __always_inline int is_usual_publish(const struct stream *stream, __u32 s
 }
 
 /* The part of the topic at hand that lies in one segment: where in its payload,
- * how much of the topic stands in front of it, and how long it is, all in bytes.
+ * how much of the topic precedes it, and how long it is, all in bytes.
  */
 struct topic_part {
 	__u32 offset, from, len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The outer header in front of a packet on its way to a real (RFC 2003, RFC 2473), as
+ * The outer header of a packet on its way to a real (RFC 2003, RFC 2473), as
  * the forwarder writes it, and the health checks after it.
  */
 #pragma once

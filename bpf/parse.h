@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Ethernet, VLAN tags, IPv4 or IPv6, and TCP in front of the MQTT stream. Pure:
+ * Ethernet, VLAN tags, IPv4 or IPv6, and TCP up to the MQTT stream. Pure:
  * bytes in, numbers out; the same lines run in the kernel, in the daemon and in the
  * tests.
  */
@@ -50,11 +50,11 @@ static_assert(sizeof(struct ipv6_header) == 40, "no padding in the header");
 
 #define IPV6_VERSION host_to_net32(0x60000000)
 
-/* One after the other at most, in front of TCP. */
+/* The most VLAN tags and IPv6 extension headers before TCP. */
 #define VLAN_TAGS	2
 #define IPV6_EXTENSIONS 4
 #define VLAN_TAG_LEN	4
-/* What may stand in front of TCP (RFC 8200 §4), and what may stand in its place. */
+/* Headers that may precede TCP (RFC 8200 §4), or stand in its place. */
 #define IPV6_HOP_BY_HOP	 0
 #define IPV6_ROUTING	 43
 #define IPV6_FRAGMENT	 44
@@ -132,8 +132,9 @@ static __always_inline void take_tcp(struct segment *segment, const struct tcphd
 	segment->flags = ((const __u8 *)tcp)[13];
 }
 
-/* Of an IP packet of `ip_len` bytes at `ip_offset`, whose TCP header is behind
- * `ip_header` bytes. What is behind the IP length (Ethernet padding) is not payload.
+/* Finds the payload in an IP packet of `ip_len` bytes at `ip_offset`, whose TCP header
+ * follows `ip_header` bytes. Bytes beyond the IP length (Ethernet padding) are no
+ * payload.
  */
 static __always_inline void take_payload(struct segment *segment,
 					 const struct tcphdr *tcp, __u32 ip_len,
@@ -185,8 +186,8 @@ static __always_inline void read_plain(void *data, struct segment *segment)
 		     ETH_HLEN, sizeof(struct iphdr));
 }
 
-/* Where the IP header begins: behind Ethernet and up to two tags (IEEE 802.1Q and
- * 802.1ad); 0 when the frame is cut before. `type` is the EtherType in front of it.
+/* Where the IP header begins: after Ethernet and up to two tags (IEEE 802.1Q and
+ * 802.1ad); 0 if the frame ends before it. `type` is the EtherType before it.
  */
 static __always_inline __u32 link_length(void *data, void *data_end, __be16 *type)
 {
@@ -206,7 +207,7 @@ static __always_inline __u32 link_length(void *data, void *data_end, __be16 *typ
 	return len;
 }
 
-/* What is not whole, or has something in front of TCP: the ports count. */
+/* For a packet that is not whole, or has headers before TCP: its ports count. */
 static __always_inline enum parse_result
 take_part(struct headers *headers, const struct tcphdr *tcp, enum parse_result result)
 {

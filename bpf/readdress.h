@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Another destination or TOS for an IPv4 packet, with its header's checksum mended. That
- * of TCP is not: it stays right for the service, whatever VIP the packet goes by. Pure.
+ * Replaces the destination or TOS of an IPv4 packet and mends the header's checksum. The
+ * TCP checksum stays right for the service, so it is not changed for a VIP. Pure.
  */
 #pragma once
 

@@ -10,9 +10,9 @@
  * (Lemire and Kaser, "Strongly universal string hashing is fast", §4). The second
  * half takes for each word the keys that the first takes for the next one (a Toeplitz
  * construction, as UMAC has it: Black et al., "UMAC: fast and secure message
- * authentication", §4): so half of the keys need be read. Of the last word in which two
- * topics differ the second half's keys stand in no other difference, whatever the first
- * half makes of theirs: two given topics still collide with probability 2^-64.
+ * authentication", §4): so half of the keys need be read. In the
+ * last word in which two topics differ, the second half's keys occur in no other
+ * difference: two given topics still collide with probability 2^-64.
  *
  * Through a shape, the hashes of the literal levels are the words of one more such
  * sum, with keys of their own: two topics that differ in a literal level collide
@@ -54,8 +54,8 @@ static __always_inline __u32 lowest_bit(__u64 bits)
 	return (__u32)(below * BYTES(1) >> 56);
 }
 
-/* How many bytes lie in front of the first 0x80 that bytes_equal() found; 8: none
- * was found.
+/* How many bytes precede the first 0x80 that bytes_equal() found; 8: none was
+ * found.
  */
 static __always_inline __u32 bytes_before(__u64 found)
 {
@@ -80,14 +80,14 @@ static __always_inline __u64 has_bit(__u64 word, int bit)
 	return word << (7 - bit) & BYTES(0x80);
 }
 
-/* Not 0 where the UTF-8 of `word` is broken, `before` being the word in front of it
+/* Not 0 where the UTF-8 of `word` is broken, `before` being the word before it
  * (RFC 3629 §4): a continuation byte is missing or one too many, a form is not the
  * shortest, a surrogate, or above U+10FFFF. A character that `word` does not
  * complete is for the next one to judge.
  */
 static __always_inline __u64 utf8_errors(__u64 before, __u64 word)
 {
-	/* What stands one, two and three bytes in front of each byte. */
+	/* The bytes one, two and three places before each byte. */
 	__u64 by1 = word << 8 | before >> 56;
 	__u64 by2 = word << 16 | before >> 48;
 	__u64 by3 = word << 24 | before >> 40;
@@ -102,7 +102,7 @@ static __always_inline __u64 utf8_errors(__u64 before, __u64 word)
 		      (bytes_equal(word & BYTES(0xf0), 0xf0) &
 		       (has_bit(word, 3) |
 			(has_bit(word, 2) & (has_bit(word, 1) | has_bit(word, 0)))));
-	/* Behind E0: from A0 on. Behind ED: up to 9F. F0: from 90 on. F4: up to 8F. */
+	/* After E0: from A0 on. After ED: up to 9F. F0: from 90 on. F4: up to 8F. */
 	__u64 follows = (bytes_equal(by1, 0xe0) & ~bit5) |
 			(bytes_equal(by1, 0xed) & bit5) |
 			(bytes_equal(by1, 0xf0) & ~(bit5 | bit4)) |
@@ -290,7 +290,7 @@ static __always_inline void level_begin(const struct topic_keys *keys,
 }
 
 /* Takes the next bytes of a text of `len` bytes: of the 8 in `window`, read at
- * `levels->at`, those up to the end of a level (what lies behind the text does not
+ * `levels->at`, those up to the end of a level (what follows the text does not
  * count). The first `reach` <= MAX_LEVELS levels get a hash. Returns whether that
  * was all: then `count` is the number of levels, `reach` + 1 when there are more.
  *

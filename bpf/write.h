@@ -77,7 +77,7 @@ static __always_inline void write_rst_tcp(struct tcphdr *out, const struct rst *
 	out->rst = 1;
 }
 
-/* An IPv4 header for `len` bytes behind it, not to be fragmented. */
+/* An IPv4 header for `len` bytes after it, not to be fragmented. */
 static __always_inline void write_ipv4(struct iphdr *out, __u8 protocol, __u32 len,
 				       __be32 source, __be32 destination)
 {
@@ -92,7 +92,7 @@ static __always_inline void write_ipv4(struct iphdr *out, __u8 protocol, __u32 l
 	out->check = fold_checksum(sum_words(out, sizeof(*out) / 2));
 }
 
-/* An IPv6 header for `len` bytes behind it. */
+/* An IPv6 header for `len` bytes after it. */
 static __always_inline void write_ipv6(struct ipv6_header *out, __u8 next_header,
 				       __u32 len, const struct address *source,
 				       const struct address *destination)

@@ -117,7 +117,7 @@ class DearPackets(Attack):
 
 
 class BlindSender(Attack):
-    """Somebody who knows addresses and port, and guesses the numbers."""
+    """An attacker that knows addresses and port, and guesses the numbers."""
 
     title = "FINs and data at guessed numbers"
     _fins = 256

@@ -23,7 +23,7 @@ class LabError(RuntimeError):
 
 
 def build_folder():
-    """Where remorad is: REMORA_BUILD, else the folder of the preset `programs`."""
+    """Where remorad is: REMORA_BUILD, or the folder of the preset `programs`."""
     return os.environ.get("REMORA_BUILD", preset_folder("programs"))
 
 

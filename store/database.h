@@ -82,7 +82,7 @@ class Statement {
   // `connection` must outlive the statement.
   Statement(Connection& connection, std::string_view sql);
 
-  // Starts anew with these values for ?1, ?2, …; they are copied.
+  // Starts again with these values for ?1, ?2, …; they are copied.
   template <class... Values>
   Statement& start(const Values&... values) {
     reset();

@@ -69,8 +69,8 @@ static __always_inline int load_address(struct __sk_buff *skb, __u32 at4, __u32 
 	return bpf_skb_load_bytes(skb, IP_AT + at4, &out->word[3], sizeof(out->word[3]));
 }
 
-/* Puts another address of IPv4 in place of `from`, which is `at` bytes behind the start
- * of the header. `summed`: what TCP's checksum counts in its place. Returns 0 on success.
+/* Replaces the IPv4 address `from`, which is `at` bytes after the start of the header.
+ * `summed` is what TCP's checksum counts in its place. Returns 0 on success.
  */
 static __always_inline int replace4(struct __sk_buff *skb, __u32 at, __be32 from,
 				    __be32 to, __be32 summed)

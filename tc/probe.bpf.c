@@ -43,7 +43,7 @@ static __always_inline int daemon_is_silent(__u64 now_ns)
 	return !beat || now_ns - beat->beat_at_ns > HEARTBEAT_STALE_S * NS_PER_S;
 }
 
-/* Reads the mark that XDP left in front of the frame. */
+/* Reads the mark that XDP left before the frame. */
 static __always_inline int read_mark(struct __sk_buff *skb, struct mark *out)
 {
 	struct mark *mark = (void *)(long)skb->data_meta;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Hands a packet of the daemon's to whoever is in the forwarder's slot, and to nobody
- * else. On no interface: the daemon runs it (BPF_PROG_TEST_RUN) and gets back what the
- * forwarder makes of the packet.
+ * Passes a packet of the daemon to the program in the forwarder's slot alone. It is
+ * attached to no interface: the daemon runs it (BPF_PROG_TEST_RUN) and gets back the
+ * packet as the forwarder sends it.
  */
 #include "xdp/chain.h"
 

@@ -11,7 +11,7 @@
  *
  * Congestion that the outer header met is copied to the inner header (RFC 6040 §4.2).
  *
- * Behind Katran the inner packet has the VIP of a group as its destination. If `vips` has
+ * With Katran, the inner packet has the VIP of a group as its destination. If `vips` has
  * that VIP, the service's address replaces it, for which the TCP checksum is right.
  */
 #include <linux/bpf.h>
@@ -132,7 +132,7 @@ static __always_inline int outer_length(void *ip, void *data_end, __be16 *type)
 	return inner - (__u8 *)ip;
 }
 
-/* The service behind a VIP, NULL for an address that is no VIP. */
+/* The service of a VIP; NULL for an address that is no VIP. */
 static __always_inline const struct address *find_service(const struct address *vip,
 							  __be16 port)
 {

@@ -2,7 +2,7 @@
 /*
  * The flow table (struct flow_place of bpf/abi.h). A look-up in a hash of the kernel's
  * costs four calls, as much as all else that an ACK needs. An array's is no call at all,
- * so the first look is where a hint says; only who is not there is looked up.
+ * so a hint is tried first, and only a flow that is not there is looked up.
  *
  * Places are given here and taken back by the daemon: nothing evicts a live flow.
  */
@@ -73,7 +73,7 @@ static __always_inline struct key_words words_of(const struct flow_key *key)
 	return words;
 }
 
-/* Who makes hints collide has gained nothing: those packets are looked up. */
+/* Making hints collide gains nothing: those packets are looked up. */
 static __always_inline __u32 *hint_for(const struct key_words *words)
 {
 	__u64 mixed = (words->low * 0x9e3779b97f4a7c15ull ^ words->high) +

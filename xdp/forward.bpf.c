@@ -11,7 +11,7 @@
 #include "xdp/chain.h"
 #include "xdp/katran_maps.h"
 
-/* Bytes in front of an untagged packet, and with one and two tags. */
+/* Length of the link header with one tag and with two. */
 #define TAGGED	     (ETH_HLEN + VLAN_TAG_LEN)
 #define TWICE_TAGGED (ETH_HLEN + 2 * VLAN_TAG_LEN)
 
@@ -47,7 +47,7 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
-/* Reads the IPv4 packet behind a link header of `link` bytes. Returns 0 on success. */
+/* Reads the IPv4 packet after a link header of `link` bytes. Returns 0 on success. */
 static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
 				     struct parcel *parcel)
 {
@@ -76,8 +76,8 @@ static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
 	return 0;
 }
 
-/* Makes room for an outer header of `grown` bytes, in front of it a link header as
- * before, to the gateway. Returns where the outer header goes, 0 after a drop.
+/* Makes room for an outer header of `grown` bytes, and writes the link header again, to
+ * the gateway. Returns where the outer header goes, 0 after a drop.
  */
 static __always_inline void *make_room(struct xdp_md *ctx, __u32 link, __u32 grown,
 				       const struct gateway *gateway, __be16 type)
@@ -104,7 +104,7 @@ static __always_inline void *make_room(struct xdp_md *ctx, __u32 link, __u32 gro
 	return data + link;
 }
 
-/* Puts an IPv4 header in front of an IPv4 packet. */
+/* Encapsulates an IPv4 packet in an IPv4 header. */
 static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
 					const struct parcel *parcel)
 {
@@ -120,7 +120,7 @@ static __always_inline int wrap_in_ipv4(struct xdp_md *ctx, __u32 link,
 	return XDP_TX;
 }
 
-/* Puts an IPv6 header in front of a packet of either family. */
+/* Encapsulates a packet of either family in an IPv6 header. */
 static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 protocol,
 					const struct parcel *parcel)
 {
@@ -136,7 +136,7 @@ static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 pro
 	return XDP_TX;
 }
 
-/* Behind a link header of `link` bytes, which the verifier must know. */
+/* Forwards what follows a link header of `link` bytes, which the verifier must know. */
 static __always_inline int wrap_behind(struct xdp_md *ctx, __u32 link, __be16 type,
 				       struct parcel *parcel)
 {

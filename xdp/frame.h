@@ -3,8 +3,8 @@
  * Reads, sums up and cuts any frame. The usual packet needs none of it: its headers stay
  * in registers.
  *
- * Global functions are verified once, whatever is known where they are called. They read
- * the frame anew, so that their callers keep no pointers into it.
+ * Global functions are verified once, without what is known where they are called. They
+ * read the frame again, so that their callers keep no pointers into it.
  */
 #pragma once
 

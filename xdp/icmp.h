@@ -5,7 +5,7 @@
  * if the service had sent them about the client's own packet (RFC 2003 §5, RFC 2473
  * §8).
  *
- * Whoever knows a connection's addresses, ports and real can forge such an error; the
+ * Anyone that knows a connection's addresses, ports and real can forge such an error; the
  * client's TCP has the same checks as against any other (RFC 5927).
  */
 #pragma once
@@ -19,7 +19,7 @@
 
 #define IPV4_MIN_MTU 68 /* RFC 791 §3.2 */
 
-/* An ICMP error up to the client's packet, which the outer header was in front of. */
+/* An ICMP error up to the client's packet, with the outer header that it quotes. */
 struct icmp_quote4 {
 	struct iphdr ip;
 	struct icmp_error icmp;

@@ -15,7 +15,7 @@ const volatile __u32 behind_katran = 0;
 
 /* Addresses a packet to the VIP of its group. TCP's checksum stays right for the service,
  * whose address the broker's decap puts back. Global: it has a stack of its own, and is
- * verified by itself. Returns 0 on success, else the counter of what is wrong.
+ * verified by itself. Returns 0 on success, otherwise the counter of what is wrong.
  */
 __noinline __u32 address_to_group(struct xdp_md *ctx, __u32 number)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Topic to group: the exact route, else the most specific filter with wildcards
- * that matches, else the service's default. Runs only when a client is new on its
+ * Maps a topic to its group: the exact route, or the most specific matching filter with
+ * wildcards, or the service's default. Runs only when a client is new on its
  * connection, changes its topic, or the routes changed.
  *
  * The topic lies in the scratch. The functions that are not static are verified
- * on their own, once, whatever calls them; they return at least 0.
+ * on their own, once, for all callers; they return at least 0.
  */
 #pragma once
 
@@ -20,8 +20,8 @@
 /* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
 
-/* Verdicts of late, so that a client with several topics is judged quickly. By the hash
- * of the topic, per CPU.
+/* The latest verdicts, so that a client with several topics is judged quickly. By the
+ * hash of the topic, per CPU.
  */
 struct verdict {
 	__u64 hash;
@@ -74,8 +74,8 @@ static __always_inline void add_four(struct topic_sum *sum, struct key_pair *pai
 	add_word(sum, pair, key + 8, word + 3);
 }
 
-/* Adds what is behind the whole words of a topic of `len` bytes. `last` are its last 8:
- * in front of a topic there are more than 8 bytes of headers.
+/* Adds the bytes after the whole words of a topic of `len` bytes. `last` are its last 8:
+ * more than 8 bytes of headers precede a topic.
  */
 static __always_inline __u64 end_of_hash(const struct topic_keys *keys,
 					 struct topic_sum *sum, __u64 last, __u32 len)
@@ -128,8 +128,8 @@ __noinline __u64 hash_in_place(struct xdp_md *ctx, __u32 offset, __u32 len)
 	return end_of_hash(keys, &sum, *last, len);
 }
 
-/* Whether `x` is at least `least`, of which the verifier learns nothing about `x`: it
- * would follow all that comes behind once for every length of a topic.
+/* Whether `x` is at least `least`, without telling the verifier anything about
+ * `x`: it would follow all later code once for every length of a topic.
  */
 static __always_inline int reaches(__u32 x, __u32 least)
 {
@@ -158,7 +158,8 @@ static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 
 	sum_begin(keys, &sum);
 	key = word_key(keys, 0);
 	pair = pair_at(key);
-	/* Those that make no four come first: behind them nothing but the end. */
+	/* The words that make no four come first, so that only the end follows the fours.
+	 */
 	odd = whole % 4;
 #pragma unroll
 	for (i = 0; i < 3; i++) {

@@ -7,7 +7,7 @@
 #include "xdp/judge.h"
 #include "xdp/reply.h"
 
-/* Puts a mark in front of the segment, with what it says about its connection. Returns
+/* Puts a mark before the segment, which describes its connection to the probe. Returns
  * 0 when the driver has no room for metadata.
  */
 static __always_inline struct mark *put_mark(const struct packet *pkt)
@@ -30,14 +30,14 @@ static __always_inline struct mark *put_mark(const struct packet *pkt)
 	return mark;
 }
 
-/* A RST for the client, who may send more. */
+/* A RST for the client, which may send more. */
 static __always_inline enum outcome reply_with_rst(const struct packet *pkt)
 {
 	return turn_into_rst(pkt->ctx) ? DROP : REPLY;
 }
 
 /* There is no way to the probe. The topic is reported and the client reset from here; the
- * bytes in front of the PUBLISH are lost.
+ * bytes before the PUBLISH are lost.
  */
 static __noinline enum outcome mend_without_probe(const struct packet *pkt)
 {

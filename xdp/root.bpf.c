@@ -2,7 +2,7 @@
 /*
  * The program on the interface: tail-calls the stages of the pinned prog array
  * in order. A stage that has nothing to do calls the next one itself, so code
- * behind a call runs only when the slot is empty.
+ * after a call runs only if the slot is empty.
  */
 #include "xdp/chain.h"
 

@@ -22,7 +22,7 @@ struct walking {
 	__s32 allowed; /* to it in the long run */
 	__u16 default_group;
 	__u16 to_group; /* of the mispredicted topic */
-	__u8 action;	/* enum action once a PUBLISH ends the walk, else 0 */
+	__u8 action;	/* enum action once a PUBLISH ends the walk, 0 before */
 	__u8 apart;	/* the topic just judged does not lie in this segment */
 	__u8 in_early;	/* the walk is in an early segment */
 	__u8 backward;	/* the way to the place */
@@ -40,9 +40,9 @@ struct matching {
 	__u32 pad;
 };
 
-/* What is too large for the stack. The text lies right behind the record that
- * reports it, and can be written to `topics` as it lies, or, when it is a whole
- * payload, to `early_segments`.
+/* Data too large for the stack. The text lies right after the record that reports it, and
+ * can be written to `topics` as it lies, or, when it is a whole payload, to
+ * `early_segments`.
  */
 struct scratch {
 	struct event event;
@@ -53,8 +53,8 @@ struct scratch {
 		__u16 len;
 		__u16 have;
 	} text; /* as in struct topic_text */
-	/* A piece of topic is loaded behind another one, in front of any check that
-	 * the verifier would understand.
+	/* A piece of topic is loaded after another one, before any check that the
+	 * verifier would understand.
 	 */
 	__u8 spill[MAX_TOPIC];
 	/* Of the look-up at hand, and what is written there. */

@@ -13,11 +13,12 @@
 #include "xdp/frame.h"
 
 /* Kinds of options (RFC 9293 §3.1 and IANA's list). */
-#define OPTION_END	   0
-#define OPTION_NOP	   1
-#define OPTION_MULTIPATH   30
-#define OPTION_ENCRYPTION  69
-#define OPTION_EXPERIMENT1 253 /* these two begin with the number of their experiment,   \
+#define OPTION_END	  0
+#define OPTION_NOP	  1
+#define OPTION_MULTIPATH  30
+#define OPTION_ENCRYPTION 69
+#define OPTION_EXPERIMENT1                                                               \
+	253		       /* these two begin with the number of their experiment,   \
 				*/
 #define OPTION_EXPERIMENT2 254 /* 16 bits at least (RFC 6994 §3) */
 

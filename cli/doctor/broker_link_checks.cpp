@@ -132,7 +132,8 @@ Findings check_outer_header(const BrokerFacts& facts) {
   return found;
 }
 
-// Fragments of outer packets pass the XDP program by, and nobody behind it takes the whole.
+// Fragments of outer packets pass the XDP program, and nothing decapsulates what the kernel
+// reassembles.
 Findings check_fragments(const BrokerFacts& facts) {
   if (!has_decap(facts)) return {};
   const About about{"fragments", "IPv4 fragments"};

@@ -3,8 +3,8 @@
 // The clock by which lessons are ordered, in the kernel, in the history and between LBs.
 //
 // It follows the wall clock as that stood when the first daemon of this boot started, and
-// CLOCK_MONOTONIC from then on. So it never goes back, whatever is done to the wall clock:
-// not below the time of a lesson that is known, nor below what an earlier daemon used.
+// CLOCK_MONOTONIC from then on. So it never goes back, even if the wall clock does: not
+// below the time of a known lesson, nor below what an earlier daemon used.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using LessonTime = std::uint64_t;
 class LessonClock {
  public:
   // `now_ns` is CLOCK_MONOTONIC's, `unix_ms` the wall clock's at that moment; `newest`: the
-  // latest known lesson's; `before_ns`: clock_ns() of an earlier daemon of this boot, else 0.
+  // latest known lesson's; `before_ns`: clock_ns() of an earlier daemon of this boot, or 0.
   LessonClock(std::uint64_t now_ns, std::int64_t unix_ms, LessonTime newest,
               std::uint64_t before_ns)
       : clock_ns_(std::max({ahead_of(now_ns, static_cast<std::uint64_t>(unix_ms) * 1'000'000),

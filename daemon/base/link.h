@@ -27,8 +27,9 @@ std::optional<Link> find_link(const std::string& interface);
 // Whether it is up and has a carrier. Throws std::system_error.
 bool is_running(const std::string& interface);
 
-// The next hops of the IPv4 default route through the interface, else of the IPv6 one: those of
-// the lowest metric, without the ones that the kernel takes for dead. Throws std::system_error.
+// The next hops of the IPv4 default route through the interface, or of the IPv6 one if there is
+// no IPv4 route: those of the lowest metric, without the ones that the kernel takes for dead.
+// Throws std::system_error.
 std::vector<Address> default_gateways(unsigned interface_index);
 
 struct Neighbour {

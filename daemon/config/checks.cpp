@@ -204,8 +204,8 @@ void ConfigCheck::check_addresses() {
   }
 }
 
-// An IPv4 packet fits behind both outer headers, an IPv6 packet, as in Katran, only
-// behind IPv6's; and routes lead a service to any group.
+// An IPv4 packet fits into both outer headers, an IPv6 packet, as in Katran, only into
+// IPv6's; and routes lead a service to any group.
 void ConfigCheck::check_families(const Config& config) {
   const auto ipv6 = std::find_if(service_addresses_.begin(), service_addresses_.end(),
                                  [](const auto& service) { return !service.first.is_ipv4(); });

@@ -127,7 +127,7 @@ struct Health {
   std::string username;                 // empty: no credentials
   std::filesystem::path password_file;  // empty: no password
   std::string client_id = "remora";     // what client identifiers begin with
-  // Whence the private addresses of checks come, of IPv4 and of IPv6.
+  // The private addresses of checks are taken from these.
   Prefix network4 = *Prefix::parse("198.18.0.0/16");  // RFC 2544
   Prefix network6 = *Prefix::parse("fd72:656d:6f72:6100::/64");
 };

@@ -26,7 +26,7 @@ namespace remora {
 // How the daemon's own packets get to the broker of a connection.
 struct BrokerWay {
   std::optional<Address> real;  // nothing: only the forwarder knows it
-  // The destination of the inner packet; nothing: the service. Brokers behind Katran expect the
+  // The destination of the inner packet; nothing: the service. With Katran, brokers expect the
   // VIP, and their decapsulation turns it back into the service.
   std::optional<Address> vip;
 };

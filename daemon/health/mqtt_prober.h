@@ -25,7 +25,7 @@ struct MqttLogin {
 };
 
 // What a CONNACK with this return code (MQTT 3.1.1 §3.2.2.3) says of the broker; other
-// numbers are those of Paho. Who asks without credentials may be refused by one that lives.
+// numbers are those of Paho. A living broker may refuse a check without credentials.
 CheckResult result_of_connack(int code, const MqttLogin& login);
 
 class MqttProber : public Prober {

@@ -3,7 +3,7 @@
 // When each target is checked, and what follows for the real that it belongs to: dead while
 // the checks of any of its services in that group fail.
 //
-// Checks are spread over the interval. Time is passed in; who checks is passed in.
+// Checks are spread over the interval. Time and the function that checks are passed in.
 #pragma once
 
 #include <cstdint>

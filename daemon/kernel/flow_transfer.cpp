@@ -15,7 +15,7 @@ namespace remora {
 namespace {
 
 constexpr std::size_t kBatch = 4096;
-// The packet path's clock is behind by as much as a tick, 10 ms at most.
+// The packet path's clock lags by up to a tick, 10 ms at most.
 constexpr std::uint64_t kTickNs = 10'000'000;
 
 }  // namespace

@@ -50,7 +50,7 @@ int add_route(unsigned interface_index, const Prefix& network) {
   header.rtm_protocol = kCheckRouteProtocol;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
-  // Whatever addresses the interface has.
+  // Independent of the interface's addresses.
   header.rtm_flags = RTNH_F_ONLINK;
   request.add(RTA_DST, network.first());
   request.add(RTA_GATEWAY, next_hop(network));

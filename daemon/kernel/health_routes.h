@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Routes the check addresses to the LB's interface, whatever the other routes are, and without
-// asking the network who has these addresses.
+// Routes the check addresses to the LB's interface, independently of the other routes, and without
+// neighbour discovery.
 //
 // Each network has a route through a next hop that does not exist, and that next hop has a
 // permanent neighbour entry. So packets to these addresses reach the TC program, which sends

@@ -53,7 +53,7 @@ class BatchWriter {
       counts_.copied += count;
       done += count;
       if (!failed) continue;
-      ++counts_.lost;  // that one; those behind it may still find room
+      ++counts_.lost;  // that one; later ones may still find room
       ++done;
     }
     pending_ = 0;

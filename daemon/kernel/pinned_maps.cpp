@@ -150,7 +150,7 @@ PinnedMaps::Fate PinnedMaps::fate_of_flow_table(const std::vector<bpf_object*>& 
     if (!chain_ || !pinned) return Fate::kReplaced;
     const bpf_map_info info = map_info(pinned.get());
     if (flows.changes()) {
-      // The others are made anew from it.
+      // The others are filled from it.
       if (name == "flows" && !flows.takes(info.key_size, info.value_size)) return Fate::kReplaced;
       continue;
     }

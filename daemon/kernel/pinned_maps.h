@@ -35,7 +35,7 @@ inline constexpr const char* kRootArray = "root_array";
 
 class PinnedMaps {
  public:
-  // `shared_root_array`: the pin of the root array where it is not ours alone, else empty.
+  // `shared_root_array`: the pin of the root array if others use it, too; otherwise empty.
   PinnedMaps(std::filesystem::path folder, std::filesystem::path shared_root_array);
 
   const std::filesystem::path& folder() const { return folder_; }

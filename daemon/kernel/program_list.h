@@ -26,7 +26,7 @@ struct ProgramSpec {
   std::string_view name;
   bpf_prog_type type;
   std::span<const std::byte> (*image)();  // the ELF file
-  bool is_in_chain;                       // whatever the forwarder is
+  bool is_in_chain;                       // with every forwarder
 };
 
 std::span<const ProgramSpec> program_list();

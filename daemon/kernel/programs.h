@@ -64,10 +64,10 @@ class Programs {
   NamedProgram program(std::string_view name) const;
   // The ring of a former ABI, which may hold records that nobody has read; else nullptr.
   FormerRing* former_ring() { return pins_.former_ring(); }
-  // Whether the map was made anew, empty, by this process.
+  // Whether this process made the map, empty.
   bool is_fresh(std::string_view name) const { return pins_.is_fresh(name); }
 
-  // The programs that are attached whatever the forwarder is.
+  // The programs that are attached with every forwarder.
   std::vector<NamedProgram> chain() const;
 
   // Takes everything off the interface and removes the pins. Returns whether

@@ -24,7 +24,7 @@ std::optional<::topic_shape> kernel_shape(std::string_view filter) {
 }
 
 // A wildcard is a whole level, and `+` matches an empty one (MQTT 5.0 §4.7.1.3). `#`
-// matches the parent level, so the slash in front of it goes too.
+// matches the parent level, so the slash before it goes too.
 std::size_t shortest_topic(std::string_view filter) {
   if (filter == "#") return 1;  // no topic is empty (§4.7.3)
   if (filter.ends_with("/#")) filter.remove_suffix(2);

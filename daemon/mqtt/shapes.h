@@ -14,7 +14,7 @@
 namespace remora {
 
 // The shape of a valid filter that has a wildcard. Nothing when the kernel cannot
-// match it: it has more than MAX_LEVELS levels in front of `#`, or matches only
+// match it: it has more than MAX_LEVELS levels before `#`, or matches only
 // topics that the kernel does not judge.
 std::optional<::topic_shape> kernel_shape(std::string_view filter);
 

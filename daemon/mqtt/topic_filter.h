@@ -14,7 +14,7 @@
 
 namespace remora {
 
-// Bytes; the length in front of a UTF-8 string has 16 bits (§1.5.4).
+// Bytes; the length before a UTF-8 string has 16 bits (§1.5.4).
 inline constexpr std::size_t kMaxFilterBytes = 65535;
 
 // Why `filter` is not a valid topic filter (§4.7.1, §4.7.3, §1.5.4), for people

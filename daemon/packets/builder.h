@@ -62,8 +62,8 @@ struct SessionEnding {
 };
 SessionEnding end_of_session(const Record& record, const Endpoint& service, SessionEnd end);
 
-// Puts the forwarder's outer header (bpf/outer.h) in front of a packet of that flow: of `real`'s
-// family, whatever the packet's is (RFC 2003, RFC 2473). `source` is of that family; `::`:
+// Encapsulates a packet of that flow in the forwarder's outer header (bpf/outer.h), of `real`'s
+// family (RFC 2003, RFC 2473). `source` is of that family; `::`:
 // Katran's, which varies with the flow.
 Bytes encapsulated(const Bytes& packet, const flow_key& flow, const Address& source,
                    const Address& real);

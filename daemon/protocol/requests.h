@@ -14,7 +14,7 @@
 
 namespace remora {
 
-// Who may make a request.
+// The right that a request needs.
 enum class Right : std::uint8_t {
   kLook,    // everybody who can open the socket
   kChange,  // root, and the user that remorad runs as

@@ -4,7 +4,7 @@
 //
 // Pure, and exact to the slot: for the same reals and weights the ring is the
 // one that Katran's control plane builds, so that Remora and Katran instances
-// behind the same router send a new connection to the same real.
+// that share a router send a new connection to the same real.
 // The algorithm is that of the Maglev paper (NSDI 2016, §3.4).
 #pragma once
 

@@ -52,7 +52,7 @@ class Ender {
   // sessions are ending already, a RST now.
   void end_session(const Record& record, const Endpoint& service, const BrokerWay& way,
                    std::uint64_t now_ns);
-  // A RST now, whatever the configuration says.
+  // A RST now, even if the configuration asks for a clean end.
   void reset_session(const Record& record, const Endpoint& service, const BrokerWay& way);
 
   // Called often: sends the RSTs that are due. Those that are not sent any more, because remorad

@@ -11,7 +11,7 @@ constexpr std::size_t kHalfOpenBatch = 4096;
 // Connections that are ended in one step: some ten milliseconds.
 constexpr std::size_t kMostPerStep = 500;
 constexpr std::size_t kMostWaiting = 8 * FlowScan::kBatch;
-// A connection may be established while the first pass is under way, behind its back.
+// A connection may be established at a place that the first pass has already passed.
 constexpr unsigned kPasses = 2;
 constexpr std::uint64_t kPatienceNs = 2'100'000'000;
 

@@ -147,7 +147,7 @@ Predictions::Changes Predictions::merge_history(const TopicMatching& matching, s
   try {
     history_.for_each_client(use);
   } catch (const Stopped&) {
-    // The next pass begins anew.
+    // The next pass starts again.
   }
   return changes;
 }

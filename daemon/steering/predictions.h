@@ -2,7 +2,7 @@
 //
 // The kernel's predictions, as user space writes them: by lessons.
 //
-// Fills the table from the history at the start, and matches known topics anew when routes
+// Fills the table from the history at the start, and matches known topics again when routes
 // change. Matching a million clients takes seconds, so it runs on a thread of its own, which
 // touches the kernel and the history only.
 #pragma once

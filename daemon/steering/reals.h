@@ -3,8 +3,8 @@
 // Which reals of each group take new connections, and why the others do not.
 //
 // Pure: the configuration and what operators and checks say go in, the weights
-// of each group's ring come out. Connections that exist are none of its business:
-// they stay on their real, whatever becomes of the ring.
+// of each group's ring come out. Existing connections stay on their real when the ring
+// changes.
 #pragma once
 
 #include <cstdint>

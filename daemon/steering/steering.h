@@ -64,7 +64,7 @@ class Steering {
   std::optional<Endpoint> endpoint_of(std::uint16_t service) const;
 
  private:
-  // In a group's ring: who, and with which weight.
+  // The reals of a group's ring and their weights.
   using Ring = std::map<Address, std::uint32_t>;
 
   void remember(const Config& config);
