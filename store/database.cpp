@@ -95,6 +95,28 @@ bool Connection::was_moved() const {
   return moved != 0;
 }
 
+std::int64_t Connection::data_version() {
+  return integer("PRAGMA data_version");
+}
+
+void Connection::checkpoint_by_hand() {
+  sqlite3_wal_hook(
+      handle(),
+      [](void* pages, sqlite3*, const char*, int now) {
+        *static_cast<int*>(pages) = now;
+        return SQLITE_OK;
+      },
+      log_pages_.get());
+}
+
+void Connection::checkpoint() {
+  execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+void Connection::empty_log() {
+  execute("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
 void Connection::empty_log_on_close() {
   sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
 }

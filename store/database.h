@@ -53,6 +53,17 @@ class Connection {
   bool is_read_only() const;
   // The file was renamed or deleted under the connection.
   bool was_moved() const;
+  // Changes when another connection commits.
+  std::int64_t data_version();
+
+  // From now on only checkpoint() moves the -wal into the file.
+  void checkpoint_by_hand();
+  // Pages in the -wal at the last commit.
+  int log_pages() const { return *log_pages_; }
+  // As far as no reader needs the -wal.
+  void checkpoint();
+  // All of it, also if the file has another name by now.
+  void empty_log();
 
   // Whether the last one to close the file moves its -wal into it, as SQLite
   // does by default, or leaves both as they are.
@@ -67,6 +78,7 @@ class Connection {
     void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
   };
 
+  std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);  // SQLite writes it
   std::unique_ptr<sqlite3, Close> handle_;
 };
 

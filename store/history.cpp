@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 #include <utility>
 
 #include "log/log.h"
@@ -217,6 +218,13 @@ void History::run() {
     write_all(lock);
   }
   write_all(lock);
+  lock.unlock();
+  if (!file_) return;
+  try {
+    if (!file_->was_moved() && file_->was_overwritten()) put_log_aside();
+  } catch (const std::exception& error) {
+    log::error("history: '{}': {}", options_.path.string(), error.what());
+  }
 }
 
 // When there is something to do. mutex_ is held.
@@ -264,11 +272,7 @@ bool History::write_some(std::unique_lock<std::mutex>& lock) {
 
 // Takes from `batch` what it writes.
 void History::write(Batch& batch) {
-  if (file_ && file_->was_moved()) {
-    log::error("history: '{}' was moved or deleted while in use; a new one is begun",
-               options_.path.string());
-    file_.reset();
-  }
+  if (file_) look_at_file();
   if (!file_) open_file();
 
   const std::size_t written = batch.observations.size();
@@ -289,6 +293,40 @@ void History::write(Batch& batch) {
   status_.bytes_per_day = bytes_per_day;
   newest_lesson_ = file_->newest_lesson();
   status_.clients = file_->clients();
+}
+
+// Whether a person has moved the file, or copied another one over it.
+void History::look_at_file() {
+  if (file_->was_moved()) {
+    file_->finish_elsewhere();
+    log::error(
+        "history: '{}' was moved or deleted while in use; all rows are in the moved file, "
+        "and a new one is begun",
+        options_.path.string());
+    file_.reset();
+    return;
+  }
+  if (!file_->was_overwritten()) {
+    overwritten_.reset();
+    return;
+  }
+  const auto now = stamp_of(options_.path);
+  if (std::exchange(overwritten_, now) != now) {
+    throw std::runtime_error("another program writes the file; it is read when that has finished");
+  }
+  put_log_aside();
+}
+
+// Without its -wal the file is what the other program wrote.
+void History::put_log_aside() {
+  overwritten_.reset();
+  file_->leave_as_it_is();
+  file_.reset();
+  const auto name = set_log_aside(options_.path);
+  log::error(
+      "history: '{}' was overwritten while in use and is used as it is now; what was to be "
+      "written into the former one is in '{}'",
+      options_.path.string(), name.string());
 }
 
 void History::write_names() {

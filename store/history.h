@@ -23,6 +23,7 @@
 
 #include "store/backlog.h"
 #include "store/clocks.h"
+#include "store/file_stamp.h"
 #include "store/observation.h"
 
 namespace remora {
@@ -115,6 +116,8 @@ class History {
   void write_all(std::unique_lock<std::mutex>& lock);
   bool write_some(std::unique_lock<std::mutex>& lock);
   void write(Batch& batch);
+  void look_at_file();
+  void put_log_aside();
   void write_names();
   void expire();
   void trim(std::size_t written);
@@ -148,6 +151,7 @@ class History {
   Clock::time_point expire_at_;
   Clock::time_point look_at_;
   bool is_trimming_known_ = false;
+  std::optional<FileStamp> overwritten_;  // as it was found then
   Clock::time_point may_set_aside_at_;
   std::chrono::milliseconds retry_after_;
   std::thread worker_;

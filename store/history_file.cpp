@@ -13,6 +13,9 @@
 namespace remora {
 namespace {
 
+// SQLite's own default: 4 MiB.
+constexpr int kCheckpointPages = 1000;
+
 AgeClock::Kept kept_age(Connection& connection) {
   Statement state(connection, "SELECT age_ms, boot, uptime_ms, at FROM state");
   if (!state.step()) return {};
@@ -30,7 +33,10 @@ std::uint64_t count_of(Connection& connection, const char* sql) {
 
 // The age of a row, not the wall clock, tells which time is the later one.
 HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks)
-    : connection_(open_to_write(options.path, options.check_limit, options.services)),
+    : path_(options.path),
+      connection_(open_to_write(options.path, options.check_limit, options.services)),
+      stamp_(stamp_of(path_)),
+      data_version_(connection_.data_version()),
       clocks_(clocks),
       age_(kept_age(connection_), clocks),
       retention_(connection_),
@@ -78,6 +84,30 @@ void HistoryFile::in_transaction(const Work& work) {
     retention_.roll_back();
     throw;
   }
+  checkpoint_if_long();
+}
+
+bool HistoryFile::was_overwritten() {
+  const auto stamp = stamp_of(path_);
+  if (stamp == stamp_) return false;
+  // A program that changes rows may have checkpointed, too.
+  const std::int64_t data_version = connection_.data_version();
+  if (data_version == data_version_) return true;
+  data_version_ = data_version;
+  stamp_ = stamp;
+  return false;
+}
+
+void HistoryFile::checkpoint_if_long() {
+  if (connection_.log_pages() < kCheckpointPages || connection_.was_moved() || was_overwritten()) {
+    return;
+  }
+  try {
+    connection_.checkpoint();
+  } catch (const DatabaseError&) {
+    // What was committed is in the -wal. The next commit tries again, or fails itself.
+  }
+  stamp_ = stamp_of(path_);
 }
 
 void HistoryFile::write_state() {
@@ -222,23 +252,42 @@ void HistoryFile::read(const std::filesystem::path& path,
   if (!clients.empty()) use(clients);
 }
 
-std::filesystem::path set_aside(const std::filesystem::path& path) {
+namespace {
+
+// A name of `path`, `kind` and the time, which no file has.
+std::string free_name(const std::filesystem::path& path, const std::string& kind) {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   gmtime_r(&now, &utc);
   std::array<char, 32> stamp{};
-  std::strftime(stamp.data(), stamp.size(), ".damaged-%Y%m%dT%H%M%SZ", &utc);
+  std::strftime(stamp.data(), stamp.size(), "-%Y%m%dT%H%M%SZ", &utc);
 
-  const std::string first_choice = path.string() + stamp.data();
+  const std::string first_choice = path.string() + kind + stamp.data();
   std::string name = first_choice;
-  for (int attempt = 2; std::filesystem::exists(name); ++attempt) {
+  const auto is_taken = [&] {
+    return std::filesystem::exists(name) || std::filesystem::exists(name + "-wal");
+  };
+  for (int attempt = 2; is_taken(); ++attempt) {
     name = first_choice + "-" + std::to_string(attempt);
   }
+  return name;
+}
+
+}  // namespace
+
+std::filesystem::path set_aside(const std::filesystem::path& path) {
+  const std::string name = free_name(path, ".damaged");
   for (const char* part : {"-wal", "-shm", ""}) {
     if (std::filesystem::exists(path.string() + part)) {
       std::filesystem::rename(path.string() + part, name + part);
     }
   }
+  return name;
+}
+
+std::filesystem::path set_log_aside(const std::filesystem::path& path) {
+  const std::string name = free_name(path, ".replaced") + "-wal";
+  std::filesystem::rename(path.string() + "-wal", name);
   return name;
 }
 

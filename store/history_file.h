@@ -15,6 +15,7 @@
 #include "store/clocks.h"
 #include "store/database.h"
 #include "store/event_writer.h"
+#include "store/file_stamp.h"
 #include "store/observation.h"
 #include "store/retention.h"
 
@@ -56,6 +57,11 @@ class HistoryFile {
   // Nothing more is written to a damaged file, not even when it is closed.
   void leave_as_it_is() { connection_.keep_log_on_close(); }
   bool was_moved() const { return connection_.was_moved(); }
+  // The file has another name, or none: what is in its -wal is moved into it.
+  void finish_elsewhere() { connection_.empty_log(); }
+  // Somebody has written the file, not by SQLite: as cp does with a backup. Its -wal does not
+  // belong to it any more.
+  bool was_overwritten();
 
   // All clients, the last seen first, from a connection of its own.
   static void read(const std::filesystem::path& path,
@@ -76,11 +82,16 @@ class HistoryFile {
   void write_change(const Observation& seen, const TopicState& before);
   std::optional<State> find(const Observation& seen);
   void write_state();
+  void checkpoint_if_long();
 
   template <class Work>
   void in_transaction(const Work& work);
 
+  const std::filesystem::path path_;
   Connection connection_;
+  // The file after SQLite wrote it last: nothing but a checkpoint does.
+  std::optional<FileStamp> stamp_;
+  std::int64_t data_version_;
   const HistoryClocks& clocks_;
   AgeClock age_;
   Retention retention_;
@@ -101,5 +112,9 @@ class HistoryFile {
 // and returns the new name. Nothing may have it open.
 // Throws std::filesystem::filesystem_error.
 std::filesystem::path set_aside(const std::filesystem::path& path);
+
+// Renames the -wal of a database that was overwritten to `….replaced-<UTC time>-wal`, and returns
+// the new name. Nothing may have the database open. Throws std::filesystem::filesystem_error.
+std::filesystem::path set_log_aside(const std::filesystem::path& path);
 
 }  // namespace remora

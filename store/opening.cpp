@@ -87,6 +87,7 @@ Connection open_to_write(const std::filesystem::path& path, std::chrono::millise
   connection.execute("PRAGMA synchronous = NORMAL");
   connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
   migrate(connection, services);
+  connection.checkpoint_by_hand();
   connection.empty_log_on_close();
   return connection;
 }

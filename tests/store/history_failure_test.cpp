@@ -292,6 +292,102 @@ TEST_F(HistoryFailureTest, ClosingOnAFailingDiskEndsAndSaysWhatIsLost) {
 
 // ---- people and other programs ------------------------------------------------
 
+TEST_F(HistoryFailureTest, AFileThatIsMovedWhileInUseHasAllRows) {
+  open();
+  for (int n = 0; n < 100; ++n) {
+    history_->record(learned("10.1.1." + std::to_string(n), "a", "g", now_ms()));
+  }
+  history_->flush();
+  const fs::path archive = directory_ / "archive.db";
+  fs::rename(options_.path, archive);
+
+  history_->record(learned("10.1.2.1", "a", "g", now_ms()));
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+
+  EXPECT_EQ(rows("SELECT client FROM clients"), std::vector<std::string>{"10.1.2.1"});
+  Connection moved(archive, Access::read_only);
+  EXPECT_EQ(moved.integer("SELECT count(*) FROM clients"), 100);
+  EXPECT_EQ(moved.text("PRAGMA quick_check"), "ok");
+  EXPECT_EQ(history_->status().openings, 2U);
+}
+
+class OverwrittenFileTest : public HistoryFailureTest {
+ protected:
+  // A backup of ten clients; then hundreds more in the file.
+  void fill_and_back_up() {
+    open();
+    record_clients("10.1.1.", 10);
+    close();
+    fs::copy_file(options_.path, backup_);
+    open();
+    record_clients("10.1.2.", 500);
+    EXPECT_TRUE(history_->flush());
+  }
+
+  void record_clients(const std::string& network, int count) {
+    for (int n = 0; n < count; ++n) {
+      history_->record(learned(network + std::to_string(n), "a", "g", now_ms()));
+    }
+  }
+
+  // As cp does: the same file, with other contents.
+  void restore() {
+    std::ifstream from(backup_, std::ios::binary);
+    std::ofstream(options_.path, std::ios::binary | std::ios::trunc) << from.rdbuf();
+  }
+
+  std::size_t logs_aside() const {
+    std::size_t found = 0;
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+      found += entry.path().string().find(".replaced-") != std::string::npos ? 1 : 0;
+    }
+    return found;
+  }
+
+  const fs::path backup_ = directory_ / "backup.db";
+};
+
+TEST_F(OverwrittenFileTest, ARestoredBackupIsUsed) {
+  fill_and_back_up();
+  restore();
+
+  history_->record(learned("10.1.3.1", "a", "g", now_ms()));
+  EXPECT_FALSE(history_->flush()) << "it may not be whole yet";
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+
+  EXPECT_EQ(value("SELECT count(*) FROM clients WHERE client LIKE '10.1.1.%'"), "10");
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "11");
+  EXPECT_EQ(value("PRAGMA quick_check"), "ok");
+  EXPECT_EQ(logs_aside(), 1U);
+  EXPECT_TRUE(set_aside_files().empty());
+  EXPECT_EQ(history_->status().openings, 2U);
+}
+
+TEST_F(OverwrittenFileTest, ABackupThatIsRestoredBeforeTheEndIsLeftAsItIs) {
+  fill_and_back_up();
+  restore();
+
+  reopen();
+
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "10");
+  EXPECT_EQ(value("PRAGMA quick_check"), "ok");
+}
+
+TEST_F(OverwrittenFileTest, RowsThatAnotherProgramChangesAreNoOverwriting) {
+  fill_and_back_up();
+  {
+    Connection other(options_.path, Access::read_write);
+    other.execute("DELETE FROM clients WHERE client LIKE '10.1.1.%'");
+    other.execute("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  history_->record(learned("10.1.3.1", "a", "g", now_ms()));
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "501");
+  EXPECT_EQ(logs_aside(), 0U);
+}
+
 TEST_F(HistoryFailureTest, AFileThatIsDeletedWhileInUseIsBegunAnew) {
   open();
   history_->record(learned("10.1.1.1", "a", "g", now_ms()));
