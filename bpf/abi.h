@@ -497,6 +497,16 @@ static_assert(sizeof(struct drain_key) == 20, "ABI");
 
 /* Key and value as those of `drains`. */
 
+/* ---- map `ring_reading`: which records have ended something --------------------- */
+
+/* Of one daemon for the next: a record that is read again ends nothing again. */
+struct ring_reading {
+	__u32 ring; /* id of the map `events` */
+	__u32 pad;
+	__u64 ended_to; /* position after the last record that ended something */
+};
+static_assert(sizeof(struct ring_reading) == 16, "ABI");
+
 /* ---- maps `checks` and `check_flows`: health checks --------------------------- */
 
 /* Key: the check address (`struct address`) to which the daemon connects, of the

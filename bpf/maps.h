@@ -22,6 +22,11 @@ struct {
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
+/* Flag of each record. Without it the kernel wakes a reader only if that has released all
+ * records before, and the daemon keeps them until they are committed.
+ */
+#define WAKE_READER BPF_RB_FORCE_WAKEUP
+
 static __always_inline void count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);

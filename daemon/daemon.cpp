@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -50,7 +51,7 @@ Daemon::Daemon(Places places, Config config)
       forwarder_(make_forwarder(config_, programs_, link_.index)),
       maps_(programs_),
       ids_(maps_, config_.limits.groups),
-      history_(history_options(config_)),
+      history_(history_options(config_, ring_id(maps_.events_fd))),
       steering_(maps_, ids_, *forwarder_),
       lessons_(programs_.program(kLessonsProgram).fd),
       predictions_(maps_, lessons_, history_, config_.limits.clients),
@@ -66,7 +67,8 @@ Daemon::Daemon(Places places, Config config)
                    },
                .on_alive = [this](const std::string& group,
                                   const Address& real) { reals_admin_.lives_again(group, real); }}),
-      events_(loop_, maps_.events_fd, [this](const Record& record) { recorder_.take(record); }),
+      events_(loop_, maps_.events_fd,
+              [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, config_.limits),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
@@ -135,6 +137,7 @@ void Daemon::start_timers() {
     evacuation_.step(monotonic_ns());
     severance_.step(monotonic_ns());
     ender_.step(monotonic_ns());
+    release_records();
     forwarder_->step();
     for (FillGauge& gauge : fill_gauges_) gauge.step();
   });
@@ -162,6 +165,8 @@ void Daemon::run() {
   // From now on the kernel answers mispredicts itself.
   maps_.heartbeat.put(kOnly, {});
   events_.drain();
+  history_.flush();
+  release_records();
   if (!end_.empty()) throw std::runtime_error(end_);
   log::info("stopped; forwarding and prediction go on in the kernel");
 }
@@ -208,6 +213,12 @@ void Daemon::look_at_history() {
   loaded_history_ = openings;
   predictions_.catch_up_with(history_.newest_lesson());
   predictions_.start_load(steering_.matching());
+}
+
+// What is committed, and needed for nothing else.
+void Daemon::release_records() {
+  const std::uint64_t committed = history_.committed_to(events_.read_to());
+  events_.release(std::min(committed, recorder_.needed_from()), monotonic_ns());
 }
 
 void Daemon::beat() const {

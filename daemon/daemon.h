@@ -22,6 +22,7 @@
 #include "daemon/forwarders/forwarder.h"
 #include "daemon/health/checks.h"
 #include "daemon/instance.h"
+#include "daemon/kernel/event_ring.h"
 #include "daemon/kernel/fill_gauge.h"
 #include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/ids.h"
@@ -54,6 +55,7 @@ class Daemon {
   void read_former_ring();
   void look_at_attachment();
   void look_at_history();
+  void release_records();
   void reload();
   StatusSources sources() const;
 

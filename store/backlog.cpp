@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/backlog.h"
 
+#include <algorithm>
 #include <functional>
 #include <iterator>
 #include <utility>
@@ -53,6 +54,7 @@ Batch Backlog::take() {
   } else {
     for (auto& [client, newest] : merging_) batch.observations.push_back(std::move(newest));
     merging_.clear();
+    std::ranges::sort(batch.observations, {}, &Observation::position);
   }
   taken_ += batch.observations.size();
   return batch;

@@ -32,7 +32,7 @@ class Backlog {
   void add(LastSeen seen);
 
   // Hands out all that wait in order or, once these are finished, all merged
-  // ones. What was handed out still fills the backlog until it is finished or
+  // ones, sorted by position. What was handed out still fills the backlog until it is finished or
   // given back.
   Batch take();
   void finish(std::size_t observations);

@@ -197,6 +197,11 @@ std::uint64_t History::newest_lesson() const {
   return newest_lesson_;
 }
 
+std::uint64_t History::committed_to(std::uint64_t recorded) const {
+  const std::lock_guard lock(mutex_);
+  return backlog_.depth() == 0 ? recorded : committed_to_;
+}
+
 bool History::flush() {
   std::unique_lock lock(mutex_);
   const std::uint64_t ticket = ++flushes_asked_;
@@ -280,6 +285,7 @@ void History::write(Batch& batch) {
     const std::lock_guard lock(mutex_);
     backlog_.finish(rows);
     status_.written += rows;
+    committed_to_ = file_->ring_position();
   });
   write_rows(*file_, batch.last_seen, [](std::size_t) {});
   write_names();
@@ -379,6 +385,7 @@ void History::open_file() {
       std::make_unique<HistoryFile>(FileOptions{.path = options_.path,
                                                 .check_limit = options_.check_limit,
                                                 .services = services,
+                                                .ring = options_.ring,
                                                 .events_per_minute = options_.events_per_minute},
                                     options_.clocks);
   const std::lock_guard lock(mutex_);

@@ -51,6 +51,8 @@ struct HistoryOptions {
   // time is used as it is: damage is also noticed when it is met.
   std::chrono::milliseconds check_limit{2000};
   HistoryClocks clocks = system_clocks();
+  // Tells the ring of the reports from others of this boot.
+  std::string ring{};
 };
 
 struct HistoryStatus {
@@ -104,6 +106,10 @@ class History {
   // The time of the latest lesson in the file; 0 while it cannot be read.
   std::uint64_t newest_lesson() const;
 
+  // Up to which position of the ring all observations are in the file, if all up to `recorded`
+  // were recorded here.
+  std::uint64_t committed_to(std::uint64_t recorded) const;
+
   // Waits until everything recorded so far is committed. False when that
   // failed; the queue then keeps it.
   bool flush();
@@ -131,7 +137,7 @@ class History {
 
   const HistoryOptions options_;
 
-  mutable std::mutex mutex_;           // guards the next twelve
+  mutable std::mutex mutex_;           // guards the next thirteen
   std::condition_variable wake_;       // of the writer
   std::condition_variable attempted_;  // by the writer, to write all there was
   Backlog backlog_;
@@ -143,6 +149,7 @@ class History {
   std::vector<ServiceName> services_;
   bool has_new_names_ = false;  // that the file does not have yet
   std::uint64_t newest_lesson_ = 0;
+  std::uint64_t committed_to_ = 0;
   std::int64_t booted_at_ms_ = 0;  // by the wall clock as it is now
 
   // The writer's alone, once it runs.

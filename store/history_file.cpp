@@ -43,6 +43,7 @@ HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks
       events_(connection_, options.events_per_minute),
       clients_(count_of(connection_, "SELECT count(*) FROM clients")),
       newest_lesson_(count_of(connection_, "SELECT lesson_time FROM state")),
+      ring_(clocks.boot + '/' + options.ring),
       find_(
           connection_,
           "SELECT topic, group_name, lesson_time FROM clients WHERE client = ?1 AND service = ?2"),
@@ -64,14 +65,17 @@ HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks
              " WHERE client = ?1 AND service = ?2 AND seen_age < ?4"),
       set_state_(connection_,
                  "UPDATE state SET lesson_time = ?1, age_ms = ?2, boot = ?3, uptime_ms = ?4,"
-                 " at = ?5"),
+                 " at = ?5, ring = ?6, ring_position = ?7"),
       name_service_(connection_,
                     "INSERT INTO services (service, name) VALUES (?1, ?2)"
-                    " ON CONFLICT DO UPDATE SET name = ?2 WHERE name <> ?2") {}
+                    " ON CONFLICT DO UPDATE SET name = ?2 WHERE name <> ?2") {
+  Statement read(connection_, "SELECT ring_position FROM state WHERE ring = ?1");
+  if (read.start(ring_).step()) ring_position_ = static_cast<std::uint64_t>(read.integer(0));
+}
 
 template <class Work>
 void HistoryFile::in_transaction(const Work& work) {
-  const std::uint64_t newest_before = newest_lesson_;
+  const std::uint64_t newest_before = newest_lesson_, position_before = ring_position_;
   try {
     Transaction transaction(connection_);
     retention_.note_hour(age_.now_ms(), clocks_.unix_ms());
@@ -80,6 +84,7 @@ void HistoryFile::in_transaction(const Work& work) {
     transaction.commit();
   } catch (...) {
     newest_lesson_ = newest_before;
+    ring_position_ = position_before;
     events_.roll_back();
     retention_.roll_back();
     throw;
@@ -113,13 +118,15 @@ void HistoryFile::checkpoint_if_long() {
 void HistoryFile::write_state() {
   const AgeClock::Kept now = age_.keep();
   set_state_.run(static_cast<std::int64_t>(newest_lesson_), now.age_ms, now.boot, now.uptime_ms,
-                 now.unix_ms);
+                 now.unix_ms, ring_, static_cast<std::int64_t>(ring_position_));
 }
 
 void HistoryFile::write(std::span<const Observation> observations) {
   std::uint64_t added = 0;
   in_transaction([&] {
     for (const Observation& seen : observations) {
+      if (seen.position != 0 && seen.position <= ring_position_) continue;
+      ring_position_ = std::max(ring_position_, seen.position);
       added += write(seen) ? 1 : 0;
       newest_lesson_ = std::max(newest_lesson_, seen.lesson_time);
     }

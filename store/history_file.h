@@ -25,6 +25,7 @@ struct FileOptions {
   std::filesystem::path path;
   std::chrono::milliseconds check_limit{2000};  // for the check of the file's structure
   std::span<const ServiceName> services;        // see migrate()
+  std::string ring{};                           // of the reports; see HistoryOptions
   std::uint32_t events_per_minute = 10;         // rows of one client
 };
 
@@ -34,7 +35,7 @@ class HistoryFile {
   // DatabaseError, which tells whether the file is damaged, and ForeignFile.
   HistoryFile(const FileOptions& options, const HistoryClocks& clocks);
 
-  // All or nothing each.
+  // All or nothing each. An observation from the ring that the file has already is left out.
   void write(std::span<const Observation> observations);
   void write(std::span<const LastSeen> last_seen);
   // The names that people give to services now.
@@ -49,6 +50,8 @@ class HistoryFile {
   std::uint64_t clients() const { return clients_; }
   // The latest lesson that was ever written.
   std::uint64_t newest_lesson() const { return newest_lesson_; }
+  // Up to which position of the ring the file has all observations.
+  std::uint64_t ring_position() const { return ring_position_; }
   std::uint64_t bytes() { return retention_.bytes_in_use(); }
   std::int64_t bytes_per_day() { return retention_.bytes_per_day(age_.now_ms()); }
   // By how much the wall clock was set lately; 0 when it was not.
@@ -98,6 +101,8 @@ class HistoryFile {
   EventWriter events_;
   std::uint64_t clients_;
   std::uint64_t newest_lesson_;
+  const std::string ring_;  // and its boot
+  std::uint64_t ring_position_ = 0;
   bool is_trimming_ = false;
   Statement find_;
   Statement insert_client_;

@@ -40,6 +40,9 @@ struct Observation {
   // What orders the lessons of a client, whatever the clock does: an observation with an
   // earlier one is about the past. In 16ths of a second.
   std::uint64_t lesson_time;
+  // Of its report in the ring from which it was read; grows. The file notes the last one that it
+  // has, and takes none twice. 0: not from a ring.
+  std::uint64_t position = 0;
   std::int64_t uptime_ms = 0;  // when it was, since the boot; set by the history
 };
 

@@ -243,7 +243,8 @@ int remora_probe(struct __sk_buff *skb)
 		FORGET(len);
 		if (len <= MAX_SEGMENT)
 			lost = bpf_ringbuf_output(&events, record,
-						  sizeof(record->event) + len, 0) != 0;
+						  sizeof(record->event) + len,
+						  WAKE_READER) != 0;
 	}
 	count(lost ? COUNT_EVENT_LOST : COUNT_REPORTED);
 	return reset && (silent || lost) ? send_rst(skb, &segment) : TC_ACT_SHOT;

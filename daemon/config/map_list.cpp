@@ -52,6 +52,7 @@ std::uint64_t hint_rows(const Limits& limits) { return FlowTableSizes(limits.flo
 // Two generations: a changed set of routes is written beside the old one.
 std::uint64_t route_filters(const Limits&) { return 2 * kMaxRoutes; }
 std::uint64_t names(const Limits&) { return 4096; }
+std::uint64_t one(const Limits&) { return 1; }
 std::uint64_t group_reals(const Limits&) { return 8192; }
 // clang-format on
 
@@ -80,6 +81,7 @@ constexpr MapSpec kMaps[] = {
     row<name_key, __u32>("names", kHash, names, kLasting | kOwn),
     row<drain_key, __u32>("drains", kHash, group_reals, kLasting | kOwn),
     row<drain_key, __u32>("deaths", kHash, group_reals, kLasting | kOwn),
+    row<__u32, ring_reading>("ring_reading", kHash, one, kOwn),
     row<address, check_way>("checks", kHash),
     row<check_flow_key, address>("check_flows", kLru),
     scratch("recents"),

@@ -1,43 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/events/reader.h"
 
+#include <sys/epoll.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "daemon/base/callback.h"
 
 namespace remora {
 
 EventReader::EventReader(EventLoop& loop, int map_fd, Handler on_record)
-    : on_record_(std::move(on_record)) {
-  const auto trampoline = [](void* argument, void* bytes, std::size_t size) {
-    auto* self = static_cast<EventReader*>(argument);
-    guarded("record of the ring", [&] { self->take(bytes, size); });
-    return --self->left_in_turn_ > 0 ? 0 : -EAGAIN;  // ends this turn
-  };
-  ring_.reset(ring_buffer__new(map_fd, trampoline, this, nullptr));
-  if (!ring_) throw std::system_error(errno, std::generic_category(), "cannot map the ring");
-  loop.on_readable(ring_buffer__epoll_fd(ring_.get()), "ring of events", [this] { read_some(); });
+    : on_record_(std::move(on_record)),
+      map_fd_(map_fd),
+      ring_(map_fd),
+      edges_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (!edges_) throw std::system_error(errno, std::generic_category(), "cannot watch the ring");
+  watch(EPOLL_CTL_ADD);
+  loop.on_readable(edges_.get(), "ring of events", [this] { on_readable(); });
+}
+
+// The ring itself is readable as long as it has records that are not released; only new ones
+// count. The kernel wakes for each (WAKE_READER). Watching anew wakes as well, if there are any.
+void EventReader::watch(int operation) const {
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
+  if (::epoll_ctl(edges_.get(), operation, map_fd_, &event) != 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot watch the ring");
+  }
+}
+
+void EventReader::on_readable() {
+  epoll_event event{};
+  ::epoll_wait(edges_.get(), &event, 1, 0);
+  if (read_some()) watch(EPOLL_CTL_MOD);
+}
+
+// True: this turn is over, and records may be left.
+bool EventReader::read_some() {
+  for (int left = kTurn; left > 0; --left) {
+    const std::uint64_t begin = ring_.read_to();
+    const auto bytes = ring_.next();
+    if (!bytes) return false;
+    guarded("record of the ring", [&] {
+      if (const auto record = read_record(bytes->data(), bytes->size())) {
+        on_record_(*record, {begin, ring_.read_to()});
+      } else {
+        ++malformed_;
+      }
+    });
+  }
+  return true;
 }
 
 void EventReader::take(const void* bytes, std::size_t size) {
   if (const auto record = read_record(bytes, size)) {
-    on_record_(*record);
+    on_record_(*record, {});
   } else {
     ++malformed_;
   }
 }
 
-// The descriptor stays readable while records are left.
-void EventReader::read_some() {
-  left_in_turn_ = kTurn;
-  ring_buffer__consume(ring_.get());
+void EventReader::drain() {
+  while (read_some()) {
+  }
 }
 
-void EventReader::drain() {
-  do {
-    read_some();
-  } while (left_in_turn_ <= 0);
+void EventReader::release(std::uint64_t committed, std::uint64_t now_ns) {
+  const std::uint64_t read_to = ring_.read_to();
+  std::uint64_t position = std::min(committed, read_to);
+  while (!looks_.empty() && now_ns - looks_.front().at_ns >= kKeptNs) {
+    position = std::max(position, looks_.front().read_to);
+    looks_.pop_front();
+  }
+  if (looks_.empty() || looks_.back().read_to != read_to) looks_.push_back({now_ns, read_to});
+  if (read_to > ring_.size() / 2) position = std::max(position, read_to - ring_.size() / 2);
+  ring_.release(position);
 }
 
 }  // namespace remora

@@ -5,19 +5,33 @@
 // The ring buffer is one more descriptor of the loop: nothing polls, nothing
 // blocks, and no lock is needed. Records that were written while no daemon ran
 // are handed over first.
+//
+// A record stays in the ring until the history has committed it, so that a killed daemon loses
+// none; the next one reads it again. But a disk that fails must not fill the ring: a record is
+// kept for a second at most, and not beyond half of the ring.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 
 #include "daemon/base/event_loop.h"
+#include "daemon/base/fd.h"
+#include "daemon/kernel/event_ring.h"
 #include "daemon/packets/record.h"
 
 namespace remora {
 
+// Where a record lies in the ring. Positions grow, and are the same for the next daemon. 0 and 0:
+// it is not from this ring.
+struct RecordPlace {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
 class EventReader {
  public:
-  using Handler = std::function<void(const Record&)>;
+  using Handler = std::function<void(const Record&, RecordPlace)>;
 
   // Reads from the ring `map_fd` until destroyed. `loop` must outlive the
   // reader. Throws std::system_error when the ring cannot be mapped.
@@ -29,19 +43,35 @@ class EventReader {
   // Hands over a record that is not from this ring.
   void take(const void* bytes, std::size_t size);
 
+  // After the last record that was handed over.
+  std::uint64_t read_to() const { return ring_.read_to(); }
+  // Called often: gives up the records up to `committed`, and those that were kept for too long.
+  void release(std::uint64_t committed, std::uint64_t now_ns);
+
   // Records that nobody can have written so, left out.
   std::uint64_t malformed() const { return malformed_; }
 
  private:
   // So many records before the loop's other work gets its turn.
   static constexpr int kTurn = 1024;
+  static constexpr std::uint64_t kKeptNs = 1'000'000'000;
 
-  void read_some();
+  void on_readable();
+  bool read_some();
+  void watch(int operation) const;
 
-  Handler on_record_;
-  int left_in_turn_ = kTurn;
+  // How far the ring was read at a time.
+  struct Look {
+    std::uint64_t at_ns;
+    std::uint64_t read_to;
+  };
+
+  const Handler on_record_;
+  const int map_fd_;
+  EventRing ring_;
+  Fd edges_;                // an epoll instance: readable when a record was written
+  std::deque<Look> looks_;  // the oldest first
   std::uint64_t malformed_ = 0;
-  RingBufferHandle ring_;  // calls the handler: destroyed before it
 };
 
 }  // namespace remora

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/base/clock.h"
+#include "daemon/kernel/event_ring.h"
 #include "daemon/mqtt/topic_filter.h"
 #include "log/log.h"
 
@@ -18,6 +19,8 @@ constexpr std::uint64_t kStaleNs = 5'000'000'000;
 // Observations that wait for the disk, above which unjudged topics are not added:
 // they may have 65535 bytes each.
 constexpr std::uint64_t kMayWait = 1024;
+
+constexpr __u32 kOnly = 0;
 
 Action action_of(const event& head) {
   switch (head.action) {
@@ -43,10 +46,15 @@ Recorder::Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
       steering_(steering),
       predictions_(predictions),
       ender_(ender),
-      history_(history) {}
+      history_(history),
+      ring_id_(ring_id(maps.events_fd)) {
+  const auto earlier = maps.ring_reading.find(kOnly);
+  if (earlier && earlier->ring == ring_id_) ended_to_ = earlier->ended_to;
+}
 
-void Recorder::take(const Record& record) {
+void Recorder::take(const Record& record, RecordPlace place) {
   ++records_;
+  place_ = place;
   const event& head = record.head;
   if (head.action == ACTION_PIECE) {
     learn(record);
@@ -56,7 +64,7 @@ void Recorder::take(const Record& record) {
     remember_unjudged(head);
     return;
   }
-  if (head.action == ACTION_RESET) mend(record);
+  if (head.action == ACTION_RESET && is_first_time()) mend(record);
   const auto topic = record.topic();
   if (!topic) return;
   if (const auto group = ids_.group_name(head.to_group)) {
@@ -71,6 +79,16 @@ void Recorder::remember_unjudged(const event& head) {
   const auto group = ids_.group_name(head.from_group);
   if (!group) return;  // gone with a reload
   remember(head, {}, *group, predictions_.clock().at(head.seen_at_ns));
+}
+
+// Noted before anything is sent: rather is a session left to its keepalive than a client's next
+// connection from the same port ended.
+bool Recorder::is_first_time() {
+  if (place_.end == 0) return true;
+  if (place_.end <= ended_to_) return false;
+  ended_to_ = place_.end;
+  maps_.ring_reading.put(kOnly, {ring_id_, 0, ended_to_});
+  return true;
 }
 
 // Only of a segment: what names a topic alone has no numbers to end anything with.
@@ -96,7 +114,7 @@ void Recorder::mend(const Record& record) {
 
 void Recorder::learn(const Record& piece) {
   const event& head = piece.head;
-  std::optional<std::string> topic = pieces_.add(piece);
+  std::optional<std::string> topic = pieces_.add(piece, place_.begin);
   if (!topic) return;
   ++unjudged_.topics;
   if (topic_problem(*topic)) {  // the broker's business
@@ -150,7 +168,8 @@ void Recorder::remember(const event& head, std::string topic, const std::string&
                    .group = group,
                    .from_group = std::nullopt,
                    .action = action_of(head),
-                   .lesson_time = time};
+                   .lesson_time = time,
+                   .position = place_.end};
   if (seen.action != Action::learned) seen.from_group = ids_.group_name(head.from_group);
   history_.record(std::move(seen));
 }

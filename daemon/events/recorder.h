@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "daemon/events/last_topics.h"
+#include "daemon/events/reader.h"
 #include "daemon/events/topic_pieces.h"
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
@@ -35,13 +36,19 @@ class Recorder {
   Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
            const Predictions& predictions, Ender& ender, History& history);
 
-  void take(const Record& record);
+  // `place`: where the record lies in the ring `ring_id`. One that an earlier daemon has read
+  // ends nothing again.
+  void take(const Record& record, RecordPlace place = {});
+
+  // Records from here on are needed: they have pieces of a topic that is not whole yet.
+  std::uint64_t needed_from() const { return pieces_.oldest(); }
 
   std::uint64_t records() const { return records_; }
   const UnjudgedCounts& unjudged() const { return unjudged_; }
   const TopicPieces& pieces() const { return pieces_; }
 
  private:
+  bool is_first_time();
   void mend(const Record& record);
   void remember_unjudged(const event& head);
   void learn(const Record& piece);
@@ -58,6 +65,9 @@ class Recorder {
   LastTopics last_topics_;
   UnjudgedCounts unjudged_;
   std::uint64_t records_ = 0;
+  const std::uint32_t ring_id_;
+  std::uint64_t ended_to_ = 0;  // as `ring_reading` has it
+  RecordPlace place_;           // of the record that is being handled
 };
 
 }  // namespace remora

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace remora {
@@ -15,8 +16,8 @@ bool same(const T& left, const T& right) {
 
 }  // namespace
 
-std::optional<std::string> TopicPieces::add(const Record& piece) {
-  const auto topic = topic_of(piece.head);
+std::optional<std::string> TopicPieces::add(const Record& piece, std::uint64_t position) {
+  const auto topic = topic_of(piece.head, position);
   const std::string_view bytes = piece.piece();
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const std::size_t at = piece.head.topic_offset + i;
@@ -31,7 +32,11 @@ std::optional<std::string> TopicPieces::add(const Record& piece) {
   return whole;
 }
 
-TopicPieces::Topics::iterator TopicPieces::topic_of(const event& head) {
+std::uint64_t TopicPieces::oldest() const {
+  return topics_.empty() ? std::numeric_limits<std::uint64_t>::max() : topics_.front().position;
+}
+
+TopicPieces::Topics::iterator TopicPieces::topic_of(const event& head, std::uint64_t position) {
   const auto known = std::ranges::find_if(topics_, [&](const Topic& topic) {
     return topic.seq == head.seq && same(topic.flow, head.flow);
   });
@@ -44,6 +49,7 @@ TopicPieces::Topics::iterator TopicPieces::topic_of(const event& head) {
   make_room(head.flow.client);
   topics_.push_back({.flow = head.flow,
                      .seq = head.seq,
+                     .position = position,
                      .text = std::string(head.topic_len, '\0'),
                      .is_there = std::vector<bool>(head.topic_len),
                      .missing = head.topic_len});

@@ -26,8 +26,13 @@ class TopicPieces {
   static constexpr std::size_t kTopicsOfClient = 8;
 
   // The whole topic, once `piece`, an ACTION_PIECE record, was the last of it
-  // that was missing. A byte that comes twice keeps its first value.
-  std::optional<std::string> add(const Record& piece);
+  // that was missing. A byte that comes twice keeps its first value. `position`: where the
+  // record lies in the ring.
+  std::optional<std::string> add(const Record& piece, std::uint64_t position = 0);
+
+  // The position of the first piece of all topics in progress; if there is none, the highest
+  // number.
+  std::uint64_t oldest() const;
 
   std::size_t in_progress() const { return topics_.size(); }
   // Topics of which pieces were missing for too long.
@@ -37,13 +42,14 @@ class TopicPieces {
   struct Topic {
     flow_key flow;
     std::uint32_t seq;
+    std::uint64_t position;  // of its first piece
     std::string text;
     std::vector<bool> is_there;
     std::size_t missing;
   };
   using Topics = std::list<Topic>;  // the oldest first
 
-  Topics::iterator topic_of(const event& head);
+  Topics::iterator topic_of(const event& head, std::uint64_t position);
   void make_room(const address& client);
 
   Topics topics_;

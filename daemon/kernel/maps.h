@@ -29,6 +29,7 @@ struct Maps {
         names(programs.map_fd("names"), "names"),
         drains(programs.map_fd("drains"), "drains"),
         deaths(programs.map_fd("deaths"), "deaths"),
+        ring_reading(programs.map_fd("ring_reading"), "ring_reading"),
         checks(programs.map_fd("checks"), "checks"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
@@ -53,6 +54,7 @@ struct Maps {
   BpfMap<name_key, __u32> names;
   BpfMap<drain_key, __u32> drains;
   BpfMap<drain_key, __u32> deaths;
+  BpfMap<__u32, ::ring_reading> ring_reading;
   BpfMap<address, check_way> checks;
   BpfMap<__u32, ::heartbeat> heartbeat;
   BpfMap<__u32, __u32> rings;

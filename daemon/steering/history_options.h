@@ -10,7 +10,8 @@
 
 namespace remora {
 
-HistoryOptions history_options(const Config& config);
+// `ring_id`: of the kernel's ring of events.
+HistoryOptions history_options(const Config& config, std::uint32_t ring_id);
 
 // The names by which people know the services.
 std::vector<ServiceName> service_names(const Config& config);

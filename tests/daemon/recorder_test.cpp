@@ -50,7 +50,7 @@ class RecorderTest : public LbTest {
     Recorder recorder;
   };
 
-  void take(event head, const std::string& data) {
+  void take(event head, const std::string& data, RecordPlace place = {}) {
     head.flow = {kClient.abi(), host_to_net16(40000), running_->ids.of_service(kService, "mqtt")};
     if (head.seen_at_ns == 0) head.seen_at_ns = monotonic_ns();
     head.data_len = static_cast<__u16>(data.size());
@@ -58,7 +58,7 @@ class RecorderTest : public LbTest {
     bytes += data;
     const auto record = read_record(bytes.data(), bytes.size());
     ASSERT_TRUE(record);
-    parts_->recorder.take(*record);
+    parts_->recorder.take(*record, place);
   }
 
   // The time that the kernel gives to what the client teaches now.
@@ -267,6 +267,29 @@ TEST_F(RecorderTest, ASegmentThatWasCutIsMendedWithoutItsTopic) {
 
   EXPECT_EQ(parts_->ender.counts().resets_sent, 1U);
   EXPECT_TRUE(events().empty());
+}
+
+TEST_F(RecorderTest, ARecordThatIsReadAgainEndsNothingAgain) {
+  event segment{};
+  segment.action = ACTION_RESET;
+  segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED;
+  segment.real = running_->ids.of_real(*Address::parse("10.1.3.105"));
+  segment.topic_offset = MAX_SEGMENT;
+  segment.topic_len = 20;
+  take(segment, "one", {0, 200});
+  take(segment, "one", {0, 200});
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 1U);
+  EXPECT_EQ(parts_->ender.counts().reset_ends, 1U);
+
+  // The next daemon, on the same maps.
+  parts_.reset();
+  parts_.emplace(*running_, files_ / "history.db");
+  take(segment, "one", {0, 200});
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 0U);
+  EXPECT_EQ(parts_->ender.counts().reset_ends, 0U);
+
+  take(segment, "two", {200, 400});
+  EXPECT_EQ(parts_->ender.counts().resets_sent, 1U);
 }
 
 }  // namespace

@@ -290,6 +290,85 @@ TEST_F(HistoryFailureTest, ClosingOnAFailingDiskEndsAndSaysWhatIsLost) {
   EXPECT_EQ(logged("1 observations were never written"), 1);
 }
 
+// ---- reports that are read twice ------------------------------------------------
+
+class RingTest : public HistoryFailureTest {
+ protected:
+  RingTest() { options_.ring = "7"; }
+
+  void report(std::uint64_t position, const std::string& client) {
+    Observation seen = mispredicted(client, "a", "g1", "g2", now_ms());
+    seen.position = position;
+    history_->record(std::move(seen));
+  }
+
+  std::string events() { return value("SELECT sum(count) FROM events"); }
+};
+
+TEST_F(RingTest, WhatTheFileHasIsNotWrittenAgain) {
+  open();
+  for (std::uint64_t position : {100, 200, 300}) report(position, "10.1.1.1");
+  history_->flush();
+  reopen();
+
+  for (std::uint64_t position : {200, 300, 400}) report(position, "10.1.1.1");
+  EXPECT_TRUE(history_->flush());
+
+  EXPECT_EQ(events(), "4");
+  EXPECT_EQ(history_->committed_to(1000), 1000U) << "nothing waits";
+}
+
+TEST_F(RingTest, AnotherRingBeginsAnew) {
+  open();
+  report(300, "10.1.1.1");
+  close();
+  options_.ring = "8";
+  open();
+
+  report(100, "10.1.1.1");
+  history_->flush();
+
+  EXPECT_EQ(events(), "2");
+}
+
+TEST_F(RingTest, WhatWaitsIsNotCommitted) {
+  FaultyDisk disk;
+  options_.queue_limit = 2;
+  open();
+  report(100, "10.1.1.1");
+  history_->flush();
+  disk.fail_writes(SQLITE_FULL);
+  // Two wait in order; of the others the newest of each client.
+  for (std::uint64_t position : {200, 300, 400, 500, 600, 700}) {
+    report(position, "10.1.1." + std::to_string(position / 100 % 2));
+  }
+
+  EXPECT_FALSE(history_->flush());
+  EXPECT_EQ(history_->committed_to(700), 100U);
+
+  disk.heal();
+  EXPECT_TRUE(history_->flush());
+  EXPECT_EQ(history_->committed_to(700), 700U);
+  EXPECT_EQ(value("SELECT ring_position FROM state"), "700");
+}
+
+TEST_F(RingTest, AFileThatWasReplacedGetsWhatItDoesNotHave) {
+  open();
+  report(100, "10.1.1.1");
+  close();
+  const fs::path backup = directory_ / "backup.db";
+  fs::copy_file(options_.path, backup);
+  open();
+  report(200, "10.1.1.1");
+  history_->flush();
+  fs::rename(backup, options_.path);
+
+  report(200, "10.1.1.1");  // read again by a daemon that was killed
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+
+  EXPECT_EQ(events(), "2");
+}
+
 // ---- people and other programs ------------------------------------------------
 
 TEST_F(HistoryFailureTest, AFileThatIsMovedWhileInUseHasAllRows) {
