@@ -26,14 +26,14 @@ T load(const std::byte* place) {
   return __atomic_load_n(reinterpret_cast<const T*>(place), __ATOMIC_ACQUIRE);
 }
 
-[[noreturn]] void fail(const char* what) {
+[[noreturn]] void refuse(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
 bpf_map_info info_of(int map_fd) {
   bpf_map_info info{};
   __u32 length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(map_fd, &info, &length) != 0) fail("cannot ask for the ring's size");
+  if (bpf_obj_get_info_by_fd(map_fd, &info, &length) != 0) refuse("cannot ask for the ring's size");
   return info;
 }
 
@@ -46,7 +46,7 @@ void EventRing::Unmap::operator()(std::byte* memory) const {
 EventRing::Memory EventRing::map(int map_fd, std::size_t bytes, int protection,
                                  std::size_t offset) {
   void* memory = ::mmap(nullptr, bytes, protection, MAP_SHARED, map_fd, static_cast<off_t>(offset));
-  if (memory == MAP_FAILED) fail("cannot map the ring of events");
+  if (memory == MAP_FAILED) refuse("cannot map the ring of events");
   return Memory(static_cast<std::byte*>(memory), Unmap{bytes});
 }
 

@@ -66,7 +66,7 @@ TEST_F(RetentionTest, ChunksFollowEachOtherUntilAllIsGone) {
 
 TEST_F(RetentionTest, OneChunkIsBounded) {
   const HistoryClocks clocks = clocks_.clocks();
-  HistoryFile file({.path = options_.path}, clocks);
+  HistoryFile file({.path = options_.path, .services = {}}, clocks);
   std::vector<Observation> old;
   for (int n = 0; n < 20; ++n) {
     old.push_back(learned(std::to_string(n), "t", "g", clocks_.unix_ms));
