@@ -43,32 +43,48 @@ static __always_inline int changes_stream(const __u8 *option, __u32 size)
 	}
 }
 
+/* The way through the options of a SYN. */
+struct option_walk {
+	__u8 *options;
+	__u32 len;   /* bytes of options */
+	__u32 left;  /* bytes of the option at hand */
+	int replace; /* the option at hand */
+	int found;   /* there were options to replace */
+};
+
+/* One byte of the options, for bpf_loop(), which the verifier walks through once. */
+static long replace_byte(__u32 at, void *context)
+{
+	struct option_walk *walk = context;
+
+	if (at >= MAX_OPTIONS || at >= walk->len)
+		return 1;
+	if (!walk->left) {
+		if (walk->options[at] == OPTION_END)
+			return 1;
+		if (walk->options[at] == OPTION_NOP)
+			return 0;
+		walk->left = walk->options[at + 1];
+		if (walk->left < 2 || walk->left > walk->len - at)
+			return 1;
+		walk->replace = changes_stream(walk->options + at, walk->left);
+		walk->found |= walk->replace;
+	}
+	if (walk->replace)
+		walk->options[at] = OPTION_NOP;
+	walk->left--;
+	return 0;
+}
+
 /* Writes NOPs over the options that change the stream, in `len` bytes of options. Returns
- * whether there were any. It ends where a receiver's parser ends, too. It looks at every
- * byte, so that the verifier knows all places.
+ * whether there were any. It ends where a receiver's parser ends, too.
  */
 static __always_inline int replace_with_nops(__u8 *options, __u32 len)
 {
-	__u32 left = 0; /* bytes of the option at hand */
-	int replace = 0, found = 0;
+	struct option_walk walk = { .options = options, .len = len };
 
-	for (__u32 at = 0; at < MAX_OPTIONS && at < len; at++) {
-		if (!left) {
-			if (options[at] == OPTION_END)
-				break;
-			if (options[at] == OPTION_NOP)
-				continue;
-			left = options[at + 1];
-			if (left < 2 || left > len - at)
-				break;
-			replace = changes_stream(options + at, left);
-			found |= replace;
-		}
-		if (replace)
-			options[at] = OPTION_NOP;
-		left--;
-	}
-	return found;
+	bpf_loop(MAX_OPTIONS, replace_byte, &walk, 0);
+	return walk.found;
 }
 
 /* Makes a SYN with `len` bytes of options at `offset` of the frame one of plain TCP.
