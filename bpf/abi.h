@@ -112,12 +112,19 @@ enum policy {
 	POLICY_DROP = 3,  /* discard; the client waits for its own timeout */
 };
 
+/* What of a new connection chooses its real. */
+enum affinity {
+	AFFINITY_CONNECTION = 0, /* address and port: a client's connections spread */
+	AFFINITY_CLIENT = 1,	 /* the address: all go to one real, as the ring stands */
+};
+
 struct group {
 	struct address vip;
 	__u32 vip_num; /* which ring of `ch_rings` */
 	__u8 policy;   /* enum policy, of PUBLISHes that belong to this group */
 	__u8 in_use;
-	__u16 outer_len; /* bytes of its outer header; 0: as its reals' family has it */
+	__u8 outer_len; /* bytes of its outer header; 0: as its reals' family has it */
+	__u8 affinity;	/* enum affinity */
 };
 static_assert(sizeof(struct group) == 24, "ABI");
 
@@ -569,7 +576,8 @@ static_assert(sizeof(struct vip_stats) == 16, "ABI");
  */
 struct handoff {
 	__u32 real;
-	__u32 vip_num;
+	__u16 vip_num;
+	__u16 affinity; /* enum affinity of the group */
 };
 static_assert(sizeof(struct handoff) == 8, "ABI");
 

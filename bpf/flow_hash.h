@@ -75,6 +75,12 @@ static __always_inline __u32 hash_address(const struct address *address, __u32 s
 	return hash_final(a + address->word[3], b, c);
 }
 
+/* What Katran hashes for a VIP with its flag "no source port": port 0. */
+static __always_inline __u32 without_client_port(__u32 ports)
+{
+	return ports & 0xffff0000;
+}
+
 /* `ports`: the client's and the service's as they stand in the TCP header. */
 static __always_inline __u32 flow_hash(const struct address *client, __u32 ports)
 {

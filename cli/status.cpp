@@ -32,6 +32,13 @@ std::string katran_column(const json& group) {
   return fmt::format("{:>12}", state.is_null() ? "?" : state.get<std::string>());
 }
 
+std::string remarks_on(const json& group) {
+  std::string remarks;
+  if (group.value("affinity", "") == "client") remarks += "  one broker per client address";
+  if (!group.at("configured").get<bool>()) remarks += "  no longer configured";
+  return remarks;
+}
+
 std::string gateway_of(const json& status) {
   if (status.at("forwarder") == "katran-shared") return "the Katran server's";
   const json& mac = status.at("gateway_mac");
@@ -95,7 +102,7 @@ void print_status(std::ostream& out, const json& status) {
     out << fmt::format("{:<{}}{:<{}}{}{}\n", group.at("name").get<std::string>(), name_width,
                        group.at("vip").get<std::string>(), vip_width,
                        is_shared ? katran_column(group) : traffic_columns(group),
-                       group.at("configured").get<bool>() ? "" : "  no longer configured");
+                       remarks_on(group));
   }
   out << '\n';
   if (is_shared) {

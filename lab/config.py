@@ -37,6 +37,7 @@ class Settings:
     outer_source: str = "katran"  # or "lb": the load balancer's own address
     policy: str = "reset"
     group_policies: dict = dataclasses.field(default_factory=dict)  # {group: policy}
+    affinity: str = "connection"  # of all groups
     resets_per_second: int = 1000
     resets_per_client: int = 3
     session_end: str = "disconnect"
@@ -102,6 +103,8 @@ def render(layout, settings, history):
                 for address, weight in group.reals.items()
             )
             parts.append(f"reals = [ {reals} ]")
+        if settings.affinity != "connection":
+            parts.append(f'affinity = "{settings.affinity}"')
         if name in settings.group_policies:
             parts.append(f'policy = "{settings.group_policies[name]}"')
     for topic_filter, group in settings.routes:

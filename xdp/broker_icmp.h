@@ -100,6 +100,7 @@ __noinline int hand_to_broker(struct xdp_md *ctx)
 		return 0;
 	handoff->real = real;
 	handoff->vip_num = group->vip_num;
+	handoff->affinity = AFFINITY_CONNECTION; /* the sender is no client */
 	count(COUNT_ICMP_TO_BROKER);
 	return 0;
 }

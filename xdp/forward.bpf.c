@@ -22,7 +22,14 @@ struct parcel {
 	const struct settings *set;
 	struct inner inner;
 	__u32 vip_num;
+	__u32 affinity; /* enum affinity */
 };
+
+/* The port that the outer source varies with. */
+static __always_inline __be16 varying_port(const struct parcel *parcel, __be16 port)
+{
+	return parcel->affinity == AFFINITY_CLIENT ? 0 : port;
+}
 
 /* In words: clang would copy byte by byte what may be unaligned. */
 static __always_inline void copy_mac(void *to, const void *from)
@@ -56,7 +63,7 @@ static __always_inline int read_ipv4(struct xdp_md *ctx, __u32 link,
 	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
 		return -1;
 	parcel->inner.client = inner->saddr;
-	parcel->inner.port = *(const __be16 *)(inner + 1);
+	parcel->inner.port = varying_port(parcel, *(const __be16 *)(inner + 1));
 	parcel->inner.len = net_to_host16(inner->tot_len);
 	parcel->inner.tos = inner->tos;
 	return 0;
@@ -70,7 +77,7 @@ static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
 	if ((void *)(inner + 1) + 4 > (void *)(long)ctx->data_end)
 		return -1;
 	parcel->inner.client = inner->source.word[3];
-	parcel->inner.port = *(const __be16 *)(inner + 1);
+	parcel->inner.port = varying_port(parcel, *(const __be16 *)(inner + 1));
 	parcel->inner.len = net_to_host16(inner->payload_len) + sizeof(*inner);
 	parcel->inner.tos = net_to_host32(inner->version) >> 20;
 	return 0;
@@ -210,6 +217,7 @@ int xdp_forward(struct xdp_md *ctx)
 		struct parcel parcel = { .real = real, .gateway = gateway, .set = set };
 
 		parcel.vip_num = handoff->vip_num;
+		parcel.affinity = handoff->affinity;
 		if (read_ipv4(ctx, ETH_HLEN, &parcel))
 			return drop(COUNT_TRUNCATED);
 		return wrap_in_ipv4(ctx, ETH_HLEN, &parcel);
@@ -217,6 +225,7 @@ int xdp_forward(struct xdp_md *ctx)
 		struct parcel parcel = { .real = real, .gateway = gateway, .set = set };
 
 		parcel.vip_num = handoff->vip_num;
+		parcel.affinity = handoff->affinity;
 		return wrap(ctx, &parcel);
 	}
 }

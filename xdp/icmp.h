@@ -279,7 +279,7 @@ static __noinline __u32 find_real(struct translation *t, const struct service *s
 	group = find_group(t->group);
 	if (!group)
 		return 0;
-	return pick_real(group->vip_num, &t->key.flow.client,
+	return pick_real(group, &t->key.flow.client,
 			 t->tcp.client_port | (__u32)t->tcp.service_port << 16);
 }
 

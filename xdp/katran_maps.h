@@ -32,14 +32,17 @@ struct {
 	__type(value, struct vip_stats);
 } stats SEC(".maps");
 
-/* The real that Katran would give to a new flow of this VIP, as an index into
+/* The real that Katran would give to a new flow of this group's VIP, as an index into
  * `reals`; 0: none. Ports as in flow_hash().
  */
-static __always_inline __u32 pick_real(__u32 vip_num, const struct address *client,
-				       __u32 ports)
+static __always_inline __u32 pick_real(const struct group *group,
+				       const struct address *client, __u32 ports)
 {
-	__u32 slot = vip_num * RING_SIZE + flow_hash(client, ports) % RING_SIZE;
-	__u32 *real = bpf_map_lookup_elem(&ch_rings, &slot);
+	__u32 slot, *real;
 
+	if (group->affinity == AFFINITY_CLIENT)
+		ports = without_client_port(ports);
+	slot = group->vip_num * RING_SIZE + flow_hash(client, ports) % RING_SIZE;
+	real = bpf_map_lookup_elem(&ch_rings, &slot);
 	return real ? *real : 0;
 }

@@ -171,12 +171,13 @@ static __always_inline enum outcome forward(struct packet *pkt)
 	if (!handoff || !group)
 		return drop(COUNT_NO_REAL);
 	if (!real && group->in_use)
-		real = pick_real(group->vip_num, &pkt->key.client, tcp_ports(pkt->tcp));
+		real = pick_real(group, &pkt->key.client, tcp_ports(pkt->tcp));
 	if (!real)
 		return drop(COUNT_NO_REAL);
 
 	handoff->real = real;
 	handoff->vip_num = group->vip_num;
+	handoff->affinity = group->affinity;
 	bpf_tail_call(pkt->ctx, &root_array, SLOT_FORWARDER);
 	handoff->real = 0;
 	return drop(COUNT_NO_FORWARDER);

@@ -103,9 +103,7 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	if (pkt->group == NO_GROUP)
 		pkt->group = pkt->service->default_group;
 	target = find_group(pkt->group);
-	pkt->real =
-		target ? pick_real(target->vip_num, &pkt->key.client, tcp_ports(pkt->tcp))
-		       : 0;
+	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
 	keep_half_open(pkt);
 	return FORWARD;
 }

@@ -75,7 +75,7 @@ static __always_inline __u32 room_for_packet(const struct packet *pkt)
 		index = flow->real;
 	group = find_group(number);
 	if (!index && group)
-		index = pick_real(group->vip_num, &pkt->key.client, tcp_ports(pkt->tcp));
+		index = pick_real(group, &pkt->key.client, tcp_ports(pkt->tcp));
 	if (group && group->outer_len)
 		return pkt->set->link_mtu - group->outer_len;
 	real = bpf_map_lookup_elem(&reals, &index);

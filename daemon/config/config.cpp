@@ -125,6 +125,9 @@ class Reader {
     section.read(group);
     if (!group.name.empty()) check_.group_name({group.name, section.line_of("name")});
     if (!group.vip.is_unspecified()) check_.vip(group.vip, section.line_of("vip"));
+    if (!traits_of(config_.lb.forwarder).has_our_reals && section.has("affinity"))
+      section.report("affinity", section.line_of("affinity"),
+                     "is a flag of the VIP in the Katran server (NO_SPORT); leave it out here");
     check_.begin_group();
     if (traits_of(config_.lb.forwarder).has_our_reals) {
       for (const Section& entry : section.entries("reals", "group.reals")) read_real(entry, group);

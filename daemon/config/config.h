@@ -43,6 +43,12 @@ enum class Policy : std::uint8_t {
   kDrop = POLICY_DROP,
 };
 
+// What of a new connection chooses its broker.
+enum class Affinity : std::uint8_t {
+  kPerConnection = AFFINITY_CONNECTION,
+  kPerClient = AFFINITY_CLIENT,
+};
+
 // How the session at the wrong broker ends.
 enum class SessionEnd : std::uint8_t {
   kDisconnect,  // good bytes, DISCONNECT, RST: no Will is published
@@ -90,6 +96,7 @@ struct Group {
   Address vip;
   std::vector<Real> reals;
   std::optional<Policy> policy;  // instead of that of [mispredict]
+  Affinity affinity = Affinity::kPerConnection;
   std::uint32_t line = 0;
 };
 

@@ -54,6 +54,14 @@ constexpr Word kPolicies[] = {
     planned_word("takeover"),
 };
 
+constexpr Word kAffinities[] = {
+    word("connection", Affinity::kPerConnection,
+         "a client's connections are spread over the group's brokers"),
+    word("client", Affinity::kPerClient,
+         "all connections of a client's address go to one broker, which finds their persistent "
+         "sessions again, until the ring changes"),
+};
+
 constexpr Word kSessionEnds[] = {
     word("disconnect", SessionEnd::kDisconnect,
          "the messages before the mispredicted one are delivered, then Remora sends DISCONNECT "
@@ -228,6 +236,17 @@ constexpr Key kRows[] = {
                 "belongs to another one.",
      .default_words = "`policy` of `[mispredict]`",
      .example = "\"keep\""},
+
+    {.table = "group",
+     .name = "affinity",
+     .field = one_of<kAffinities, &Group::affinity>(),
+     .meaning = "What chooses the broker of a new connection.",
+     .details = "`client` costs balance: brokers share addresses instead of connections, and all "
+                "clients behind one NAT address are on one broker. A broker that is drained, dead "
+                "or added moves some clients, and their sessions stay behind. It is Katran's flag "
+                "1 of a VIP (no source port). With `katran-object`, a change hashes the group's "
+                "living connections anew. Not allowed with `katran-shared`, "
+                "whose server has the flag (`NO_SPORT`)."},
 
     {.table = "group.reals",
      .name = "address",

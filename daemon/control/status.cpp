@@ -69,7 +69,8 @@ json groups_of(const StatusSources& s) {
     json row = {{"name", *name},
                 {"number", number},
                 {"vip", to_string(Address(entry->vip))},
-                {"configured", entry->in_use != 0}};
+                {"configured", entry->in_use != 0},
+                {"affinity", entry->affinity == AFFINITY_CLIENT ? "client" : "connection"}};
     if (const auto traffic = s.forwarder.traffic_of(entry->vip_num)) {
       row["packets"] = traffic->packets;
       row["bytes"] = traffic->bytes;

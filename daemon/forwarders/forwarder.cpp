@@ -27,7 +27,7 @@ void Forwarder::settle(const std::filesystem::path& folder) {
   KatranProgram::remove_pins(folder);
 }
 
-std::optional<std::uint16_t> Forwarder::outer_length(const std::string& /*group*/) const {
+std::optional<std::uint8_t> Forwarder::outer_length(const std::string& /*group*/) const {
   return 0;
 }
 

@@ -29,6 +29,7 @@ struct BrokerWay {
   // The destination of the inner packet; nothing: the service. With Katran, brokers expect the
   // VIP, and their decapsulation turns it back into the service.
   std::optional<Address> vip;
+  Affinity affinity = Affinity::kPerConnection;
 };
 
 // What a forwarder does with connections to a VIP.
@@ -62,7 +63,7 @@ class Forwarder {
 
   // Bytes of the outer header of a group's packets; 0: as the real of each flow needs;
   // nothing: not known yet.
-  virtual std::optional<std::uint16_t> outer_length(const std::string& group) const;
+  virtual std::optional<std::uint8_t> outer_length(const std::string& group) const;
 
   // The way of packets to a group's VIP and a flow's real, if that is known; nothing: no packet
   // can get there.

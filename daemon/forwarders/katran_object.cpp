@@ -26,8 +26,10 @@ void KatranObject::use(const Config& config, const GroupNumbers& numbers) {
   sender_.use(config.lb);
   KatranVips vips;
   for (const Group& group : config.groups) {
+    const KatranVip vip{.flags = group.affinity == Affinity::kPerClient ? kKatranNoSourcePort : 0,
+                        .vip_num = numbers.at(group.name)};
     for (const Service& service : config.services)
-      vips[{group.vip, host_to_net16(service.port)}] = numbers.at(group.name);
+      vips[{group.vip, host_to_net16(service.port)}] = vip;
   }
   katran_.set_vips(vips);
 }

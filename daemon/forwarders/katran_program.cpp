@@ -237,8 +237,7 @@ std::vector<KatranConnections> KatranProgram::connections() const {
 void KatranProgram::set_vips(const KatranVips& vips) const {
   constexpr std::size_t kBatch = 512;
   const BpfMap<KatranVipKey, KatranVip> map(bpf_map__fd(vip_map_), "vip_map of Katran");
-  for (const auto& [vip, number] : vips)
-    map.put(key_of(vip.first, vip.second), {.flags = 0, .vip_num = number});
+  for (const auto& [at, vip] : vips) map.put(key_of(at.first, at.second), vip);
   std::vector<KatranVipKey> gone;
   BatchReader<KatranVipKey, KatranVip> reader(map, kBatch);
   for (auto [keys, values] = reader.next(); !keys.empty(); std::tie(keys, values) = reader.next()) {

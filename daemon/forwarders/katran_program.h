@@ -39,10 +39,11 @@ struct KatranVip {
   __u32 flags;
   __u32 vip_num;
 };
+constexpr __u32 kKatranNoSourcePort = 1;  // a flag: the client's port counts as 0
 static_assert(sizeof(KatranVip) == 8);
 
-// Address and port in network order; the ring's number.
-using KatranVips = std::map<std::pair<Address, __be16>, std::uint32_t>;
+// By address and port, the latter in network order.
+using KatranVips = std::map<std::pair<Address, __be16>, KatranVip>;
 
 // Of a table of connections.
 struct KatranConnectionKey {

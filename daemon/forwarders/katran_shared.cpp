@@ -71,7 +71,7 @@ void KatranShared::tell(const std::string& group, VipState state) {
   }
 }
 
-std::optional<std::uint16_t> KatranShared::outer_length(const std::string& group) const {
+std::optional<std::uint8_t> KatranShared::outer_length(const std::string& group) const {
   const auto found = outer_lengths_.find(group);
   return found == outer_lengths_.end() ? std::nullopt : std::optional(found->second);
 }

@@ -25,7 +25,7 @@ class KatranShared : public Forwarder {
   NamedProgram program() const override { return ask_; }
   std::optional<NamedProgram> slot_program() const override { return std::nullopt; }
   void use(const Config& config, const GroupNumbers& numbers) override;
-  std::optional<std::uint16_t> outer_length(const std::string& group) const override;
+  std::optional<std::uint8_t> outer_length(const std::string& group) const override;
   std::optional<BrokerWay> way_to(const Address& vip,
                                   const std::optional<Address>& real) const override;
   bool send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) override;
@@ -39,10 +39,10 @@ class KatranShared : public Forwarder {
 
   const NamedProgram ask_;
   const ForwarderSlot slot_;
-  std::map<std::string, Address> vips_;                 // by group
-  std::set<std::uint16_t> ports_;                       // host order
-  std::map<std::string, VipState> states_;              // by group
-  std::map<std::string, std::uint16_t> outer_lengths_;  // by group, as far as they are known
+  std::map<std::string, Address> vips_;                // by group
+  std::set<std::uint16_t> ports_;                      // host order
+  std::map<std::string, VipState> states_;             // by group
+  std::map<std::string, std::uint8_t> outer_lengths_;  // by group, as far as they are known
   bool is_slot_empty_ = false;
 };
 

@@ -174,7 +174,8 @@ void Steering::write_groups(const Config& config) {
                         .vip_num = number,
                         .policy = static_cast<__u8>(policy_of(config, group)),
                         .in_use = 1,
-                        .outer_len = outer_length_of(group.name)};
+                        .outer_len = outer_length_of(group.name),
+                        .affinity = static_cast<__u8>(group.affinity)};
     maps_.groups.put(number, entry);
     configured.insert(group.name);
   }
@@ -232,7 +233,7 @@ void Steering::write_routes() {
 }
 
 // A length that was known before stays. One that was never known is taken for the longer one.
-std::uint16_t Steering::outer_length_of(const std::string& group) const {
+std::uint8_t Steering::outer_length_of(const std::string& group) const {
   if (const auto length = forwarder_.outer_length(group)) return *length;
   const auto entry = maps_.groups.find(ids_.of_group(group));
   return entry && entry->outer_len != 0 ? entry->outer_len : sizeof(ipv6_header);
@@ -241,7 +242,7 @@ std::uint16_t Steering::outer_length_of(const std::string& group) const {
 void Steering::update_outer_lengths() {
   for (const auto& [group, number] : matching_->groups) {
     auto entry = maps_.groups.find(number);
-    const std::uint16_t length = outer_length_of(group);
+    const std::uint8_t length = outer_length_of(group);
     if (!entry || entry->outer_len == length) continue;
     entry->outer_len = length;
     maps_.groups.put(number, *entry);
@@ -265,7 +266,9 @@ void Steering::set_gateway(const MacAddress& mac) {
 std::optional<BrokerWay> Steering::way_to(std::uint16_t group, std::uint32_t real) const {
   const auto entry = maps_.groups.find(group);
   if (!entry) return std::nullopt;
-  return forwarder_.way_to(Address(entry->vip), ids_.real_address(real));
+  auto way = forwarder_.way_to(Address(entry->vip), ids_.real_address(real));
+  if (way) way->affinity = static_cast<Affinity>(entry->affinity);
+  return way;
 }
 
 std::optional<Endpoint> Steering::endpoint_of(std::uint16_t service) const {

@@ -71,7 +71,7 @@ class Steering {
   template <class Apply>
   void remember_in(const BpfMap<drain_key, __u32>& table, Apply&& apply);
   void write_groups(const Config& config);
-  std::uint16_t outer_length_of(const std::string& group) const;
+  std::uint8_t outer_length_of(const std::string& group) const;
   void write_ring(const std::string& group);
   void write_services(const Config& config);
   void write_routes();

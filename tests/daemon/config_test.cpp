@@ -147,6 +147,7 @@ reals = [
 [[group]]
 name = "b"
 vip = "10.1.50.202"
+affinity = "client"
 reals = [ { address = "10.1.3.101" } ]
 [[route]]
 filter = "température/#"
@@ -190,10 +191,12 @@ events_per_minute = 1
   EXPECT_EQ(policy_of(config, config.groups[0]), Policy::kKeep);
   EXPECT_EQ(policy_of(config, config.groups[1]), Policy::kDrop);
   EXPECT_EQ(to_string(Policy::kDrop), "drop");
+  EXPECT_EQ(config.groups[0].affinity, Affinity::kPerConnection);
+  EXPECT_EQ(config.groups[1].affinity, Affinity::kPerClient);
   ASSERT_EQ(config.routes.size(), 2u);
   EXPECT_EQ(config.routes[0].filter, "température/#");
   EXPECT_EQ(config.routes[1].group, "b");
-  EXPECT_EQ(config.routes[1].line, 33u);
+  EXPECT_EQ(config.routes[1].line, 34u);
   EXPECT_EQ(config.mispredict.resets_per_second, 10u);
   EXPECT_EQ(config.mispredict.resets_per_client, 1u);
   EXPECT_EQ(config.limits.clients, 1000u);
@@ -205,7 +208,7 @@ events_per_minute = 1
   EXPECT_EQ(config.limits.idle_hours, 1u);
   EXPECT_EQ(config.limits.connections_per_client, 5u);
   EXPECT_EQ(config.limits.events_kib, 64u);
-  EXPECT_EQ(config.line_of("limits"), 40u);
+  EXPECT_EQ(config.line_of("limits"), 41u);
   EXPECT_EQ(config.store.path, "/tmp/history.db");
   EXPECT_EQ(config.store.retention_days, 7u);
   EXPECT_EQ(config.store.max_mib, 100u);

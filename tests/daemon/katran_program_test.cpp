@@ -94,7 +94,7 @@ class KatranProgramTest : public testing::Test {
 };
 
 KatranVips vip(std::string_view address, std::uint16_t port = kVip.port) {
-  return {{{*Address::parse(address), htobe16(port)}, kVipNum}};
+  return {{{*Address::parse(address), htobe16(port)}, {.flags = 0, .vip_num = kVipNum}}};
 }
 
 Bytes to_vip(const Segment& segment) {

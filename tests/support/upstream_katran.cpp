@@ -89,9 +89,10 @@ int UpstreamKatran::map_fd(const char* name) const {
   return bpf_map__fd(map);
 }
 
-void UpstreamKatran::put_vip(const address& vip, std::uint16_t port, std::uint32_t vip_num) {
+void UpstreamKatran::put_vip(const address& vip, std::uint16_t port, std::uint32_t vip_num,
+                             std::uint32_t flags) {
   const VipKey key = key_of(vip, port);
-  const std::uint32_t meta[2] = {0, vip_num};  // flags, number
+  const std::uint32_t meta[2] = {flags, vip_num};
   require(bpf_map_update_elem(map_fd("vip_map"), key.data(), meta, BPF_ANY), "write a VIP");
 }
 

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "bpf/flow_hash.h"
 #include "tests/support/client.h"
@@ -78,9 +79,10 @@ class DifferentialTest : public testing::Test {
     connections_.clear();
     used_.clear();
     seen_clients_.clear();
+    lru_.clear();
     for (const BalancedService& service : kServices) both_->service(service);
     for (std::uint16_t number = 0; number < TwoBalancers::kGroups; number++) {
-      both_->group(number);
+      both_->group(number, one_in(2) ? AFFINITY_CLIENT : AFFINITY_CONNECTION);
       make_reals(number);
       put_weights(number);
     }
@@ -132,6 +134,29 @@ class DifferentialTest : public testing::Test {
 
   void expect_by_reals(const Segment& segment, const Connection& at) {
     expect(segment, at, fate_by(at.ours), fate_by(at.katrans));
+  }
+
+  // ---- what Katran remembers of a client ----
+
+  // Difference by design 6: with the flag "no source port" Katran remembers one real for all
+  // connections of a client, the last one that the ring gave. Ours remembers each connection.
+  bool is_shared(const Connection& at) const {
+    return both_->affinity_of(at.group) == AFFINITY_CLIENT;
+  }
+
+  std::uint32_t& shared_real(const Connection& at) {
+    return lru_[{at.client.self().address, at.group, at.service->at.port}];
+  }
+
+  // Katran consults the ring for a SYN, and for a client that it does not know.
+  void ask_katrans_ring(Connection& at) {
+    if (const std::uint32_t real = by_ring(at)) at.katrans = real;
+    if (is_shared(at) && at.katrans != 0) shared_real(at) = at.katrans;
+  }
+
+  // Katran's real of a connection that it knows.
+  void recall(Connection& at) {
+    if (is_shared(at) && shared_real(at) != 0) at.katrans = shared_real(at);
   }
 
   static IpAddress vip_of(const Connection& at) {
@@ -208,7 +233,8 @@ class DifferentialTest : public testing::Test {
     const Client client(from, service.at, isn);
     Connection fresh{&service, predicted(from, service), client,       0,
                      0,        Connection::kOpened,      client.syn(), true};
-    fresh.ours = fresh.katrans = by_ring(fresh);
+    fresh.ours = by_ring(fresh);
+    ask_katrans_ring(fresh);
     expect_by_reals(client.syn(), fresh);
     // Without a real, Katran remembers nothing; ours remembers the connection.
     if (fresh.ours != 0) connections_.push_back(fresh);
@@ -218,7 +244,7 @@ class DifferentialTest : public testing::Test {
   void take_over_connection() {
     const BalancedService& service = any_service();
     const Peer from = stranger(random_, service.at.address);
-    if (!used_.insert({from.address, from.port}).second) return;
+    if (!used_.insert({from.address, 0}).second) return;  // no second one of this address
     const Client client(from, service.at, any());
     Connection fresh{&service, service.default_group, client,       0,
                      0,        Connection::kUnopened, client.ack(), true};
@@ -233,7 +259,7 @@ class DifferentialTest : public testing::Test {
     Connection as_now = at;
     as_now.katrans = by_ring(at);
     expect_by_reals(at.client.syn(), as_now);
-    if (as_now.katrans != 0) at.katrans = as_now.katrans;
+    ask_katrans_ring(at);
   }
 
   // Difference by design 2: a connection that no balancer saw open. Ours consults the ring for each
@@ -258,6 +284,7 @@ class DifferentialTest : public testing::Test {
   // Difference by design 4: ours sends a PUBLISH of another group's topic to the probe, and the
   // connection ends. Katran knows no topics.
   void publish_mispredicted(Connection& at) {
+    recall(at);
     std::uint16_t other = at.group;
     while (other == at.group) other = any_group(*at.service);
     expect(at.client.send(publish_packet(TwoBalancers::topic(other))), at, Fate::kMarked,
@@ -266,6 +293,7 @@ class DifferentialTest : public testing::Test {
   }
 
   void advance(Connection& at) {
+    recall(at);
     const auto say = [&](const Segment& segment) {
       at.last = segment;
       expect_by_reals(segment, at);
@@ -325,7 +353,7 @@ class DifferentialTest : public testing::Test {
                     Connection::kUnopened,
                     ack(),
                     true};
-    if (!used_.insert({lone.client.self().address, lone.client.self().port}).second) return;
+    if (!used_.insert({lone.client.self().address, 0}).second) return;
     lone.ours = lone.katrans = by_ring(lone);
     expect_by_reals(lone.client.ack().flags(below(64)), lone);
   }
@@ -390,6 +418,7 @@ class DifferentialTest : public testing::Test {
   std::vector<Connection> connections_;
   std::set<std::pair<IpAddress, std::uint16_t>> used_;
   std::set<IpAddress> seen_clients_;
+  std::map<std::tuple<IpAddress, std::uint16_t, std::uint16_t>, std::uint32_t> lru_;
   RunResult ours_, katrans_;
   std::uint64_t packets_ = 0, apart_ = 0;
   std::set<std::string> seen_;  // kinds of strays
@@ -416,6 +445,7 @@ TEST_F(DifferentialTest, AVipForAllPortsHashesWithoutThePort) {
   begin_round(1);
   const BalancedService& service = kServices[0];
   const std::uint16_t group = service.default_group;
+  both_->group(group, AFFINITY_CONNECTION);
   both_->katran().forget_vips();
   both_->katran().put_vip(abi_address(TwoBalancers::vip(group, service.at.address)), 0,
                           TwoBalancers::katran_vip_num(group));

@@ -3,6 +3,7 @@
 // Forwarding: which real, which outer header, which link, and what happens if one of them is
 // missing. And decapsulation at the broker.
 #include <map>
+#include <set>
 
 #include "bpf/flow_hash.h"
 #include "daemon/base/address.h"
@@ -243,6 +244,40 @@ TEST_F(ForwardTest, ANewFlowGetsTheRealOfItsHash) {
     const std::uint32_t ports = htobe16(port) | std::uint32_t{htobe16(1883)} << 16;
     EXPECT_EQ(send(Client({kClient6.address, port}, kService6).syn()).real() & 0xff,
               flow_hash(&client, ports) % RING_SIZE % 13 + 1);
+  }
+}
+
+// A client that reconnects finds its persistent session again.
+TEST_F(ForwardTest, WithClientAffinityAllConnectionsOfAnAddressGoToOneReal) {
+  for (const bool is_ipv6 : {false, true}) {
+    if (is_ipv6) ipv6_reals();
+    group(kDefault, 13);
+    client_affinity(kDefault);
+    const Peer at = is_ipv6 ? kService6 : kService;
+    std::set<std::uint32_t> reals;
+    for (std::uint32_t n = 0; n < 20; n++) {
+      const IpAddress ip = (is_ipv6 ? kClient6 : kClient).address + n;
+      const address client = abi_address(ip);
+      const std::uint32_t ports = std::uint32_t{htobe16(1883)} << 16;
+      const std::uint32_t expected = flow_hash(&client, ports) % RING_SIZE % 13 + 1;
+      reals.insert(expected);
+
+      std::set<IpAddress> sources;
+      for (const std::uint16_t port : std::initializer_list<std::uint16_t>{1, 40'000, 65'535}) {
+        Client connection({ip, port}, at);
+        for (const Segment& segment :
+             {connection.syn(), connection.ack(), connection.send(connect_packet()),
+              Client({ip, 2}, at, 7).ack()}) {  // one without a flow
+          const Outcome out = send(segment);
+          ASSERT_TRUE(out.forwarded());
+          EXPECT_EQ(out.real() & 0xff, expected);
+          EXPECT_TRUE(out.packet.checksums_are_valid());
+          sources.insert(out.packet.source());
+        }
+      }
+      EXPECT_EQ(sources.size(), 1u) << "the outer source does not vary with the port, as Katran's";
+    }
+    EXPECT_GT(reals.size(), 5u);
   }
 }
 

@@ -91,6 +91,13 @@ void SteerTest::group(std::uint16_t number, std::uint32_t reals, policy policy) 
   }
 }
 
+void SteerTest::client_affinity(std::uint16_t group) {
+  const auto map = chain_->map<std::uint32_t, struct group>("groups");
+  auto entry = map.find(group).value();
+  entry.affinity = AFFINITY_CLIENT;
+  map.put(group, entry);
+}
+
 void SteerTest::ipv4_reals() {
   ipv6_reals_ = false;
   rebuild_groups();

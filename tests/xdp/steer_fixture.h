@@ -71,6 +71,8 @@ class SteerTest : public testing::Test {
   // From now on the reals of existing and new groups are of that family; IPv4 at first.
   void ipv4_reals();
   void ipv6_reals();
+  // From now on all new connections of a client go to one real of the group.
+  void client_affinity(std::uint16_t group);
   void ring(std::uint16_t group, const std::vector<std::uint32_t>& reals_of_slots);
   // Index into `reals` of a group's real, from 1.
   static std::uint32_t real_index(std::uint16_t group, std::uint32_t real);

@@ -133,16 +133,20 @@ void TwoBalancers::service(const BalancedService& service) {
   ports_.push_back(service.at.port);
 }
 
-void TwoBalancers::group(std::uint16_t number) {
+void TwoBalancers::group(std::uint16_t number, affinity affinity) {
+  constexpr std::uint32_t kNoSourcePort = 1;  // Katran's flag
   struct group entry {};
   entry.vip = abi_address(vip(number, 0));
   entry.vip_num = number;
   entry.policy = POLICY_RESET;
   entry.in_use = 1;
+  entry.affinity = static_cast<__u8>(affinity);
+  affinities_[number] = affinity;
+  const std::uint32_t flags = affinity == AFFINITY_CLIENT ? kNoSourcePort : 0;
   chain_->map<std::uint32_t, struct group>("groups").put(number, entry);
   for (const std::uint16_t port : ports_) {
-    katran_.put_vip(abi_address(vip(number, 0)), port, katran_vip_num(number));
-    katran_.put_vip(abi_address(vip(number, ipv6("::1"))), port, katran_vip_num(number));
+    katran_.put_vip(abi_address(vip(number, 0)), port, katran_vip_num(number), flags);
+    katran_.put_vip(abi_address(vip(number, ipv6("::1"))), port, katran_vip_num(number), flags);
   }
 }
 
@@ -181,7 +185,8 @@ IpAddress TwoBalancers::vip(std::uint16_t group, const IpAddress& same_family) {
 std::uint32_t TwoBalancers::by_ring(std::uint16_t group, const Peer& client,
                                     std::uint16_t port) const {
   const address source = abi_address(client.address);
-  const std::uint32_t ports = htobe16(client.port) | std::uint32_t{htobe16(port)} << 16;
+  const std::uint16_t own = affinity_of(group) == AFFINITY_CLIENT ? 0 : client.port;
+  const std::uint32_t ports = htobe16(own) | std::uint32_t{htobe16(port)} << 16;
   return rings_[group][flow_hash(&source, ports) % RING_SIZE];
 }
 

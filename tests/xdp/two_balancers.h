@@ -60,7 +60,7 @@ class TwoBalancers {
   void service(const BalancedService& service);
   // Every group gets a VIP of each family, for the ports of all services so far, and a route from
   // its topic.
-  void group(std::uint16_t number);
+  void group(std::uint16_t number, affinity affinity);
   // Writes what the daemon would write for these reals and weights.
   void reals(std::uint16_t group, const std::vector<RingReal>& reals, RingVariant variant);
   void predict(const Peer& client, const BalancedService& service, std::uint16_t group);
@@ -75,6 +75,8 @@ class TwoBalancers {
   Chain& chain() { return *chain_; }
   UpstreamKatran& katran() { return katran_; }
 
+  affinity affinity_of(std::uint16_t group) const { return affinities_[group]; }
+
   // Not the numbers of our rings: Katran has its own.
   static std::uint32_t katran_vip_num(std::uint16_t group) { return group + 3u; }
 
@@ -82,6 +84,7 @@ class TwoBalancers {
   UpstreamKatran katran_;
   std::unique_ptr<Chain> chain_;
   std::vector<std::uint16_t> ports_;
+  affinity affinities_[kGroups] = {};
   std::vector<std::vector<std::uint32_t>> rings_;
 };
 
