@@ -36,6 +36,8 @@ Peer peer_of(int fd) {
   return {credentials.uid};
 }
 
+constexpr timeval kRest{0, 100'000};
+
 struct Freed {
   void operator()(char* text) const noexcept { free(text); }
 };
@@ -67,6 +69,27 @@ Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler,
   if (!listener_) {
     throw std::runtime_error("cannot listen on " + path_.string() + ": " + std::strerror(errno));
   }
+  evconnlistener_set_error_cb(listener_.get(), [](evconnlistener*, void* argument) {
+    guarded("control connection", [&] { static_cast<Control*>(argument)->accept_with_reserve(); });
+  });
+  const auto on_rested = [](evutil_socket_t, short, void* argument) {
+    evconnlistener_enable(static_cast<Control*>(argument)->listener_.get());
+  };
+  rested_.reset(evtimer_new(loop_.base(), on_rested, this));
+  if (!rested_) throw std::runtime_error("cannot listen on " + path_.string());
+}
+
+// Called when a connection could not be accepted. It waits in the kernel, and wakes the loop again
+// and again, so the listener rests a while if the reserve does not help.
+void Control::accept_with_reserve() {
+  const auto loan = reserve_.lend();
+  Fd accepted(accept4(evconnlistener_get_fd(listener_.get()), nullptr, nullptr,
+                      SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (accepted) return accept(accepted.release());
+  const int error = errno;
+  evconnlistener_disable(listener_.get());
+  evtimer_add(rested_.get(), &kRest);
+  throw std::system_error(error, std::generic_category(), "cannot accept");
 }
 
 Control::~Control() {
@@ -135,6 +158,7 @@ void Control::serve(Client& client) {
     return;
   }
   bufferevent_disable(stream, EV_READ);
+  const auto loan = reserve_.lend();
   const std::string text = answer(line.get(), client.peer);
   bufferevent_write(stream, text.data(), text.size());
 }

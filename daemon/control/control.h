@@ -6,7 +6,8 @@
 //
 // What a client can cost is bounded. It must ask and take the answer within a patience that no
 // single byte renews. Its next request waits until it has taken the answer. When there are too
-// many connections, one of the user that has most of them goes: that which waits longest.
+// many connections, one of the user that has most of them goes: that which waits longest. A reserve
+// of descriptors serves clients when all others are used up.
 //
 // daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
 // they are made: counters stand as in bpf/counters.h.
@@ -23,6 +24,7 @@
 #include <string>
 
 #include "daemon/base/event_loop.h"
+#include "daemon/base/fd_reserve.h"
 
 namespace remora {
 
@@ -59,6 +61,7 @@ class Control {
   static constexpr std::size_t kMostClients = 64;
 
   void accept(int fd);
+  void accept_with_reserve();
   void drop_longest_waiting();
   void serve(Client& client);
   void renew(Client& client);
@@ -69,7 +72,9 @@ class Control {
   EventLoop& loop_;
   Handler handler_;
   const timeval patience_;
+  FdReserve reserve_;
   ListenerHandle listener_;
+  EventHandle rested_;         // the listener accepts again
   std::list<Client> clients_;  // the one that waits longest first
 };
 

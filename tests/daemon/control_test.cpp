@@ -3,8 +3,10 @@
 // The control socket, used by the real client and by badly behaved ones.
 #include "daemon/control/control.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,6 +40,8 @@ class ControlTest : public testing::Test {
             ++large_answers_;
             return {{"text", std::string(1 << 20, 'x')}};
           }
+          if (request.at("request") == "open")
+            return {{"opened", static_cast<bool>(Fd(::open("/dev/null", O_RDONLY)))}};
           if (request.at("request") == "bytes") return {{"topic", "\xff\xfe"}};
           return {{"echo", request}};
         },
@@ -58,12 +62,16 @@ class ControlTest : public testing::Test {
 
   Fd connected() const {
     Fd stream(::socket(AF_UNIX, SOCK_STREAM, 0));
+    connect_to_daemon(stream);
+    return stream;
+  }
+
+  void connect_to_daemon(const Fd& stream) const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path().native().copy(address.sun_path, sizeof(address.sun_path) - 1);
     EXPECT_EQ(connect(stream.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
               0);
-    return stream;
   }
 
   // Sends raw bytes and returns what comes back until the daemon closes or a
@@ -145,6 +153,32 @@ TEST_F(ControlTest, IdleConnectionsDoNotLockTheOperatorOut) {
 }
 
 // All the answers were made at once and kept: 500 MB.
+// It got no answer, and the loop spun.
+TEST_F(ControlTest, WithAllDescriptorsUsedUpItAnswers) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{200, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const std::string question = "{\"request\":\"open\"}\n";
+  for (int round = 0; round < 3; ++round) {
+    const Fd stream(::socket(AF_UNIX, SOCK_STREAM, 0));
+    std::vector<Fd> all;
+    do {
+      all.emplace_back(::open("/dev/null", O_RDONLY));
+    } while (all.back());
+
+    connect_to_daemon(stream);
+    send(stream.get(), question.data(), question.size(), MSG_NOSIGNAL);
+    char answer[256] = "";
+    const ssize_t count = recv(stream.get(), answer, sizeof(answer) - 1, 0);
+    all.clear();
+
+    ASSERT_GT(count, 0) << round;
+    EXPECT_TRUE(json::parse(answer).at("opened").get<bool>()) << round;
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
 TEST_F(ControlTest, AClientThatDoesNotReadGetsNoSecondAnswer) {
   constexpr int kRequests = 20;
   const Fd stream = connected();

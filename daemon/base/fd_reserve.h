@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Descriptors kept for what must work when all others are used up.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "daemon/base/fd.h"
+
+namespace remora {
+
+class FdReserve {
+ public:
+  // As long as it lives there are descriptors, unless another thread takes them.
+  class Loan {
+   public:
+    explicit Loan(FdReserve& reserve) : reserve_(reserve) {}
+    ~Loan() { reserve_.fill(); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+   private:
+    FdReserve& reserve_;
+  };
+
+  FdReserve() { fill(); }
+
+  // Gives the reserve up if there are no other descriptors. `this` must outlive the loan.
+  [[nodiscard]] Loan lend();
+
+ private:
+  static constexpr std::size_t kKept = 8;
+
+  // As far as there are descriptors.
+  void fill() noexcept;
+
+  std::vector<Fd> kept_;
+};
+
+}  // namespace remora
