@@ -24,21 +24,45 @@ constexpr timeval kPatience{10, 0};
                           std::string(what) + " (" + path.string() + ")");
 }
 
-}  // namespace
-
-nlohmann::ordered_json ask(const std::filesystem::path& path,
-                           const nlohmann::ordered_json& request) {
+sockaddr_un address_of(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.native().size() >= sizeof(address.sun_path)) {
     throw std::runtime_error("the path of the control socket is too long: " + path.string());
   }
   path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
-  const Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return address;
+}
+
+// Throws std::system_error if nobody listens.
+Fd connected_to(const std::filesystem::path& path) {
+  const sockaddr_un address = address_of(path);
+  Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
   if (connect(stream.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     fail(path, "no remorad answers");
   }
+  return stream;
+}
+
+}  // namespace
+
+std::optional<pid_t> listener_of(const std::filesystem::path& path) {
+  try {
+    const Fd stream = connected_to(path);
+    ucred credentials{};
+    socklen_t size = sizeof(credentials);
+    if (getsockopt(stream.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+      return std::nullopt;
+    return credentials.pid;
+  } catch (const std::system_error&) {
+    return std::nullopt;
+  }
+}
+
+nlohmann::ordered_json ask(const std::filesystem::path& path,
+                           const nlohmann::ordered_json& request) {
+  const Fd stream = connected_to(path);
   const std::string line = request.dump() + "\n";
   if (send(stream.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(line.size())) {

@@ -3,8 +3,11 @@
 // One question over the control socket.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 namespace remora {
 
@@ -13,5 +16,8 @@ namespace remora {
 // std::system_error.
 nlohmann::ordered_json ask(const std::filesystem::path& socket,
                            const nlohmann::ordered_json& request);
+
+// The process that listens there; nothing if none does.
+std::optional<pid_t> listener_of(const std::filesystem::path& socket);
 
 }  // namespace remora

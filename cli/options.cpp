@@ -95,6 +95,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.add_option("--runtime-dir", options.runtime_dir, "where the control sockets are")
       ->capture_default_str();
   app.add_option("--instance", options.instance, "which remorad; by default the only one");
+  app.add_option("--pid", options.pid, "which remorad, by its process")->check(CLI::PositiveNumber);
   app.require_subcommand(1);
   add_requests(app, request);
   const CLI::App* doctor_command = add_doctor(app, doctor);

@@ -26,7 +26,8 @@ struct RequestOptions {
 
 struct Options {
   std::filesystem::path runtime_dir = "/run/remora";
-  std::string instance;  // empty: the only one
+  std::string instance;  // empty: the only one, or that of `pid`
+  std::int64_t pid = 0;  // 0: any
   std::variant<RequestOptions, DoctorOptions> command;
 };
 

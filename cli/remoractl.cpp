@@ -19,13 +19,16 @@ namespace fs = std::filesystem;
 
 constexpr int kNotAttached = 3;
 
-// Without --instance: the only one that runs.
-fs::path socket_of(const fs::path& runtime_dir, const std::string& instance) {
-  if (!instance.empty()) return runtime_dir / (instance + ".sock");
+// Without --instance and --pid: the only one that runs.
+fs::path socket_of(const remora::Options& options) {
+  const fs::path& runtime_dir = options.runtime_dir;
+  if (!options.instance.empty()) return runtime_dir / (options.instance + ".sock");
   std::vector<fs::path> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(runtime_dir, error)) {
-    if (entry.path().extension() == ".sock") found.push_back(entry.path());
+    if (entry.path().extension() != ".sock") continue;
+    if (options.pid == 0 || remora::listener_of(entry.path()) == options.pid)
+      found.push_back(entry.path());
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) {
@@ -48,6 +51,8 @@ void print(const remora::RequestOptions& options, const nlohmann::ordered_json& 
     std::cout << answer.dump(2) << '\n';
   } else if (options.request == "status") {
     remora::print_status(std::cout, answer);
+  } else if (options.request == "reload") {
+    std::cout << answer.at("file").get<std::string>() << " is in force\n";
   } else {
     remora::print_reals(std::cout, answer.at("reals"));
   }
@@ -65,8 +70,7 @@ int main(int argc, char** argv) {
 
   const auto& request = std::get<remora::RequestOptions>(options.command);
   try {
-    const auto answer =
-        remora::ask(socket_of(options.runtime_dir, options.instance), to_json(request));
+    const auto answer = remora::ask(socket_of(options), to_json(request));
     print(request, answer);
     const bool is_attached =
         !answer.contains("attachment_problem") || answer.at("attachment_problem").is_null();

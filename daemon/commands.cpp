@@ -2,13 +2,18 @@
 #include "daemon/commands.h"
 
 #include <csignal>
+#include <ctime>
+#include <filesystem>
 #include <iostream>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/protocol/start_failure.h"
 #include "log/log.h"
 
 namespace remora {
@@ -25,11 +30,26 @@ Config load_with_warnings(const Options& options) {
 
 // A reload that is asked for during the start follows it. So does a stop once the start has begun
 // to change something.
+//
+// Why a start failed is left for the doctor.
 void serve(const Options& options) {
-  hold_signals({SIGHUP});
-  Config config = load_with_warnings(options);
-  hold_signals({SIGTERM, SIGINT});
-  Daemon(options.places, std::move(config)).run();
+  const auto file = start_failure_file(options.places.runtime_dir, options.places.config);
+  std::optional<Daemon> daemon;
+  try {
+    hold_signals({SIGHUP});
+    Config config = load_with_warnings(options);
+    hold_signals({SIGTERM, SIGINT});
+    daemon.emplace(options.places, std::move(config));
+  } catch (const ConfigError& error) {
+    write_start_failure(file, {std::time(nullptr), true, error.what()});
+    throw;
+  } catch (const std::exception& error) {
+    write_start_failure(file, {std::time(nullptr), false, error.what()});
+    throw;
+  }
+  std::error_code ignored;
+  std::filesystem::remove(file, ignored);
+  daemon->run();
 }
 
 void detach(const Options& options) {

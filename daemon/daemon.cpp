@@ -78,7 +78,8 @@ Daemon::Daemon(Places places, Config config)
       reloader_(
           places_.config, config_,
           {health_, steering_, ender_, history_, sweeper_, predictions_, follower_, reals_admin_}),
-      dispatcher_(request_handlers([this] { return sources(); }, reals_admin_)),
+      dispatcher_(request_handlers([this] { return sources(); }, reals_admin_,
+                                   [this] { return reload(); })),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request, const Peer& peer) {
                  return dispatcher_.answer(request, peer);
@@ -227,11 +228,12 @@ void Daemon::beat() const {
 }
 
 // systemd waits for READY=1 after each reload.
-void Daemon::reload() {
+std::optional<std::string> Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(monotonic_ns() / 1000));
-  reloader_.reload();
+  auto refusal = reloader_.reload();
   sd_notify(0, "READY=1");
+  return refusal;
 }
 
 StatusSources Daemon::sources() const {

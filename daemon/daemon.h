@@ -56,7 +56,7 @@ class Daemon {
   void look_at_attachment();
   void look_at_history();
   void release_records();
-  void reload();
+  std::optional<std::string> reload();
   StatusSources sources() const;
 
   const Places places_;

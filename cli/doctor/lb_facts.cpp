@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <ctime>
 #include <stdexcept>
 #include <system_error>
 
@@ -190,6 +191,10 @@ LbFacts look_at_lb(const LbPlaces& places) {
   facts.memory_available = look(read_memory_available);
   facts.listeners = look(read_listeners);
   facts.now_ns = monotonic_ns();
+  facts.now_s = std::time(nullptr);
+  const auto start_failure =
+      read_start_failure(start_failure_file(places.runtime_dir, places.config));
+  facts.daemon.start_failure = start_failure;
   facts.config = look([&] { return load_config(places.config); });
   facts.may_not_read_config = may_not_read(places.config);
   if (!facts.config) {
@@ -199,6 +204,7 @@ LbFacts look_at_lb(const LbPlaces& places) {
   const Config& config = *facts.config;
   const std::string instance = places.instance.empty() ? config.lb.instance : places.instance;
   facts.daemon = look_at_daemon(places.runtime_dir / (instance + ".sock"));
+  facts.daemon.start_failure = start_failure;
   const fs::path folder = places.bpffs / "remora" / instance;
   const bool is_shared = config.lb.forwarder == ForwarderKind::kKatranShared;
   facts.pins =

@@ -15,6 +15,7 @@
 #include "bpf/abi.h"
 #include "cli/doctor/facts.h"
 #include "daemon/config/config.h"
+#include "daemon/protocol/start_failure.h"
 
 namespace remora::doctor {
 
@@ -40,6 +41,7 @@ struct Daemon {
   Fact<nlohmann::ordered_json> status;
   bool may_not_ask = false;  // no permission: whether it runs is not known
   Fact<std::string> config_text;
+  std::optional<StartFailure> start_failure;  // of the last start, if it failed
 };
 
 struct Offloads {
@@ -78,6 +80,7 @@ struct LbFacts {
   Fact<StoreFolder> store;
   Fact<std::uint64_t> memory_available;  // bytes
   std::uint64_t now_ns = 0;              // CLOCK_MONOTONIC
+  std::int64_t now_s = 0;                // CLOCK_REALTIME
 };
 
 LbFacts look_at_lb(const LbPlaces& places);

@@ -58,6 +58,24 @@ std::string last_beat(const LbFacts& facts) {
                      duration(ago_s));
 }
 
+// Why the last start failed, and what to do about it. The reasons end with what to do, after a
+// semicolon, where that is known.
+Finding start_failure(const About& about, const LbFacts& facts, const StartFailure& failure) {
+  const auto ago_s =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(facts.now_s - failure.at_s, 0));
+  const std::string says = fmt::format("does not run: its last start failed {} ago: {}",
+                                       duration(ago_s), failure.reason);
+  if (failure.is_configuration) {
+    const std::string check = "remorad --check " + facts.places.config.string();
+    return about.error(says + last_beat(facts),
+                       check + ", until the file is accepted; then " + kStart);
+  }
+  const auto end = failure.reason.rfind("; ");
+  const std::string first =
+      end == std::string::npos ? "" : failure.reason.substr(end + 2) + "; then ";
+  return about.error(says + "." + last_beat(facts), first + kStart);
+}
+
 // `expected`: the name of its program; empty: any.
 Finding judge_slot(const LbFacts& facts, std::uint32_t slot, std::string_view what,
                    std::string_view expected, std::string_view consequence,
@@ -96,6 +114,8 @@ Findings check_daemon(const LbFacts& facts) {
   const About about{"daemon", "remorad"};
   const auto& status = facts.daemon.status;
   if (!status) {
+    if (facts.daemon.start_failure && !facts.daemon.may_not_ask)
+      return {start_failure(about, facts, *facts.daemon.start_failure)};
     if (facts.daemon.may_not_ask || !facts.config) return {about.unknown(status.why_not)};
     return {about.error("seems not to run: " + status.why_not + "." + last_beat(facts), kStart)};
   }

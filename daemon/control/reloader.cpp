@@ -11,14 +11,17 @@
 
 namespace remora {
 
-void Reloader::reload() {
+std::optional<std::string> Reloader::reload() {
   try {
     Config next = load_config(file_);
     require_reloadable(in_force_, next);
     apply(std::move(next));
     log::info("configuration reloaded");
+    return std::nullopt;
   } catch (const std::exception& error) {
-    log::error("the configuration stays as it was: {}", error.what());
+    std::string problem = std::string("the configuration stays as it was: ") + error.what();
+    log::error("{}", problem);
+    return problem;
   }
 }
 

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "daemon/base/link_follower.h"
 #include "daemon/config/config.h"
@@ -34,8 +36,8 @@ class Reloader {
   Reloader(std::filesystem::path file, Config& in_force, const Parts& parts)
       : file_(std::move(file)), in_force_(in_force), parts_(parts) {}
 
-  // On the loop's thread. A failure is logged.
-  void reload();
+  // On the loop's thread. Logs the result, and returns the reason for a refusal.
+  std::optional<std::string> reload();
 
  private:
   void apply(Config next);

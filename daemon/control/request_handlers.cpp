@@ -46,12 +46,17 @@ json changed_reals(const StatusSources& sources, const Address& real,
 
 }  // namespace
 
-Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin) {
+Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin,
+                                      std::function<std::optional<std::string>()> reload) {
   Dispatcher::Handlers handlers;
   handlers["status"] = [sources](const json&) { return status_of(sources()); };
   handlers["config"] = [sources](const json&) -> json {
     const Config& config = sources().config;
     return {{"file", config.file}, {"text", config.text}};
+  };
+  handlers["reload"] = [sources, reload = std::move(reload)](const json&) -> json {
+    if (const auto refusal = reload()) throw std::runtime_error(*refusal);
+    return {{"file", sources().config.file}};
   };
   handlers["reals"] = [sources, &admin](const json&) -> json {
     admin.require_our_reals();

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "daemon/control/dispatcher.h"
 #include "daemon/control/reals_admin.h"
@@ -12,6 +14,8 @@
 namespace remora {
 
 // `sources` is called for each request that shows something; `admin` must outlive the handlers.
-Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin);
+// `reload` returns the reason for a refusal.
+Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin,
+                                      std::function<std::optional<std::string>()> reload);
 
 }  // namespace remora

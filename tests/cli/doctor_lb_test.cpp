@@ -392,6 +392,26 @@ TEST(LbDoctorTest, WithoutAConfigurationTheInstanceIsNotLookedAt) {
   EXPECT_TRUE(says(findings, "config", "remorad --check"));
 }
 
+TEST(LbDoctorTest, TheLastStartFailureIsNamedWithItsRemedy) {
+  LbFacts facts = sound();
+  facts.now_s = 1'000'120;
+  facts.daemon.start_failure = {1'000'000, false,
+                                "another remorad runs instance \"lb\" (it has locked "
+                                "/run/remora/lb.lock); stop it, or set another [lb] instance"};
+  EXPECT_EQ(complaints_of(check_daemon(facts)), Complaints{}) << "it runs";
+
+  facts.daemon.status = Fact<json>::missing("No such file or directory");
+  const Findings locked = check_daemon(facts);
+  EXPECT_TRUE(says(locked, "daemon", "its last start failed 2 minutes ago: another remorad runs"));
+  EXPECT_EQ(locked[0].remedy, "stop it, or set another [lb] instance; then systemctl start remora");
+
+  facts.daemon.start_failure = {1'000'119, true, "remora.toml:3: ring = 5 is no string"};
+  facts.config = Fact<Config>::missing("remora.toml:3: ring = 5 is no string");
+  const Findings refused = check_daemon(facts);
+  EXPECT_TRUE(says(refused, "daemon", "failed 1 s ago: remora.toml:3: ring = 5"));
+  EXPECT_EQ(refused[0].remedy.find("remorad --check "), 0u) << refused[0].remedy;
+}
+
 TEST(LbDoctorTest, AConfigurationThatMayNotBeReadIsNotWrong) {
   LbFacts facts = sound();
   facts.config = Fact<Config>::missing("Permission denied");
