@@ -45,6 +45,16 @@ std::string gateway_of(const json& status) {
   return mac.is_null() ? "not found yet: packets for brokers are dropped" : mac.get<std::string>();
 }
 
+// Frames for brokers that XDP_TX has lost in the last minute; empty: none.
+std::string lost_by_driver(const json& status) {
+  const json xdp_tx = status.value("xdp_tx", json::object());
+  const json grew = xdp_tx.value("grew_s_ago", json());
+  if (!grew.is_number() || grew.get<std::uint64_t>() > 60) return "";
+  return fmt::format("the driver {} throws away frames for brokers, {} so far: remoractl doctor",
+                     xdp_tx.at("driver").get<std::string>(),
+                     xdp_tx.at("errors").get<std::uint64_t>());
+}
+
 // With the class of those above 0 that are not part of normal operation.
 void print_counters(std::ostream& out, const char* heading, const json& counters) {
   out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
@@ -78,6 +88,8 @@ void print_status(std::ostream& out, const json& status) {
       duration(status.at("uptime_s").get<std::uint64_t>()));
   if (const auto problem = status.value("attachment_problem", json()); problem.is_string())
     out << "PROBLEM  " << problem.get<std::string>() << '\n';
+  if (const std::string lost = lost_by_driver(status); !lost.empty())
+    out << "PROBLEM  " << lost << '\n';
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {
     out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());

@@ -75,6 +75,7 @@ Daemon::Daemon(Places places, Config config)
       follower_(loop_, config_.lb.interface, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
+      xdp_tx_(config_.lb.interface),
       reloader_(
           places_.config, config_,
           {health_, steering_, ender_, history_, sweeper_, predictions_, follower_, reals_admin_}),
@@ -150,6 +151,7 @@ void Daemon::start_timers() {
   loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {
     forwarder_->look();
     steering_.update_outer_lengths();
+    xdp_tx_.look(monotonic_ns());
   });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
@@ -253,6 +255,7 @@ StatusSources Daemon::sources() const {
           .health = health_,
           .fill_gauges = fill_gauges_,
           .history = history_,
+          .xdp_tx = xdp_tx_,
           .started_at_ns = started_at_ns_,
           .gateway = follower_.gateway(),
           .attachment_problem = attachment_problem_};

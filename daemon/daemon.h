@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/base/driver_stats.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
 #include "daemon/base/link_follower.h"
@@ -88,6 +89,7 @@ class Daemon {
   FlowScan flow_scan_;
   std::vector<FillGauge> fill_gauges_;
   LinkFollower follower_;
+  XdpTxWatch xdp_tx_;
   Reloader reloader_;
   const Dispatcher dispatcher_;
   Control control_;

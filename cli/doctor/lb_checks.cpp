@@ -21,6 +21,7 @@ constexpr Check kChecks[] = {
     check_katran_vips,
     check_probe,
     check_offloads,
+    check_xdp_tx,
     check_link_mtu,
     check_gateway,
     check_forwarding,

@@ -20,6 +20,7 @@ Findings check_bpffs(const LbFacts& facts);
 Findings check_interface(const LbFacts& facts);
 Findings check_link_mtu(const LbFacts& facts);
 Findings check_offloads(const LbFacts& facts);
+Findings check_xdp_tx(const LbFacts& facts);
 Findings check_gateway(const LbFacts& facts);
 Findings check_forwarding(const LbFacts& facts);
 Findings check_outer_source(const LbFacts& facts);

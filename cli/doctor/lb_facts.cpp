@@ -21,6 +21,7 @@
 #include "daemon/base/attachment.h"
 #include "daemon/base/bpf_map.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/driver_stats.h"
 #include "daemon/base/fd.h"
 #include "daemon/base/link.h"
 #include "daemon/base/per_cpu.h"
@@ -218,6 +219,8 @@ LbFacts look_at_lb(const LbPlaces& places) {
   facts.xdp = look([&] { return attached_xdp(index); });
   facts.probe = look([&] { return probe_name(index); });
   facts.router = look([&] { return look_at_router(index); });
+  facts.driver = look([&] { return driver_of(config.lb.interface); });
+  facts.xdp_tx_errors = look([&] { return xdp_tx_errors(config.lb.interface); });
   facts.offloads = look([&] {
     return Offloads{.lro = (ethtool(config.lb.interface, ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0,
                     .gro = ethtool(config.lb.interface, ETHTOOL_GGRO) != 0};

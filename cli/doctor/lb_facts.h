@@ -74,6 +74,9 @@ struct LbFacts {
   Fact<bool> has_katran_object;  // the file of [lb] katran_object
   Daemon daemon;
   Fact<Offloads> offloads;
+  Fact<std::string> driver;
+  // Frames that the driver could not send for XDP_TX, by the names of its counters.
+  Fact<std::map<std::string, std::uint64_t>> xdp_tx_errors;
   Fact<Router> router;
   Fact<std::map<Address, RouteAnswer>> routes_to_reals;
   Fact<std::vector<Listener>> listeners;

@@ -127,6 +127,42 @@ Findings check_offloads(const LbFacts& facts) {
                   fmt::format("ethtool -K {} {} off", name, is_generic ? "gro" : "lro"))};
 }
 
+// The driver's counters last as long as the interface; remorad knows whether they still grow.
+Findings check_xdp_tx(const LbFacts& facts) {
+  if (!facts.config || !facts.interface || facts.config->lb.xdp_mode == XdpMode::kGeneric)
+    return {};
+  const std::string& name = facts.interface->name;
+  const About about{"xdp_tx", "XDP_TX of " + name};
+  if (!facts.xdp_tx_errors) return {about.unknown(facts.xdp_tx_errors.why_not)};
+  const bool is_veth = facts.driver && *facts.driver == "veth";
+  std::uint64_t lost = 0;
+  std::string counters;
+  for (const auto& [counter, value] : *facts.xdp_tx_errors) {
+    if (value == 0) continue;
+    lost += value;
+    counters += fmt::format("{}{} {}", counters.empty() ? "" : ", ", counter, value);
+  }
+  if (lost == 0) {
+    return {about.ok(is_veth ? "lost no frame; on veth it needs an XDP program at the other end"
+                             : "lost no frame")};
+  }
+  const auto& status = facts.daemon.status;
+  const auto grew = status ? status->value("xdp_tx", nlohmann::ordered_json::object())
+                                 .value("grew_s_ago", nlohmann::ordered_json())
+                           : nlohmann::ordered_json();
+  constexpr std::uint64_t kLately = 60;
+  const bool is_now = grew.is_number() && grew.get<std::uint64_t>() <= kLately;
+  const std::string says =
+      fmt::format("has lost {} frames for brokers ({}){}", lost, counters,
+                  is_now ? ", some of them in the last minute" : ", none of them lately");
+  if (!is_now) return {about.warning(says, "ethtool -S " + name)};
+  if (!is_veth) return {about.error(says, "ethtool -S " + name)};
+  return {about.error(
+      says + ": veth delivers them only to an end that has an XDP program of its own",
+      "ip link set dev OTHER_END xdp obj xdp_pass.bpf.o sec xdp  (there; or [lb] xdp_mode = "
+      "\"generic\" here)")};
+}
+
 Findings check_gateway(const LbFacts& facts) {
   if (!facts.config || !facts.interface) return {};
   if (facts.config->lb.forwarder == ForwarderKind::kKatranShared)

@@ -99,6 +99,13 @@ json health_of(const HealthState* state) {
   return health;
 }
 
+json xdp_tx_of(const XdpTxWatch& watch) {
+  json row = {{"driver", watch.driver()}, {"errors", watch.errors()}, {"grew_s_ago", nullptr}};
+  if (const auto grew_at_ns = watch.grew_at_ns())
+    row["grew_s_ago"] = (monotonic_ns() - *grew_at_ns) / 1'000'000'000;
+  return row;
+}
+
 }  // namespace
 
 json reals_of(const StatusSources& s) {
@@ -132,6 +139,7 @@ json status_of(const StatusSources& s) {
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
       {"attachment_problem",
        s.attachment_problem.empty() ? json(nullptr) : json(s.attachment_problem)},
+      {"xdp_tx", xdp_tx_of(s.xdp_tx)},
       {"programs", programs_of(s)},
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},

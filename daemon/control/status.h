@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 
+#include "daemon/base/driver_stats.h"
 #include "daemon/config/config.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/recorder.h"
@@ -42,6 +43,7 @@ struct StatusSources {
   const HealthChecks& health;
   std::span<const FillGauge> fill_gauges;
   const History& history;
+  const XdpTxWatch& xdp_tx;
   std::uint64_t started_at_ns;
   std::optional<MacAddress> gateway;
   std::string attachment_problem;  // empty: the programs are on the interface

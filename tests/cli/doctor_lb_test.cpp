@@ -71,6 +71,8 @@ LbFacts sound() {
                              {"history", {{"ok", true}, {"error", ""}}}};
   facts.daemon.config_text = std::string(kConfig);
   facts.offloads = Offloads{};
+  facts.driver = std::string("virtio_net");
+  facts.xdp_tx_errors = std::map<std::string, std::uint64_t>{{"tx_queue_0_xdp_tx_drops", 0}};
   facts.router = Router{Address::parse("10.1.2.1"), kGateway};
   facts.routes_to_reals = std::map<Address, RouteAnswer>{{kReal, {}}};
   facts.listeners = std::vector<Listener>{};
@@ -390,6 +392,26 @@ TEST(LbDoctorTest, WithoutAConfigurationTheInstanceIsNotLookedAt) {
 
   EXPECT_EQ(complaints_of(findings), (Complaints{{"config"}, {"daemon", State::kUnknown}}));
   EXPECT_TRUE(says(findings, "config", "remorad --check"));
+}
+
+TEST(LbDoctorTest, FramesThatTheDriverLosesAreNamed) {
+  LbFacts facts = sound();
+  facts.driver = std::string("veth");
+  EXPECT_TRUE(says(check_xdp_tx(facts), "xdp_tx", "needs an XDP program at the other end"));
+
+  facts.xdp_tx_errors = std::map<std::string, std::uint64_t>{{"rx_queue_0_xdp_tx_errors", 7}};
+  EXPECT_EQ(complaints_of(check_xdp_tx(facts)), (Complaints{{"xdp_tx", State::kWarning}}));
+  (*facts.daemon.status.value)["xdp_tx"] = {{"grew_s_ago", 90}};
+  EXPECT_EQ(complaints_of(check_xdp_tx(facts)), (Complaints{{"xdp_tx", State::kWarning}}));
+
+  (*facts.daemon.status.value)["xdp_tx"] = {{"grew_s_ago", 2}};
+  const Findings findings = check_xdp_tx(facts);
+  EXPECT_EQ(complaints_of(findings), Complaints{{"xdp_tx"}});
+  EXPECT_TRUE(says(findings, "xdp_tx", "has lost 7 frames for brokers (rx_queue_0_xdp_tx_errors"));
+  EXPECT_NE(findings[0].remedy.find("xdp_mode"), std::string::npos);
+
+  facts.xdp_tx_errors = Fact<std::map<std::string, std::uint64_t>>::missing("no such ioctl");
+  EXPECT_EQ(complaints_of(check_xdp_tx(facts)), (Complaints{{"xdp_tx", State::kUnknown}}));
 }
 
 TEST(LbDoctorTest, TheLastStartFailureIsNamedWithItsRemedy) {

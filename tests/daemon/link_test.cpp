@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/base/driver_stats.h"
 #include "daemon/base/link_follower.h"
 #include "tests/daemon/lb_network.h"
 
@@ -47,6 +48,25 @@ TEST_F(LinkTest, TheMtuIsReadFromTheDevice) {
   EXPECT_EQ(find_link("lb")->mtu, 1400U);
   EXPECT_EQ(find_link("lb")->index, network_->lb_index());
   EXPECT_FALSE(find_link("no-such"));
+}
+
+TEST_F(LinkTest, TheDriverSaysWhatXdpTxHasLost) {
+  EXPECT_EQ(driver_of("lb"), "veth");
+  const auto errors = xdp_tx_errors("lb");
+  ASSERT_TRUE(errors.contains("rx_queue_0_xdp_tx_errors")) << errors.size();
+  EXPECT_EQ(errors.at("rx_queue_0_xdp_tx_errors"), 0U);
+  EXPECT_THROW(driver_of("no-such"), std::system_error);
+  EXPECT_THROW(xdp_tx_errors("no-such"), std::system_error);
+  EXPECT_TRUE(xdp_tx_errors("lo").empty()) << "without counters of that kind";
+}
+
+TEST(DriverStatsTest, TheCountersOfOtherDriversAreKnown) {
+  for (const char* name : {"rx_queue_3_xdp_tx_errors", "tx_queue_0_xdp_tx_drops", "rx_xdp_tx_err",
+                           "rx7_xdp_tx_full", "rx_xdp_tx_errors"})
+    EXPECT_TRUE(is_xdp_tx_error(name)) << name;
+  for (const char* name : {"rx_queue_0_xdp_tx", "rx_queue_0_xdp_drops", "rx_xdp_drop", "tx_errors",
+                           "tx_queue_0_xdp_xmit_errors", "rx_errors_xdp_tx"})
+    EXPECT_FALSE(is_xdp_tx_error(name)) << name;
 }
 
 // The kernel processes a changed carrier in a work queue, up to a second later.

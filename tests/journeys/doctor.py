@@ -121,6 +121,19 @@ class LoadBalancer(Doctor):
                                                    f"ip route add default via {gateway}")):
             self.on(topology.LB, "ip route delete default")
 
+    def test_frames_that_veth_throws_away_are_named(self):
+        """Health checks succeed, and no client can connect: nothing else shows it."""
+        self.assertEqual(self.complaints(topology.LB), SOUND)
+        self.on(topology.GATEWAY, "bpftool net detach xdp dev lb0; ethtool -K lb0 gro off")
+
+        self.on("client0", f"timeout 3 mosquitto_pub -h {self.service} -t a -m b || true")
+        self.wait_until(lambda: ("error", "xdp_tx") in self.complaints(topology.LB),
+                        "lost frames to be named")
+
+        self.assertIn("XDP", self.remedy(topology.LB, "xdp_tx").upper())
+        status = self.remoractl(topology.LB, *self.lb[:2], "status")
+        self.assertIn("PROBLEM  the driver veth throws away frames", status.stdout)
+
     def test_what_is_wrong_with_the_instance_is_named(self):
         with self.complaining(topology.LB, ("error", "slots"), mend=self.restart):
             self.on(topology.LB, f"bpftool map delete pinned {self.daemon.pins}/root_array "
