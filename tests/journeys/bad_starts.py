@@ -114,6 +114,26 @@ class BadStarts(Journey):
         self.expect_refusal(BAD_CONFIG, f"{self.daemon.config.path}:", '"nowhere"')
         self.expect_refusal(BAD_CONFIG, "/no-such-file", config="/no-such-file")
         self.expect_nothing_half_done()
+        self.assertIn('unknown group "nowhere"', self.what_the_doctor_says())
+
+    def what_the_doctor_says(self):
+        """About the daemon, with the remedy."""
+        told = self.in_lb(
+            os.path.join(build_folder(), "remoractl"), "--runtime-dir", self.daemon.runtime_dir,
+            "doctor", "--config", self.daemon.config.path, "--json")
+        findings = json.loads(told.stdout)["findings"]
+        return next(f"{f['says']} # {f['remedy']}" for f in findings if f["check"] == "daemon")
+
+    def test_the_doctor_tells_of_the_last_failure_until_a_start_is_good(self):
+        self.daemon.throw_away()
+        with tempfile.TemporaryDirectory() as folder:
+            self.start("--bpffs", folder)
+        self.assertRegex(self.what_the_doctor_says(),
+                         "last start failed .* mount -t bpf bpf .*; then systemctl start remora")
+
+        self.expect_a_good_start()
+        self.daemon.stop()
+        self.assertNotIn("last start failed", self.what_the_doctor_says())
 
     def test_missing_capabilities(self):
         self.daemon.throw_away()

@@ -3,6 +3,7 @@
 """SIGHUP affects only clients whose topic has changed groups; a bad file changes nothing."""
 
 import dataclasses
+import re
 
 from support import Journey, Paho, Settings, main, topology
 
@@ -99,8 +100,12 @@ class Reload(Journey):
                 self.configure(settings)
                 line = self.reload("the configuration stays as it was")
                 self.assertIn(why, line)
+                with self.assertRaisesRegex(RuntimeError, re.escape(why)):
+                    self.daemon.ask("reload")  # what systemctl reload runs
                 self.publish(5, "after")
             self.close()
+        self.configure(NEW)
+        self.assertEqual(self.daemon.ask("reload")["file"], self.daemon.config.path)
         for client, group in (("client0", "temperature"), ("client1", "humidity")):
             self.assertEqual(self.numbers(client, "after"), list(range(1, 11)))
             self.assertEqual(self.groups_of(client, "after"), {group})
