@@ -26,7 +26,8 @@ constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kLookAtHistoryEvery = 1s;
 constexpr auto kCheckEvery = 50ms;
-constexpr auto kWaitForGateway = 2s;  // at the start
+constexpr auto kWaitForGateway = 2s;      // at the start
+constexpr auto kWaitForPredictions = 1s;  // likewise
 
 Link link_of(const Config& config) {
   const auto link = find_link(config.lb.interface);
@@ -97,13 +98,13 @@ Daemon::Daemon(Places places, Config config)
   events_.drain();
   history_.flush();
   loaded_history_ = history_.status().openings;
-  // A new table is filled before the first packet; what the kernel knows suffices to begin.
-  if (programs_.is_fresh("predictions")) {
-    const auto loaded = predictions_.load(*steering_.matching(), Predictions::Found::kNewTable);
-    log::info("{} predictions loaded from {}", loaded.loaded, config_.store.path.string());
-  } else {
-    predictions_.start_load(steering_.matching());
-  }
+  // A new table gets what a moment allows before the first packet, the last seen clients first. The
+  // rest is loaded while the loop runs. A table that was taken over suffices to begin.
+  const bool is_new = programs_.is_fresh("predictions");
+  predictions_.start_load(steering_.matching(),
+                          is_new ? Predictions::Found::kNewTable : Predictions::Found::kInUse);
+  if (is_new && !predictions_.wait(kWaitForPredictions))
+    log::info("the history is long: predictions are loaded while remorad runs");
   for (FillGauge& gauge : fill_gauges_) gauge.recount();
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals &&
@@ -215,7 +216,7 @@ void Daemon::look_at_history() {
   if (openings == loaded_history_) return;
   loaded_history_ = openings;
   predictions_.catch_up_with(history_.newest_lesson());
-  predictions_.start_load(steering_.matching());
+  predictions_.start_load(steering_.matching(), Predictions::Found::kInUse);
 }
 
 // What is committed, and needed for nothing else.

@@ -166,9 +166,9 @@ void History::name_services(std::vector<ServiceName> services) {
 }
 
 bool History::for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
-                              std::size_t batch) {
+                              std::size_t batch, std::uint64_t first) {
   try {
-    HistoryFile::read(options_.path, use, batch);
+    HistoryFile::read(options_.path, use, batch, first);
     return true;
   } catch (const ForeignFile& error) {
     log::error("history: the clients cannot be read: {}", error.what());

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -95,12 +96,14 @@ class History {
   // The services are now called so.
   void name_services(std::vector<ServiceName> services);
 
-  // Hands all clients over in batches, the last seen first, on the caller's
-  // thread and from a connection of its own: what is committed by now. False:
-  // the file could not be read to its end, which is logged. Only what `use`
-  // throws is thrown.
+  // Hands all clients over in batches, on the caller's thread and from a
+  // connection of its own: what is committed by now, the `first` last seen
+  // clients before the others, the very last ones in order. False: the file
+  // could not be read to its end, which is logged. Only what `use` throws is
+  // thrown.
   bool for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
-                       std::size_t batch = 4096);
+                       std::size_t batch = 4096,
+                       std::uint64_t first = std::numeric_limits<std::uint64_t>::max());
 
   HistoryStatus status() const;
   // The time of the latest lesson in the file; 0 while it cannot be read.

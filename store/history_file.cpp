@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,33 @@ AgeClock::Kept kept_age(Connection& connection) {
 
 std::uint64_t count_of(Connection& connection, const char* sql) {
   return static_cast<std::uint64_t>(connection.integer(sql));
+}
+
+// The age of the first client behind the `count` last seen; that of none if there are no more.
+std::int64_t age_behind(Connection& connection, std::uint64_t count) {
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
+  if (count > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return kNone;
+  Statement behind(connection,
+                   "SELECT seen_age FROM clients ORDER BY seen_age DESC LIMIT 1 OFFSET ?1");
+  return behind.start(static_cast<std::int64_t>(count)).step() ? behind.integer(0) : kNone;
+}
+
+void hand_over(Statement& rows, const std::function<void(std::span<const KnownClient>)>& use,
+               std::size_t batch) {
+  std::vector<KnownClient> clients;
+  clients.reserve(batch);
+  while (rows.step()) {
+    clients.push_back({.service = rows.bytes(0),
+                       .client = rows.bytes(1),
+                       .topic = rows.bytes(2),
+                       .group = rows.bytes(3),
+                       .last_seen_ms = rows.integer(4),
+                       .lesson_time = static_cast<std::uint64_t>(rows.integer(5))});
+    if (clients.size() < batch) continue;
+    use(clients);
+    clients.clear();
+  }
+  if (!clients.empty()) use(clients);
 }
 
 }  // namespace
@@ -235,28 +264,23 @@ Deleted HistoryFile::trim(std::uint64_t most_bytes, std::size_t rows) {
 
 void HistoryFile::read(const std::filesystem::path& path,
                        const std::function<void(std::span<const KnownClient>)>& use,
-                       std::size_t batch) {
+                       std::size_t batch, std::uint64_t first) {
   Connection connection = open_to_read(path);
   if (connection.integer("PRAGMA user_version") != kSchemaVersion) {
     throw ForeignFile("the file has another version");
   }
-  Statement newest_first(connection,
-                         "SELECT service, client, topic, group_name, last_seen, lesson_time"
-                         " FROM clients ORDER BY seen_age DESC");
-  std::vector<KnownClient> clients;
-  clients.reserve(batch);
-  while (newest_first.step()) {
-    clients.push_back({.service = newest_first.bytes(0),
-                       .client = newest_first.bytes(1),
-                       .topic = newest_first.bytes(2),
-                       .group = newest_first.bytes(3),
-                       .last_seen_ms = newest_first.integer(4),
-                       .lesson_time = static_cast<std::uint64_t>(newest_first.integer(5))});
-    if (clients.size() < batch) continue;
-    use(clients);
-    clients.clear();
-  }
-  if (!clients.empty()) use(clients);
+  connection.execute("BEGIN");  // one view for all that follows
+  const std::int64_t in_order = age_behind(connection, kInOrder);
+  const std::int64_t of_first = std::min(in_order, age_behind(connection, first));
+  const std::string columns =
+      "SELECT service, client, topic, group_name, last_seen, lesson_time FROM clients ";
+  Statement newest(connection, columns + "WHERE seen_age > ?1 ORDER BY seen_age DESC");
+  hand_over(newest.start(in_order), use, batch);
+  // `+` keeps SQLite from the index, through which each row costs 20 times as much.
+  Statement others(connection, columns + "WHERE +seen_age <= ?1 AND +seen_age > ?2");
+  hand_over(others.start(in_order, of_first), use, batch);
+  Statement rest(connection, columns + "WHERE +seen_age <= ?1");
+  hand_over(rest.start(of_first), use, batch);
 }
 
 namespace {

@@ -66,9 +66,13 @@ class HistoryFile {
   // belong to it any more.
   bool was_overwritten();
 
-  // All clients, the last seen first, from a connection of its own.
+  // All clients, from a connection of its own, as they are now: the last seen first, so many of
+  // them in order; then, in any order, the others of the `first` last seen; then the rest. Reading
+  // all in order would take many times as long.
+  static constexpr std::uint64_t kInOrder = 1 << 16;
   static void read(const std::filesystem::path& path,
-                   const std::function<void(std::span<const KnownClient>)>& use, std::size_t batch);
+                   const std::function<void(std::span<const KnownClient>)>& use, std::size_t batch,
+                   std::uint64_t first);
 
  private:
   // A client's before an observation.

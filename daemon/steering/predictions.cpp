@@ -21,6 +21,8 @@ constexpr __u32 kOnly = 0;
 // free entries for itself (the kernel's LOCAL_FREE_TARGET).
 constexpr std::uint64_t kHeldPerCpu = 128;
 
+constexpr std::size_t kClientsOfABatch = 4096;
+
 // Ends the reading of the history.
 struct Stopped {};
 
@@ -145,7 +147,7 @@ Predictions::Changes Predictions::merge_history(const TopicMatching& matching, s
     }
   };
   try {
-    history_.for_each_client(use);
+    history_.for_each_client(use, kClientsOfABatch, room);
   } catch (const Stopped&) {
     // The next pass starts again.
   }
@@ -165,18 +167,26 @@ Predictions::Changes Predictions::rematch(const TopicMatching& matching,
 template <class Work>
 void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Work& work) {
   thread_ = std::jthread();  // stops and joins: a batch at most
-  thread_ = std::jthread([this, work, matching = std::move(matching)](const std::stop_token& stop) {
+  std::promise<void> done;
+  done_ = done.get_future();
+  thread_ = std::jthread([this, work, matching = std::move(matching),
+                          done = std::move(done)](const std::stop_token& stop) mutable {
     guarded("merging the history into the predictions", [&] {
       const auto [loaded, followed] = work(*matching, stop);
       if (stop.stop_requested()) return;
       log::info("{} predictions follow their topics, {} loaded from the history", followed, loaded);
     });
+    done.set_value();
   });
 }
 
-void Predictions::start_load(std::shared_ptr<const TopicMatching> matching) {
-  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop) {
-    return load(now, Found::kInUse, stop);
+bool Predictions::wait(std::chrono::milliseconds patience) const {
+  return done_.wait_for(patience) == std::future_status::ready;
+}
+
+void Predictions::start_load(std::shared_ptr<const TopicMatching> matching, Found found) {
+  start(std::move(matching), [this, found](const TopicMatching& now, const std::stop_token& stop) {
+    return load(now, found, stop);
   });
 }
 

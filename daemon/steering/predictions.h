@@ -7,7 +7,9 @@
 // touches the kernel and the history only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -58,8 +60,10 @@ class Predictions {
   Changes rematch(const TopicMatching& matching, const std::stop_token& stop = {}) const;
 
   // The same on a thread of its own; one that still runs is ended first.
-  void start_load(std::shared_ptr<const TopicMatching> matching);
+  void start_load(std::shared_ptr<const TopicMatching> matching, Found found);
   void start_rematch(std::shared_ptr<const TopicMatching> matching);
+  // Waits so long at most for what was started last. Returns whether it is done.
+  bool wait(std::chrono::milliseconds patience) const;
 
  private:
   std::uint64_t room(Found found) const;
@@ -73,6 +77,7 @@ class Predictions {
   History& history_;
   const std::uint64_t limit_;
   LessonClock clock_;
+  std::future<void> done_;
   std::jthread thread_;
 };
 

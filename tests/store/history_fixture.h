@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -137,14 +138,15 @@ class HistoryTest : public testing::Test {
   }
 
   // All clients as the daemon loads them.
-  std::vector<KnownClient> reload(std::size_t batch = 4096) {
+  std::vector<KnownClient> reload(std::size_t batch = 4096,
+                                  std::uint64_t first = std::numeric_limits<std::uint64_t>::max()) {
     std::vector<KnownClient> clients;
     history_->for_each_client(
         [&](std::span<const KnownClient> part) {
           EXPECT_LE(part.size(), batch);
           clients.insert(clients.end(), part.begin(), part.end());
         },
-        batch);
+        batch, first);
     return clients;
   }
 

@@ -2,7 +2,9 @@
 #include "store/history.h"
 
 #include <algorithm>
+#include <set>
 
+#include "store/history_file.h"
 #include "store/migration.h"
 #include "tests/store/faulty_disk.h"
 #include "tests/store/history_fixture.h"
@@ -307,9 +309,20 @@ TEST_F(HistoryTest, ReloadsAHundredThousandClientsInBatches) {
 
   EXPECT_EQ(history_->status().clients, static_cast<std::uint64_t>(kClientCount));
   ASSERT_EQ(clients.size(), static_cast<std::size_t>(kClientCount));
-  EXPECT_TRUE(std::is_sorted(clients.begin(), clients.end(), [](const auto& a, const auto& b) {
-    return a.last_seen_ms > b.last_seen_ms;
-  }));
+  const auto newer = [](const auto& a, const auto& b) { return a.last_seen_ms > b.last_seen_ms; };
+  EXPECT_TRUE(std::is_sorted(clients.begin(), clients.begin() + HistoryFile::kInOrder, newer));
+  std::set<std::string> distinct;
+  for (const KnownClient& client : clients) distinct.insert(client.client);
+  EXPECT_EQ(distinct.size(), clients.size()) << "each once";
+
+  // Whatever there is room for, nobody takes the place of a client that was seen later.
+  for (const std::uint64_t first : {0u, 1u, 50'000u, 65'536u, 80'000u, 99'999u, 200'000u}) {
+    const auto again = reload(1000, first);
+    ASSERT_EQ(again.size(), clients.size()) << first;
+    const std::uint64_t count = std::min<std::uint64_t>(first, kClientCount);
+    for (std::uint64_t i = 0; i < count; ++i)
+      ASSERT_GT(again[i].last_seen_ms, now - static_cast<std::int64_t>(count)) << first;
+  }
 }
 
 TEST_F(HistoryTest, WhatTheReaderThrowsReachesTheCaller) {
