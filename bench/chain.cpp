@@ -122,7 +122,7 @@ VerifierCost load(bpf_object* object) {
   bpf_program__set_log_buf(program, log.data(), log.size());
   const std::string name = bpf_program__name(program);
   check(bpf_object__load(object), "load " + name);
-  return parse_cost(name, log.c_str());
+  return parse_cost(name, log);
 }
 
 template <class Key, class Value>

@@ -6,10 +6,10 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <stdexcept>
 #include <system_error>
 

@@ -25,7 +25,7 @@ std::optional<ServiceAt> parse_service(std::string_view text) {
 }
 
 std::string to_string(const ServiceAt& service) {
-  const std::string address = to_string(service.address);
+  std::string address = to_string(service.address);
   if (service.port == 0) return address;
   return (service.address.is_ipv4() ? address : "[" + address + "]") + ":" +
          std::to_string(service.port);

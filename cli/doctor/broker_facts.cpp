@@ -28,8 +28,7 @@ std::vector<ServiceAt> services_of(const BrokerFacts& facts) {
     all.insert(all.end(), facts.config->services.begin(), facts.config->services.end());
   }
   std::ranges::sort(all);
-  const auto repeated = std::ranges::unique(all);
-  all.erase(repeated.begin(), repeated.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   // An address alone adds nothing where another entry says the port.
   std::erase_if(all, [all](const ServiceAt& one) {
     return one.port == 0 && std::ranges::any_of(all, [&](const ServiceAt& other) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,9 +25,9 @@ struct Fact {
   Fact() = default;
   Fact(T found) : value(std::move(found)) {}
 
-  static Fact missing(std::string why) {
+  static Fact missing(std::string_view why) {
     Fact fact;
-    fact.why_not = std::move(why);
+    fact.why_not = why;
     return fact;
   }
 

@@ -89,7 +89,7 @@ RouteAnswer answer_of(NetlinkQuestion& question) {
 }
 
 rtmsg& begin_route(NetlinkQuestion& question, const Address& to) {
-  rtmsg& header = question.header<rtmsg>();
+  auto& header = question.header<rtmsg>();
   header.rtm_family = family_of(to);
   header.rtm_dst_len = to.is_ipv4() ? 32 : 128;
   return header;

@@ -35,7 +35,8 @@ void EventLoop::watch(int fd, short events, std::string what, Callback callback,
     const auto* self = static_cast<const Watch*>(argument);
     guarded(self->what, self->callback);
   };
-  entry->event.reset(event_new(base_.get(), fd, events | EV_PERSIST, trampoline, entry.get()));
+  entry->event.reset(
+      event_new(base_.get(), fd, static_cast<short>(events | EV_PERSIST), trampoline, entry.get()));
   if (!entry->event || event_add(entry->event.get(), interval) != 0) {
     throw std::runtime_error("cannot watch " + entry->what);
   }

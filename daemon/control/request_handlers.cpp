@@ -46,7 +46,8 @@ json changed_reals(const StatusSources& sources, const Address& real,
 
 }  // namespace
 
-Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin,
+Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sources,
+                                      RealsAdmin& admin,
                                       std::function<std::optional<std::string>()> reload) {
   Dispatcher::Handlers handlers;
   handlers["status"] = [sources](const json&) { return status_of(sources()); };

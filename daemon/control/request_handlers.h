@@ -15,7 +15,8 @@ namespace remora {
 
 // `sources` is called for each request that shows something; `admin` must outlive the handlers.
 // `reload` returns the reason for a refusal.
-Dispatcher::Handlers request_handlers(std::function<StatusSources()> sources, RealsAdmin& admin,
+Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sources,
+                                      RealsAdmin& admin,
                                       std::function<std::optional<std::string>()> reload);
 
 }  // namespace remora

@@ -81,7 +81,7 @@ class MqttProber::Worker {
  public:
   Worker(EventLoop& loop, Handler on_result)
       : on_result_(std::move(on_result)),
-        tcp_(loop, [this](std::uint64_t id, CheckResult result) { connected(id, result); }),
+        tcp_(loop, [this](std::uint64_t id, const CheckResult& result) { connected(id, result); }),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     std::uint32_t random = 0;
     if (!wake_ || getrandom(&random, sizeof(random), 0) != sizeof(random)) {
@@ -242,8 +242,9 @@ class MqttProber::Worker {
       results.swap(results_);
     }
     for (const auto& [id, code] : results) {
-      guarded("result of an MQTT check",
-              [&] { on_result_(id, result_of_connack(code, loops_login_)); });
+      guarded("result of an MQTT check", [this, id = id, code = code] {
+        on_result_(id, result_of_connack(code, loops_login_));
+      });
     }
   }
 

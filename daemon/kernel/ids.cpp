@@ -124,7 +124,8 @@ std::uint16_t Ids::number_of(name_kind kind, const std::string& name, std::uint3
   if (const auto known = ids_.find({kind, name}); known != ids_.end()) {
     return known->second;
   }
-  for (std::uint16_t number = 0; number < limit; ++number) {
+  for (std::uint32_t next = 0; next < limit; ++next) {
+    const auto number = static_cast<std::uint16_t>(next);
     if (names_.contains({kind, number})) continue;
     maps_.names.put(key_of(kind, name), number);
     ids_[{kind, name}] = number;
