@@ -116,7 +116,8 @@ void KatranServer::apply(const KatranPlan& plan) {
   KatranVips vips;
   for (const KatranPlan::Vip& vip : plan.vips) {
     write_ring(vip);
-    vips[{vip.address, host_to_net16(vip.port)}] = number_of_vip(vip.address);
+    vips[{vip.address, host_to_net16(vip.port)}] = {.flags = 0,
+                                                    .vip_num = number_of_vip(vip.address)};
   }
   katran_.set_vips(vips);
 }
