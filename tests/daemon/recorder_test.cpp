@@ -272,7 +272,7 @@ TEST_F(RecorderTest, ASegmentThatWasCutIsMendedWithoutItsTopic) {
 TEST_F(RecorderTest, ARecordThatIsReadAgainEndsNothingAgain) {
   event segment{};
   segment.action = ACTION_RESET;
-  segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED;
+  segment.flags = EVENT_SEGMENT | EVENT_TRUNCATED | EVENT_BEGAN_EARLIER;  // a RST at once
   segment.real = running_->ids.of_real(*Address::parse("10.1.3.105"));
   segment.topic_offset = MAX_SEGMENT;
   segment.topic_len = 20;
