@@ -29,12 +29,12 @@ const char* name_of(Action action) {
 // Equal for events of a client that may share a row.
 std::uint64_t hash_of(const Observation& seen, const std::optional<std::string>& old_topic,
                       const std::optional<std::string>& from_group) {
+  static const std::string kNone;
   std::string all = name_of(seen.action);
-  for (const std::string_view part :
-       {std::string_view(old_topic.value_or("")), std::string_view(seen.topic),
-        std::string_view(from_group.value_or("")), std::string_view(seen.group)}) {
-    all += std::to_string(part.size()) + ':';
-    all += part;
+  for (const std::string* part : {old_topic ? &*old_topic : &kNone, &seen.topic,
+                                  from_group ? &*from_group : &kNone, &seen.group}) {
+    all += std::to_string(part->size()) + ':';
+    all += *part;
   }
   return std::hash<std::string>()(all);
 }
