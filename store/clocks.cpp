@@ -12,7 +12,7 @@ namespace remora {
 namespace {
 
 // What NTP corrects bit by bit is no jump.
-constexpr std::int64_t kJump_ms = 10'000;
+constexpr std::int64_t kJumpMs = 10'000;
 
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -58,7 +58,7 @@ AgeClock::Kept AgeClock::keep() const {
 std::int64_t AgeClock::jump_ms() {
   const std::int64_t booted_at_ms = clocks_->unix_ms() - clocks_->uptime_ms();
   const std::int64_t jump_ms = booted_at_ms - std::exchange(booted_at_ms_, booted_at_ms);
-  return std::abs(jump_ms) < kJump_ms ? 0 : jump_ms;
+  return std::abs(jump_ms) < kJumpMs ? 0 : jump_ms;
 }
 
 }  // namespace remora

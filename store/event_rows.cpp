@@ -40,7 +40,7 @@ std::optional<std::int64_t> EventRows::find(const Client& client, std::uint64_t 
 
 bool EventRows::take_share(const Client& client, std::size_t bytes, std::int64_t now_s) {
   Rows& rows = rows_of(client);
-  if (rows.spent == 0 || now_s - rows.minute_began_s >= kMinute_s) {
+  if (rows.spent == 0 || now_s - rows.minute_began_s >= kMinuteS) {
     rows.minute_began_s = now_s;
     rows.spent = 0;
   }

@@ -20,8 +20,8 @@ namespace remora {
 
 class EventRows {
  public:
-  static constexpr std::int64_t kRowLasts_s = 3600;
-  static constexpr std::int64_t kMinute_s = 60;
+  static constexpr std::int64_t kRowLastsS = 3600;
+  static constexpr std::int64_t kMinuteS = 60;
   // Rows of one client, and clients, that are remembered.
   static constexpr std::size_t kRows = 64;
   static constexpr std::size_t kClients = 4096;

@@ -82,12 +82,12 @@ void EventWriter::write(const Observation& seen, const std::optional<std::string
   if (count(client, event, seen, now_s)) return;
   const std::size_t bytes = seen.topic.size() + (old_topic ? old_topic->size() : 0);
   if (rows_.take_share(client, bytes, now_s)) {
-    rows_.add(client, event, insert(seen, old_topic, from_group), now_s, EventRows::kRowLasts_s);
+    rows_.add(client, event, insert(seen, old_topic, from_group), now_s, EventRows::kRowLastsS);
     return;
   }
   const std::uint64_t summary = hash_of_summary(seen.action);
   if (count(client, summary, seen, now_s)) return;
-  rows_.add(client, summary, insert_summary(seen), now_s, EventRows::kMinute_s);
+  rows_.add(client, summary, insert_summary(seen), now_s, EventRows::kMinuteS);
 }
 
 // False: there is no row to count in, or it was deleted to make room.

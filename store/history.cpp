@@ -2,9 +2,9 @@
 #include "store/history.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 #include <utility>
@@ -32,7 +32,7 @@ constexpr auto kSetAsideEvery = 60s;
 constexpr auto kLookEvery = 2s;
 
 // The wall clock and the uptime are not read at the same moment; less is no change of the clock.
-constexpr std::int64_t kReadApart_ms = 1000;
+constexpr std::int64_t kReadApartMs = 1000;
 
 // If the file is too large, one step deletes so many rows. For each thousand rows written there
 // are so many steps, so that it shrinks whatever is written.
@@ -135,7 +135,7 @@ History::~History() {
 std::int64_t History::uptime_of(std::int64_t at_ms) {
   const std::int64_t uptime_ms = options_.clocks.uptime_ms();
   const std::int64_t booted_at_ms = options_.clocks.unix_ms() - uptime_ms;
-  if (std::abs(booted_at_ms - booted_at_ms_) > kReadApart_ms) booted_at_ms_ = booted_at_ms;
+  if (std::abs(booted_at_ms - booted_at_ms_) > kReadApartMs) booted_at_ms_ = booted_at_ms;
   return std::min(at_ms - booted_at_ms_, uptime_ms);
 }
 

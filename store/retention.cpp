@@ -7,12 +7,12 @@
 namespace remora {
 namespace {
 
-constexpr std::int64_t kHour_ms = 3'600'000;
+constexpr std::int64_t kHourMs = 3'600'000;
 constexpr std::int64_t kHoursPerDay = 24;
 constexpr std::int64_t kNoHour = std::numeric_limits<std::int64_t>::min();
 
 std::int64_t hour_of(std::int64_t age_ms) {
-  return age_ms >= 0 ? age_ms / kHour_ms : -((kHour_ms - 1 - age_ms) / kHour_ms);
+  return age_ms >= 0 ? age_ms / kHourMs : -((kHourMs - 1 - age_ms) / kHourMs);
 }
 
 std::int64_t read(Statement& statement) {
@@ -47,7 +47,7 @@ void Retention::roll_back() {
 
 // Events of an hour that is too old have ids below those of the first hour that is not.
 Deleted Retention::expire(std::int64_t age_ms, int days, std::size_t rows) {
-  const std::int64_t oldest_ms = age_ms - days * kHoursPerDay * kHour_ms;
+  const std::int64_t oldest_ms = age_ms - days * kHoursPerDay * kHourMs;
   const std::int64_t oldest_hour = hour_of(oldest_ms);
   Statement first(*connection_,
                   "SELECT first_event FROM hours WHERE hour >= ?1 ORDER BY hour LIMIT 1");

@@ -13,12 +13,12 @@ TEST(EventRowsTest, AnEventIsCountedInItsRowForAnHour) {
   EventRows rows(10);
   EXPECT_FALSE(rows.find(kClient, kEvent, 0));
 
-  rows.add(kClient, kEvent, 1, 0, EventRows::kRowLasts_s);
+  rows.add(kClient, kEvent, 1, 0, EventRows::kRowLastsS);
 
-  EXPECT_EQ(rows.find(kClient, kEvent, EventRows::kRowLasts_s - 1), 1);
+  EXPECT_EQ(rows.find(kClient, kEvent, EventRows::kRowLastsS - 1), 1);
   EXPECT_FALSE(rows.find(kClient, kOther, 1));
   EXPECT_FALSE(rows.find({"service", "10.1.1.8"}, kEvent, 1));
-  EXPECT_FALSE(rows.find(kClient, kEvent, EventRows::kRowLasts_s));
+  EXPECT_FALSE(rows.find(kClient, kEvent, EventRows::kRowLastsS));
 }
 
 TEST(EventRowsTest, AShareLastsAMinute) {
@@ -33,7 +33,7 @@ TEST(EventRowsTest, AShareLastsAMinute) {
 TEST(EventRowsTest, TheOldestRowsOfAClientAreForgotten) {
   EventRows rows(10);
   for (std::size_t n = 0; n <= EventRows::kRows; ++n) {
-    rows.add(kClient, 100 + n, static_cast<std::int64_t>(n), 0, EventRows::kRowLasts_s);
+    rows.add(kClient, 100 + n, static_cast<std::int64_t>(n), 0, EventRows::kRowLastsS);
   }
 
   EXPECT_FALSE(rows.find(kClient, 100, 0));
@@ -42,10 +42,10 @@ TEST(EventRowsTest, TheOldestRowsOfAClientAreForgotten) {
 
 TEST(EventRowsTest, TheClientUsedLongestAgoIsForgotten) {
   EventRows rows(10);
-  rows.add(kClient, kEvent, 1, 0, EventRows::kRowLasts_s);
+  rows.add(kClient, kEvent, 1, 0, EventRows::kRowLastsS);
 
   for (std::size_t n = 0; n < EventRows::kClients; ++n) {
-    rows.add({"service", std::to_string(n)}, kEvent, 2, 0, EventRows::kRowLasts_s);
+    rows.add({"service", std::to_string(n)}, kEvent, 2, 0, EventRows::kRowLastsS);
   }
 
   EXPECT_FALSE(rows.find(kClient, kEvent, 0));

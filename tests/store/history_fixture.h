@@ -6,6 +6,7 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -61,10 +62,10 @@ inline Observation mispredicted(std::string client, std::string topic, std::stri
           static_cast<std::uint64_t>(at_ms)};
 }
 
-// Clocks that a test sets.
+// Clocks that a test sets while the writer reads them.
 struct TestClocks {
-  std::int64_t unix_ms = 1'774'440'000'000;  // 2026-03-25 12:00:00 UTC
-  std::int64_t uptime_ms = 100'000'000;
+  std::atomic<std::int64_t> unix_ms = 1'774'440'000'000;  // 2026-03-25 12:00:00 UTC
+  std::atomic<std::int64_t> uptime_ms = 100'000'000;
   std::string boot = "boot-1";
 
   // Time goes on.
@@ -78,8 +79,8 @@ struct TestClocks {
   }
 
   HistoryClocks clocks() {
-    return {.unix_ms = [this] { return unix_ms; },
-            .uptime_ms = [this] { return uptime_ms; },
+    return {.unix_ms = [this] { return unix_ms.load(); },
+            .uptime_ms = [this] { return uptime_ms.load(); },
             .boot = boot};
   }
 };
