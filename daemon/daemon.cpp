@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 constexpr __u32 kOnly = 0;
 constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kLookAtAttachmentEvery = 500ms;
+constexpr auto kReadEvery = 50ms;  // for records that wake nobody
 constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kLookAtHistoryEvery = 1s;
@@ -132,6 +133,7 @@ void Daemon::read_former_ring() {
 }
 
 void Daemon::start_timers() {
+  loop_.every(kReadEvery, "look at the ring of events", [this] { events_.look(); });
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
   loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { look_at_attachment(); });
   loop_.every(kLookAtHistoryEvery, "look at the history", [this] { look_at_history(); });

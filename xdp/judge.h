@@ -73,7 +73,7 @@ static __noinline int report(const struct packet *pkt, __u8 action, __u16 flags,
 		}
 		fill_event(event, pkt, action, flags, group, topic_len);
 		__builtin_memcpy(event + 1, pkt->scratch->topic, SHORT_TOPIC);
-		bpf_ringbuf_submit(event, WAKE_READER);
+		bpf_ringbuf_submit(event, 0);
 		return 0;
 	}
 	FORGET(topic_len);
@@ -81,7 +81,7 @@ static __noinline int report(const struct packet *pkt, __u8 action, __u16 flags,
 		return -1;
 	event = &pkt->scratch->event;
 	fill_event(event, pkt, action, flags, group, topic_len);
-	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, WAKE_READER)) {
+	if (bpf_ringbuf_output(&events, event, sizeof(*event) + topic_len, 0)) {
 		count(COUNT_EVENT_LOST);
 		return -1;
 	}

@@ -80,7 +80,7 @@ static __noinline void leave_unjudged(struct packet *pkt)
 		return;
 	fill_event(event, pkt, ACTION_UNJUDGED, 0, flow->group, 0);
 	event->options_len = 0;
-	if (bpf_ringbuf_output(&events, event, sizeof(*event), WAKE_READER))
+	if (bpf_ringbuf_output(&events, event, sizeof(*event), 0))
 		count(COUNT_EVENT_LOST);
 	else
 		flow->flags |= FLOW_COSTLY;

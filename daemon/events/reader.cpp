@@ -23,7 +23,8 @@ EventReader::EventReader(EventLoop& loop, int map_fd, Handler on_record)
 }
 
 // The ring itself is readable as long as it has records that are not released; only new ones
-// count. The kernel wakes for each (WAKE_READER). Watching anew wakes as well, if there are any.
+// count. The kernel wakes for the urgent ones (WAKE_READER). Watching again wakes as well, if there
+// are any.
 void EventReader::watch(int operation) const {
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
   if (::epoll_ctl(edges_.get(), operation, map_fd_, &event) != 0) {
@@ -34,6 +35,10 @@ void EventReader::watch(int operation) const {
 void EventReader::on_readable() {
   epoll_event event{};
   ::epoll_wait(edges_.get(), &event, 1, 0);
+  look();
+}
+
+void EventReader::look() {
   if (read_some()) watch(EPOLL_CTL_MOD);
 }
 

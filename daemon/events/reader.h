@@ -39,6 +39,8 @@ class EventReader {
 
   // Reads all that is there.
   void drain();
+  // Takes what is there, a turn at most; the loop goes on with the rest.
+  void look();
 
   // Hands over a record that is not from this ring.
   void take(const void* bytes, std::size_t size);
