@@ -22,9 +22,10 @@ struct {
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
-/* Flag of records whose client waits for an answer. It costs 5 us. Without it the kernel
- * wakes a reader only if that has released all records before, and the daemon keeps them
- * until they are committed: it looks for others every 50 ms.
+/* Flag of records that are urgent: a client waits, or only the daemon can teach. It costs
+ * 5 us. Without it the kernel wakes a reader only if that has released all records
+ * before, and the daemon keeps them until they are committed: it looks for others every
+ * 50 ms.
  */
 #define WAKE_READER BPF_RB_FORCE_WAKEUP
 

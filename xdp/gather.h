@@ -141,7 +141,8 @@ static __noinline long send_piece(const struct packet *pkt)
 	FORGET(part.len);
 	if (part.len >= TEXT_ROOM)
 		return -1;
-	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1, 0);
+	return bpf_ringbuf_output(&events, event, sizeof(*event) + part.len + 1,
+				  WAKE_READER);
 }
 
 static __always_inline void leave_piece(const struct packet *pkt)
