@@ -324,8 +324,8 @@ static_assert(sizeof(struct stream) == 32, "ABI");
  */
 struct flow {
 	__u64 seen_at_ns;
-	/* The contiguous edge: one past the last byte up to which none is missing
-	 * (RCV.NXT of RFC 9293 §3.3.1). Only bytes in order move it.
+	/* One past the highest byte that the client has sent; bytes before it may be
+	 * missing.
 	 */
 	__u32 edge;
 	__u16 real; /* index into `reals`; 0: to be picked */

@@ -221,7 +221,7 @@ void Daemon::look_at_history() {
   predictions_.start_load(steering_.matching(), Predictions::Found::kInUse);
 }
 
-// What is committed, and needed for nothing else.
+// Releases the records whose rows are committed and whose topics are complete.
 void Daemon::release_records() {
   const std::uint64_t committed = history_.committed_to(events_.read_to());
   events_.release(std::min(committed, recorder_.needed_from()), monotonic_ns());

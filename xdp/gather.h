@@ -147,7 +147,7 @@ static __noinline long send_piece(const struct packet *pkt)
 
 static __always_inline void leave_piece(const struct packet *pkt)
 {
-	charge(pkt->scratch, WORK_TEXT);
+	charge(pkt->scratch, WORK_TEXT + WORK_WAKE);
 	if (send_piece(pkt))
 		count(COUNT_EVENT_LOST);
 }
@@ -244,7 +244,7 @@ static __noinline __u32 gather_topic(struct packet *pkt)
 	__u32 len = at->found.topic_len;
 	__u16 alias = at->found.alias;
 
-	charge(pkt->scratch, WORK_GATHER + len / 64 * WORK_HASH);
+	charge(pkt->scratch, WORK_GATHER);
 	if (len == 0) {
 		if (alias)
 			return recall_alias(pkt, alias);
@@ -257,6 +257,7 @@ static __noinline __u32 gather_topic(struct packet *pkt)
 		forget_alias(pkt, alias);
 		return 0;
 	}
+	charge(pkt->scratch, len / 64 * WORK_HASH);
 	if (collect_topic(pkt) != len) {
 		count(COUNT_TOPIC_LOST);
 		forget_alias(pkt, alias);

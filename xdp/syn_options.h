@@ -17,10 +17,9 @@
 #define OPTION_NOP	  1
 #define OPTION_MULTIPATH  30
 #define OPTION_ENCRYPTION 69
-#define OPTION_EXPERIMENT1                                                               \
-	253		       /* these two begin with the number of their experiment,   \
-				*/
-#define OPTION_EXPERIMENT2 254 /* 16 bits at least (RFC 6994 §3) */
+/* These two begin with the number of their experiment, 16 bits at least (RFC 6994 §3). */
+#define OPTION_EXPERIMENT1 253
+#define OPTION_EXPERIMENT2 254
 
 #define EXPERIMENT_ENCRYPTION 0x454e
 #define EXPERIMENT_SMC	      0xe2d4 /* its first half */

@@ -28,6 +28,7 @@
 #define WORK_GATHER  8 /* a topic that is put together */
 #define WORK_RECALL  15	 /* a topic alias */
 #define WORK_TEXT    100 /* a text that is written to `topics` */
+#define WORK_WAKE    500 /* a record that wakes the daemon */
 #define WORK_VERDICT 20	 /* a verdict that is known, and its report */
 #define WORK_JUDGE   30	 /* a verdict without filters that have wildcards */
 #define WORK_STEP    2	 /* 8 bytes or a level of a topic */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of each counter, for status, the doctor and docs/counters.md. Pure.
+// Describes each counter for status, the doctor and docs/counters.md. Pure.
 #pragma once
 
 #include <cstdint>

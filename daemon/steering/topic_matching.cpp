@@ -6,7 +6,7 @@
 namespace remora {
 namespace {
 
-// Of at most MAX_TOPIC bytes.
+// `part` has at most MAX_TOPIC bytes.
 std::uint64_t hash_of_part(const ::topic_keys& keys, std::string_view part) {
   __u64 words[TOPIC_ROOM]{};
   part.copy(reinterpret_cast<char*>(words), part.size());
@@ -15,7 +15,7 @@ std::uint64_t hash_of_part(const ::topic_keys& keys, std::string_view part) {
 
 }  // namespace
 
-// Of a long topic each part is hashed together with the hash of all before it.
+// A long topic is hashed in parts, each together with the hash of all before it.
 std::uint64_t TopicMatching::hash(std::string_view topic) const {
   std::uint64_t hash = hash_of_part(keys, topic.substr(0, MAX_TOPIC));
   constexpr std::size_t kStep = MAX_TOPIC - sizeof(hash);

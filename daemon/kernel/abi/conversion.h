@@ -20,7 +20,7 @@
 
 namespace remora {
 
-// Of a key or a value.
+// The bytes of a key or of a value.
 using EntryBytes = std::vector<std::byte>;
 using EntryView = std::span<const std::byte>;
 
