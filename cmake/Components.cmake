@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Chooses what is built and installed: the load balancer's programs, a broker host's, and the lab,
-# which runs both. Each is an install component, too: cmake --install build/programs --component broker.
+# which runs both. Each is an install component, too:
+#   cmake --install build/programs --component broker
 include(CMakeDependentOption)
 
 set(REMORA_COMPONENTS lb broker lab CACHE STRING "What is built and installed: lb, broker, lab")

@@ -12,12 +12,11 @@ import textwrap
 
 from lab import attacks
 from lab.build import LabError, build, require_root
-from lab.lab import Lab
+from lab.lab import INTERRUPTS, Lab, taken_down
 from lab.progress import Progress
 
 CLIENTS, BROKERS = 2, 3
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WIDTHS = (18, 23, 29)  # of the columns; the verdict has 4 more: 80 in all
 
 
@@ -40,19 +39,9 @@ def run_one(kind, progress):
     lab = Lab(os.environ.get("REMORA_LAB", "attack"))
     lab.clear_abandoned()
     progress.show(f"{kind.title}: starting the lab")
-    try:
+    with taken_down(lab, "attack"):
         lab.up(CLIENTS, BROKERS, kind.settings, is_ours=True)
         return kind(lab, lambda text: progress.show(f"{kind.title}: {text}")).run()
-    except Exception:
-        if lab.daemon:
-            print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
-        raise
-    finally:
-        # A second Ctrl-C must not interrupt the clean-up.
-        for number in _INTERRUPTS:
-            signal.signal(number, signal.SIG_IGN)
-        for problem in lab.down():
-            print(f"attack: {problem}", file=sys.stderr)
 
 
 def parse(argv):
@@ -79,7 +68,7 @@ def main(argv):
         print(f"{len(chosen)} attacks, each on a lab of its own: less than a minute", flush=True)
         progress = Progress()
         for number in chosen:
-            for signal_number in _INTERRUPTS:
+            for signal_number in INTERRUPTS:
                 signal.signal(signal_number, interrupted)
             kind = attacks.ATTACKS[number - 1]
             result = run_one(kind, progress)

@@ -16,7 +16,7 @@ import threading
 from lab import config, report, topology, verdict
 from lab.build import LAB_COMMAND, LabError, build, require_root
 from lab.deliveries import Deliveries
-from lab.lab import Lab
+from lab.lab import INTERRUPTS, Lab, taken_down
 from lab.progress import Progress
 from lab.traffic import FIRST_TOPICS, HUMIDITY, MESSAGES_PER_SECOND, OTHER, TEMPERATURE, Traffic
 from lab.waiting import wait_until
@@ -32,7 +32,6 @@ SECONDS_PER_PHASE = {"reset": 20, "keep": 20, "drop": 30}
 # How long the last messages of a phase may be under way on a busy machine.
 LATEST_DELIVERY_S = 10
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Demo:
@@ -216,7 +215,7 @@ def run(arguments):
             f"a lab is up already: `{LAB_COMMAND} down` first, or choose another with REMORA_LAB=name"
         )
     build()
-    try:
+    with taken_down(lab, "demo"):
         print("starting the lab", flush=True)
         lab.up(
             CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True,
@@ -234,23 +233,13 @@ def run(arguments):
             finally:
                 demo.stop()
         return demo.phases, verdict.judge(arguments.policy, demo.phases)
-    except Exception:
-        if lab.daemon:
-            print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
-        raise
-    finally:
-        # A second Ctrl-C must not interrupt the clean-up.
-        for number in _INTERRUPTS:
-            signal.signal(number, signal.SIG_IGN)
-        for problem in lab.down():
-            print(f"demo: {problem}", file=sys.stderr)
 
 
 def main(argv):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    for number in _INTERRUPTS:
+    for number in INTERRUPTS:
         signal.signal(number, interrupted)
     arguments = parse(argv)
     try:

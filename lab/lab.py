@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab as a whole: up, down, and its parts."""
 
+import contextlib
 import dataclasses
 import os
+import signal
 import subprocess
+import sys
 
 from lab import config, namespaces, network, processes, topology
 from lab.brokers import Brokers
@@ -14,6 +17,26 @@ from lab.decapsulation import Decapsulation
 from lab.katran_server import KatranServer
 from lab.link import Link
 from lab.state import State, only_one
+
+# Signals that end a command by way of its clean-up.
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def taken_down(lab, command):
+    """Takes the lab down at the end, however it comes; after an error remorad's last words show."""
+    try:
+        yield
+    except Exception:
+        if lab.daemon:
+            print(f"\nremorad's last words: {lab.daemon.last_words(10)}", file=sys.stderr)
+        raise
+    finally:
+        # A second Ctrl-C must not interrupt the clean-up.
+        for number in INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        for problem in lab.down():
+            print(f"{command}: {problem}", file=sys.stderr)
 
 
 class Lab:
