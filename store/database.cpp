@@ -109,8 +109,9 @@ void Connection::checkpoint_by_hand() {
       log_pages_.get());
 }
 
-void Connection::checkpoint() {
-  execute("PRAGMA wal_checkpoint(PASSIVE)");
+bool Connection::checkpoint() {
+  Statement statement(*this, "PRAGMA wal_checkpoint(PASSIVE)");  // busy, pages, of these moved
+  return statement.step() && statement.integer(1) == statement.integer(2);
 }
 
 void Connection::empty_log() {

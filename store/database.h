@@ -60,8 +60,8 @@ class Connection {
   void checkpoint_by_hand();
   // Pages in the -wal at the last commit.
   int log_pages() const { return *log_pages_; }
-  // As far as no reader needs the -wal.
-  void checkpoint();
+  // As far as no reader needs the -wal. True: all of it.
+  bool checkpoint();
   // All of it, also if the file has another name by now.
   void empty_log();
 

@@ -279,6 +279,10 @@ bool History::write_some(std::unique_lock<std::mutex>& lock) {
 void History::write(Batch& batch) {
   if (file_) look_at_file();
   if (!file_) open_file();
+  if (file_->log_bytes() > options_.max_log_bytes && !file_->empty_log()) {
+    throw std::runtime_error("a program that reads it keeps its -wal at " +
+                             std::to_string(file_->log_bytes() >> 20) + " MiB: end that program");
+  }
 
   const std::size_t written = batch.observations.size();
   write_rows(*file_, batch.observations, [this](std::size_t rows) {

@@ -36,8 +36,10 @@ struct HistoryOptions {
   std::filesystem::path path;
   std::vector<ServiceName> services{};
   int retention_days = 90;
-  // Of the database; its log can take 64 MiB more. The oldest events make room.
+  // Of the database without its log. The oldest events make room.
   std::uint64_t max_bytes = std::uint64_t{2048} << 20;
+  // Of its log, which grows while somebody reads.
+  std::uint64_t max_log_bytes = std::uint64_t{256} << 20;
   // Rows of one client; further events are counted in one.
   std::uint32_t events_per_minute = 10;
   // Observations that wait as rows of their own, and as many again that are

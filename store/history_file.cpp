@@ -132,16 +132,21 @@ bool HistoryFile::was_overwritten() {
   return false;
 }
 
+bool HistoryFile::empty_log() {
+  if (connection_.was_moved() || was_overwritten()) return false;
+  const bool is_empty = connection_.checkpoint();
+  stamp_ = stamp_of(path_);
+  return is_empty;
+}
+
 void HistoryFile::checkpoint_if_long() {
-  if (connection_.log_pages() < kCheckpointPages || connection_.was_moved() || was_overwritten()) {
-    return;
-  }
+  if (connection_.log_pages() < kCheckpointPages) return;
   try {
-    connection_.checkpoint();
+    empty_log();
   } catch (const DatabaseError&) {
     // What was committed is in the -wal. The next commit tries again, or fails itself.
+    stamp_ = stamp_of(path_);
   }
-  stamp_ = stamp_of(path_);
 }
 
 void HistoryFile::write_state() {

@@ -57,6 +57,11 @@ class HistoryFile {
   // By how much the wall clock was set lately; 0 when it was not.
   std::int64_t clock_jump_ms();
 
+  // Of the -wal, as of the last transaction.
+  std::uint64_t log_bytes() { return retention_.bytes_of(connection_.log_pages()); }
+  // False: a reader needs it.
+  bool empty_log();
+
   // Nothing more is written to a damaged file, not even when it is closed.
   void leave_as_it_is() { connection_.keep_log_on_close(); }
   bool was_moved() const { return connection_.was_moved(); }

@@ -37,6 +37,9 @@ class Retention {
 
   // Bytes of the file that hold something. What is deleted leaves room for new rows.
   std::uint64_t bytes_in_use();
+  std::uint64_t bytes_of(int pages) const {
+    return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_);
+  }
   // Recent growth of it.
   std::int64_t bytes_per_day(std::int64_t age_ms);
 

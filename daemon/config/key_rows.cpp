@@ -450,7 +450,7 @@ constexpr Key kRows[] = {
      .change = Change::kRestart,
      .meaning = "Size of the file, in MiB, above which the oldest events are deleted.",
      .details = "If there are no events left, the clients not seen for longest are. Its log can "
-                "take 64 MiB more."},
+                "take 64 MiB more, or 256 MiB while somebody reads."},
     {.table = "store",
      .name = "events_per_minute",
      .field = number<&Config::store, &Store::events_per_minute>({1, 100'000}),

@@ -200,6 +200,29 @@ TEST_F(RetentionTest, WithoutEventsTheClientsSeenLongestAgoMakeRoom) {
   EXPECT_EQ(left.back(), "105999");
 }
 
+TEST_F(RetentionTest, AReaderDoesNotMakeTheLogGrowForEver) {
+  options_.max_log_bytes = 1 << 20;
+  open(clocks_);
+  record("10.1.1.1", "a");
+  history_->flush();
+  Connection reader(options_.path, Access::read_only);
+  reader.execute("BEGIN");
+  reader.integer("SELECT count(*) FROM clients");
+
+  bool has_waited = false;
+  for (int n = 0; n < 100; ++n) {
+    for (int i = 0; i < 50; ++i) record(std::to_string(100 * n + i), std::string(500, 'x'));
+    has_waited |= !history_->flush();
+  }
+  EXPECT_TRUE(has_waited);
+  EXPECT_NE(history_->status().error.find("end that program"), std::string::npos);
+  EXPECT_LE(std::filesystem::file_size(options_.path.string() + "-wal"), 2U << 20);
+
+  reader.execute("COMMIT");
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+  EXPECT_EQ(value("SELECT count(*) FROM clients"), "5001");
+}
+
 TEST_F(RetentionTest, TheGrowthOfTheLastDayIsKnown) {
   options_.events_per_minute = 1000;
   open(clocks_);
