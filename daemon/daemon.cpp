@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
-#include <net/if.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -68,16 +67,24 @@ Daemon::Daemon(Places places, Config config)
                      reals_admin_.died(group, real, health_.why(group, real));
                    },
                .on_alive = [this](const std::string& group,
-                                  const Address& real) { reals_admin_.lives_again(group, real); }}),
+                                  const Address& real) { reals_admin_.lives_again(group, real); },
+               .is_host_in_order = [this] { return attachment_.look(); }}),
       events_(loop_, maps_.events_fd,
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, config_.limits),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
-      follower_(loop_, config_.lb.interface, link_,
+      follower_(loop_, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
                  .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
-      xdp_tx_(config_.lb.interface),
+      xdp_tx_(link_.index),
+      attachment_(config_.lb.interface, link_, programs_,
+                  {.on_restored =
+                       [this] {
+                         health_.abandon();
+                         instance_.lock_pins_again();
+                       },
+                   .on_new_interface = [this](const Link& link) { move_to(link); }}),
       reloader_(
           places_.config, config_,
           {health_, steering_, ender_, history_, sweeper_, predictions_, follower_, reals_admin_}),
@@ -113,10 +120,6 @@ Daemon::Daemon(Places places, Config config)
     log::warn("the gateway does not answer yet; packets for brokers are dropped until it does");
   }
   beat();
-  // Generic XDP runs after GRO, whose merged segments fit no outer header.
-  if (config_.lb.xdp_mode == XdpMode::kGeneric && turn_off_gro(config_.lb.interface)) {
-    log::info("GRO of {} is turned off, as generic XDP needs it", config_.lb.interface);
-  }
   programs_.attach(forwarder_->slot_program());
   flow_scan_.run_pass(monotonic_ns());  // the flows of a former table are there now
   read_former_ring();
@@ -135,7 +138,7 @@ void Daemon::read_former_ring() {
 void Daemon::start_timers() {
   loop_.every(kReadEvery, "look at the ring of events", [this] { events_.look(); });
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
-  loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { look_at_attachment(); });
+  loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { attachment_.look(); });
   loop_.every(kLookAtHistoryEvery, "look at the history", [this] { look_at_history(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
     flow_scan_.step(monotonic_ns());
@@ -147,7 +150,7 @@ void Daemon::start_timers() {
     for (FillGauge& gauge : fill_gauges_) gauge.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
-    const bool is_open = follower_.gateway() && attachment_problem_.empty();
+    const bool is_open = follower_.hears_gateway() && attachment_.is_complete();
     health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
@@ -159,6 +162,13 @@ void Daemon::start_timers() {
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
+}
+
+void Daemon::move_to(const Link& link) {
+  health_.move_to(link.index);
+  xdp_tx_ = XdpTxWatch(link.index);
+  forwarder_->move_to(link.index);
+  follower_.move_to(link);
 }
 
 void Daemon::run() {
@@ -173,43 +183,7 @@ void Daemon::run() {
   events_.drain();
   history_.flush();
   release_records();
-  if (!end_.empty()) throw std::runtime_error(end_);
   log::info("stopped; forwarding and prediction go on in the kernel");
-}
-
-// Each change is logged once. Checks wait from here until all is in place.
-void Daemon::look_at_attachment() {
-  std::string problem, missing;
-  const auto link = find_link(config_.lb.interface);
-  char present_name[IF_NAMESIZE] = "";
-  const bool is_there = if_indextoname(link_.index, present_name) != nullptr;
-  if (link && link->index != link_.index && !is_there) {
-    end_ = "the interface " + config_.lb.interface + " is another one now; start again to take it";
-    loop_.stop();
-    return;
-  }
-  if (!is_there) {
-    problem = "the interface " + config_.lb.interface + " is gone";
-  } else {
-    if (present_name != config_.lb.interface)
-      problem = "the interface " + config_.lb.interface + " is called " + present_name +
-                " now; rename it, or change [lb] interface and restart";
-    try {
-      missing = programs_.put_back();
-    } catch (const std::exception& error) {
-      problem = error.what();
-    }
-  }
-  if (!missing.empty()) {
-    log::warn("another tool removed {}; it is back", missing);
-    health_.abandon();
-  }
-  if (problem == attachment_problem_) return;
-  if (problem.empty())
-    log::info("the programs are on {} again", config_.lb.interface);
-  else
-    log::error("{}", problem);
-  attachment_problem_ = problem;
 }
 
 // A file that could not be read at the start, or that was put in the place of another one.
@@ -261,7 +235,7 @@ StatusSources Daemon::sources() const {
           .xdp_tx = xdp_tx_,
           .started_at_ns = started_at_ns_,
           .gateway = follower_.gateway(),
-          .attachment_problem = attachment_problem_};
+          .attachment_problem = attachment_.problem()};
 }
 
 bool detach_instance(const Places& places, const Config& config) {

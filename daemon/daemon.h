@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/attachment.h"
 #include "daemon/base/driver_stats.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/link.h"
@@ -46,15 +47,14 @@ class Daemon {
   // judged. Throws with the remedy; nothing stays half attached.
   Daemon(Places places, Config config);
 
-  // Serves until SIGTERM or SIGINT. Forwarding goes on after it. Throws std::runtime_error when
-  // the interface is another one now, which only a new start can take.
+  // Serves until SIGTERM or SIGINT. Forwarding goes on after it.
   void run();
 
  private:
   void start_timers();
   void beat() const;
   void read_former_ring();
-  void look_at_attachment();
+  void move_to(const Link& link);
   void look_at_history();
   void release_records();
   std::optional<std::string> reload();
@@ -63,10 +63,8 @@ class Daemon {
   const Places places_;
   Config config_;
   const std::uint64_t started_at_ns_;
-  std::string attachment_problem_;    // empty: all is where it should be
-  std::string end_;                   // why the loop ended by itself
   std::uint64_t loaded_history_ = 0;  // which of History's openings the predictions have
-  const Link link_;
+  const Link link_;                   // at the start
   EventLoop loop_;
   Instance instance_;
   Programs programs_;
@@ -90,6 +88,7 @@ class Daemon {
   std::vector<FillGauge> fill_gauges_;
   LinkFollower follower_;
   XdpTxWatch xdp_tx_;
+  Attachment attachment_;
   Reloader reloader_;
   const Dispatcher dispatcher_;
   Control control_;

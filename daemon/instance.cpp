@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "daemon/kernel/programs.h"
 
@@ -46,10 +48,20 @@ Fd locked(Fd file, const fs::path& path, const std::string& name) {
 }  // namespace
 
 Instance::Instance(const Places& places, const std::string& name)
-    : socket_path_(places.runtime_dir / (name + ".sock")),
+    : name_(name),
+      socket_path_(places.runtime_dir / (name + ".sock")),
       lock_(locked(open_lock_file(places.runtime_dir, name), places.runtime_dir / (name + ".lock"),
                    name)),
       pins_(pin_folder(places.bpffs, name)),
       pins_lock_(locked(open_folder(pins_), pins_, name)) {}
+
+void Instance::lock_pins_again() {
+  Fd present = open_folder(pins_);
+  struct stat now {
+  }, before{};
+  const bool is_same = fstat(present.get(), &now) == 0 && fstat(pins_lock_.get(), &before) == 0 &&
+                       now.st_dev == before.st_dev && now.st_ino == before.st_ino;
+  if (!is_same) pins_lock_ = locked(std::move(present), pins_, name_);
+}
 
 }  // namespace remora

@@ -25,14 +25,19 @@ class Instance {
   // std::runtime_error when another daemon holds one.
   Instance(const Places& places, const std::string& name);
 
+  // The folder of the pins may have been removed, and made anew: locks the new one. Throws
+  // std::runtime_error when another daemon holds its lock.
+  void lock_pins_again();
+
   const std::filesystem::path& socket_path() const { return socket_path_; }
   const std::filesystem::path& pins() const { return pins_; }
 
  private:
+  const std::string name_;
   const std::filesystem::path socket_path_;
   const Fd lock_;
   const std::filesystem::path pins_;
-  const Fd pins_lock_;
+  Fd pins_lock_;
 };
 
 }  // namespace remora

@@ -11,6 +11,8 @@ from lab.config import KATRAN_SHARED, LIKE_A_NIC, shared_root_array
 from lab.waiting import PATIENCE_S, wait_until
 
 REMORAD = "remorad"
+# Exit code of `remoractl status`: it answers, and reports a problem.
+PROBLEM = 3
 
 
 class Daemon:
@@ -109,7 +111,7 @@ class Daemon:
         if not os.path.exists(os.path.join(self.runtime_dir, f"{self.config.instance}.sock")):
             return None
         result = self._remoractl("status")
-        return json.loads(result.stdout) if result.returncode == 0 else None
+        return json.loads(result.stdout) if result.returncode in (0, PROBLEM) else None
 
     def _remoractl(self, *command):
         argv = [

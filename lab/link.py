@@ -3,7 +3,7 @@
 
 import os
 
-from lab import network, tagged_link
+from lab import namespaces, network, tagged_link, topology
 from lab.bad_link import BadLink
 
 
@@ -23,6 +23,22 @@ class Link:
             os.path.join(self._build_folder, "bpf", "xdp_pass.bpf.o"),
             os.path.join(network.BPFFS, f"{self._layout.instance}-xdp-pass"),
         )
+
+    def delete(self):
+        network.ip_batch(["link delete lb0"], self._layout.namespace(topology.GATEWAY))
+
+    def make_anew(self):
+        """After delete(): the same names and addresses, on new devices."""
+        gateway = self._layout.namespace(topology.GATEWAY)
+        network.ip_batch(topology.lb_link_commands(self._layout), gateway)
+        network.ip_batch(topology.node_commands(self._layout, topology.LB),
+                         self._layout.namespace(topology.LB))
+        self.prepare()
+
+    def configure_lb(self):
+        """Gives eth0 of the load balancer, which has lost them, its addresses and routes."""
+        network.ip_batch(topology.node_commands(self._layout, topology.LB),
+                         self._layout.namespace(topology.LB))
 
     def spoil(self, *, lose, delay, seed):
         """Makes it bad towards the load balancer; returns the BadLink."""

@@ -197,27 +197,37 @@ def number_of(node):
     return int(re.search(r"\d+$", node).group())
 
 
+def _link(topology, device, node):
+    lines = [
+        f"link add {device} type veth peer name eth0 netns {topology.namespace(node)}",
+        f"link set {device} up",
+    ]
+    if IPV6 in topology.addressing.plans:
+        lines.append(f"address add {_GATEWAY_LINK_LOCAL}/64 dev {device} nodad")
+    return lines
+
+
+def lb_link_commands(topology):
+    """`ip -batch` lines for the gateway's namespace: the load balancer's link and its route."""
+    plans, service = topology.addressing.plans, topology.addressing.service
+    return [
+        *_link(topology, "lb0", LB),
+        *(f"address add {plan.lb_link_gateway}/{plan.network_bits} dev lb0" for plan in plans),
+        f"route add {service.subnet(50)} via {service.lb} dev lb0",
+    ]
+
+
 def link_commands(topology):
     """`ip -batch` lines for the gateway's namespace: all links, its addresses and routes."""
     addressing = topology.addressing
     plans, service, reals = addressing.plans, addressing.service, addressing.reals
     lines = ["link set lo up", *(plan.add(plan.gateway, "lo") for plan in plans)]
-
-    def link(device, node):
-        lines.append(f"link add {device} type veth peer name eth0 netns {topology.namespace(node)}")
-        lines.append(f"link set {device} up")
-        if IPV6 in plans:
-            lines.append(f"address add {_GATEWAY_LINK_LOCAL}/64 dev {device} nodad")
-
-    link("lb0", LB)
-    for plan in plans:
-        lines.append(f"address add {plan.lb_link_gateway}/{plan.network_bits} dev lb0")
-    lines.append(f"route add {service.subnet(50)} via {service.lb} dev lb0")
+    lines += lb_link_commands(topology)
     for number, node in enumerate(topology.client_nodes):
-        link(f"c{number}", node)
+        lines += _link(topology, f"c{number}", node)
         lines.append(service.add_route(service.client(number), f"c{number}"))
     for number, node in enumerate(topology.broker_nodes, start=1):
-        link(f"b{number}", node)
+        lines += _link(topology, f"b{number}", node)
         lines.append(reals.add_route(reals.broker(number), f"b{number}"))
     return lines
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "daemon/base/fd.h"
+#include "daemon/base/link.h"
 #include "log/log.h"
 
 namespace remora {
@@ -104,9 +105,9 @@ std::map<std::string, std::uint64_t> xdp_tx_errors(const std::string& interface)
   return errors;
 }
 
-XdpTxWatch::XdpTxWatch(std::string interface) : interface_(std::move(interface)) {
+XdpTxWatch::XdpTxWatch(unsigned interface_index) : index_(interface_index) {
   try {
-    driver_ = driver_of(interface_);
+    if (const auto name = find_name(index_)) driver_ = driver_of(*name);
   } catch (const std::system_error&) {
     // Without a name it is any driver.
   }
@@ -123,7 +124,7 @@ void XdpTxWatch::look(std::uint64_t now_ns) {
       log::error(
           "the driver of {} ({}) throws away frames for brokers: {} so far; "
           "remoractl doctor says what to do",
-          interface_, driver_, *now);
+          find_name(index_).value_or("the interface"), driver_, *now);
     grew_at_ns_ = now_ns;
   }
   errors_ = *now;
@@ -132,8 +133,10 @@ void XdpTxWatch::look(std::uint64_t now_ns) {
 // Nothing: it cannot be asked, for instance because the interface is gone.
 std::optional<std::uint64_t> XdpTxWatch::count() const {
   try {
+    const auto interface = find_name(index_);
+    if (!interface) return std::nullopt;
     std::uint64_t sum = 0;
-    for (const auto& [name, value] : xdp_tx_errors(interface_)) sum += value;
+    for (const auto& [name, value] : xdp_tx_errors(*interface)) sum += value;
     return sum;
   } catch (const std::system_error&) {
     return std::nullopt;

@@ -27,7 +27,7 @@ std::map<std::string, std::uint64_t> xdp_tx_errors(const std::string& interface)
 class XdpTxWatch {
  public:
   // What was counted before is old.
-  explicit XdpTxWatch(std::string interface);
+  explicit XdpTxWatch(unsigned interface_index);
 
   // The first growth, and one after a quiet minute, is logged.
   void look(std::uint64_t now_ns);
@@ -39,7 +39,7 @@ class XdpTxWatch {
  private:
   std::optional<std::uint64_t> count() const;
 
-  const std::string interface_;
+  unsigned index_;
   std::string driver_;
   std::uint64_t errors_ = 0;
   std::optional<std::uint64_t> grew_at_ns_;

@@ -107,8 +107,17 @@ std::optional<Link> find_link(const std::string& interface) {
   const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
-  if (ioctl(socket.get(), SIOCGIFMTU, &request) != 0) fail("cannot read the interface's MTU");
+  if (ioctl(socket.get(), SIOCGIFMTU, &request) != 0) {
+    if (errno == ENODEV) return std::nullopt;
+    fail("cannot read the interface's MTU");
+  }
   return Link{index, static_cast<std::uint32_t>(request.ifr_mtu)};
+}
+
+std::optional<std::string> find_name(unsigned interface_index) {
+  char name[IF_NAMESIZE] = "";
+  if (if_indextoname(interface_index, name) == nullptr) return std::nullopt;
+  return name;
 }
 
 bool is_running(const std::string& interface) {

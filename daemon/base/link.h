@@ -24,6 +24,10 @@ struct Link {
 // Nothing if there is no such interface. Throws std::system_error.
 std::optional<Link> find_link(const std::string& interface);
 
+// Its present name, which may change. Nothing if there is no such interface in this network
+// namespace.
+std::optional<std::string> find_name(unsigned interface_index);
+
 // Whether it is up and has a carrier. Throws std::system_error.
 bool is_running(const std::string& interface);
 

@@ -17,12 +17,8 @@ constexpr auto kAskEvery = 10ms;
 
 }  // namespace
 
-LinkFollower::LinkFollower(EventLoop& loop, std::string interface, const Link& link,
-                           Handlers handlers)
-    : interface_(std::move(interface)),
-      index_(link.index),
-      handlers_(std::move(handlers)),
-      mtu_(link.mtu) {
+LinkFollower::LinkFollower(EventLoop& loop, const Link& link, Handlers handlers)
+    : index_(link.index), handlers_(std::move(handlers)), mtu_(link.mtu) {
   loop.on_readable(news_.fd(), "news of the link", [this] {
     if (news_.concern(index_, routers_)) look();
   });
@@ -34,8 +30,17 @@ void LinkFollower::set_gateway(const std::optional<MacAddress>& fixed) {
   if (fixed) use(*fixed);
 }
 
+void LinkFollower::move_to(const Link& link) {
+  index_ = link.index;
+  routers_.clear();
+  router_.reset();
+  is_silent_ = !is_fixed_;
+  look();
+}
+
 void LinkFollower::look() {
-  if (const auto link = find_link(interface_); link && link->mtu != mtu_) {
+  const auto name = find_name(index_);
+  if (const auto link = name ? find_link(*name) : std::nullopt; link && link->mtu != mtu_) {
     handlers_.on_mtu(link->mtu);
     mtu_ = link->mtu;
   }

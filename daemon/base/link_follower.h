@@ -14,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "daemon/base/event_loop.h"
@@ -31,7 +30,11 @@ class LinkFollower {
 
   // Runs on the loop's thread; `loop` must outlive it. The handlers are never called from the
   // constructor. Throws std::system_error.
-  LinkFollower(EventLoop& loop, std::string interface, const Link& link, Handlers handlers);
+  LinkFollower(EventLoop& loop, const Link& link, Handlers handlers);
+
+  // Follows another interface from here on, with the gateway as it is until another answers.
+  // Throws std::system_error.
+  void move_to(const Link& link);
 
   // Replaces the gateway of the default route; nothing: follows the default route.
   void set_gateway(const std::optional<MacAddress>& fixed);
@@ -49,14 +52,15 @@ class LinkFollower {
 
   std::uint32_t mtu() const { return mtu_; }
   const std::optional<MacAddress>& gateway() const { return gateway_; }
+  // Whether the gateway's Ethernet address is known now, not only from before.
+  bool hears_gateway() const { return !is_silent_; }
 
  private:
   void look_at_gateway();
   std::optional<Neighbour> choose_router();
   void use(const MacAddress& gateway);
 
-  const std::string interface_;
-  const unsigned index_;
+  unsigned index_;
   const Handlers handlers_;
   LinkNews news_;
   std::uint32_t mtu_;

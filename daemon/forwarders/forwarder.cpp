@@ -33,6 +33,8 @@ std::optional<std::uint8_t> Forwarder::outer_length(const std::string& /*group*/
 
 void Forwarder::forget(const Address& /*vip*/, std::uint32_t /*real*/) {}
 
+void Forwarder::move_to(unsigned /*interface_index*/) {}
+
 void Forwarder::step() {}
 
 void Forwarder::look() {}

@@ -78,6 +78,9 @@ class Forwarder {
   // must no longer have it.
   virtual void forget(const Address& vip, std::uint32_t real);
 
+  // The interface was made anew, under another index. Throws std::system_error.
+  virtual void move_to(unsigned interface_index);
+
   // Called often: a small piece of the work that forget() has ordered. Throws
   // std::system_error.
   virtual void step();

@@ -42,7 +42,7 @@ class ForwarderSlot {
   // Nothing, with errno set, when the kernel does not run the program.
   std::optional<Outcome> run(const Bytes& packet) const;
 
-  const int ask_;
+  int ask_;
   Fd socket_;
   MacAddress own_mac_;
 };

@@ -23,6 +23,10 @@ void KatranShared::use(const Config& config, const GroupNumbers& /*numbers*/) {
   look();
 }
 
+void KatranShared::move_to(unsigned interface_index) {
+  slot_ = ForwarderSlot(ask_.fd, interface_index);
+}
+
 void KatranShared::look() {
   bool is_slot_empty = false;
   for (const auto& [group, vip] : vips_) {

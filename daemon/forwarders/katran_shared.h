@@ -29,6 +29,7 @@ class KatranShared : public Forwarder {
   std::optional<BrokerWay> way_to(const Address& vip,
                                   const std::optional<Address>& real) const override;
   bool send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) override;
+  void move_to(unsigned interface_index) override;
   void look() override;
   std::optional<vip_stats> traffic_of(std::uint32_t vip_num) const override;
   // The worst state of the VIP at the ports of all services.
@@ -38,7 +39,7 @@ class KatranShared : public Forwarder {
   void tell(const std::string& group, VipState state);
 
   const NamedProgram ask_;
-  const ForwarderSlot slot_;
+  ForwarderSlot slot_;
   std::map<std::string, Address> vips_;                // by group
   std::set<std::uint16_t> ports_;                      // host order
   std::map<std::string, VipState> states_;             // by group

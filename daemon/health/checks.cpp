@@ -63,16 +63,25 @@ HealthChecks::HealthChecks(EventLoop& loop, const Maps& maps, const Config& conf
                            unsigned interface_index, CheckSchedule::Handlers handlers)
     : loop_(loop),
       maps_(maps),
-      interface_(config.lb.interface),
       interface_index_(interface_index),
-      handlers_(handlers),
+      handlers_(std::move(handlers)),
       addresses_(config.health.network4, config.health.network6),
-      schedule_(std::move(handlers)) {}
+      schedule_({.on_dead = handlers_.on_dead,
+                 .on_alive = handlers_.on_alive,
+                 .is_host_in_order = [this] {
+                   return (!handlers_.is_host_in_order || handlers_.is_host_in_order()) &&
+                          look_for_way();
+                 }}) {}
 
 HealthChecks::~HealthChecks() {
   if (!keeps_routes_) {
     guarded("removal of the check routes", [this] { set_check_routes(interface_index_, {}); });
   }
+}
+
+void HealthChecks::move_to(unsigned interface_index) {
+  interface_index_ = interface_index;
+  looked_at_ns_ = 0;
 }
 
 void HealthChecks::prepare(const Config& config) {
@@ -159,10 +168,16 @@ void HealthChecks::step(Way way, std::uint64_t now_ns) {
 bool HealthChecks::has_way(std::uint64_t now_ns) {
   if (now_ns - looked_at_ns_ < kLookEveryNs) return has_way_;
   looked_at_ns_ = now_ns;
-  const bool before = std::exchange(
-      has_way_, is_running(interface_) && restore_check_routes(interface_index_, networks_));
+  return look_for_way();
+}
+
+bool HealthChecks::look_for_way() {
+  const auto interface = find_name(interface_index_);
+  const bool before =
+      std::exchange(has_way_, interface && is_running(*interface) &&
+                                  restore_check_routes(interface_index_, networks_));
   if (before && !has_way_) {
-    log::warn("health checks wait: nothing can leave {} now", interface_);
+    log::warn("health checks wait: nothing can leave {} now", interface.value_or("the interface"));
   } else if (!before && has_way_) {
     log::info("health checks go on");
   }

@@ -32,6 +32,9 @@ class HealthChecks {
   HealthChecks(const HealthChecks&) = delete;
   HealthChecks& operator=(const HealthChecks&) = delete;
 
+  // The interface was made anew, under another index. The next step() adds the routes.
+  void move_to(unsigned interface_index);
+
   // From here on the routes outlive it: what is at the interface does, too.
   void keep_routes() { keeps_routes_ = true; }
 
@@ -43,7 +46,8 @@ class HealthChecks {
   // be the same. Calls the handlers for dead reals that are not checked any more.
   void use(const Config& config, const Reals& reals, std::uint64_t now_ns);
 
-  // Whether packets for brokers are sent at all: the gateway is known.
+  // Whether packets for brokers are sent at all: the programs are on the interface, and the gateway
+  // is known.
   enum class Way : std::uint8_t { kOpen, kNone };
   // Called often.
   void step(Way way, std::uint64_t now_ns);
@@ -66,11 +70,11 @@ class HealthChecks {
   void write_checks(const Config& config) const;
   Prober* prober_for(const Config& config);
   bool has_way(std::uint64_t now_ns);
+  bool look_for_way();
 
   EventLoop& loop_;
   const Maps& maps_;
-  const std::string interface_;
-  const unsigned interface_index_;
+  unsigned interface_index_;
   const CheckSchedule::Handlers handlers_;
   CheckAddresses addresses_;
   CheckSchedule schedule_;

@@ -86,6 +86,7 @@ void CheckSchedule::finish(std::uint64_t id, CheckResult result, std::uint64_t n
 void CheckSchedule::take(const CheckTarget& target, Entry& entry, CheckResult result,
                          std::uint64_t now_ns) {
   entry.running = 0;
+  if (!result.good && handlers_.is_host_in_order && !handlers_.is_host_in_order()) return;
   const bool was_dead = is_dead(target.group, target.real);
   if (!entry.state.take(std::move(result), timing_.thresholds, now_ns)) return;
   const bool dead = is_dead(target.group, target.real);

@@ -29,6 +29,9 @@ class CheckSchedule {
   struct Handlers {
     std::function<void(const std::string& group, const Address& real)> on_dead;
     std::function<void(const std::string& group, const Address& real)> on_alive;
+    // Asked when a check has failed: whether this host was in order, so that the broker is to
+    // blame. Without it the host always is. May call abandon().
+    std::function<bool()> is_host_in_order = {};
   };
   // Of a target that is new: what its real is taken to be.
   using FirstGuess = std::function<HealthState::Life(const CheckTarget&)>;

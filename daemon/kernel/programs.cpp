@@ -4,13 +4,13 @@
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
-#include <net/if.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <set>
 #include <stdexcept>
 
 #include "daemon/base/attachment.h"
@@ -80,12 +80,6 @@ bool may_call_into(int array, bpf_attach_type type) {
   return static_cast<bool>(Fd(loaded));
 }
 
-std::string name_of(unsigned interface_index) {
-  char name[IF_NAMESIZE] = "IFACE";
-  if_indextoname(interface_index, name);
-  return name;
-}
-
 std::string holder_of(unsigned interface_index) {
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
   if (bpf_xdp_query(static_cast<int>(interface_index), 0, &query) != 0 || query.prog_id == 0) {
@@ -125,18 +119,23 @@ std::uint32_t xdp_program_on(unsigned interface_index) {
   return bpf_xdp_query(static_cast<int>(interface_index), 0, &query) == 0 ? query.prog_id : 0;
 }
 
-// The pinned link, if it holds the XDP program of this interface. An interface of another network
-// namespace may have the same index; it has another program.
-Fd pinned_link(const fs::path& pin, unsigned interface_index) {
-  Fd link(bpf_obj_get(pin.c_str()));
-  if (!link) return Fd();
+// The index of the interface of this network namespace that has its XDP program by this link; 0:
+// there is none. An interface of another namespace may have the same index; it has another program.
+unsigned interface_of(const Fd& link) {
   bpf_link_info info{};
   __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return Fd();
+  if (!link || bpf_obj_get_info_by_fd(link.get(), &info, &size) != 0) return 0;
   // The link of a deleted interface has index 0.
-  if (info.xdp.ifindex != interface_index || xdp_program_on(interface_index) != info.prog_id)
-    return Fd();
-  return link;
+  return info.xdp.ifindex != 0 && xdp_program_on(info.xdp.ifindex) == info.prog_id
+             ? info.xdp.ifindex
+             : 0;
+}
+
+// Whether the link holds a program on any interface, also of another network namespace.
+bool is_attached_anywhere(const Fd& link) {
+  bpf_link_info info{};
+  __u32 size = sizeof(info);
+  return link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 && info.xdp.ifindex != 0;
 }
 
 void set_sizes(bpf_object* object, const Limits& limits) {
@@ -296,22 +295,29 @@ std::optional<ProgramInfo> info_of(const NamedProgram& program) {
 
 void Programs::attach(const std::optional<NamedProgram>& forwarder) {
   // From the end of a packet's way to its beginning: the root comes last.
-  const int slots = map_fd(kRootArray);
-  const auto put = [&](__u32 slot, const NamedProgram& program) {
-    if (bpf_map_update_elem(slots, &slot, &program.fd, BPF_ANY) != 0) {
-      fail("cannot put the program " + program.name + " into slot " + std::to_string(slot) +
-           " of the root array: " + because(errno));
-    }
-  };
   pins_.begin_switch(flow_table());
-  if (forwarder) put(SLOT_FORWARDER, *forwarder);
-  put(SLOT_MQTT, program(kStageProgram));
+  if (forwarder) fill_slot(SLOT_FORWARDER, *forwarder);
+  fill_slot(SLOT_MQTT, program(kStageProgram));
+  keep_gro_off();
   attach_filters();
   attach_root();
   // A forwarder of another kind has left it.
   if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
   attached_ = true;
   pins_.settle([this](const std::string& name) { return map_fd(name); }, flow_table());
+}
+
+void Programs::fill_slot(std::uint32_t slot, const NamedProgram& program) {
+  if (bpf_map_update_elem(map_fd(kRootArray), &slot, &program.fd, BPF_ANY) != 0)
+    fail("cannot put the program " + program.name + " into slot " + std::to_string(slot) +
+         " of the root array: " + because(errno));
+}
+
+// Generic XDP runs after GRO, whose merged segments fit no outer header.
+void Programs::keep_gro_off() const {
+  const auto interface = find_name(interface_index_);
+  if (xdp_mode_ == XdpMode::kGeneric && interface && turn_off_gro(*interface))
+    log::info("GRO of {} is turned off, as generic XDP needs it", *interface);
 }
 
 void Programs::attach_filters() {
@@ -324,9 +330,7 @@ void Programs::attach_filter(std::size_t number) {
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
     fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
   }
-  const bpf_program* function =
-      bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function);
-  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = bpf_program__fd(function), .flags = BPF_TC_F_REPLACE,
+  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = filter_fd(number), .flags = BPF_TC_F_REPLACE,
               .handle = kProbeHandle, .priority = filter.priority);
   if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
     fail("cannot attach the TC program " + std::string(filter.function) + ": " + because(error) +
@@ -334,7 +338,13 @@ void Programs::attach_filter(std::size_t number) {
   }
 }
 
-bool Programs::has_root() const {
+int Programs::filter_fd(std::size_t number) const {
+  const Filter& filter = kFilters[number];
+  return bpf_program__fd(
+      bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function));
+}
+
+bool Programs::is_on_interface() const {
   const auto root = info_of(program(kRootProgram));
   return root && xdp_program_on(interface_index_) == root->id;
 }
@@ -342,7 +352,20 @@ bool Programs::has_root() const {
 bool Programs::has_filter(std::size_t number) const {
   bpf_tc_hook hook = hook_of(interface_index_, kFilters[number].direction);
   LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = kFilters[number].priority);
-  return bpf_tc_query(&hook, &options) == 0;
+  const auto filter = info_of({kFilters[number].function, filter_fd(number)});
+  return filter && bpf_tc_query(&hook, &options) == 0 && options.prog_id == filter->id;
+}
+
+bool Programs::lacks_forwarder() const {
+  constexpr __u32 kSlot = SLOT_FORWARDER;
+  __u32 id = 0;
+  return shared_root_array_.empty() && bpf_map_lookup_elem(map_fd(kRootArray), &kSlot, &id) != 0;
+}
+
+bool Programs::is_in_slot(std::uint32_t slot, const NamedProgram& program) const {
+  const auto wanted = info_of(program);
+  __u32 id = 0;
+  return wanted && bpf_map_lookup_elem(map_fd(kRootArray), &slot, &id) == 0 && id == wanted->id;
 }
 
 std::string Programs::put_back() {
@@ -355,16 +378,29 @@ std::string Programs::put_back() {
     note(std::string("the TC program ") + kFilters[number].function);
     attach_filter(number);
   }
-  if (!has_root()) {
+  if (!is_in_slot(SLOT_MQTT, program(kStageProgram))) {
+    note("the mqtt stage in its slot");
+    fill_slot(SLOT_MQTT, program(kStageProgram));
+  }
+  keep_gro_off();
+  if (!is_on_interface()) {
     note("the XDP program");
     link_ = Fd();
     attach_root();
   }
+  if (const std::size_t pins = put_pins_back(); pins > 0)
+    note(std::to_string(pins) + " pins in " + pins_.folder().string());
+  return missing;
+}
+
+// Returns how many were missing.
+std::size_t Programs::put_pins_back() {
   std::error_code error;
   fs::create_directories(pins_.folder(), error);
+  std::size_t missing = 0;
   const auto pin = [&](const fs::path& path, int fd) {
     if (fs::exists(path, error)) return;
-    note("the pin " + path.string());
+    ++missing;
     if (bpf_obj_pin(fd, path.c_str()) != 0)
       fail("cannot pin " + path.string() + ": " + because(errno));
   };
@@ -387,12 +423,18 @@ std::string Programs::put_back() {
 void Programs::attach_root() {
   const int root = program(kRootProgram).fd;
   const fs::path pin = pins_.folder() / kLinkPin;
-  if (Fd link = pinned_link(pin, interface_index_); link) {
-    if (bpf_link_update(link.get(), root, nullptr) != 0)
+  Fd pinned(bpf_obj_get(pin.c_str()));
+  if (interface_of(pinned) == interface_index_) {
+    if (bpf_link_update(pinned.get(), root, nullptr) != 0)
       fail("cannot replace the root program: " + because(errno));
-    link_ = std::move(link);
+    link_ = std::move(pinned);
     return;
   }
+  if (is_attached_anywhere(pinned))
+    log::warn(
+        "the programs leave another interface, which they were on until now: this instance is on "
+        "{}",
+        find_name(interface_index_).value_or("another one"));
   ::unlink(pin.c_str());
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = xdp_mode_ == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -402,7 +444,8 @@ void Programs::attach_root() {
   if (error == EBUSY || error == EEXIST) {
     what = holder_of(interface_index_) +
            " is on the interface already; remove it first: ip link set dev " +
-           name_of(interface_index_) + " xdp off, or, for another Remora, remorad --detach";
+           find_name(interface_index_).value_or("IFACE") +
+           " xdp off, or, for another Remora, remorad --detach";
   } else if (error == EOPNOTSUPP || error == EINVAL) {
     what = "the interface does not take the XDP program: " + because(error) +
            "; set [lb] xdp_mode = \"generic\", or lower its MTU";
@@ -423,13 +466,17 @@ void Programs::attach_root() {
 bool Programs::detach(const fs::path& folder, unsigned interface_index) {
   libbpf_set_print(log_libbpf);
   bool any = false;
+  // Both are the same unless the interface was renamed or made anew.
+  std::set<unsigned> interfaces = {interface_index};
   if (const Fd link(bpf_obj_get((folder / kLinkPin).c_str())); link) {
+    interfaces.insert(interface_of(link));
     bpf_link_detach(link.get());
     any = true;
   }
-  if (interface_index != 0) {
-    any = detach_filters(interface_index) || any;
-    set_check_routes(interface_index, {});
+  interfaces.erase(0);
+  for (const unsigned interface : interfaces) {
+    any = detach_filters(interface) || any;
+    set_check_routes(interface, {});
   }
   PinnedMaps::remove_next(folder);
   std::error_code error;

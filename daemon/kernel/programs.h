@@ -50,10 +50,21 @@ class Programs {
   // the remedy, with nothing attached that was not before.
   void attach(const std::optional<NamedProgram>& forwarder);
 
-  // Looks whether another tool has taken off the interface what attach() has put there, or has
-  // removed pins, and puts it back. Returns what was missing, for people; empty: nothing. Throws
-  // std::runtime_error with the remedy when it cannot be put back.
+  // Whether the root program is on the interface. An interface that was made anew does not have
+  // it, even under the same name and index.
+  bool is_on_interface() const;
+
+  // Looks whether another tool has taken off the interface what attach() has put there, has
+  // emptied the stage's slot or has removed pins, and puts it back. Returns what was missing, for
+  // people; empty: nothing. Throws std::runtime_error with the remedy when it cannot be put back.
   std::string put_back();
+
+  // The interface was made anew, under another index: put_back() attaches the programs there.
+  void move_to(unsigned interface_index) { interface_index_ = interface_index; }
+
+  // Whether another tool has emptied the forwarder's slot, so that packets are dropped. A slot
+  // that is shared is the Katran server's business.
+  bool lacks_forwarder() const;
 
   // Of the pins.
   const std::filesystem::path& folder() const { return pins_.folder(); }
@@ -91,10 +102,14 @@ class Programs {
   void attach_filters();
   void attach_root();
   void attach_filter(std::size_t number);
-  bool has_root() const;
   bool has_filter(std::size_t number) const;
+  void fill_slot(std::uint32_t slot, const NamedProgram& program);
+  bool is_in_slot(std::uint32_t slot, const NamedProgram& program) const;
+  std::size_t put_pins_back();
+  void keep_gro_off() const;
+  int filter_fd(std::size_t number) const;
 
-  const unsigned interface_index_;
+  unsigned interface_index_;
   const XdpMode xdp_mode_;
   const std::filesystem::path shared_root_array_;  // empty: it is ours alone
   PinnedMaps pins_;

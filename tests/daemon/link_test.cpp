@@ -197,7 +197,7 @@ class LinkFollowerTest : public LinkTest {
     LinkTest::SetUp();
     if (IsSkipped()) return;
     follower_.emplace(
-        loop_, "lb", *find_link("lb"),
+        loop_, *find_link("lb"),
         LinkFollower::Handlers{.on_mtu = [this](std::uint32_t) { loop_.stop(); },
                                .on_gateway = [this](const MacAddress&) { loop_.stop(); }});
     loop_.every(std::chrono::seconds(60), "giving up", [this] {
@@ -291,6 +291,32 @@ TEST_F(LinkFollowerTest, AGatewayThatFallsSilentStays) {
   follower_->look();
 
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+}
+
+TEST_F(LinkFollowerTest, ARenamedInterfaceIsFollowed) {
+  run("ip link set lb down && ip link set lb name lb9 && ip link set lb9 mtu 1300");
+  follower_->look();
+  EXPECT_EQ(follower_->mtu(), 1300U);
+}
+
+TEST_F(LinkFollowerTest, AnInterfaceThatIsMadeAnewIsFollowed) {
+  LbNetwork::add_default_routes();
+  follower_->look();
+  ASSERT_TRUE(follower_->hears_gateway());
+  run("ip link del lb && ip link add between type veth peer name other");
+  run("ip link add gw type veth peer name lb mtu 1400");
+  run("ip link set gw up && ip link set lb up");
+
+  follower_->move_to(*find_link("lb"));
+  EXPECT_EQ(follower_->mtu(), 1400U);
+  EXPECT_FALSE(follower_->hears_gateway());
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01")) << "it stays until another is known";
+
+  run("ip address add 10.1.2.2/24 dev lb && ip route add default via 10.1.2.1");
+  run("ip neighbour add 10.1.2.1 lladdr 02:00:00:00:00:77 dev lb");
+  follower_->tick();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
+  EXPECT_TRUE(follower_->hears_gateway());
 }
 
 TEST_F(LinkFollowerTest, AFixedGatewayIsNotFollowed) {

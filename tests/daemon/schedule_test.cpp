@@ -72,12 +72,20 @@ class CheckScheduleTest : public testing::Test {
 
   std::uint64_t now = 100 * kSecond;
   std::vector<std::string> news;
+  bool is_in_order = true;
+  int asked = 0;
   Notes notes;
   CheckSchedule schedule{{
       .on_dead = [this](const std::string&,
                         const Address& real) { news.push_back("dead " + to_string(real)); },
       .on_alive = [this](const std::string&,
                          const Address& real) { news.push_back("alive " + to_string(real)); },
+      .is_host_in_order =
+          [this] {
+            ++asked;
+            if (!is_in_order) schedule.abandon();
+            return is_in_order;
+          },
   }};
 };
 
@@ -91,6 +99,24 @@ TEST_F(CheckScheduleTest, AHostThatCannotAskKillsNobody) {
   }
   EXPECT_GT(notes.started.size(), 30U) << "it is tried again";
   EXPECT_EQ(news, std::vector<std::string>());
+}
+
+// Another tool had taken programs off the interface; the daemon finds out when a check fails.
+TEST_F(CheckScheduleTest, AHostThatIsNotInOrderKillsNobody) {
+  is_in_order = false;
+  use(2);
+  const auto all_fail = [](const std::string&) { return false; };
+  for (int i = 0; i < 5; ++i) round(all_fail);
+  run(20 * kSecond);  // timeouts
+  EXPECT_EQ(news, std::vector<std::string>());
+  EXPECT_GT(asked, 10);
+
+  is_in_order = true;
+  for (int i = 0; i < 2; ++i) round(all_fail);
+  EXPECT_EQ(news.size(), 2U);
+  asked = 0;
+  for (int i = 0; i < 2; ++i) round([](const std::string&) { return true; });
+  EXPECT_EQ(asked, 0) << "successes need no excuse";
 }
 
 TEST_F(CheckScheduleTest, ChecksThatAreAbandonedSayNothing) {

@@ -288,6 +288,21 @@ TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
                    network_->lb_index());
 }
 
+// The link of the other one was updated, and the start reported success without XDP.
+TEST_F(TakeoverTest, AnInterfaceOfAnotherNamespaceWithTheSameIndexIsNotOurs) {
+  start(config_);
+  const unsigned index = network_->lb_index();
+  {
+    const LbNetwork elsewhere;
+    ASSERT_EQ(elsewhere.lb_index(), index);
+    ASSERT_FALSE(is_attached());
+
+    start(config_);
+    EXPECT_TRUE(is_attached());
+  }
+  EXPECT_FALSE(is_attached()) << "an instance has one interface";
+}
+
 TEST_F(TakeoverTest, DetachLeavesNothing) {
   start(config_);
   ASSERT_TRUE(is_attached());

@@ -1,15 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Other tools take programs and pins away while remorad runs: they come back, and no broker dies."""
+"""Other tools change the load balancer's host while remorad runs: what is missing comes back, what
+cannot be put right is reported, no broker dies and the living connection goes on."""
 
 import os
+import time
 
-from support import Journey, Paho, main, namespaces, topology
+from support import (
+    HEALTH, Journey, PATIENCE_S, Paho, Settings, build_folder, main, namespaces, topology,
+)
+
+from lab.daemon import PROBLEM
 
 TOPIC = "measurements/temperature"
 
 
 class HostChanges(Journey):
+    settings = Settings(health=HEALTH)
+
     def setUp(self):
         super().setUp()
         self.teach("client0", TOPIC)
@@ -18,9 +26,14 @@ class HostChanges(Journey):
         self.feed(self.living, TOPIC, 5)
         self.expect_all_delivered()
 
+    def in_lb_unchecked(self, *argv):
+        return namespaces.run(self.lab.namespace(topology.LB), argv, capture_output=True,
+                              text=True, timeout=PATIENCE_S)
+
     def in_lb(self, *argv):
-        return namespaces.run(self.lab.namespace(topology.LB), argv, check=True,
-                              capture_output=True, text=True).stdout
+        result = self.in_lb_unchecked(*argv)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
 
     def has_xdp(self):
         return '"prog"' in self.in_lb("ip", "-json", "link", "show", "eth0")
@@ -29,13 +42,47 @@ class HostChanges(Journey):
         return sum(self.in_lb("tc", "filter", "show", "dev", "eth0", side).count("remora_")
                    for side in ("ingress", "egress"))
 
-    def expect_life(self, phase):
+    def problem(self):
+        return self.daemon.status()["attachment_problem"]
+
+    def status_code(self):
+        command = [os.path.join(build_folder(), "remoractl"), "--runtime-dir",
+                   self.daemon.runtime_dir, "--instance", self.lab.layout.instance, "status"]
+        return self.in_lb_unchecked(*command).returncode
+
+    def expect_problem(self, words):
+        """In the status, its exit code and the log."""
+        self.wait_until(lambda: words in (self.problem() or ""), f"a problem: {words}")
+        self.assertEqual(self.status_code(), PROBLEM)
+        self.assertIn(words, self.daemon.last_words(10))
+
+    def expect_traffic(self, phase):
         with self.expect_counted(MISPREDICT=0, RESET=0):
             self.feed(self.living, TOPIC, 5, phase=phase)
             self.expect_delivered("client0", range(1, 6), phase)
-        self.assertIsNone(self.daemon.status()["attachment_problem"])
-        self.assertEqual({row["state"] for row in self.daemon.ask("reals", "list")["reals"]},
-                         {"enabled"})
+
+    def reals(self):
+        return self.daemon.ask("reals", "list")["reals"]
+
+    def wait_for_good_checks(self):
+        """Of all brokers, begun from now on; none is or was dead."""
+        began = time.monotonic()
+
+        def are_good():
+            lasts = [row["health"]["last"] for row in self.reals()]
+            passed_ms = 1000 * (time.monotonic() - began)
+            return all(last and last["good"] and last["ms_ago"] < passed_ms for last in lasts)
+
+        self.wait_until(are_good, "a check of each broker")
+        self.assertEqual({row["state"] for row in self.reals()}, {"enabled"})
+        with open(self.daemon.log, encoding="utf-8") as log:
+            self.assertNotIn(" is dead", log.read())
+
+    def expect_life(self, phase):
+        self.expect_traffic(phase)
+        self.assertIsNone(self.problem())
+        self.assertEqual(self.status_code(), 0)
+        self.wait_for_good_checks()
 
     def test_the_xdp_link_is_detached(self):
         self.in_lb("bpftool", "link", "detach", "pinned", self.daemon.pins + "/xdp_link")
@@ -57,6 +104,59 @@ class HostChanges(Journey):
         self.daemon.kill()
         self.daemon.start()
         self.expect_life("restarted")
+
+    def rename(self, before, after):
+        self.in_lb("ip", "link", "set", before, "down")
+        self.in_lb("ip", "link", "set", before, "name", after)
+        self.in_lb("ip", "link", "set", after, "up")
+        for plan in self.addressing.plans:
+            self.in_lb("ip", "route", "add", "default", "via", plan.lb_link_gateway)
+
+    def test_the_interface_is_renamed(self):
+        self.rename("eth0", "lan0")
+        self.expect_problem("called lan0 now")
+        self.expect_traffic("renamed")
+        self.wait_for_good_checks()
+        self.rename("lan0", "eth0")
+        self.wait_until(lambda: self.problem() is None, "the problem's end")
+        self.expect_life("again")
+
+    def test_the_interface_is_deleted_and_made_anew(self):
+        self.lab.link.delete()
+        self.expect_problem("eth0 is gone")
+        self.lab.link.make_anew()
+        self.wait_until(self.has_xdp, "the XDP program")
+        self.wait_until(lambda: self.problem() is None, "the problem's end")
+        self.expect_life("anew")
+
+    def test_the_interface_is_moved_to_another_namespace_and_back(self):
+        elsewhere = self.lab.layout.instance + "-elsewhere"
+        self.in_lb("ip", "netns", "add", elsewhere)
+        self.addCleanup(self.in_lb, "ip", "netns", "delete", elsewhere)
+        self.in_lb("ip", "link", "set", "eth0", "netns", elsewhere)
+        self.expect_problem("eth0 is gone")
+        self.in_lb("ip", "-n", elsewhere, "link", "set", "eth0", "netns",
+                   self.lab.layout.instance)
+        self.lab.link.configure_lb()
+        self.wait_until(self.has_xdp, "the XDP program")
+        self.wait_until(lambda: self.problem() is None, "the problem's end")
+        self.expect_life("back")
+
+    def test_another_program_takes_the_place(self):
+        self.in_lb("bpftool", "link", "detach", "pinned", self.daemon.pins + "/xdp_link")
+        # remorad is as fast as this: whoever comes first has the interface.
+        pin = self.daemon.pins + "-other"
+        self.in_lb("bpftool", "prog", "load", os.path.join(build_folder(), "bpf", "xdp_pass.bpf.o"),
+                   pin, "type", "xdp")
+        self.addCleanup(lambda: os.path.exists(pin) and os.unlink(pin))
+        while self.in_lb_unchecked("bpftool", "net", "attach", "xdp", "pinned", pin, "dev",
+                                   "eth0").returncode != 0:
+            self.in_lb_unchecked("bpftool", "link", "detach", "pinned",
+                                 self.daemon.pins + "/xdp_link")
+        self.expect_problem('"xdp_pass"')
+        self.in_lb("ip", "link", "set", "dev", "eth0", "xdp", "off")
+        self.wait_until(lambda: self.problem() is None, "the problem's end")
+        self.expect_life("alone")
 
 
 if __name__ == "__main__":
