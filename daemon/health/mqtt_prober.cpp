@@ -32,6 +32,9 @@ enum Connack {
   kNotAuthorised = 5,
 };
 
+// Paho could not begin: no thread, socket or memory is left.
+constexpr int kCouldNotBegin = -1000;
+
 std::string base36(std::uint64_t number) {
   std::string text;
   do {
@@ -52,6 +55,8 @@ CheckResult result_of_connack(int code, const MqttLogin& login) {
     return CheckResult{false, "CONNACK " + std::to_string(code) + ": " + why};
   };
   switch (code) {
+    case kCouldNotBegin:
+      return {false, "this host could not begin an MQTT connection", true};
     case kAccepted:
       return {true, "CONNACK"};
     case kProtocolVersion:
@@ -227,7 +232,7 @@ class MqttProber::Worker {
       attempt->client.connect(options, nullptr, *attempt);
     } catch (const mqtt::exception&) {
       attempts_.erase(order.id);
-      report(order.id, MQTTASYNC_FAILURE);
+      report(order.id, kCouldNotBegin);
       throw;
     }
   }
