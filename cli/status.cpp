@@ -102,7 +102,9 @@ void print_status(std::ostream& out, const json& status) {
 
   out << fmt::format("\n{:<16}{:>12}{:>12}\n", "table", "used", "limit");
   for (const auto& [name, table] : status.at("tables").items()) {
-    out << fmt::format("{:<16}{:>12}{:>12}\n", name, table.at("used").get<std::uint64_t>(),
+    const json& used = table.at("used");
+    out << fmt::format("{:<16}{:>12}{:>12}\n", name,
+                       used.is_null() ? "counting" : std::to_string(used.get<std::uint64_t>()),
                        table.at("limit").get<std::uint64_t>());
   }
   const json& groups = status.at("groups");

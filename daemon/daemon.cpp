@@ -113,7 +113,6 @@ Daemon::Daemon(Places places, Config config)
                           is_new ? Predictions::Found::kNewTable : Predictions::Found::kInUse);
   if (is_new && !predictions_.wait(kWaitForPredictions))
     log::info("the history is long: predictions are loaded while remorad runs");
-  for (FillGauge& gauge : fill_gauges_) gauge.recount();
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals &&
       !follower_.wait_for_gateway(kWaitForGateway)) {

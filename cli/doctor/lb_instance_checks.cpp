@@ -287,9 +287,13 @@ Findings check_tables(const LbFacts& facts) {
   const json tables = facts.daemon.status->value("tables", json::object());
   for (const char* name : {"flows", "predictions"}) {
     const json table = tables.value(name, json::object());
+    const About about{"tables", fmt::format("the table {}", name)};
+    if (table.value("used", json(0)).is_null()) {
+      found.push_back(about.unknown("is still being counted: remorad has just started"));
+      continue;
+    }
     const auto used = table.value("used", std::uint64_t{0}),
                limit = table.value("limit", std::uint64_t{0});
-    const About about{"tables", fmt::format("the table {}", name)};
     const std::string says = fmt::format("holds {} of {} entries", used, limit);
     found.push_back(used * 10 > limit * 9 ? about.warning(says + ": raise it in [limits]")
                                           : about.ok(says));

@@ -44,7 +44,9 @@ json daemon_counters_of(const StatusSources& s) {
 json tables_of(const StatusSources& s) {
   json all = {{"flows", {{"used", s.flow_counts.used()}, {"limit", s.config.limits.flows}}}};
   for (const FillGauge& gauge : s.fill_gauges) {
-    all[std::string(gauge.name())] = {{"used", gauge.used()}, {"limit", gauge.limit()}};
+    const auto used = gauge.used();
+    all[std::string(gauge.name())] = {{"used", used ? json(*used) : json(nullptr)},
+                                      {"limit", gauge.limit()}};
   }
   return all;
 }

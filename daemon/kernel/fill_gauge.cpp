@@ -3,7 +3,7 @@
 
 namespace remora {
 
-std::uint64_t FillGauge::used() const {
+std::optional<std::uint64_t> FillGauge::used() const {
   return is_small() ? count() : last_;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -41,11 +42,9 @@ class FillGauge {
   std::string_view name() const { return name_; }
   std::uint64_t limit() const { return limit_; }
 
-  // For a large table: as of the last complete walk. Throws std::system_error.
-  std::uint64_t used() const;
-
-  // Counts all entries at once, before the loop runs. Throws std::system_error.
-  void recount() { last_ = count(); }
+  // For a large table: as of the last complete walk; nothing until the first one has ended, a few
+  // seconds after the start for a million entries. Throws std::system_error.
+  std::optional<std::uint64_t> used() const;
 
   // Counts the next batch of a large table. Throws std::system_error.
   void step();
@@ -68,7 +67,7 @@ class FillGauge {
   std::uint64_t limit_;
   RawBatchReader reader_;
   std::uint64_t counted_ = 0;
-  std::uint64_t last_ = 0;
+  std::optional<std::uint64_t> last_;
 };
 
 // A gauge for each map with the trait kGauged, in the order of map_list().

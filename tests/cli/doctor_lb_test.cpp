@@ -325,6 +325,12 @@ const Break kBreaks[] = {
      [](LbFacts& f) { (*f.daemon.status.value)["tables"]["flows"]["used"] = 91; },
      {"tables", State::kWarning},
      "91 of 100"},
+    {"TableBeingCounted",
+     [](LbFacts& f) {
+       (*f.daemon.status.value)["tables"]["predictions"] = {{"used", nullptr}, {"limit", 100}};
+     },
+     {"tables", State::kUnknown},
+     "being counted"},
     {"HistoryFailing",
      [](LbFacts& f) {
        (*f.daemon.status.value)["history"] = {{"ok", false}, {"error", "I/O"}};

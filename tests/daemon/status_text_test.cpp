@@ -54,6 +54,17 @@ TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
             "instance lb on eth0 (native XDP, embedded forwarder), remorad 0.2.0, up 3 s");
 }
 
+TEST(StatusTextTest, ALargeTableIsCountedAfterTheStart) {
+  json status = status_with(json::array());
+  status["tables"] = {{"flows", {{"used", 5}, {"limit", 100}}},
+                      {"predictions", {{"used", nullptr}, {"limit", 1'000'000}}}};
+
+  std::ostringstream out;
+  print_status(out, status);
+  EXPECT_NE(out.str().find("flows                      5         100\n"), std::string::npos);
+  EXPECT_NE(out.str().find("predictions         counting     1000000\n"), std::string::npos);
+}
+
 TEST(StatusTextTest, TheHistoryHasASizeALimitAndGrowth) {
   json status = status_with(json::array());
   status["history"].update(

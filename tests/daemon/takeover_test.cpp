@@ -303,6 +303,21 @@ TEST_F(TakeoverTest, AnInterfaceOfAnotherNamespaceWithTheSameIndexIsNotOurs) {
   EXPECT_FALSE(is_attached()) << "an instance has one interface";
 }
 
+// A start counted all its entries before the loop ran: two seconds for five million.
+TEST_F(TakeoverTest, ALargeTableIsCountedWhileTheLoopRuns) {
+  const auto running = start(config_);
+  for (const char* address : {"10.1.1.7", "10.1.1.8", "10.1.1.9"})
+    running->maps.predictions.put(client(address), {});
+  const MapSpec& predictions = *find_map_spec("predictions");
+  const int map = running->programs.map_fd("predictions");
+  EXPECT_EQ(FillGauge(predictions, map, 1000).used(), 3U);
+
+  FillGauge large(predictions, map, 10'000'000);
+  EXPECT_FALSE(large.used());
+  for (int i = 0; i < 2; ++i) large.step();  // a batch, and the end
+  EXPECT_EQ(large.used(), 3U);
+}
+
 TEST_F(TakeoverTest, DetachLeavesNothing) {
   start(config_);
   ASSERT_TRUE(is_attached());
