@@ -28,13 +28,14 @@ Config load_with_warnings(const Options& options) {
 
 }  // namespace
 
-// A reload that is asked for during the start follows it. So does a stop once the start has begun
-// to change something.
+// A log that nobody reads any more ends nothing. A reload that is asked for during the start
+// follows it. So does a stop once the start has begun to change something.
 //
 // Why a start failed is left for the doctor.
 void serve(const Options& options) {
   const auto file = start_failure_file(options.places.runtime_dir, options.places.config);
   std::optional<Daemon> daemon;
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     hold_signals({SIGHUP});
     Config config = load_with_warnings(options);

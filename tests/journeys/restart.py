@@ -6,9 +6,10 @@ import concurrent.futures
 import dataclasses
 import fcntl
 import os
+import signal
 import subprocess
 
-from support import Addressing, Journey, Paho, build_folder, main
+from support import Addressing, Journey, Paho, build_folder, main, namespaces, topology
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 
@@ -69,6 +70,22 @@ class Restart(Journey):
             starting.result()
         self.wait_until(
             lambda: self.log_lines("configuration reloaded") == reloads + 1, "the reload")
+
+    def test_a_log_that_nobody_reads_ends_nothing(self):
+        self.daemon.stop()
+        command = [os.path.join(build_folder(), "remorad"), "--config", self.daemon.config.path,
+                   "--runtime-dir", self.daemon.runtime_dir]
+        unread, log = os.pipe()
+        os.close(unread)
+        by_hand = namespaces.spawn(self.lab.namespace(topology.LB), command, stdout=log, stderr=log)
+        os.close(log)
+        self.addCleanup(by_hand.wait)
+        self.addCleanup(by_hand.kill)
+        self.wait_until(self.daemon.status, "an answer")
+        by_hand.send_signal(signal.SIGHUP)
+        self.daemon.ask("reload")  # each writes to the log
+        self.assertIsNotNone(self.daemon.status())
+        self.assertIsNone(by_hand.poll())
 
     def test_with_pinned_state_nobody_notices(self):
         with self.expect_counted(MISPREDICT=0, RESET=0):
