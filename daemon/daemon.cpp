@@ -153,6 +153,7 @@ void Daemon::start_timers() {
     health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
+  loop_.every(1s, "look at the control socket", [this] { control_.look(); });
   loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {
     forwarder_->look();
     steering_.update_outer_lengths();

@@ -14,10 +14,12 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 
 #include "daemon/base/callback.h"
+#include "log/log.h"
 
 namespace remora {
 namespace {
@@ -36,6 +38,11 @@ Peer peer_of(int fd) {
   return {credentials.uid};
 }
 
+std::optional<ino_t> inode_of(const std::filesystem::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? std::optional(status.st_ino) : std::nullopt;
+}
+
 constexpr timeval kRest{0, 100'000};
 
 struct Freed {
@@ -50,6 +57,16 @@ Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler,
       loop_(loop),
       handler_(std::move(handler)),
       patience_(to_timeval(patience)) {
+  const auto on_rested = [](evutil_socket_t, short, void* argument) {
+    const auto& listener = static_cast<Control*>(argument)->listener_;
+    if (listener) evconnlistener_enable(listener.get());
+  };
+  rested_.reset(evtimer_new(loop_.base(), on_rested, this));
+  if (!rested_) throw std::runtime_error("cannot listen on " + path_.string());
+  listen();
+}
+
+void Control::listen() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.native().size() >= sizeof(address.sun_path)) {
@@ -63,7 +80,7 @@ Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler,
   };
   const mode_t before = umask(0077);
   listener_.reset(evconnlistener_new_bind(
-      loop.base(), on_connection, this, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1,
+      loop_.base(), on_connection, this, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1,
       reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
   umask(before);
   if (!listener_) {
@@ -72,11 +89,17 @@ Control::Control(EventLoop& loop, std::filesystem::path path, Handler handler,
   evconnlistener_set_error_cb(listener_.get(), [](evconnlistener*, void* argument) {
     guarded("control connection", [&] { static_cast<Control*>(argument)->accept_with_reserve(); });
   });
-  const auto on_rested = [](evutil_socket_t, short, void* argument) {
-    evconnlistener_enable(static_cast<Control*>(argument)->listener_.get());
-  };
-  rested_.reset(evtimer_new(loop_.base(), on_rested, this));
-  if (!rested_) throw std::runtime_error("cannot listen on " + path_.string());
+  inode_ = inode_of(path_).value_or(0);
+}
+
+void Control::look() {
+  if (inode_of(path_) == inode_) return;
+  const auto loan = reserve_.lend();
+  std::error_code error;
+  std::filesystem::create_directories(path_.parent_path(), error);
+  listener_.reset();
+  listen();
+  log::warn("somebody had removed {}; it is back", path_.string());
 }
 
 // Called when a connection could not be accepted. It waits in the kernel, and wakes the loop again

@@ -47,6 +47,11 @@ class Control {
   Control(EventLoop& loop, std::filesystem::path path, Handler handler,
           std::chrono::milliseconds patience = kPatience);
   ~Control();
+
+  // Called now and then: if somebody has removed the socket's file, or put another there, listens
+  // anew. Throws std::runtime_error.
+  void look();
+
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 
@@ -60,6 +65,7 @@ class Control {
   static constexpr std::size_t kLongestRequest = 65536;
   static constexpr std::size_t kMostClients = 64;
 
+  void listen();
   void accept(int fd);
   void accept_with_reserve();
   void drop_longest_waiting();
@@ -74,6 +80,7 @@ class Control {
   const timeval patience_;
   FdReserve reserve_;
   ListenerHandle listener_;
+  ino_t inode_ = 0;            // of the socket's file
   EventHandle rested_;         // the listener accepts again
   std::list<Client> clients_;  // the one that waits longest first
 };

@@ -47,6 +47,7 @@ class ControlTest : public testing::Test {
         },
         patience);
     loop_.every(std::chrono::milliseconds(5), "stop", [this] {
+      control_->look();
       if (done_) loop_.stop();
     });
     server_ = std::thread([this] { loop_.run(); });
@@ -233,6 +234,16 @@ TEST_F(ImpatientControlTest, AByteAtATimeDoesNotKeepAConnection) {
     closed = closed || (readable.revents & POLLHUP) != 0;
   }
   EXPECT_TRUE(closed);
+}
+
+TEST_F(ControlTest, ARemovedSocketComesBack) {
+  fs::remove_all(folder_);
+  for (int i = 0; i < 60'000 && !fs::exists(path()); ++i) ::poll(nullptr, 0, 1);
+
+  EXPECT_NO_THROW(ask(path(), {{"request", "status"}}));
+  struct stat status {};
+  ASSERT_EQ(stat(path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0077, 0U);
 }
 
 TEST_F(ControlTest, OnlyTheOwnerMayAsk) {
