@@ -16,6 +16,7 @@ Attachment::Attachment(std::string interface, const Link& link, Programs& progra
       handlers_(std::move(handlers)) {}
 
 bool Attachment::look() {
+  const auto loan = reserve_.lend();
   Finding found = find();
   is_complete_ = found.is_complete;
   if (found.problem != problem_) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 
+#include "daemon/base/fd_reserve.h"
 #include "daemon/base/link.h"
 #include "daemon/kernel/programs.h"
 
@@ -51,6 +52,7 @@ class Attachment {
   unsigned index_;
   Programs& programs_;
   const Handlers handlers_;
+  FdReserve reserve_;  // without descriptors everything would seem to be missing
   bool is_complete_ = true;
   std::string problem_;
 };

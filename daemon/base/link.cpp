@@ -30,6 +30,22 @@ namespace {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
+ifreq request_about(const std::string& interface) {
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
+  return request;
+}
+
+// False if there is no such interface. Throws std::system_error if the kernel cannot be asked: for
+// want of descriptors, if_nametoindex() would look the same.
+bool ask(unsigned long what, ifreq& request, const char* failure) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) fail(failure);
+  if (ioctl(socket.get(), what, &request) == 0) return true;
+  if (errno != ENODEV && errno != ENXIO) fail(failure);
+  return false;
+}
+
 bool is_default_route(const nlmsghdr& message) {
   const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
   return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN;
@@ -102,33 +118,25 @@ bool concerns(const nlmsghdr& message, unsigned interface_index,
 }  // namespace
 
 std::optional<Link> find_link(const std::string& interface) {
-  const unsigned index = if_nametoindex(interface.c_str());
-  if (index == 0) return std::nullopt;
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
-  if (ioctl(socket.get(), SIOCGIFMTU, &request) != 0) {
-    if (errno == ENODEV) return std::nullopt;
-    fail("cannot read the interface's MTU");
-  }
+  ifreq request = request_about(interface);
+  if (!ask(SIOCGIFINDEX, request, "cannot look for the interface")) return std::nullopt;
+  const auto index = static_cast<unsigned>(request.ifr_ifindex);
+  request = request_about(interface);
+  if (!ask(SIOCGIFMTU, request, "cannot read the interface's MTU")) return std::nullopt;
   return Link{index, static_cast<std::uint32_t>(request.ifr_mtu)};
 }
 
 std::optional<std::string> find_name(unsigned interface_index) {
-  char name[IF_NAMESIZE] = "";
-  if (if_indextoname(interface_index, name) == nullptr) return std::nullopt;
-  return name;
+  ifreq request{};
+  request.ifr_ifindex = static_cast<int>(interface_index);
+  if (!ask(SIOCGIFNAME, request, "cannot look for the interface")) return std::nullopt;
+  return std::string(request.ifr_name, strnlen(request.ifr_name, sizeof(request.ifr_name)));
 }
 
 bool is_running(const std::string& interface) {
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  interface.copy(request.ifr_name, sizeof(request.ifr_name) - 1);
-  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
-    if (errno == ENODEV) return false;
-    fail("cannot read the interface's state");
-  }
-  return (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+  ifreq request = request_about(interface);
+  return ask(SIOCGIFFLAGS, request, "cannot read the interface's state") &&
+         (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 std::vector<Address> default_gateways(unsigned interface_index) {

@@ -25,7 +25,7 @@ struct Link {
 std::optional<Link> find_link(const std::string& interface);
 
 // Its present name, which may change. Nothing if there is no such interface in this network
-// namespace.
+// namespace. Throws std::system_error.
 std::optional<std::string> find_name(unsigned interface_index);
 
 // Whether it is up and has a carrier. Throws std::system_error.

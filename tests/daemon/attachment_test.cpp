@@ -8,10 +8,12 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -247,6 +249,28 @@ TEST_F(AttachmentTest, AnInterfaceThatWasInAnotherNamespaceHasItsProgramsAgain) 
 
   sh("nsenter --net=" + path_of(there) + " ip link set lb netns " + path_of(here));
   expect_put_back();
+}
+
+TEST_F(AttachmentTest, WithoutDescriptorsNothingSeemsToBeMissing) {
+  const unsigned index = network_->lb_index();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{300, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<Fd> all;
+  do {
+    all.emplace_back(::open("/dev/null", O_RDONLY));
+  } while (all.back());
+
+  const bool is_in_order = attachment_->look();
+  // Other askers have no reserve; to them an interface is not gone either.
+  EXPECT_THROW(find_link("lb"), std::system_error);
+  EXPECT_THROW(find_name(index), std::system_error);
+  all.clear();
+  setrlimit(RLIMIT_NOFILE, &before);
+
+  EXPECT_TRUE(is_in_order) << attachment_->problem();
+  EXPECT_EQ(attachment_->problem(), "");
 }
 
 TEST_F(AttachmentTest, DetachFindsARenamedInterface) {
