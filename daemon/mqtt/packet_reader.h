@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cuts one direction of an MQTT stream into its packets, as the bytes come.
+//
+// The payload of a PUBLISH is not waited for: what has arrived of it is handed out at once.
+// All other packets are handed out whole. Only a packet, or the head of a PUBLISH, that a read
+// has cut is copied; everything else is a view of the input.
+//
+// Pure and bounded: it keeps at most `longest` bytes. Malformed input is an outcome, with the
+// reason code that the standard gives it.
+#pragma once
+
+#include <optional>
+
+#include "daemon/mqtt/packet.h"
+
+namespace remora::mqtt {
+
+enum class Sender { kClient, kBroker };
+
+// The next part of the stream.
+struct Part {
+  enum class Kind {
+    kPacket,   // a packet that is no PUBLISH, whole
+    kPublish,  // a PUBLISH: its head, and what the input holds of its payload
+    kPayload,  // more of its payload
+  };
+  Kind kind;
+  std::uint8_t first_byte;  // of the packet
+  ByteView bytes;           // until the next call, unless it is a view of the input
+  bool is_input;            // it is one
+  std::uint32_t header;     // bytes of the fixed header; 0 with kPayload
+  std::uint32_t head;       // bytes before the payload; 0 unless kPublish
+  std::uint32_t left;       // bytes of the packet that follow `bytes`
+
+  Type type() const { return type_of(first_byte); }
+  ByteView body() const { return bytes.subspan(header); }
+};
+
+// Bytes of the packet at the front, header included. The header must be complete and valid.
+std::size_t packet_size(ByteView front);
+
+class PacketReader {
+ public:
+  PacketReader(Sender sender, std::size_t longest) : sender_(sender), longest_(longest) {}
+
+  // The version of the CONNECT, which the reader does not see by itself. 3.1.1 until then.
+  void set_version(Version version) { version_ = version; }
+
+  // Takes the next part from the front of `input`. Nothing when the input is used up, or when
+  // the stream is malformed.
+  std::optional<Part> next(ByteView& input);
+
+  // Why nothing more can be read.
+  std::optional<Reason> problem() const { return problem_; }
+  std::size_t kept_bytes() const { return kept_.size(); }
+  // Whether a PUBLISH has begun whose payload has not ended.
+  bool is_in_payload() const { return payload_left_ != 0; }
+
+ private:
+  // What is known of the packet at the front.
+  struct Extent {
+    std::size_t wanted = 0;  // bytes needed to know more, or to hand the part out
+    bool complete = false;   // they are all that is needed
+    std::uint32_t header = 0;
+    std::uint32_t head = 0;  // of a PUBLISH
+    std::size_t packet = 0;  // header included
+  };
+
+  Extent measure(ByteView front);
+  Extent measure_publish(ByteView front, Extent extent);
+  Extent refuse(Reason reason);
+  bool may_send(std::uint8_t first_byte) const;
+  Part hand_out(const Extent& extent, ByteView bytes, bool is_input);
+
+  Sender sender_;
+  std::size_t longest_;
+  Version version_ = Version::k311;
+  Bytes kept_;  // the beginning of a packet that was cut
+  bool kept_is_used_ = false;
+  std::uint8_t first_byte_ = 0;
+  std::uint32_t payload_left_ = 0;
+  std::optional<Reason> problem_;
+};
+
+}  // namespace remora::mqtt

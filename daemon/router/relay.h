@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engine of one routed connection: a client's MQTT stream, and the sessions at brokers to
+// which its messages go by their topics. docs/router.md has the states and rules.
+//
+// Pure: no I/O and no clock. The caller reports what has happened, with the time; then it does
+// what take_actions() lists, writes what the outboxes hold, and calls settle() before the bytes
+// that it handed in change.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/mqtt/connect.h"
+#include "daemon/mqtt/packet_reader.h"
+#include "daemon/mqtt/publish.h"
+#include "daemon/router/actions.h"
+#include "daemon/router/aliases.h"
+#include "daemon/router/flights.h"
+#include "daemon/router/options.h"
+#include "daemon/router/outbox.h"
+#include "daemon/router/session.h"
+
+namespace remora::router {
+
+class Relay {
+ public:
+  // Both must outlive the relay.
+  Relay(const Options& options, const Routing& routing, Time now);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  // ---- what has happened
+  void from_client(ByteView bytes, Time now);
+  // It has closed its end, or the connection has failed.
+  void client_closed(Time now);
+  void from_broker(SessionId id, ByteView bytes, Time now);
+  // The broker has closed its end, or the connection has failed or could not be opened.
+  void broker_closed(SessionId id, Time now);
+  void wrote_to_client(std::size_t count, Time now);
+  void wrote_to_broker(SessionId id, std::size_t count, Time now);
+  void settle();
+  // Timers; to be called about once a second.
+  void tick(Time now);
+
+  // ---- what is to be done
+  std::vector<Action> take_actions();
+  // What waits to be written; until the next call of anything above.
+  const std::vector<ByteView>& for_client() { return to_client_.ranges(); }
+  const std::vector<ByteView>& for_broker(SessionId id);
+  // The sessions that exist, so that what is for them can be written.
+  const std::vector<std::unique_ptr<Session>>& sessions() const { return sessions_; }
+
+  // How many bytes may be read now.
+  std::size_t client_room() const;
+  std::size_t broker_room() const;
+
+  std::size_t memory() const;
+  // Nothing will happen any more.
+  bool is_over() const { return client_gone_ && sessions_.empty(); }
+
+ private:
+  enum class Phase {
+    kBeginning,  // of the stream; the CONNECT is not complete
+    kSession,    // MQTT
+    kRaw,        // bytes of another protocol
+    kEnding,     // the client is not read any more
+  };
+  // PUBRELs whose messages nobody knows: they were published on an earlier connection.
+  struct Question {
+    std::set<SessionId> asked;  // and have not answered
+    bool found = false;
+  };
+
+  // ---- relay.cpp: beginning and end
+  void begin(ByteView bytes);
+  void begin_session(ByteView rest);
+  void begin_raw(ByteView bytes);
+  GroupId first_home(ByteView rest) const;
+  void fail(mqtt::Reason reason);
+  void end_client();
+  void leave_sessions();
+  void finish_step();
+
+  // ---- relay_client.cpp: what the client sends
+  void read_client(ByteView bytes);
+  void publish(const mqtt::Part& part);
+  void payload(const mqtt::Part& part);
+  void packet(const mqtt::Part& part);
+  bool begin_flight(const mqtt::Part& part, const Session& session);
+  void keep(ByteView bytes);
+  bool resolve_alias(const mqtt::Publish& message, std::string_view& topic);
+  bool route(std::string_view topic);
+  Session& session_for_message();
+  void release(const mqtt::Part& part);
+  void disconnect(const mqtt::Part& part);
+
+  // ---- relay_broker.cpp: what brokers send
+  void read_broker(Session& session, const mqtt::Part& part);
+  void deliver(const Session& session, const mqtt::Part& part);
+  void accept(Session& session, const mqtt::Part& part);
+  void refuse(Session& session, const mqtt::Part& part, mqtt::Reason reason);
+  void answer(Session& session, const mqtt::Part& part);
+  void complete(Session& session, const mqtt::Part& part, const mqtt::Ack& ack);
+  void broker_disconnects(Session& session, const mqtt::Part& part);
+  void to_client(ByteView packet);
+  void send_deferred();
+  void before_connack(ByteView packet);
+
+  // ---- relay_sessions.cpp: sessions
+  Session& open_session(GroupId group, Session::Role role, const Session::Attempts& attempts);
+  void ask_for(Session& session);
+  Session* find(SessionId id) const;
+  Session* active(GroupId group) const;
+  std::unique_ptr<Session> extract(SessionId id);
+  void drop(SessionId id);
+  // The session has ended without our doing; another one takes its place if possible.
+  void lose(SessionId id);
+  bool is_replaceable(const Session& session) const;
+  void replace(Session& old);
+  // False if something cannot be sent again.
+  bool move_packets(Session& old, Session& next);
+  void retire_former_home();
+  void tick_session(Session& session);
+  Time ping_interval() const;
+  void check(const std::optional<mqtt::Reason>& problem);
+
+  const Options& options_;
+  const Routing& routing_;
+  Time now_;
+  Phase phase_ = Phase::kBeginning;
+  std::vector<Action> actions_;
+
+  // The client.
+  Bytes connect_bytes_;
+  mqtt::Connect connect_{};  // views connect_bytes_
+  mqtt::PacketReader reader_;
+  Outbox to_client_{Outbox::Unit::kByte};
+  ByteQueue deferred_;  // packets for the client, until the PUBLISH that it is getting ends
+  bool is_delivering_ = false;
+  bool has_connack_ = false;
+  mqtt::BrokerLimits told_;  // what the CONNACK has told the client
+  bool has_subscribed_ = false;
+  bool has_disconnected_ = false;
+  bool client_gone_ = false;
+  bool closing_client_ = false;
+  Time began_at_;
+  Time last_from_client_;
+  std::optional<Time> stalled_since_;
+  std::optional<Time> linger_until_;
+
+  // Its messages.
+  Aliases aliases_;
+  std::string topic_;  // the last one
+  GroupId group_ = 0;  // of that topic
+  Flights flights_;
+  std::map<std::uint16_t, Question> questions_;
+  SessionId current_ = 0;         // which gets the payload that comes; 0: none
+  std::uint16_t current_id_ = 0;  // the message's identifier; 0: QoS 0, or not kept
+
+  // Sessions.
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<Session>> ended_;  // until the next call: views may point there
+  SessionId next_id_ = 1;
+  SessionId home_ = 0;
+  SessionId former_home_ = 0;  // which ends when the home is ready; 0: none
+  bool may_move_home_ = false;
+};
+
+}  // namespace remora::router

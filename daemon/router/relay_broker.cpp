@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What brokers send. The client sees one broker: answers in its own order, one CONNACK, and no
+// packet inside another.
+#include <utility>
+
+#include "daemon/router/relay.h"
+
+namespace remora::router {
+
+using mqtt::Part;
+using mqtt::Reason;
+using mqtt::Type;
+
+namespace {
+
+// Another broker may take the client.
+bool is_passing(Reason reason) {
+  switch (reason) {
+    case Reason::kServerUnavailable:
+    case Reason::kServerBusy:
+    case Reason::kServerShuttingDown:
+    case Reason::kAdministrativeAction:
+    case Reason::kUseAnotherServer:
+    case Reason::kServerMoved:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void Relay::read_broker(Session& session, const Part& part) {
+  const bool is_home = session.id == home_;
+  if (part.kind != Part::Kind::kPacket) {
+    deliver(session, part);
+    return;
+  }
+  switch (part.type()) {
+    case Type::kConnack:
+      accept(session, part);
+      break;
+    case Type::kPuback:
+    case Type::kPubrec:
+    case Type::kPubcomp:
+      answer(session, part);
+      break;
+    case Type::kPubrel:
+    case Type::kSuback:
+    case Type::kUnsuback:
+      if (is_home) to_client(part.bytes);
+      break;
+    case Type::kPingresp:
+      if (session.ping_answered() == Session::Pinger::kClient) to_client(part.bytes);
+      break;
+    case Type::kDisconnect:
+      broker_disconnects(session, part);
+      break;
+    case Type::kAuth:
+      if (is_home && has_connack_) {
+        to_client(part.bytes);
+      } else if (is_home) {
+        before_connack(part.bytes);
+      } else {
+        fail(Reason::kNotAuthorized);  // it asks what only the client can answer
+      }
+      break;
+    default:
+      break;
+  }
+  if (phase_ == Phase::kSession) retire_former_home();
+}
+
+// A message for the client. Only the home has subscriptions.
+void Relay::deliver(const Session& session, const Part& part) {
+  if (session.id != home_ || client_gone_) return;
+  if (part.is_input) {
+    to_client_.append(part.bytes);
+  } else {
+    to_client_.append_copy(part.bytes);
+  }
+  is_delivering_ = part.left != 0;
+  if (!is_delivering_) send_deferred();
+}
+
+// A whole packet: after the CONNACK (MQTT 5.0 §3.2), and after the message that the client is
+// getting.
+void Relay::to_client(ByteView packet) {
+  if (client_gone_) return;
+  if (is_delivering_ || !has_connack_) {
+    deferred_.append(packet);
+  } else {
+    to_client_.append_copy(packet);
+  }
+}
+
+void Relay::send_deferred() {
+  to_client_.append_copy(deferred_.view());
+  deferred_.clear();
+}
+
+// The last word to a client that waits for its CONNACK, or what precedes it.
+void Relay::before_connack(ByteView packet) {
+  if (!client_gone_) to_client_.append_copy(packet);
+}
+
+// ---- CONNACK
+
+void Relay::accept(Session& session, const Part& part) {
+  const auto connack = mqtt::parse_connack(part, connect_.version);
+  if (!connack || session.is_ready()) {
+    drop(session.id);
+    fail(Reason::kServerUnavailable);
+    return;
+  }
+  if (connack->reason != Reason::kSuccess) {
+    refuse(session, part, connack->reason);
+    return;
+  }
+  session.ready_at = session.last_sent_at = now_;
+  const bool is_expected = phase_ == Phase::kSession || has_disconnected_;
+  if (session.id == home_ && !has_connack_ && is_expected) {
+    told_ = connack->limits;
+    before_connack(part.bytes);
+    has_connack_ = true;
+    send_deferred();
+  }
+  check(session.accept(connack->limits));
+}
+
+// The home's refusal is the client's answer.
+void Relay::refuse(Session& session, const Part& part, Reason reason) {
+  const SessionId id = session.id;
+  const bool is_answer = id == home_ && !has_connack_;
+  if (is_passing(reason) || id == former_home_) {
+    actions_.emplace_back(CloseSession{id});
+    lose(id);
+    return;
+  }
+  if (is_answer) {
+    before_connack(part.bytes);
+    drop(id);
+    end_client();
+    return;
+  }
+  drop(id);
+  fail(reason);
+}
+
+// ---- acknowledgements
+
+void Relay::answer(Session& session, const Part& part) {
+  const auto ack = mqtt::parse_ack(part, connect_.version);
+  if (!ack) return;
+  if (part.type() == Type::kPubcomp) {
+    complete(session, part, *ack);
+    return;
+  }
+  Flight* flight = flights_.find(ack->id);
+  const bool is_last = part.type() == Type::kPuback || is_failure(ack->reason);
+  if (flight != nullptr && flight->session == session.id &&
+      flight->state == Flight::State::kPublished) {
+    flights_.answer(*flight, part.bytes, is_last);
+    while (const auto next = flights_.next_answer()) to_client(*next);
+  }
+  if (is_last) check(session.acknowledged());
+}
+
+void Relay::complete(Session& session, const Part& part, const mqtt::Ack& ack) {
+  Flight* flight = flights_.find(ack.id);
+  if (flight != nullptr && flight->session == session.id &&
+      flight->state == Flight::State::kReleased) {
+    // A broker that has taken the place of another does not know the message, which its
+    // predecessor had.
+    const bool is_moved = flight->is_moved;
+    const bool is_unknown = is_moved && ack.reason == Reason::kPacketIdNotFound;
+    flights_.end(ack.id);
+    to_client(is_unknown ? ByteView(mqtt::ack_packet(Type::kPubcomp, ack.id)) : part.bytes);
+    if (!is_moved) check(session.acknowledged());
+    return;
+  }
+  const auto asked = questions_.find(ack.id);
+  if (asked == questions_.end() || asked->second.asked.erase(session.id) == 0) return;
+  Question& question = asked->second;
+  question.found |= !is_failure(ack.reason);
+  if (!question.asked.empty()) return;
+  const Reason reason = question.found ? Reason::kSuccess : Reason::kPacketIdNotFound;
+  questions_.erase(asked);
+  to_client(mqtt::ack_packet(Type::kPubcomp, ack.id, reason));
+}
+
+// ---- DISCONNECT
+
+void Relay::broker_disconnects(Session& session, const Part& part) {
+  const SessionId id = session.id;
+  const Reason reason = mqtt::reason_of(part);
+  if (session.is_finishing() || id == former_home_) return;
+  const bool is_home = id == home_;
+  const bool moves = is_home ? is_passing(reason) && is_replaceable(session)
+                             : is_passing(reason) || reason == Reason::kSessionTakenOver ||
+                                   reason == Reason::kKeepAliveTimeout;
+  if (moves) {
+    actions_.emplace_back(CloseSession{id});
+    lose(id);
+    return;
+  }
+  drop(id);
+  if (!is_home) {
+    fail(reason);
+    return;
+  }
+  if (!is_delivering_) to_client(part.bytes);
+  end_client();
+}
+
+}  // namespace remora::router

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One MQTT session of a routed client at one broker: what was sent, what must wait, and what the
+// broker allows.
+//
+// Packets wait in `waiting` until the broker has accepted the CONNECT, and while it has as many
+// messages of QoS 1 and 2 in flight as its Receive Maximum allows (§4.9). They keep their order.
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "daemon/mqtt/answers.h"
+#include "daemon/mqtt/packet_reader.h"
+#include "daemon/router/options.h"
+#include "daemon/router/outbox.h"
+
+namespace remora::router {
+
+// A packet, or its beginning.
+struct Outgoing {
+  // Whether its bytes stay as they are until the session is settled.
+  enum class Lifetime { kUntilSettled, kThisCall };
+
+  ByteView bytes;
+  std::size_t left = 0;  // bytes that follow with more()
+  Lifetime lifetime = Lifetime::kThisCall;
+};
+
+class Session {
+ public:
+  enum class Role {
+    kHome,     // has the client's CONNECT as it is; everything but PUBLISH goes there
+    kFurther,  // clean, without Will; for the topics of its group
+    kRaw,      // bytes of no known protocol
+  };
+  // How attempts to open a session at this group's reals have gone so far.
+  struct Attempts {
+    unsigned count = 0;  // of failures
+    Time first_failure{};
+  };
+
+  Session(SessionId id, GroupId group, Role role, std::size_t longest_packet);
+
+  const SessionId id;
+  const GroupId group;
+  const Role role;
+
+  // ---- opening
+  void begin(ByteView connect, mqtt::Version version);
+  // The broker has accepted the CONNECT. What was waiting is sent. These and the following return
+  // why the broker cannot be asked to take a packet.
+  std::optional<mqtt::Reason> accept(const mqtt::BrokerLimits& limits);
+  bool is_ready() const { return ready_; }
+
+  // ---- to the broker
+  std::optional<mqtt::Reason> publish(const Outgoing& packet);
+  // More of the payload of the PUBLISH that came last.
+  void more(ByteView payload, Outgoing::Lifetime lifetime);
+  void in_order(ByteView packet);
+  // Ahead of messages that wait for the Receive Maximum; it may depend on this packet.
+  void at_once(ByteView packet);
+  // Ahead even of the broker's CONNACK.
+  void during_connect(ByteView packet) { outbox.append_copy(packet); }
+  // Waits, whatever the broker allows.
+  void postpone(ByteView packet) { waiting_.append(packet); }
+  // Bytes of the last PUBLISH that have not come yet.
+  std::size_t open() const { return open_; }
+  // The last PUBLISH of `packets`, which were postponed, goes on with more().
+  void reopen(std::size_t left);
+
+  // A message of QoS 1 or 2 has been acknowledged for good.
+  std::optional<mqtt::Reason> acknowledged();
+
+  // ---- pings
+  enum class Pinger { kClient, kRouter };
+  void ping(Pinger pinger);
+  // Whose ping the broker has answered.
+  std::optional<Pinger> ping_answered();
+  std::size_t pings_of_client() const;
+  bool is_pinged_by_router() const;
+
+  // ---- the end
+  // Everything is written, then the connection ends.
+  void finish() { finishing_ = true; }
+  bool is_finishing() const { return finishing_; }
+  bool is_drained() const { return waiting_.empty() && outbox.unwritten() == 0; }
+  // Nothing is expected from the broker any more.
+  bool is_idle() const { return is_drained() && in_flight_ == 0 && pings_.empty() && open_ == 0; }
+
+  void settle() { outbox.settle(open_is_waiting_ ? 0 : open_); }
+  ByteView waiting() const { return waiting_.view(); }
+  bool open_is_waiting() const { return open_is_waiting_; }
+  std::size_t backlog() const { return waiting_.size() + outbox.owned(); }
+
+  mqtt::PacketReader reader;  // of what the broker sends
+  Outbox outbox;
+  std::uint64_t key = 0;  // chooses the real
+  Attempts attempts;
+  Time asked_at{};  // to open it; the future, if that is postponed
+  bool is_asked = false;
+  Time ready_at{};
+  Time last_sent_at{};
+  Time pinged_at{};  // by the router
+  bool was_written = false;
+
+ private:
+  std::optional<mqtt::Reason> flush();
+  std::optional<mqtt::Reason> objection(std::uint8_t first_byte, std::size_t size) const;
+  bool has_quota() const { return in_flight_ < limits_.receive_maximum; }
+
+  bool ready_ = false;
+  bool finishing_ = false;
+  mqtt::BrokerLimits limits_;
+  std::size_t in_flight_ = 0;  // QoS 1 and 2
+  ByteQueue waiting_;
+  std::size_t open_ = 0;
+  bool open_is_waiting_ = false;
+  std::deque<Pinger> pings_;
+};
+
+}  // namespace remora::router
