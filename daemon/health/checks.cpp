@@ -21,6 +21,8 @@ namespace {
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kLookEveryNs = kSecondNs;
 constexpr std::size_t kBatch = 4096;
+// Of so many checks none is forgotten before it is over.
+constexpr std::size_t kSurelyRemembered = MAX_CHECK_FLOWS / 4;
 
 // The first line of the file.
 std::string password_of(const Config& config) {
@@ -122,18 +124,35 @@ Prober* HealthChecks::prober_for(const Config& config) {
   const auto on_result = [this](std::uint64_t id, CheckResult result) {
     schedule_.finish(id, std::move(result), monotonic_ns());
   };
+  const auto has_left = [this](const Endpoint& local, const Endpoint& to) {
+    return this->has_left(local, to);
+  };
   switch (config.health.check) {
     case CheckKind::kTcp:
-      if (!tcp_) tcp_ = std::make_unique<TcpProber>(loop_, on_result);
+      if (!tcp_) tcp_ = std::make_unique<TcpProber>(loop_, on_result, has_left);
       return tcp_.get();
     case CheckKind::kMqtt:
-      if (!mqtt_) mqtt_ = std::make_unique<MqttProber>(loop_, on_result);
+      if (!mqtt_) mqtt_ = std::make_unique<MqttProber>(loop_, on_result, has_left);
       mqtt_->use(login_);
       return mqtt_.get();
     case CheckKind::kOff:
       break;
   }
   return nullptr;
+}
+
+// The TC program remembers each SYN that it has sent on.
+bool HealthChecks::has_left(const Endpoint& local, const Endpoint& to) const {
+  if (addresses_.all().size() > kSurelyRemembered) return true;
+  const auto way = maps_.checks.find(to.address.abi());
+  if (!way) return true;
+  const auto left =
+      maps_.check_flows.find({local.address.abi(), way->service, local.port, to.port});
+  if (left && Address(*left) == to.address) return true;
+  log_failure("health checks",
+              "they do not get out of this host, and say nothing about the brokers: look at its "
+              "firewall and at other programs on the interface");
+  return false;
 }
 
 void HealthChecks::write_checks(const Config& config) const {

@@ -71,6 +71,7 @@ class HealthChecks {
   Prober* prober_for(const Config& config);
   bool has_way(std::uint64_t now_ns);
   bool look_for_way();
+  bool has_left(const Endpoint& local, const Endpoint& to) const;
 
   EventLoop& loop_;
   const Maps& maps_;

@@ -84,9 +84,11 @@ CheckResult result_of_connack(int code, const MqttLogin& login) {
 // worker's thread; the listeners' methods run on Paho's.
 class MqttProber::Worker {
  public:
-  Worker(EventLoop& loop, Handler on_result)
+  Worker(EventLoop& loop, Handler on_result, HasLeft has_left)
       : on_result_(std::move(on_result)),
-        tcp_(loop, [this](std::uint64_t id, const CheckResult& result) { connected(id, result); }),
+        tcp_(
+            loop, [this](std::uint64_t id, const CheckResult& result) { connected(id, result); },
+            std::move(has_left)),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     std::uint32_t random = 0;
     if (!wake_ || getrandom(&random, sizeof(random), 0) != sizeof(random)) {
@@ -125,6 +127,8 @@ class MqttProber::Worker {
     uris_.erase(id);
     post({.kind = Order::kEnd, .id = id});
   }
+
+  bool has_left(std::uint64_t id) const { return tcp_.has_left(id); }
 
   // From any thread.
   void post(Order order) {
@@ -272,8 +276,8 @@ class MqttProber::Worker {
   std::thread thread_;
 };
 
-MqttProber::MqttProber(EventLoop& loop, Handler on_result)
-    : worker_(std::make_unique<Worker>(loop, std::move(on_result))) {}
+MqttProber::MqttProber(EventLoop& loop, Handler on_result, HasLeft has_left)
+    : worker_(std::make_unique<Worker>(loop, std::move(on_result), std::move(has_left))) {}
 
 MqttProber::~MqttProber() = default;
 
@@ -287,6 +291,10 @@ void MqttProber::start(std::uint64_t id, const Endpoint& to) {
 
 void MqttProber::end(std::uint64_t id) {
   worker_->end(id);
+}
+
+bool MqttProber::has_left(std::uint64_t id) const {
+  return worker_->has_left(id);
 }
 
 }  // namespace remora

@@ -32,7 +32,7 @@ class MqttProber : public Prober {
  public:
   // `loop` must outlive it. Its destructor waits until Paho's threads have ended, up to a
   // second. Throws std::system_error.
-  MqttProber(EventLoop& loop, Handler on_result);
+  MqttProber(EventLoop& loop, Handler on_result, HasLeft has_left);
   ~MqttProber() override;
   MqttProber(const MqttProber&) = delete;
   MqttProber& operator=(const MqttProber&) = delete;
@@ -42,6 +42,7 @@ class MqttProber : public Prober {
 
   void start(std::uint64_t id, const Endpoint& to) override;
   void end(std::uint64_t id) override;
+  bool has_left(std::uint64_t id) const override;
 
  private:
   class Worker;

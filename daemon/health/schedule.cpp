@@ -45,9 +45,11 @@ void CheckSchedule::step(std::uint64_t now_ns) {
     if (entry.running != 0) {
       if (pause > kPauseNs) entry.began_ns += pause;
       if (entry.began_ns + timing_.timeout_ns > now_ns) continue;
+      const bool has_left = prober_->has_left(entry.running);
       prober_->end(entry.running);
       running_.erase(entry.running);
-      take(target, entry, {false, "no answer within " + seconds(timing_.timeout_ns)}, now_ns);
+      take(target, entry, {false, "no answer within " + seconds(timing_.timeout_ns), !has_left},
+           now_ns);
     }
     if (entry.due_ns <= now_ns) start(target, entry, now_ns);
   }
@@ -76,16 +78,13 @@ void CheckSchedule::finish(std::uint64_t id, CheckResult result, std::uint64_t n
   if (found == running_.end()) return;
   const CheckTarget target = std::move(found->second);
   running_.erase(found);
-  if (result.is_local) {
-    entries_.at(target).running = 0;
-    return;
-  }
   take(target, entries_.at(target), std::move(result), now_ns);
 }
 
 void CheckSchedule::take(const CheckTarget& target, Entry& entry, CheckResult result,
                          std::uint64_t now_ns) {
   entry.running = 0;
+  if (result.is_local) return;
   if (!result.good && handlers_.is_host_in_order && !handlers_.is_host_in_order()) return;
   const bool was_dead = is_dead(target.group, target.real);
   if (!entry.state.take(std::move(result), timing_.thresholds, now_ns)) return;

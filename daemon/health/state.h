@@ -12,7 +12,8 @@ namespace remora {
 struct CheckResult {
   bool good = false;
   std::string what;  // for people: "CONNACK", "no answer within 2 s"
-  // This host could not ask, for want of descriptors, memory or ports: no word about the broker.
+  // This host could not ask, for want of descriptors, memory or ports, or because its firewall lets
+  // nothing out: no word about the broker.
   bool is_local = false;
 };
 

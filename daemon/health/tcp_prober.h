@@ -14,11 +14,12 @@ namespace remora {
 class TcpProber : public Prober {
  public:
   // On the loop's thread; `loop` must outlive it.
-  TcpProber(const EventLoop& loop, Handler on_result);
+  TcpProber(const EventLoop& loop, Handler on_result, HasLeft has_left);
   ~TcpProber() override;
 
   void start(std::uint64_t id, const Endpoint& to) override;
   void end(std::uint64_t id) override;
+  bool has_left(std::uint64_t id) const override;
 
  private:
   struct Attempt;
@@ -26,6 +27,7 @@ class TcpProber : public Prober {
 
   const EventLoop& loop_;
   const Handler on_result_;
+  const HasLeft has_left_;
   std::map<std::uint64_t, std::unique_ptr<Attempt>> attempts_;
 };
 

@@ -31,6 +31,7 @@ struct Maps {
         deaths(programs.map_fd("deaths"), "deaths"),
         ring_reading(programs.map_fd("ring_reading"), "ring_reading"),
         checks(programs.map_fd("checks"), "checks"),
+        check_flows(programs.map_fd("check_flows"), "check_flows"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
@@ -56,6 +57,7 @@ struct Maps {
   BpfMap<drain_key, __u32> deaths;
   BpfMap<__u32, ::ring_reading> ring_reading;
   BpfMap<address, check_way> checks;
+  BpfMap<check_flow_key, address> check_flows;
   BpfMap<__u32, ::heartbeat> heartbeat;
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;

@@ -90,10 +90,16 @@ template <class AProber>
 class Checks {
  public:
   Checks()
-      : prober_(loop_, [this](std::uint64_t id, CheckResult result) {
-          results_.emplace_back(id, std::move(result));
-          loop_.stop();
-        }) {
+      : prober_(
+            loop_,
+            [this](std::uint64_t id, CheckResult result) {
+              results_.emplace_back(id, std::move(result));
+              loop_.stop();
+            },
+            [this](const Endpoint& local, const Endpoint& to) {
+              asked_of_ = {local, to};
+              return false;
+            }) {
     loop_.every(10ms, "patience", [this] {
       const bool has_happened = awaited_ && *awaited_;
       if (has_happened || std::chrono::steady_clock::now() > deadline_) loop_.stop();
@@ -101,6 +107,8 @@ class Checks {
   }
 
   AProber& prober() { return prober_; }
+  // Of the last connection whose departure was asked for.
+  const std::pair<Endpoint, Endpoint>& asked_of() const { return asked_of_; }
 
   // The result of check 7 at the endpoint; nothing if there is none in time.
   std::optional<CheckResult> result_at(const Endpoint& endpoint) {
@@ -129,6 +137,7 @@ class Checks {
   std::vector<std::pair<std::uint64_t, CheckResult>> results_;
   std::chrono::steady_clock::time_point deadline_;
   const std::atomic<bool>* awaited_ = nullptr;
+  std::pair<Endpoint, Endpoint> asked_of_;
   AProber prober_;
 };
 
@@ -159,6 +168,19 @@ TEST(TcpProberTest, WhatWasEndedHasNoResult) {
   checks.prober().end(6);
   checks.prober().end(5);
   EXPECT_TRUE(checks.result_at(second.endpoint())->good);
+}
+
+TEST(TcpProberTest, WhetherACheckHasLeftIsAskedByItsTwoEnds) {
+  const Server server;
+  Checks<TcpProber> checks;
+  checks.prober().start(6, server.endpoint());
+
+  EXPECT_FALSE(checks.prober().has_left(6));
+  const auto& [local, to] = checks.asked_of();
+  EXPECT_EQ(to, server.endpoint());
+  EXPECT_EQ(local.address, server.endpoint().address);
+  EXPECT_NE(local.port, 0);
+  EXPECT_TRUE(checks.prober().has_left(5)) << "not known";
 }
 
 TEST(MqttProberTest, ConnectsAndDisconnects) {

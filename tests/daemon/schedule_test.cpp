@@ -22,9 +22,11 @@ class Notes : public Prober {
     under_way.insert(id);
   }
   void end(std::uint64_t id) override { under_way.erase(id); }
+  bool has_left(std::uint64_t) const override { return lets_out; }
 
   std::vector<std::pair<std::uint64_t, std::string>> started;
   std::set<std::uint64_t> under_way;
+  bool lets_out = true;
 };
 
 class CheckScheduleTest : public testing::Test {
@@ -99,6 +101,19 @@ TEST_F(CheckScheduleTest, AHostThatCannotAskKillsNobody) {
   }
   EXPECT_GT(notes.started.size(), 30U) << "it is tried again";
   EXPECT_EQ(news, std::vector<std::string>());
+}
+
+// A firewall of this host dropped them.
+TEST_F(CheckScheduleTest, ChecksThatDoNotGetOutKillNobody) {
+  notes.lets_out = false;
+  use(2);
+  run(40 * kSecond);
+  EXPECT_GT(notes.started.size(), 15U) << "it is tried again";
+  EXPECT_EQ(news, std::vector<std::string>());
+
+  notes.lets_out = true;
+  run(20 * kSecond);
+  EXPECT_EQ(news.size(), 2U);
 }
 
 // Another tool had taken programs off the interface; the daemon finds out when a check fails.

@@ -4,6 +4,8 @@
 cannot be put right is reported, no broker dies and the living connection goes on."""
 
 import os
+import pathlib
+import re
 import time
 
 from support import (
@@ -75,8 +77,7 @@ class HostChanges(Journey):
 
         self.wait_until(are_good, "a check of each broker")
         self.assertEqual({row["state"] for row in self.reals()}, {"enabled"})
-        with open(self.daemon.log, encoding="utf-8") as log:
-            self.assertNotIn(" is dead", log.read())
+        self.assertNotIn(" is dead", pathlib.Path(self.daemon.log).read_text(encoding="utf-8"))
 
     def expect_life(self, phase):
         self.expect_traffic(phase)
@@ -104,6 +105,22 @@ class HostChanges(Journey):
         self.daemon.kill()
         self.daemon.start()
         self.expect_life("restarted")
+
+    def test_a_firewall_of_the_host_drops_the_checks(self):
+        self.in_lb("nft", "add table inet wall")
+        self.in_lb("nft", "add chain inet wall out { type filter hook output priority 0; }")
+        self.in_lb("nft", "add rule inet wall out ip daddr 198.18.0.0/15 counter drop")
+
+        def dropped():
+            listed = self.in_lb("nft", "list", "table", "inet", "wall")
+            return int(re.search(r"packets (\d+)", listed)[1])
+
+        # A check sends three SYNs, and two failed ones would be a death.
+        self.wait_until(lambda: dropped() > 12 * len(self.reals()), "four checks of each broker")
+        self.assertIn("do not get out of this host",
+                      pathlib.Path(self.daemon.log).read_text(encoding="utf-8"))
+        self.in_lb("nft", "delete table inet wall")
+        self.expect_life("free")
 
     def rename(self, before, after):
         self.in_lb("ip", "link", "set", before, "down")
