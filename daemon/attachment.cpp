@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "daemon/base/callback.h"
 #include "log/log.h"
 
 namespace remora {
@@ -63,7 +64,7 @@ Attachment::Finding Attachment::put_back() {
   Finding found;
   if (!missing.empty()) {
     found.was_missing = true;
-    log::warn("missing, and put back: {}", missing);
+    log_failure("missing, and put back", missing);  // limited: a tool may remove it again and again
     handlers_.on_restored();
   }
   if (programs_.lacks_forwarder())

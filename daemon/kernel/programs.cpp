@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <iterator>
 #include <set>
 #include <stdexcept>
@@ -19,6 +20,7 @@
 #include "daemon/base/link.h"
 #include "daemon/config/map_list.h"
 #include "daemon/config/memory_plan.h"
+#include "daemon/kernel/filters.h"
 #include "daemon/kernel/health_routes.h"
 #include "daemon/kernel/program_list.h"
 #include "log/log.h"
@@ -31,19 +33,6 @@ namespace fs = std::filesystem;
 [[noreturn]] void fail(const std::string& what) {
   throw std::runtime_error(what);
 }
-
-// Our classifiers. They share one handle; in each direction each has its own priority.
-struct Filter {
-  std::string_view program;
-  const char* function;
-  bpf_tc_attach_point direction;
-  std::uint32_t priority;
-};
-constexpr Filter kFilters[] = {
-    {kProbeProgram, "remora_probe", BPF_TC_INGRESS, kProbePriority},
-    {kHealthProgram, "remora_health_in", BPF_TC_INGRESS, kProbePriority + 1},
-    {kHealthProgram, "remora_health_out", BPF_TC_EGRESS, kProbePriority},
-};
 
 // Messages of libbpf and of the verifier go to the debug log.
 int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
@@ -92,26 +81,6 @@ std::string holder_of(unsigned interface_index) {
     if (bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 && info.name[0]) name = info.name;
   }
   return "XDP program \"" + name + "\" (id " + std::to_string(query.prog_id) + ")";
-}
-
-bpf_tc_hook hook_of(unsigned interface_index, bpf_tc_attach_point direction) {
-  bpf_tc_hook hook{};
-  hook.sz = sizeof(hook);
-  hook.ifindex = static_cast<int>(interface_index);
-  hook.attach_point = direction;
-  return hook;
-}
-
-// Returns whether there was any.
-bool detach_filters(unsigned interface_index) {
-  bool any = false;
-  for (const Filter& filter : kFilters) {
-    bpf_tc_hook hook = hook_of(interface_index, filter.direction);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = filter.priority);
-    any = bpf_tc_detach(&hook, &options) == 0 || any;
-  }
-  if (any) remove_empty_clsact(interface_index);
-  return any;
 }
 
 std::uint32_t xdp_program_on(unsigned interface_index) {
@@ -320,40 +289,33 @@ void Programs::keep_gro_off() const {
     log::info("GRO of {} is turned off, as generic XDP needs it", *interface);
 }
 
-void Programs::attach_filters() {
-  for (std::size_t number = 0; number < std::size(kFilters); ++number) attach_filter(number);
-}
-
-void Programs::attach_filter(std::size_t number) {
-  const Filter& filter = kFilters[number];
-  bpf_tc_hook hook = hook_of(interface_index_, filter.direction);
-  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
-    fail("cannot add the clsact qdisc: " + because(error) + "; the kernel needs sch_ingress");
-  }
-  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = filter_fd(number), .flags = BPF_TC_F_REPLACE,
-              .handle = kProbeHandle, .priority = filter.priority);
-  if (const int error = bpf_tc_attach(&hook, &options); error != 0) {
-    fail("cannot attach the TC program " + std::string(filter.function) + ": " + because(error) +
-         "; the kernel needs cls_bpf");
-  }
-}
-
-int Programs::filter_fd(std::size_t number) const {
-  const Filter& filter = kFilters[number];
+int Programs::fd_of(const Filter& filter) const {
   return bpf_program__fd(
       bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function));
+}
+
+// An `ingress` qdisc in the place of clsact takes the filters of both directions as one.
+void Programs::require_filters() const {
+  for (const Filter& filter : filters()) {
+    if (!has_filter(interface_index_, filter, fd_of(filter)))
+      fail("another qdisc is in the place of clsact: tc qdisc del dev " +
+           find_name(interface_index_).value_or("IFACE") + " ingress");
+  }
+}
+
+void Programs::attach_filters() {
+  try {
+    for (const Filter& filter : filters()) attach_filter(interface_index_, filter, fd_of(filter));
+    require_filters();
+  } catch (...) {
+    if (!Fd(bpf_obj_get((pins_.folder() / kLinkPin).c_str()))) detach_filters(interface_index_);
+    throw;
+  }
 }
 
 bool Programs::is_on_interface() const {
   const auto root = info_of(program(kRootProgram));
   return root && xdp_program_on(interface_index_) == root->id;
-}
-
-bool Programs::has_filter(std::size_t number) const {
-  bpf_tc_hook hook = hook_of(interface_index_, kFilters[number].direction);
-  LIBBPF_OPTS(bpf_tc_opts, options, .handle = kProbeHandle, .priority = kFilters[number].priority);
-  const auto filter = info_of({kFilters[number].function, filter_fd(number)});
-  return filter && bpf_tc_query(&hook, &options) == 0 && options.prog_id == filter->id;
 }
 
 bool Programs::lacks_forwarder() const {
@@ -368,28 +330,41 @@ bool Programs::is_in_slot(std::uint32_t slot, const NamedProgram& program) const
   return wanted && bpf_map_lookup_elem(map_fd(kRootArray), &slot, &id) == 0 && id == wanted->id;
 }
 
+// What cannot be put back does not keep the rest away.
 std::string Programs::put_back() {
   std::string missing;
   const auto note = [&](const std::string& what) {
     missing += (missing.empty() ? "" : ", ") + what;
   };
-  for (std::size_t number = 0; number < std::size(kFilters); ++number) {
-    if (has_filter(number)) continue;
-    note(std::string("the TC program ") + kFilters[number].function);
-    attach_filter(number);
+  std::exception_ptr first_failure;
+  const auto attempt = [&](const auto& step) {
+    try {
+      step();
+    } catch (...) {
+      if (!first_failure) first_failure = std::current_exception();
+    }
+  };
+  for (const Filter& filter : filters()) {
+    if (has_filter(interface_index_, filter, fd_of(filter))) continue;
+    note(std::string("the TC program ") + filter.function);
+    attempt([&] { attach_filter(interface_index_, filter, fd_of(filter)); });
   }
+  if (!missing.empty()) attempt([&] { require_filters(); });
   if (!is_in_slot(SLOT_MQTT, program(kStageProgram))) {
     note("the mqtt stage in its slot");
-    fill_slot(SLOT_MQTT, program(kStageProgram));
+    attempt([&] { fill_slot(SLOT_MQTT, program(kStageProgram)); });
   }
-  keep_gro_off();
+  attempt([&] { keep_gro_off(); });
   if (!is_on_interface()) {
     note("the XDP program");
     link_ = Fd();
-    attach_root();
+    attempt([&] { attach_root(); });
   }
-  if (const std::size_t pins = put_pins_back(); pins > 0)
-    note(std::to_string(pins) + " pins in " + pins_.folder().string());
+  attempt([&] {
+    if (const std::size_t pins = put_pins_back(); pins > 0)
+      note(std::to_string(pins) + " pins in " + pins_.folder().string());
+  });
+  if (first_failure) std::rethrow_exception(first_failure);
   return missing;
 }
 
@@ -404,7 +379,7 @@ std::size_t Programs::put_pins_back() {
     if (bpf_obj_pin(fd, path.c_str()) != 0)
       fail("cannot pin " + path.string() + ": " + because(errno));
   };
-  pin(pins_.folder() / kLinkPin, link_.get());
+  if (link_) pin(pins_.folder() / kLinkPin, link_.get());
   for (const auto& [name, fd] : pins_.own())
     pin(name == kRootArray ? shared_root_array_ : pins_.folder() / name, fd.get());
   for (const Program& program : programs_) {

@@ -17,6 +17,7 @@
 
 #include "daemon/base/handles.h"
 #include "daemon/config/config.h"
+#include "daemon/kernel/filters.h"
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/pinned_maps.h"
 #include "daemon/kernel/program_list.h"
@@ -101,13 +102,12 @@ class Programs {
   const Program& find(std::string_view name) const;
   void attach_filters();
   void attach_root();
-  void attach_filter(std::size_t number);
-  bool has_filter(std::size_t number) const;
+  void require_filters() const;
+  int fd_of(const Filter& filter) const;
   void fill_slot(std::uint32_t slot, const NamedProgram& program);
   bool is_in_slot(std::uint32_t slot, const NamedProgram& program) const;
   std::size_t put_pins_back();
   void keep_gro_off() const;
-  int filter_fd(std::size_t number) const;
 
   unsigned interface_index_;
   const XdpMode xdp_mode_;

@@ -107,6 +107,20 @@ TEST_F(AttachmentTest, ADeletedQdiscIsMadeAnew) {
   expect_put_back();
 }
 
+// It took the filters of both directions as one: each look replaced the probe by another program.
+TEST_F(AttachmentTest, AnotherQdiscInThePlaceOfClsactIsAProblem) {
+  sh("tc qdisc del dev lb clsact && tc qdisc add dev lb ingress");
+  const Fd link(bpf_obj_get((pins_ / kLinkPin).c_str()));
+  ASSERT_EQ(bpf_link_detach(link.get()), 0);
+
+  EXPECT_FALSE(attachment_->look());
+  expect_problem("tc qdisc del dev lb ingress");
+  EXPECT_TRUE(has_root_on("lb")) << "the rest is put back";
+
+  sh("tc qdisc del dev lb ingress");
+  expect_put_back();
+}
+
 TEST_F(AttachmentTest, AFilterThatWasReplacedIsPutBack) {
   const int other = running_->programs.program(kHealthProgram).fd;
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(network_->lb_index()),

@@ -318,6 +318,23 @@ TEST_F(TakeoverTest, ALargeTableIsCountedWhileTheLoopRuns) {
   EXPECT_EQ(large.used(), 3U);
 }
 
+TEST_F(TakeoverTest, AnotherQdiscInThePlaceOfClsactIsRefusedWithTheRemedy) {
+  LbNetwork::run("tc qdisc add dev lb ingress");
+  try {
+    start(config_);
+    FAIL() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("tc qdisc del dev lb ingress"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_FALSE(is_attached());
+  EXPECT_FALSE(fs::exists(pins_));
+
+  LbNetwork::run("tc qdisc del dev lb ingress");
+  start(config_);
+  EXPECT_TRUE(is_attached());
+}
+
 TEST_F(TakeoverTest, DetachLeavesNothing) {
   start(config_);
   ASSERT_TRUE(is_attached());
