@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kLookEveryNs = kSecondNs;
 constexpr std::size_t kBatch = 4096;
-// Of so many checks none is forgotten before it is over.
+// If there are no more checks, none is forgotten before it is over.
 constexpr std::size_t kSurelyRemembered = MAX_CHECK_FLOWS / 4;
 
 // The first line of the file.
@@ -40,7 +40,7 @@ std::string password_of(const Config& config) {
   return password;
 }
 
-// Of the families that have services.
+// The networks of the families that have services.
 std::vector<Prefix> networks_of(const Config& config) {
   std::vector<Prefix> networks;
   if (!are_checked(config)) return networks;

@@ -258,7 +258,7 @@ class MqttProber::Worker {
   }
 
   const Handler on_result_;
-  // Of the loop's thread:
+  // Used on the loop's thread:
   MqttLogin loops_login_;
   TcpProber tcp_;
   std::map<std::uint64_t, std::string> uris_;  // whose handshake is under way

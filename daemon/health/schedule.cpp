@@ -103,7 +103,7 @@ const HealthState* CheckSchedule::find(const std::string& group, const Address& 
   for (auto at = entries_.lower_bound({group, real, Address(), 0});
        at != entries_.end() && at->first.group == group && at->first.real == real; ++at) {
     if (at->second.state.is_dead()) return &at->second.state;
-    // Of those that live, the one whose last check failed says more.
+    // The one whose last check failed says more than others that live.
     if (!found || (found->last().good && !at->second.state.last().good)) found = &at->second.state;
   }
   return found;

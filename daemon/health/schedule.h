@@ -33,7 +33,7 @@ class CheckSchedule {
     // blame. Without it the host always is. May call abandon().
     std::function<bool()> is_host_in_order = {};
   };
-  // Of a target that is new: what its real is taken to be.
+  // What the real of a new target is taken to be.
   using FirstGuess = std::function<HealthState::Life(const CheckTarget&)>;
 
   explicit CheckSchedule(Handlers handlers) : handlers_(std::move(handlers)) {}

@@ -107,6 +107,12 @@ bool is_attached_anywhere(const Fd& link) {
   return link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 && info.xdp.ifindex != 0;
 }
 
+// Takes off an interface what outlives the link. Returns whether there was anything.
+bool leave(unsigned interface_index) {
+  set_check_routes(interface_index, {});
+  return detach_filters(interface_index);
+}
+
 void set_sizes(bpf_object* object, const Limits& limits) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
@@ -405,11 +411,13 @@ void Programs::attach_root() {
     link_ = std::move(pinned);
     return;
   }
-  if (is_attached_anywhere(pinned))
+  if (is_attached_anywhere(pinned)) {
     log::warn(
         "the programs leave another interface, which they were on until now: this instance is on "
         "{}",
         find_name(interface_index_).value_or("another one"));
+    if (const unsigned former = interface_of(pinned); former != 0) leave(former);
+  }
   ::unlink(pin.c_str());
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = xdp_mode_ == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -449,10 +457,7 @@ bool Programs::detach(const fs::path& folder, unsigned interface_index) {
     any = true;
   }
   interfaces.erase(0);
-  for (const unsigned interface : interfaces) {
-    any = detach_filters(interface) || any;
-    set_check_routes(interface, {});
-  }
+  for (const unsigned interface : interfaces) any = leave(interface) || any;
   PinnedMaps::remove_next(folder);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {

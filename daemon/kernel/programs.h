@@ -67,7 +67,7 @@ class Programs {
   // that is shared is the Katran server's business.
   bool lacks_forwarder() const;
 
-  // Of the pins.
+  // The folder of the pins.
   const std::filesystem::path& folder() const { return pins_.folder(); }
 
   int map_fd(std::string_view name) const;

@@ -107,7 +107,7 @@ class Checks {
   }
 
   AProber& prober() { return prober_; }
-  // Of the last connection whose departure was asked for.
+  // The two ends of the last connection whose departure was asked for.
   const std::pair<Endpoint, Endpoint>& asked_of() const { return asked_of_; }
 
   // The result of check 7 at the endpoint; nothing if there is none in time.

@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/link.h"
 #include "daemon/kernel/fill_gauge.h"
 #include "daemon/steering/predictions.h"
 #include "tests/daemon/lb_fixture.h"
@@ -286,6 +287,19 @@ TEST_F(TakeoverTest, SomebodyElsesProgramIsLeftAloneAndNothingOfOursStays) {
   EXPECT_TRUE(is_attached());
   Programs::detach(pin_folder("/sys/fs/bpf", "test-foreign-" + std::to_string(getpid())),
                    network_->lb_index());
+}
+
+TEST_F(TakeoverTest, AnotherInterfaceOfTheConfigurationIsTheOnlyOneWithPrograms) {
+  start(config_);
+  LbNetwork::run("ip link add lb2 type veth peer name gw2");
+  const unsigned other = find_link("lb2")->index;
+
+  Running(config_, pins_, other).attach();
+
+  EXPECT_FALSE(is_attached());
+  LbNetwork::run("! tc qdisc show dev lb | grep clsact");
+  LbNetwork::run("tc filter show dev lb2 egress | grep -q remora_health");
+  Programs::detach(pins_, other);
 }
 
 // The link of the other one was updated, and the start reported success without XDP.

@@ -161,7 +161,7 @@ class HostChanges(Journey):
 
     def test_another_program_takes_the_place(self):
         self.in_lb("bpftool", "link", "detach", "pinned", self.daemon.pins + "/xdp_link")
-        # remorad is as fast as this: whoever comes first has the interface.
+        # remorad may put it back in between: then the link is detached again.
         pin = self.daemon.pins + "-other"
         self.in_lb("bpftool", "prog", "load", os.path.join(build_folder(), "bpf", "xdp_pass.bpf.o"),
                    pin, "type", "xdp")
