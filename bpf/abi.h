@@ -277,7 +277,7 @@ enum flow_flags {
 	FLOW_KEPT = 1 << 2,	/* over resets_per_client: stays where it is for good */
 	FLOW_EARLY = 1 << 3,	/* segments of it wait in `early_segments` */
 	FLOW_STRAY = 1 << 4,	/* reserved: adopted in mid-stream, its SYN unseen */
-	FLOW_PROVEN = 1 << 5,	/* reserved: went beyond its CONNECT */
+	FLOW_PROVEN = 1 << 5,	/* went beyond its CONNECT: never gives way to others */
 	FLOW_FIN = 1 << 7,	/* reserved: a FIN came ahead of missing bytes */
 	FLOW_STAMPED = 1 << 8,	/* reserved: its segments carry timestamps (RFC 7323) */
 	FLOW_ECHOED = 1 << 9,	/* reserved: they echo the broker's timestamps */
@@ -295,6 +295,7 @@ enum stream_phase {
 	STREAM_PROPERTIES = 3, /* the length of its properties (MQTT 5) */
 	STREAM_PROPERTY = 4,   /* one of them */
 	STREAM_VALUE = 5,      /* the second string of a user property */
+	STREAM_KEEP_ALIVE = 6, /* of a CONNECT: flags and keepalive */
 };
 
 enum stream_flags {
@@ -358,7 +359,7 @@ struct flow {
 	 * §3.7.1), the window scale in the lower 4, NO_SCALE: none (RFC 7323 §2.2).
 	 */
 	__u16 syn_offer;
-	__u16 keep_alive; /* reserved: the CONNECT's (MQTT 5.0 §3.1.2.10), seconds */
+	__u16 keep_alive; /* the CONNECT's (MQTT 5.0 §3.1.2.10), seconds; 0: none */
 	__u16 open_qos2;  /* PUBLISHes of QoS 2 whose PUBREL has not come */
 	__u16 spent;	  /* work beyond what its segments are allowed (xdp/work.h) */
 };

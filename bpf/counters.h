@@ -29,6 +29,7 @@
 	X(EVACUATED, "connections", Normal, "connections ended because their real is evacuated") \
 	X(NO_FLOW, "packets", Look, "packets of connections that are not tracked: forwarded, but not judged") \
 	X(FLOW_TABLE_FULL, "connections", Alarm, "connections not tracked: the flow table is full; raise flows or lower idle_hours") \
+	X(GAVE_WAY, "connections", Look, "connections forgotten because the flow table was full and they never went beyond their CONNECT") \
 	X(CLIENT_CONNECTIONS, "connections", Look, "connections not tracked: more than connections_per_client") \
 	X(PUBLISH, "PUBLISHes", Normal, "PUBLISH packets on tracked connections") \
 	X(JUDGED, "PUBLISHes", Normal, "PUBLISH packets whose topic was compared with the connection's group") \

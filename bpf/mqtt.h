@@ -45,6 +45,7 @@ enum walk_place {
 enum walk_find {
 	FOUND_NOTHING, /* a field that only leads to the next */
 	FOUND_OTHER,   /* the header of a packet that is no PUBLISH */
+	FOUND_CONNECT, /* a CONNECT, as far as it matters here */
 	FOUND_PUBLISH, /* a PUBLISH of which all is known that decides */
 	FOUND_CUT,     /* the field goes on in the next segment */
 	FOUND_BAD,     /* not MQTT: the boundaries are lost */
@@ -58,6 +59,7 @@ struct found {
 	__s32 topic_offset;  /* of the PUBLISH's topic */
 	__u32 topic_len;     /* bytes */
 	__u16 alias;	     /* the PUBLISH's topic alias; 0: none */
+	__u16 keep_alive;    /* the CONNECT's, seconds */
 	/* Type and flags (MQTT 5.0 §2.1.2, §2.1.3) of the packet whose header was read
 	 * last in this segment. A header is complete with every find in STREAM_HEADER but
 	 * FOUND_CUT and FOUND_BAD.
@@ -86,6 +88,12 @@ static __always_inline void stream_begin(struct stream *stream, __u32 seq)
 static __always_inline __u32 stream_wants(const struct stream *stream)
 {
 	return stream->next + stream->kept_len;
+}
+
+/* Whether the fixed header of a PUBLISH has been read, but not yet all that decides. */
+static __always_inline int is_in_publish(const struct stream *stream)
+{
+	return stream->phase >= STREAM_TOPIC && stream->phase <= STREAM_VALUE;
 }
 
 /* Where in a segment of `len` > 0 bytes at `seq` the walk begins: `*offset`, in
@@ -173,18 +181,33 @@ static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 
 						   __u32 count)
 {
 	const __u64 mqtt = 0x5454514d0400, mqisdp = 0x647349514d0600; /* length, name */
+	__u32 size = 7;
 
 	if (count < 7)
 		return keep_field(stream, bytes, count);
-	if ((bytes & 0xffffffffffff) == mqtt)
+	if ((bytes & 0xffffffffffff) == mqtt) {
 		stream->flags = ((bytes >> 48) & 0x7f) == 5 ? STREAM_MQTT5 : 0;
-	else if ((bytes & 0xffffffffffffff) == mqisdp)
+	} else if ((bytes & 0xffffffffffffff) == mqisdp) {
 		stream->flags = 0;
-	else
+		size = 9;
+	} else {
 		return FOUND_BAD;
+	}
 	stream->flags |= STREAM_CONNECTED;
+	next_field(stream, STREAM_KEEP_ALIVE, stream->next + size);
+	return (__s32)(stream->next + 3 - stream->packet_end) > 0 ? FOUND_BAD :
+								     FOUND_NOTHING;
+}
+
+/* The CONNECT's flags and its keepalive (MQTT 5.0 §3.1.2.3, §3.1.2.10). */
+static __always_inline enum walk_find walk_keep_alive(struct stream *stream, __u64 bytes,
+						      __u32 count, struct found *found)
+{
+	if (count < 3)
+		return keep_field(stream, bytes, count);
+	found->keep_alive = (__u16)two_byte_integer(bytes, 1);
 	next_field(stream, STREAM_HEADER, stream->packet_end);
-	return FOUND_NOTHING;
+	return FOUND_CONNECT;
 }
 
 /* The bytes of a topic up to the segment's end at `end`. */
@@ -352,6 +375,8 @@ static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq
 		return walk_header(stream, seq, seq + len, bytes, count, found);
 	case STREAM_CONNECT:
 		return walk_connect(stream, bytes, count);
+	case STREAM_KEEP_ALIVE:
+		return walk_keep_alive(stream, bytes, count, found);
 	case STREAM_TOPIC:
 		return walk_topic(stream, seq, seq + len, found);
 	case STREAM_PROPERTIES:

@@ -71,7 +71,7 @@ Daemon::Daemon(Places places, Config config)
                .is_host_in_order = [this] { return attachment_.look(); }}),
       events_(loop_, maps_.events_fd,
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
-      sweeper_(maps_, ids_, history_, config_.limits),
+      sweeper_(maps_, ids_, history_, IdleLimits(config_, ids_)),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, link_,
@@ -87,7 +87,8 @@ Daemon::Daemon(Places places, Config config)
                    .on_new_interface = [this](const Link& link) { move_to(link); }}),
       reloader_(
           places_.config, config_,
-          {health_, steering_, ender_, history_, sweeper_, predictions_, follower_, reals_admin_}),
+          {health_, steering_, ender_, history_, sweeper_, ids_, predictions_, follower_,
+           reals_admin_}),
       dispatcher_(request_handlers([this] { return sources(); }, reals_admin_,
                                    [this] { return reload(); })),
       control_(loop_, instance_.socket_path(),
@@ -101,6 +102,7 @@ Daemon::Daemon(Places places, Config config)
   health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
+  sweeper_.use(IdleLimits(config_, ids_));  // the services have their numbers now
   // What was reported while no daemon ran is news to the history, too.
   read_former_ring();
   events_.drain();

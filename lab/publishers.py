@@ -2,6 +2,7 @@
 """Publishing clients: processes in their namespaces that are fed message by message."""
 
 import os
+import signal
 import subprocess
 
 from lab import namespaces, topology
@@ -39,6 +40,10 @@ class Publisher:
             raise RuntimeError(f"{self.kind} in {self.node} does not end") from None
         finally:
             self.kill()
+
+    def freeze(self):
+        """Stops the process: its connection stays open, and nothing is sent any more."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self):
         """Kills the process."""

@@ -248,7 +248,7 @@ static long walk_next(__u32 index, void *packet)
 
 	if (!is_walked(pkt))
 		return is_used_up(pkt->scratch) || walk_field(pkt);
-	if (pkt->flow->stream.phase >= STREAM_TOPIC)
+	if (is_in_publish(&pkt->flow->stream))
 		keep_topic(pkt);
 	if (pkt->early)
 		release_early(pkt);

@@ -132,6 +132,13 @@ static __noinline enum outcome let_go(struct packet *pkt)
 	return PASS_UP;
 }
 
+/* A segment beyond that of the CONNECT: the connection no longer gives way to others. */
+static __always_inline void prove(struct flow *flow, __u32 seq)
+{
+	if (seq != flow->isn + 1)
+		flow->flags |= FLOW_PROVEN;
+}
+
 /* A segment of a tracked connection. */
 static __always_inline enum outcome follow_flow(struct packet *pkt)
 {
@@ -159,6 +166,8 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	if (flow->seen_at_ns != pkt->now_ns)
 		flow->seen_at_ns = pkt->now_ns;
 	if (pkt->tcp->payload_len && flow->state != FLOW_HALF_OPEN) {
+		if (!(flow->flags & FLOW_PROVEN))
+			prove(flow, pkt->tcp->seq);
 		outcome = inspect(pkt);
 		if (outcome != FORWARD)
 			return outcome;

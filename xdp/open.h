@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "xdp/give_way.h"
 #include "xdp/guards.h"
 #include "xdp/katran_maps.h"
 #include "xdp/learn.h"
@@ -135,6 +136,8 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 		return 0;
 	}
 	if (!flow)
+		flow = add_flow(&pkt->key);
+	if (!flow && make_room(pkt->now_ns))
 		flow = add_flow(&pkt->key);
 	if (!flow) {
 		count(COUNT_FLOW_TABLE_FULL);

@@ -152,6 +152,9 @@ static __always_inline int walk_field(struct packet *pkt)
 		return 1;
 	case FOUND_PUBLISH:
 		return look_at_topic(pkt);
+	case FOUND_CONNECT:
+		pkt->flow->keep_alive = at->found.keep_alive;
+		break;
 	case FOUND_NOTHING:
 	case FOUND_OTHER:
 	case FOUND_CUT:

@@ -80,6 +80,8 @@ struct Service {
   Address address;
   std::uint16_t port = 0;  // host order
   std::string default_group;
+  // The longest keepalive, seconds, that its brokers ask MQTT 5 clients for; 0: not known.
+  std::uint16_t server_keep_alive = 0;
   std::uint32_t line = 0;
 
   Endpoint at() const { return Endpoint::at(address, port); }

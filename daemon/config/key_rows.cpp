@@ -205,6 +205,16 @@ constexpr Key kRows[] = {
      .name = "unknown_clients",
      .field = kUnknownClientsField,
      .meaning = "Where the connections of clients without a prediction go."},
+    {.table = "service",
+     .name = "server_keep_alive",
+     .field = number<&Service::server_keep_alive>({1, 65'535}),
+     .meaning = "The longest keepalive that the brokers ask MQTT 5 clients for, in seconds.",
+     .details = "A broker may replace the keepalive of an MQTT 5 client (MQTT 5.0 §3.2.2.3.14), "
+                "and Remora does not see its answers. Set it to the brokers' own limit "
+                "(`max_keepalive` of mosquitto), and a silent MQTT 5 connection is forgotten as "
+                "early as others: after twice the longer of the two keepalives and 30 s.",
+     .default_words = "not known: only `idle_hours` counts for MQTT 5",
+     .example = "600"},
 
     {.table = "group",
      .name = "name",
@@ -378,7 +388,8 @@ constexpr Key kRows[] = {
      .field = number<&Config::limits, &Limits::flows>({1, 100'000'000}),
      .change = Change::kRestart,
      .meaning = "Established connections that are tracked.",
-     .details = "When the table is full, new connections are forwarded but not tracked.",
+     .details = "When the table is full, connections that never went beyond their CONNECT give "
+                "way to new ones; without such, new connections are forwarded but not tracked.",
      .maps = "flows places hints free_places"},
     {.table = "limits",
      .name = "half_open",
@@ -416,7 +427,9 @@ constexpr Key kRows[] = {
      .name = "idle_hours",
      .field = number<&Config::limits, &Limits::idle_hours>({1, 8760}),
      .meaning = "Hours without a packet from the client after which a connection is forgotten.",
-     .details = "Must exceed the clients' keepalive."},
+     .details = "A connection with a keepalive is forgotten earlier: after twice the keepalive and "
+                "30 s (brokers end it after 1.5 times the keepalive, MQTT 3.1.1 §3.1.2.10). For "
+                "MQTT 5, see `server_keep_alive`."},
     {.table = "limits",
      .name = "connections_per_client",
      .field = number<&Config::limits, &Limits::connections_per_client>({1, 1'000'000}),

@@ -39,7 +39,7 @@ void Reloader::apply(Config next) {
   parts_.health.use(in_force_, parts_.steering.reals(), monotonic_ns());
   parts_.ender.use(in_force_);
   parts_.history.name_services(service_names(in_force_));
-  parts_.sweeper.use(in_force_.limits);
+  parts_.sweeper.use(IdleLimits(in_force_, parts_.ids));
   parts_.predictions.start_rematch(parts_.steering.matching());
   parts_.follower.set_gateway(in_force_.lb.gateway_mac);
 }

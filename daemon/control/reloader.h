@@ -28,6 +28,7 @@ class Reloader {
     Ender& ender;
     History& history;
     Sweeper& sweeper;
+    const Ids& ids;
     Predictions& predictions;
     LinkFollower& follower;
     RealsAdmin& reals_admin;

@@ -173,6 +173,11 @@ std::uint32_t Ids::of_real(const Address& address) {
   return index;
 }
 
+std::optional<std::uint16_t> Ids::service_number(const Endpoint& at) const {
+  const auto found = ids_.find({NAME_SERVICE, to_string(at)});
+  return found == ids_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::optional<std::string> Ids::group_name(std::uint16_t number) const {
   const auto found = names_.find({NAME_GROUP, number});
   return found == names_.end() ? std::nullopt : std::optional(found->second);

@@ -39,6 +39,9 @@ class Ids {
   // The index into `reals`, from 1; written there when it is new.
   std::uint32_t of_real(const Address& address);
 
+  // That of a service which has one.
+  std::optional<std::uint16_t> service_number(const Endpoint& at) const;
+
   // The names and services of today and of former configurations.
   std::optional<std::string> group_name(std::uint16_t number) const;
   // Address and port, as the history knows it; the name of a former service to which

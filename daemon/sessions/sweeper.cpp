@@ -9,23 +9,14 @@ namespace remora {
 namespace {
 
 constexpr std::uint64_t kSweepEveryNs = 10'000'000'000;
-// Last ACKs still find their real, and a condemned client its RST.
-constexpr std::uint64_t kLingerNs = 60'000'000'000;
 
 }  // namespace
 
-Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, const Limits& limits)
-    : maps_(maps), ids_(ids), history_(history) {
-  use(limits);
-}
+Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, IdleLimits limits)
+    : maps_(maps), ids_(ids), history_(history), limits_(std::move(limits)) {}
 
-void Sweeper::use(const Limits& limits) {
-  constexpr std::uint64_t kHourNs = 3'600'000'000'000;
-  idle_ns_ = limits.idle_hours * kHourNs;
-}
-
-bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
-  const std::uint64_t limit = entry.state == FLOW_ESTABLISHED ? idle_ns_ : kLingerNs;
+bool Sweeper::is_over(const flow_key& key, const flow& entry, std::uint64_t now_ns) const {
+  const std::uint64_t limit = limits_.of(key.service, entry);
   // The packet path may have been here since `now_ns` was read.
   return now_ns > entry.seen_at_ns && now_ns - entry.seen_at_ns > limit;
 }
@@ -33,7 +24,7 @@ bool Sweeper::is_over(const flow& entry, std::uint64_t now_ns) const {
 // Returns whether it is gone.
 bool Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
-  if (!entry || !is_over(*entry, now_ns) || !maps_.flows.erase(key)) return false;
+  if (!entry || !is_over(key, *entry, now_ns) || !maps_.flows.erase(key)) return false;
   ++expired_;
   if (entry->state == FLOW_ESTABLISHED) release_connection(maps_, key.client);
   return true;
@@ -57,7 +48,7 @@ void Sweeper::begin_pass(std::uint64_t now_ns) {
 FlowVisitor::Verdict Sweeper::visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
   if (!takes_part_) return Verdict::kStays;
   note(key, entry);
-  return is_over(entry, now_ns) && remove(key, now_ns) ? Verdict::kRemoved : Verdict::kStays;
+  return is_over(key, entry, now_ns) && remove(key, now_ns) ? Verdict::kRemoved : Verdict::kStays;
 }
 
 void Sweeper::end_batch() {

@@ -6,12 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
-#include "daemon/config/config.h"
 #include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
+#include "daemon/sessions/idle_limits.h"
 #include "store/history.h"
 
 namespace remora {
@@ -19,10 +20,10 @@ namespace remora {
 class Sweeper : public FlowVisitor {
  public:
   // All but `limits` must outlive it.
-  Sweeper(const Maps& maps, const Ids& ids, History& history, const Limits& limits);
+  Sweeper(const Maps& maps, const Ids& ids, History& history, IdleLimits limits);
 
-  // How long an established flow may be without a packet from here on.
-  void use(const Limits& limits);
+  // How long flows may be without a packet from here on.
+  void use(IdleLimits limits) { limits_ = std::move(limits); }
 
   std::uint64_t expired() const { return expired_; }
 
@@ -32,14 +33,14 @@ class Sweeper : public FlowVisitor {
   void end_batch() override;
 
  private:
-  bool is_over(const flow& entry, std::uint64_t now_ns) const;
+  bool is_over(const flow_key& key, const flow& entry, std::uint64_t now_ns) const;
   bool remove(const flow_key& key, std::uint64_t now_ns);
   void note(const flow_key& key, const flow& entry);
 
   const Maps& maps_;
   const Ids& ids_;
   History& history_;
-  std::uint64_t idle_ns_ = 0;
+  IdleLimits limits_;
   bool takes_part_ = false;
   std::uint64_t pass_began_ns_ = 0;       // the one that it took part in last
   std::uint64_t last_pass_began_ns_ = 0;  // the one before that

@@ -279,6 +279,18 @@ TEST(WalkerTest, WhatLooksOddButIsValidIsFollowed) {
   }
 }
 
+TEST(WalkerTest, ReadsTheKeepaliveOfAConnectWhereverItIsCut) {
+  for (const MqttVersion version : {MqttVersion::k31, MqttVersion::k311, MqttVersion::k5}) {
+    const Bytes stream = connect_packet(version, "client", 0x1234) + pingreq_packet();
+    for (std::size_t at = 0; at < stream.size(); at++) {
+      Walker walker(kStart);
+      for (const Piece& piece : cut(stream, kStart, {at})) walker.feed(piece);
+      EXPECT_EQ(walker.keep_alive(), 0x1234) << "cut at " << at;
+      EXPECT_EQ(walker.seen().size(), 2u) << "cut at " << at;
+    }
+  }
+}
+
 TEST(WalkerTest, ABadConnectOrBadPropertiesGoBlind) {
   const Bytes connect = connect_packet(MqttVersion::k5);
   const auto with = [&](const Bytes& properties) {
@@ -290,6 +302,8 @@ TEST(WalkerTest, ABadConnectOrBadPropertiesGoBlind) {
   } cases[] = {
       {"another protocol", {0x10, 0x07, 0x00, 0x04, 'M', 'Q', 'T', 'X', 0x04}},
       {"a CONNECT without a level", {0x10, 0x06, 0x00, 0x04, 'M', 'Q', 'T', 'T'}},
+      {"a CONNECT without a keepalive", {0x10, 0x09, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0}},
+      {"one of MQTT 3.1", {0x10, 0x0b, 0, 6, 'M', 'Q', 'I', 's', 'd', 'p', 3, 2, 0}},
       {"properties longer than the packet", connect + Bytes{0x30, 0x04, 0, 1, 't', 1}},
       {"no room for their length", connect + Bytes{0x30, 0x03, 0, 1, 't'}},
       {"an unknown property", with({0x7f, 0})},

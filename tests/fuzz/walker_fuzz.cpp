@@ -49,6 +49,7 @@ void check(const Bytes& input) {
   Walker whole(cutting.first_seq);
   if (!stream.empty()) whole.feed({cutting.first_seq, stream});
   require(walker.seen() == whole.seen(), "the cuts made a difference");
+  require(walker.keep_alive() == whole.keep_alive(), "the cuts made a difference to the CONNECT");
   require(walker.blind() == whole.blind(), "the cuts made a stream blind, or not");
 }
 

@@ -40,12 +40,12 @@ Bytes control_packet(PacketType type, int flags, const Bytes& body) {
          body;
 }
 
-Bytes connect_packet(MqttVersion version, std::string_view client_id) {
+Bytes connect_packet(MqttVersion version, std::string_view client_id, std::uint16_t keep_alive) {
   constexpr std::uint8_t kCleanSession = 2;
   Bytes body = utf8_string(version == MqttVersion::k31 ? "MQIsdp" : "MQTT");
   body.push_back(static_cast<std::uint8_t>(version));
   body.push_back(kCleanSession);
-  body = body + two_bytes(60);                        // keep alive
+  body = body + two_bytes(keep_alive);
   if (version == MqttVersion::k5) body.push_back(0);  // no properties
   return control_packet(kConnect, 0, body + utf8_string(client_id));
 }

@@ -39,7 +39,8 @@ struct PublishOptions {
   std::optional<Bytes> properties{};  // MQTT 5.0 §3.3.2.3: those in the list; its length is added
 };
 
-Bytes connect_packet(MqttVersion version = MqttVersion::k311, std::string_view client_id = "c");
+Bytes connect_packet(MqttVersion version = MqttVersion::k311, std::string_view client_id = "c",
+                     std::uint16_t keep_alive = 60);
 Bytes publish_packet(std::string_view topic, std::string_view message = "m",
                      const PublishOptions& options = {});
 Bytes puback_packet(std::uint16_t packet_id);

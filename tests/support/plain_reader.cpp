@@ -138,6 +138,8 @@ class Reader {
     const std::string name = body.string();
     if (name != "MQTT" && name != "MQIsdp") throw Malformed();
     reading_.version = static_cast<MqttVersion>(body.byte() & 127);
+    body.byte();  // flags
+    reading_.keep_alive = body.two_bytes();
   }
 
   void read_publish(const StreamPacket& packet) {

@@ -36,6 +36,8 @@ struct ReadPublish {
 struct SessionReading {
   // The CONNECT's version; none if the stream does not begin with a CONNECT.
   std::optional<MqttVersion> version;
+  // Its keepalive; none as long as the stream ends before it.
+  std::optional<std::size_t> keep_alive;
   // The PUBLISHes that can be decided within the stream.
   std::vector<ReadPublish> publishes;
   // The start of the packet after which nothing can be read.

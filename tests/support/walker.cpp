@@ -44,6 +44,7 @@ walk_place Walker::feed(const Piece& piece) {
     }
     const std::size_t in_stream = packet_ - first_seq_;
     if (find == FOUND_OTHER) seen_.push_back({.offset = in_stream});
+    if (find == FOUND_CONNECT) keep_alive_ = found.keep_alive;
     if (find == FOUND_PUBLISH) {
       collect(piece);
       if (text_.size() != found.topic_len) throw std::logic_error("a topic that is not whole");
@@ -55,7 +56,7 @@ walk_place Walker::feed(const Piece& piece) {
     if (next < offset || late > 1) throw std::logic_error("the walker stands still");
     offset = next;
   }
-  if (stream_.phase >= STREAM_TOPIC) collect(piece);
+  if (is_in_publish(&stream_)) collect(piece);
   return place;
 }
 

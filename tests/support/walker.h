@@ -32,6 +32,8 @@ class Walker {
   walk_place feed(const Piece& piece);
 
   const std::vector<Sighting>& seen() const { return seen_; }
+  // The CONNECT's, once it has been read.
+  std::optional<std::uint16_t> keep_alive() const { return keep_alive_; }
   bool blind() const { return stream_.blind != 0; }
   const stream& state() const { return stream_; }
 
@@ -43,6 +45,7 @@ class Walker {
   std::uint32_t packet_ = 0;  // sequence number of the current packet
   std::string text_;          // the current topic so far
   std::vector<Sighting> seen_;
+  std::optional<std::uint16_t> keep_alive_;
 };
 
 // What a walker must have found after the whole stream, however TCP split it; aliases are left

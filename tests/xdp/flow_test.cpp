@@ -49,6 +49,17 @@ TEST_F(FlowTest, APredictionOfAGroupThatIsGoneIsNone) {
   EXPECT_EQ(counter(COUNT_SYN_UNKNOWN), 1u);
 }
 
+TEST_F(FlowTest, AFlowKnowsTheKeepaliveOfItsConnect) {
+  const Bytes connect = connect_packet(MqttVersion::k311, "client", 0x1234);
+  for (std::uint16_t cut = 1; cut <= connect.size(); cut++) {
+    Client client({kClient.address, cut}, kService);
+    send(client.syn());
+    send(client.send({connect.begin(), connect.begin() + cut}));
+    send(client.send(Bytes(connect.begin() + cut, connect.end()) + pingreq_packet()));
+    EXPECT_EQ(flow_of(client)->keep_alive, 0x1234) << "cut at " << cut;
+  }
+}
+
 TEST_F(FlowTest, ARetransmittedSynKeepsItsGroup) {
   const Client client(kClient, kService);
   ASSERT_EQ(send(client.syn()).group(), kDefault);

@@ -12,13 +12,19 @@ class FewFlowsTest : public SteerTest {
   FewFlowsTest() : SteerTest({.flows = 4}) {}
 };
 
+// A topic without a route: of the default group.
+constexpr std::string_view kOther = "other";
+
 Peer numbered_client(std::uint32_t n) {
   return {ipv4("10.9.0.0") + n, 40'000};
 }
 
 TEST_F(FewFlowsTest, AFullTableCostsTrackingAndNothingElse) {
   std::vector<Client> tracked;
-  for (std::uint32_t n = 0; n < 4; n++) tracked.push_back(connect(numbered_client(n)));
+  for (std::uint32_t n = 0; n < 4; n++) {
+    tracked.push_back(connect(numbered_client(n)));
+    publish(tracked.back(), kOther);
+  }
   ASSERT_EQ(counter(COUNT_ESTABLISHED), 4u);
   predict(numbered_client(9), kTemperature);
 
@@ -30,6 +36,7 @@ TEST_F(FewFlowsTest, AFullTableCostsTrackingAndNothingElse) {
   EXPECT_EQ(publish(late, kHumidityTopic).group(), kTemperature);
 
   EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 1u);
+  EXPECT_EQ(counter(COUNT_GAVE_WAY), 0u);
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
   for (const Client& client : tracked) EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(guard_of(numbered_client(9))->connections, 0u);
@@ -55,6 +62,94 @@ TEST_F(FewFlowsTest, AFloodOfSynsEvictsNoEstablishedConnection) {
   EXPECT_EQ(publish(client, kTemperatureTopic).group(), kTemperature);
   EXPECT_EQ((chain_->map<flow_key, __u32>("places").size()), 1u);
   EXPECT_LE((chain_->map<half_open_key, flow>("half_open").size()), 1024u);
+}
+
+// A forged connection has two packets: a SYN and a CONNECT, from an address that is made up.
+class ForgedFlowsTest : public SteerTest {
+ protected:
+  static constexpr std::uint32_t kFlows = 64;
+
+  ForgedFlowsTest() : SteerTest({.flows = kFlows}) {}
+
+  void forge(std::uint32_t n) {
+    Client forged(numbered_client(n), kService, n);
+    send(forged.syn());
+    send(forged.send(connect_packet()));
+  }
+
+  std::size_t tracked() { return chain_->map<flow_key, __u32>("places").size(); }
+};
+
+TEST_F(ForgedFlowsTest, GiveWayToANewConnection) {
+  for (std::uint32_t n = 0; n < kFlows; n++) forge(n);
+  ASSERT_EQ(tracked(), kFlows);
+
+  Client client = connect();
+
+  ASSERT_TRUE(flow_of(client));
+  EXPECT_TRUE(publish(client, kTemperatureTopic).is_marked()) << "it is judged";
+  EXPECT_EQ(counter(COUNT_GAVE_WAY), 1u);
+  EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 0u);
+  EXPECT_EQ(tracked(), kFlows);
+}
+
+TEST_F(ForgedFlowsTest, GiveWayToEachOtherAndNotToWhatWentBeyondItsConnect) {
+  std::vector<Client> clients;
+  for (std::uint32_t n = 0; n < kFlows / 2; n++) {
+    clients.push_back(connect({ipv4("10.1.1.0") + n, 40'000}));
+    publish(clients.back(), kOther);
+  }
+
+  for (std::uint32_t n = 0; n < 10'000; n++) forge(n);
+
+  EXPECT_EQ(counter(COUNT_GAVE_WAY), 10'000u - kFlows / 2);
+  EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 0u);
+  for (Client& client : clients) {
+    ASSERT_TRUE(flow_of(client));
+    EXPECT_EQ(publish(client, kOther).group(), kDefault);
+  }
+  EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
+  EXPECT_EQ(tracked(), kFlows);
+}
+
+TEST_F(ForgedFlowsTest, TheOneThatIsSilentForLongestGivesWay) {
+  Client client = connect();  // has the time of its PUBLISH
+  for (std::uint32_t n = 1; n < kFlows; n++) forge(n);
+  const auto age = [&](std::uint32_t n, std::uint64_t by_ns) {
+    const flow_key key = key_of(Client(numbered_client(n), kService));
+    flow entry = chain_->flows().find(key).value();
+    entry.seen_at_ns -= by_ns;
+    chain_->flows().put(key, entry);
+  };
+  age(7, 2'000'000'000);
+  age(8, 1'000'000'000);
+
+  forge(kFlows);
+
+  EXPECT_TRUE(flow_of(client));
+  EXPECT_FALSE(flow_of(Client(numbered_client(7), kService)));
+  EXPECT_TRUE(flow_of(Client(numbered_client(8), kService)));
+}
+
+TEST_F(ForgedFlowsTest, WhatGaveWayIsNoConnectionOfItsClientAnyMore) {
+  for (std::uint32_t n = 0; n < kFlows; n++) forge(n);
+  connect();
+
+  std::uint32_t connections = 0;
+  for (std::uint32_t n = 0; n < kFlows; n++) connections += guard_of(numbered_client(n))->connections;
+
+  EXPECT_EQ(connections, kFlows - 1);
+}
+
+TEST_F(ForgedFlowsTest, ARepeatedConnectIsNotBeyondIt) {
+  Client client(kClient, kService);
+  send(client.syn());
+  const Segment connect = client.send(connect_packet());
+  for (int i = 0; i < 3; i++) send(connect);
+  EXPECT_FALSE(flow_of(client)->flags & FLOW_PROVEN);
+
+  send(client.send(pingreq_packet()));
+  EXPECT_TRUE(flow_of(client)->flags & FLOW_PROVEN);
 }
 
 class LimitsTest : public SteerTest {};

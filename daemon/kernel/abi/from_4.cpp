@@ -91,6 +91,8 @@ flow flow_from_4(const abi4::flow& old) {
   now.real = static_cast<__u16>(old.real <= kMost ? old.real : 0);
   now.group = old.group;
   now.flags = old.flags;
+  // ABI 4 does not tell which connections went beyond their CONNECT: none is to give way.
+  if (old.state != FLOW_HALF_OPEN) now.flags |= FLOW_PROVEN;
   now.state = old.state;
   now.gaps = gaps_from_4(old.stream);
   now.generation = old.generation;
