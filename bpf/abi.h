@@ -478,6 +478,24 @@ struct reset_budget {
 };
 static_assert(sizeof(struct reset_budget) == 16, "ABI");
 
+/* ---- map `reset_shares`: what each network has taken of it --------------------- */
+
+/* The clients whose addresses begin with `bits` bits of `prefix`. */
+struct network {
+	__u64 prefix; /* of IPv6, the upper half of the address; of IPv4, all of it in the
+			 upper half of this; host order, what is beyond `bits` is 0 */
+	__u32 bits;   /* 8, 16, 24: IPv4; 32, 48, 64: IPv6 */
+	__u32 pad;
+};
+static_assert(sizeof(struct network) == 16, "ABI");
+
+struct reset_share {
+	__u64 filled_at_ns; /* of the bucket's filling to which `taken` belongs */
+	__u32 taken;
+	__u32 pad;
+};
+static_assert(sizeof(struct reset_share) == 16, "ABI");
+
 /* ---- map `names`: numbers that outlive the daemon --------------------------- */
 
 enum name_kind {

@@ -52,6 +52,7 @@
 	X(KEPT_POLICY, "PUBLISHes", Normal, "mispredicts left where they are: policy keep") \
 	X(KEPT_CLIENT, "PUBLISHes", Look, "mispredicts left where they are: more than resets_per_client") \
 	X(KEPT_RATE, "PUBLISHes", Alarm, "mispredicts left where they are: more than resets_per_second; look for what the clients have in common") \
+	X(KEPT_NETWORK, "PUBLISHes", Alarm, "mispredicts left where they are: their network has its share of resets_per_second; look for forged packets") \
 	X(DROPPED_POLICY, "connections", Normal, "connections silenced by policy drop") \
 	X(CONDEMNED_RST, "packets", Normal, "packets of reset connections answered with a RST") \
 	X(CONDEMNED_DROP, "packets", Normal, "packets of reset or silenced connections dropped") \

@@ -195,8 +195,8 @@ static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 
 	}
 	stream->flags |= STREAM_CONNECTED;
 	next_field(stream, STREAM_KEEP_ALIVE, stream->next + size);
-	return (__s32)(stream->next + 3 - stream->packet_end) > 0 ? FOUND_BAD :
-								     FOUND_NOTHING;
+	return (__s32)(stream->next + 3 - stream->packet_end) > 0 ? FOUND_BAD
+								  : FOUND_NOTHING;
 }
 
 /* The CONNECT's flags and its keepalive (MQTT 5.0 §3.1.2.3, §3.1.2.10). */

@@ -10,8 +10,8 @@
 #include "xdp/packet.h"
 
 /* Places that are looked at to make room for one connection. The one that has been silent
- * for longest gives way. Where the table holds one such flow in 50, that fails in 8 of 100
- * cases.
+ * for longest gives way. Where the table holds one such flow in 50, that fails in 8 of
+ * 100 cases.
  */
 #define GIVE_WAY_LOOKS 128
 

@@ -108,6 +108,16 @@ struct {
 	__type(value, struct locked_budget);
 } reset_budget SEC(".maps");
 
+/* More than three times as many as resets_per_second by default: each reset looks at
+ * three networks.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct network);
+	__type(value, struct reset_share);
+} reset_shares SEC(".maps");
+
 /* Size: a limit. Topics that TCP has cut, and what topic aliases stand for. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -299,7 +299,8 @@ constexpr Key kRows[] = {
      .name = "resets_per_second",
      .field = number<&Config::mispredict, &Mispredict::resets_per_second>({1, 1'000'000}),
      .meaning = "Resets per second, for all clients together; above this rate, connections are "
-                "kept."},
+                "kept.",
+     .details = "One network (an IPv4 /24 or an IPv6 /64) gets half of them at most."},
     {.table = "mispredict",
      .name = "resets_per_client",
      .field = number<&Config::mispredict, &Mispredict::resets_per_client>({1, 1000}),

@@ -77,6 +77,7 @@ constexpr MapSpec kMaps[] = {
     row<flow_key, __u32>("openings", kLru, half_opens, kPlanned),
     row<half_open_key, flow>("half_open", kLru, half_opens, kPlanned | kGauged),
     row<__u32, reset_budget>("reset_budget", kArray),
+    row<network, reset_share>("reset_shares", kLru),
     row<__u32, heartbeat>("heartbeat", kArray),
     row<name_key, __u32>("names", kHash, names, kLasting | kOwn),
     row<drain_key, __u32>("drains", kHash, group_reals, kLasting | kOwn),

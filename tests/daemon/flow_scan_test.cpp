@@ -112,7 +112,8 @@ TEST_F(FlowScanTest, FewFlowsAreCountedEverySecond) {
 
 TEST_F(FlowScanTest, TheSweepRemovesWhatIsOverOncePerTenSeconds) {
   History history({.path = ":memory:"});
-  Sweeper sweeper(running_->maps, running_->ids, history, IdleLimits(running_->config, running_->ids));
+  Sweeper sweeper(running_->maps, running_->ids, history,
+                  IdleLimits(running_->config, running_->ids));
   FlowScan scan(running_->maps.flows);
   scan.add(sweeper);
   now_ = 100 * kSecond;

@@ -70,7 +70,7 @@ class UpgradeTest : public testing::Test {
     for (std::uint32_t i = 0; i < kFlows; ++i) {
       flow entry = numbered_flow(i);
       entry.real = static_cast<__u16>(i);
-      entry.flags = FLOW_TAUGHT;
+      entry.flags = FLOW_TAUGHT | FLOW_PROVEN;
       entry.stream.flags = STREAM_MQTT5;
       ASSERT_TRUE(maps.flows.put(numbered_key(i), entry));
     }
@@ -99,7 +99,7 @@ class UpgradeTest : public testing::Test {
       if (!found) continue;
       ASSERT_EQ(found->isn, i);
       ASSERT_EQ(found->real, i);
-      ASSERT_EQ(found->flags, FLOW_TAUGHT);
+      ASSERT_EQ(found->flags, FLOW_TAUGHT | FLOW_PROVEN);
       ASSERT_EQ(found->stream.flags, STREAM_MQTT5);
     }
     EXPECT_TRUE(flows.put(numbered_key(9), numbered_flow(9)));

@@ -2,6 +2,8 @@
 //
 // Full tables: something is not tracked or not recorded, a counter shows it, and traffic
 // continues.
+#include <functional>
+
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -136,7 +138,8 @@ TEST_F(ForgedFlowsTest, WhatGaveWayIsNoConnectionOfItsClientAnyMore) {
   connect();
 
   std::uint32_t connections = 0;
-  for (std::uint32_t n = 0; n < kFlows; n++) connections += guard_of(numbered_client(n))->connections;
+  for (std::uint32_t n = 0; n < kFlows; n++)
+    connections += guard_of(numbered_client(n))->connections;
 
   EXPECT_EQ(connections, kFlows - 1);
 }
@@ -183,6 +186,94 @@ TEST_F(LimitsTest, AReconnectOnTheSamePortIsNoSecondConnection) {
   EXPECT_EQ(flow_of(again)->isn, 2000u);
   EXPECT_EQ(guard_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_CLIENT_CONNECTIONS), 0u);
+}
+
+// Forged packets of one network against the resets of all others, within one second.
+class ResetSharesTest : public SteerTest {
+ protected:
+  using Addresses = std::function<IpAddress(std::uint32_t)>;
+
+  ResetSharesTest() : SteerTest({.flows = 16'384, .predictions = 8192, .guards = 8192}) {}
+
+  // A client without a prediction, or with that of another group, publishes. Returns whether it
+  // is reset.
+  bool mispredict(Peer from, std::string_view topic = kTemperatureTopic) {
+    Client client = connect(from);
+    return publish(client, topic).is_marked();
+  }
+
+  // 2000 forged mispredicts, which take all of a second's resets if they may, and between them
+  // one each of 100 real clients in ten networks. Returns how many of these are reset.
+  std::uint32_t real_resets(const Addresses& forged, const Addresses& networks) {
+    std::uint32_t reset = 0, real = 0;
+    for (std::uint32_t pair = 0; pair < 2000; pair++) {
+      // Another topic than that of 250 pairs before: the address may be the same.
+      mispredict({forged(pair), static_cast<std::uint16_t>(20'000 + pair)},
+                 pair / 250 % 2 ? kHumidityTopic : kTemperatureTopic);
+      if (pair % 20 != 19) continue;
+      reset += mispredict({networks(real % 10) + 1 + real / 10, 40'000});
+      real++;
+    }
+    return reset;
+  }
+
+  static Addresses from(const char* first, std::uint32_t step, std::uint32_t count) {
+    const IpAddress base = ipv4(first);
+    return [=](std::uint32_t n) { return base + n % count * step; };
+  }
+
+  // IPv6 networks that differ in the third and fourth byte, or in the fifth and sixth, or ...
+  static Addresses from6(std::size_t byte) {
+    return [=](std::uint32_t n) {
+      IpAddress::Raw raw = ipv6("2001:db8::").raw();
+      raw.at(byte) = static_cast<std::uint8_t>(n >> 8);
+      raw.at(byte + 1) = static_cast<std::uint8_t>(n);
+      return IpAddress(raw);
+    };
+  }
+};
+
+TEST_F(ResetSharesTest, OneNetworkLeavesTheOthersTheirResets) {
+  EXPECT_GE(real_resets(from("10.66.7.0", 1, 250), from("10.1.0.0", 65'536, 10)), 90u);
+  EXPECT_GT(counter(COUNT_KEPT_NETWORK), 0u);
+}
+
+TEST_F(ResetSharesTest, ItsNeighboursAreOthers) {
+  EXPECT_GE(real_resets(from("10.66.77.0", 1, 250), from("10.66.0.0", 256, 10)), 90u);
+}
+
+TEST_F(ResetSharesTest, AWideNetworkIsOneToo) {
+  EXPECT_GE(real_resets(from("172.16.0.0", 32, 2000), from("10.1.0.0", 65'536, 10)), 90u);
+}
+
+TEST_F(ResetSharesTest, AVeryWideOneToo) {
+  EXPECT_GE(real_resets(from("11.0.0.0", 8192, 2000), from("10.1.0.0", 65'536, 10)), 90u);
+}
+
+TEST_F(ResetSharesTest, Ipv6NetworksHaveSharesOfTheSameKind) {
+  // In a /64, of 65536 subnets of a /48, and of 65536 networks of a /32.
+  for (const std::size_t byte : {std::size_t{14}, std::size_t{6}, std::size_t{4}}) {
+    chain_->map<std::uint32_t, reset_budget>("reset_budget").put(0, {});
+    const auto others = [=](std::uint32_t n) {
+      IpAddress::Raw raw = ipv6("2a00::").raw();
+      raw.at(3) = static_cast<std::uint8_t>(n);
+      raw.at(8) = static_cast<std::uint8_t>(byte);  // new clients each time
+      return IpAddress(raw);
+    };
+    EXPECT_GE(real_resets(from6(byte), others), 90u) << byte;
+  }
+}
+
+TEST_F(ResetSharesTest, OneNetworkAloneHasHalfOfAllResets) {
+  settings_.resets_per_second = 20;
+  write(settings_);
+
+  for (std::uint32_t n = 0; n < 40; n++) mispredict({ipv4("10.1.1.0") + n, 40'000});
+
+  EXPECT_EQ(counter(COUNT_RESET), 10u);
+  EXPECT_EQ(counter(COUNT_KEPT_NETWORK), 30u);
+  EXPECT_EQ(counter(COUNT_KEPT_RATE), 0u);
+  EXPECT_TRUE(mispredict({ipv4("192.0.2.1"), 40'000})) << "others have the other half";
 }
 
 class SmallRingTest : public SteerTest {
