@@ -239,8 +239,15 @@ struct guard {
 	__u64 window_began_ns; /* of the resets below */
 	__u32 resets;
 	__u32 connections; /* established and not closing */
+	/* Of the changes between groups (xdp/changes.h). */
+	__u64 day_began_ns;  /* of the three counts below */
+	__u64 changed_at_ns; /* its last mispredict */
+	__u16 doubts;	     /* mispredicts, as far as they matter */
+	__u16 questions;     /* SYNs that were answered with a question */
+	__u16 changes;	     /* those that are known to be its own */
+	__u16 taught_group;  /* by its last connection that had answered, + 1; 0: none */
 };
-static_assert(sizeof(struct guard) == 16, "ABI");
+static_assert(sizeof(struct guard) == 40, "ABI");
 
 /* ---- the flow table, and map `half_open`: TCP connections ----------------- */
 
@@ -285,6 +292,7 @@ enum flow_flags {
 	FLOW_BOUND = 1 << 11,	/* reserved: its session has state at its broker */
 	FLOW_COSTLY = 1 << 12,	/* it was reported as left unjudged */
 	FLOW_QOS2 = 1 << 13, /* it published a message of QoS 2 that was no repetition */
+	FLOW_ANSWERED = 1 << 14, /* its client has answered a question (xdp/changes.h) */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -631,6 +639,7 @@ enum action {
 	ACTION_DROPPED = 4,
 	ACTION_PIECE = 5,    /* a piece of a topic that the kernel leaves to the daemon */
 	ACTION_UNJUDGED = 6, /* the stream costs too much to judge */
+	ACTION_CHANGING = 7, /* kept: its address changes between groups all the time */
 };
 
 enum event_flags {
@@ -644,9 +653,9 @@ enum event_flags {
 	EVENT_TELL = 128, /* MQTT 5 and quiet: a DISCONNECT may say so to the client */
 };
 
-/* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED and
- * ACTION_KEPT, sent by the mqtt stage) or, with EVENT_SEGMENT, the whole
- * payload (sent by the probe). Further bytes of the record mean nothing.
+/* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED,
+ * ACTION_KEPT and ACTION_CHANGING, sent by the mqtt stage) or, with EVENT_SEGMENT, the
+ * whole payload (sent by the probe). Further bytes of the record mean nothing.
  *
  * ACTION_PIECE: the data is the piece of a topic that lies in one segment.
  * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,

@@ -24,6 +24,8 @@
 	X(SYN_UNKNOWN, "packets", Normal, "connection attempts of clients without a prediction") \
 	X(SYN_DATA, "packets", Look, "connection attempts whose data was cut off (TCP Fast Open)") \
 	X(SYN_OPTION, "packets", Look, "connection attempts made plain TCP: Multipath TCP, or encryption or SMC by a TCP option") \
+	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day") \
+	X(ANSWERED, "packets", Normal, "answers to such questions") \
 	X(ESTABLISHED, "connections", Normal, "connections whose handshake and CONNECT were seen") \
 	X(CLOSED, "connections", Normal, "connections closed by the client's FIN or in-sequence RST") \
 	X(EVACUATED, "connections", Normal, "connections ended because their real is evacuated") \
@@ -51,6 +53,7 @@
 	X(RESET, "connections", Normal, "connections reset because of a mispredict") \
 	X(KEPT_POLICY, "PUBLISHes", Normal, "mispredicts left where they are: policy keep") \
 	X(KEPT_CLIENT, "PUBLISHes", Look, "mispredicts left where they are: more than resets_per_client") \
+	X(KEPT_CHANGING, "PUBLISHes", Look, "mispredicts left where they are: their addresses change between groups all the time") \
 	X(KEPT_RATE, "PUBLISHes", Alarm, "mispredicts left where they are: more than resets_per_second; look for what the clients have in common") \
 	X(KEPT_NETWORK, "PUBLISHes", Alarm, "mispredicts left where they are: their network has its share of resets_per_second; look for forged packets") \
 	X(DROPPED_POLICY, "connections", Normal, "connections silenced by policy drop") \

@@ -66,15 +66,22 @@ static __always_inline struct rst rst_for(const struct headers *headers)
 	return rst;
 }
 
-/* All but the checksum. */
-static __always_inline void write_rst_tcp(struct tcphdr *out, const struct rst *rst)
+/* A RST; with `question`, a SYN-ACK that acknowledges it. All but the checksum. */
+static __always_inline void write_tcp(struct tcphdr *out, const struct rst *rst,
+				      const __be32 *question)
 {
 	__builtin_memset(out, 0, sizeof(*out));
 	out->source = rst->service_port;
 	out->dest = rst->client_port;
 	out->seq = rst->seq;
 	out->doff = sizeof(*out) / 4;
-	out->rst = 1;
+	if (question) {
+		out->syn = 1;
+		out->ack = 1;
+		out->ack_seq = *question;
+	} else {
+		out->rst = 1;
+	}
 }
 
 /* An IPv4 header for `len` bytes after it, not to be fragmented. */
@@ -121,29 +128,41 @@ static __always_inline __u32 pseudo_sum6(const struct ipv6_header *ip, __u8 prot
 	       host_to_net16((__u16)len);
 }
 
-/* The RST of a connection over IPv4. */
-static __always_inline void write_rst4(struct ip_tcp *out, const struct rst *rst)
+/* The RST, or the question, over IPv4. */
+static __always_inline void write_tcp4(struct ip_tcp *out, const struct rst *rst,
+				       const __be32 *question)
 {
 	__u32 sum;
 
 	write_ipv4(&out->ip, IPPROTO_TCP, sizeof(out->tcp), rst->service.word[3],
 		   rst->client.word[3]);
-	write_rst_tcp(&out->tcp, rst);
+	write_tcp(&out->tcp, rst, question);
 	sum = sum_words(&out->tcp, sizeof(out->tcp) / 2) +
 	      pseudo_sum4(&out->ip, IPPROTO_TCP, sizeof(out->tcp));
 	out->tcp.check = fold_checksum(sum);
 }
 
-/* The RST of a connection over IPv6. */
-static __always_inline void write_rst6(struct ipv6_tcp *out, const struct rst *rst)
+static __always_inline void write_rst4(struct ip_tcp *out, const struct rst *rst)
+{
+	write_tcp4(out, rst, 0);
+}
+
+/* The RST, or the question, over IPv6. */
+static __always_inline void write_tcp6(struct ipv6_tcp *out, const struct rst *rst,
+				       const __be32 *question)
 {
 	__u32 sum;
 
 	write_ipv6(&out->ip, IPPROTO_TCP, sizeof(out->tcp), &rst->service, &rst->client);
-	write_rst_tcp(&out->tcp, rst);
+	write_tcp(&out->tcp, rst, question);
 	sum = sum_words(&out->tcp, sizeof(out->tcp) / 2) +
 	      pseudo_sum6(&out->ip, IPPROTO_TCP, sizeof(out->tcp));
 	out->tcp.check = fold_checksum(sum);
+}
+
+static __always_inline void write_rst6(struct ipv6_tcp *out, const struct rst *rst)
+{
+	write_tcp6(out, rst, 0);
 }
 
 /* ---- ICMP errors --------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A publisher on paho: publishes each line "TOPIC PAYLOAD" that it reads, and reconnects by itself.
 
-Run as a program: publisher.py HOST PORT CLIENT_ID [--qos N] [--keepalive S]. It reads nothing until
-its first connection, and ends its session at the end of its input. Messages published without a
-connection are paho's business: it loses them at QoS 0 and sends them later at QoS 1 and 2.
+Run as a program: publisher.py HOST PORT CLIENT_ID [--qos N] [--keepalive S] [--will TOPIC]. It
+reads nothing until its first connection, and ends its session at the end of its input. Messages
+published without a connection are paho's business: it loses them at QoS 0 and sends them later at
+QoS 1 and 2.
 """
 
 import argparse
@@ -20,12 +21,15 @@ def main():
     parser.add_argument("client_id")
     parser.add_argument("--qos", type=int, default=0)
     parser.add_argument("--keepalive", type=int, default=60)
+    parser.add_argument("--will")
     arguments = parser.parse_args()
 
     connected = threading.Event()
     acknowledged = threading.Semaphore(0)
 
     client = paho.Client(arguments.client_id, clean_session=arguments.qos == 0)
+    if arguments.will:
+        client.will_set(arguments.will, "gone")
     client.on_connect = lambda *_: connected.set()
     client.on_publish = lambda *_: acknowledged.release()
     client.connect(arguments.host, arguments.port, arguments.keepalive)

@@ -85,10 +85,12 @@ class Paho(Publisher):
 
     kind = "paho"
 
-    def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None, wrapper=()):
+    def __init__(self, lab, node, *, qos=0, keepalive_s=60, client_id=None, will=None,
+                 wrapper=()):
         super().__init__(lab, node, [
             "/usr/bin/python3", _PROGRAM, lab.layout.service_address, str(topology.MQTT_PORT),
             client_id or node, "--qos", str(qos), "--keepalive", str(keepalive_s),
+            *(["--will", will] if will else []),
         ], wrapper)
 
     def publish(self, topic, payload):

@@ -20,6 +20,8 @@ const char* name_of(Action action) {
       return "kept";
     case Action::dropped:
       return "dropped";
+    case Action::changing:
+      return "changing";
     case Action::unjudged:
       return "unjudged";
   }

@@ -17,6 +17,7 @@ enum class Action {
   reset,     // mispredicted: the client was made to come back
   kept,      // mispredicted: the connection was left where it is
   dropped,   // mispredicted: discarded
+  changing,  // mispredicted: left where it is, because its address changes all the time
   unjudged,  // the connection costs too much to judge; no topic is known
 };
 

@@ -39,6 +39,8 @@ static __always_inline struct flow *find_flow(const struct packet *pkt)
  */
 static __always_inline enum outcome follow_prediction(struct packet *pkt)
 {
+	if (pkt->tcp->flags & SEGMENT_RST && take_answer(pkt))
+		return drop(COUNT_ANSWERED);
 	count(COUNT_NO_FLOW);
 	pkt->group = predicted_group(pkt);
 	if (pkt->group == NO_GROUP)
@@ -52,10 +54,15 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
  */
 static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 {
-	if (pkt->tcp->seq == flow->isn + 1 && flow->edge != flow->isn + 1)
+	if (pkt->tcp->seq == flow->isn + 1 && flow->edge != flow->isn + 1) {
 		disown(pkt, flow);
-	else if (pkt->tcp->seq != flow->edge)
+		forget_changes(pkt);
+	} else if (pkt->tcp->seq != flow->edge) {
+		/* A new connection of the same port may have been asked. */
+		if (take_answer(pkt))
+			count(COUNT_ANSWERED);
 		return;
+	}
 	if (flow->state == FLOW_HALF_OPEN)
 		flow->stream.blind = 1; /* what follows is not the client's */
 	else if (flow->state != FLOW_ESTABLISHED)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "xdp/guards.h"
+#include "xdp/changes.h"
 #include "xdp/learn.h"
 #include "xdp/match.h"
 
@@ -32,12 +32,21 @@ static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flag
 		count(COUNT_DROPPED_POLICY);
 		return ACTION_DROPPED;
 	}
+	if (is_kept_for_changes(pkt)) {
+		count(COUNT_KEPT_CHANGING);
+		return ACTION_CHANGING;
+	}
 	if (!may_reset(pkt)) {
 		*flags |= EVENT_OVER_LIMIT;
 		return ACTION_KEPT;
 	}
 	count(COUNT_RESET);
 	return ACTION_RESET;
+}
+
+static __always_inline int is_kept(__u8 action)
+{
+	return action == ACTION_KEPT || action == ACTION_CHANGING;
 }
 
 static __always_inline void fill_event(struct event *event, const struct packet *pkt,
@@ -123,10 +132,12 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	news = teach(pkt, hash, group);
 	flow->topic_hash = hash;
 	flow->generation = generation;
+	if (group != flow->group || flow->flags & FLOW_ANSWERED)
+		note_group(pkt, group);
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
 		action = decide(pkt, group, &flags);
-		if (action != ACTION_KEPT) {
+		if (!is_kept(action)) {
 			at->to_group = group;
 			at->action = action;
 			if (at->apart)
@@ -140,7 +151,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		if (!news)
 			return 0;
 	}
-	if (!news && action != ACTION_KEPT)
+	if (!news && !is_kept(action))
 		return 0;
 	/* One whose report is lost as well, until a report succeeds. */
 	if (report(pkt, action, flags, group, topic_len))

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "xdp/changes.h"
 #include "xdp/give_way.h"
 #include "xdp/guards.h"
 #include "xdp/katran_maps.h"
@@ -106,7 +107,7 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
 	keep_half_open(pkt);
-	return FORWARD;
+	return is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
 }
 
 static __always_inline int starts_with_connect(const struct packet *pkt)

@@ -61,10 +61,10 @@ static __always_inline void swap_ends(struct link *link)
 	__builtin_memcpy(link->destination, mac, ETH_ALEN);
 }
 
-/* Turns a segment into a RST for its sender, with the number that it acknowledges.
- * Returns 0 on success.
+/* Turns a segment into a RST for its sender, with the number that it acknowledges; with
+ * `question`, into a SYN-ACK that acknowledges this. Returns 0 on success.
  */
-__noinline int turn_into_rst(struct xdp_md *ctx)
+static __always_inline int turn_into_reply(struct xdp_md *ctx, const __be32 *question)
 {
 	const struct frame *frame = own_frame();
 	struct reply *reply = own_reply();
@@ -77,18 +77,31 @@ __noinline int turn_into_rst(struct xdp_md *ctx)
 	ip_offset = frame->headers.ip_offset;
 	reply->rst = rst_for(&frame->headers);
 	if (frame->headers.is_ipv6) {
-		write_rst6(&reply->out.rst6, &reply->rst);
+		write_tcp6(&reply->out.rst6, &reply->rst, question);
 		failed = resize(ctx, ip_offset + sizeof(reply->out.rst6)) ||
 			 bpf_xdp_store_bytes(ctx, ip_offset, &reply->out.rst6,
 					     sizeof(reply->out.rst6));
 	} else {
-		write_rst4(&reply->out.rst4, &reply->rst);
+		write_tcp4(&reply->out.rst4, &reply->rst, question);
 		failed = resize(ctx, ip_offset + sizeof(reply->out.rst4)) ||
 			 bpf_xdp_store_bytes(ctx, ip_offset, &reply->out.rst4,
 					     sizeof(reply->out.rst4));
 	}
 	swap_ends(&reply->link);
 	return failed || bpf_xdp_store_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN) ? -1 : 0;
+}
+
+__noinline int turn_into_rst(struct xdp_md *ctx)
+{
+	return turn_into_reply(ctx, 0);
+}
+
+/* Turns a SYN into a SYN-ACK for its sender that acknowledges `number`. */
+__noinline int turn_into_question(struct xdp_md *ctx, __u32 number)
+{
+	const __be32 question = host_to_net32(number);
+
+	return turn_into_reply(ctx, &question);
 }
 
 /* Turns the frame into the ICMP error in own_reply(). Returns 0 on success. */

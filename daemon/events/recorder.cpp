@@ -32,6 +32,8 @@ Action action_of(const event& head) {
       return Action::dropped;
     case ACTION_UNJUDGED:
       return Action::unjudged;
+    case ACTION_CHANGING:
+      return Action::changing;
     default:
       return Action::learned;
   }

@@ -27,6 +27,7 @@ bool is_sound(const event& head) {
     case ACTION_RESET:
     case ACTION_KEPT:
     case ACTION_DROPPED:
+    case ACTION_CHANGING:
       // The probe copies MAX_SEGMENT bytes at most.
       return has_topic(head) || is_without_topic(head) || (head.flags & EVENT_TRUNCATED) != 0;
     case ACTION_PIECE:

@@ -129,6 +129,17 @@ TEST_F(RecorderTest, AConnectionThatIsNotJudgedIsNamed) {
   EXPECT_FALSE(predicted());
 }
 
+TEST_F(RecorderTest, AConnectionThatIsKeptForItsChangesIsNamed) {
+  event head{};
+  head.action = ACTION_CHANGING;
+  head.from_group = group("rest");
+  head.to_group = group("deep");
+  head.topic_len = head.data_len = 4;
+  take(head, "deep");
+
+  EXPECT_EQ(events(), Rows{"changing 4 4 rest deep"});
+}
+
 TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {
   const std::string topic = "deep/" + std::string(60'000, 'x');
 

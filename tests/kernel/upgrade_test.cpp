@@ -141,7 +141,7 @@ class UpgradeTest : public testing::Test {
 TEST_F(UpgradeTest, FromAbi4NothingIsLost) {
   run_predecessor();
   downgrade_to_abi_4(folder_);
-  const std::uint32_t guards = pinned_id("guards"), names = pinned_id("names");
+  const std::uint32_t drains = pinned_id("drains"), names = pinned_id("names");
 
   const auto programs = load();
   attach(*programs);
@@ -155,7 +155,7 @@ TEST_F(UpgradeTest, FromAbi4NothingIsLost) {
   EXPECT_EQ(known->topic_hash, 5U);
   EXPECT_EQ(known->group, 3);
   EXPECT_FALSE(programs->is_fresh("predictions"));
-  EXPECT_EQ(pinned_id("guards"), guards) << "did not change, so it is the same map";
+  EXPECT_EQ(pinned_id("drains"), drains) << "did not change, so it is the same map";
   EXPECT_EQ(pinned_id("names"), names);
   EXPECT_EQ(pinned_abi(), std::uint32_t{REMORA_ABI});
   EXPECT_FALSE(is_pinned("next"));

@@ -95,6 +95,24 @@ void downgrade_half_open(const fs::path& folder) {
   replace(folder / "half_open", old);
 }
 
+void downgrade_guards(const fs::path& folder) {
+  const Fd now = open_pin(folder / "guards");
+  const Fd old = make_map("guards", map_info(now.get()), sizeof(abi4::guard), 0);
+  address key{}, next{};
+  const void* at = nullptr;
+  while (bpf_map_get_next_key(now.get(), at, &next) == 0) {
+    key = next;
+    at = &key;
+    guard entry;
+    if (bpf_map_lookup_elem(now.get(), &key, &entry) != 0) continue;
+    const abi4::guard before{.window_began_ns = entry.window_began_ns,
+                             .resets = entry.resets,
+                             .connections = entry.connections};
+    if (bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0) fail("cannot write a guard");
+  }
+  replace(folder / "guards", old);
+}
+
 void downgrade_predictions(const fs::path& folder) {
   const Fd now = open_pin(folder / "predictions");
   const Fd old = make_map("predictions", map_info(now.get()), sizeof(abi4::prediction), 0);
@@ -163,6 +181,7 @@ void downgrade_to_abi_4(const fs::path& folder) {
   downgrade_flows(folder);
   downgrade_places_taken(folder);
   downgrade_half_open(folder);
+  downgrade_guards(folder);
   downgrade_predictions(folder);
   downgrade_ring(folder);
   downgrade_settings(folder);

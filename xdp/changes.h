@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Addresses that change between groups all the time: devices that publish to several
+ * groups, and clients of several groups behind one address. A reset moves them for one
+ * message only, and costs more than it brings. An address that has changed CHANGES_A_DAY
+ * times within a day is therefore kept, until a day has passed without a change.
+ *
+ * Only an address's own changes count, so that forged lessons put nobody there:
+ *
+ * - An address that was mispredicted twice in a day is asked at its next SYN. It gets a
+ *   SYN-ACK that acknowledges a secret number. A client in SYN-SENT answers with a RST of
+ *   this number and repeats its SYN (RFC 9293 §3.10.7.3), within milliseconds on Linux.
+ *   Nobody who does not see the question can answer it.
+ * - A host that opens no connection answers as well. It answers the broker's SYN-ACK,
+ * too: by the RST right after the SYN which says that somebody else spoke in its name.
+ *   Everything known of its changes is then forgotten.
+ * - A change counts if its connection has answered, and if a connection that had answered
+ *   taught the group from which it changes. So a real client that corrects a forged
+ * lesson has not changed. Each connection counts once: the next change takes another one.
+ */
+#pragma once
+
+#include "xdp/guards.h"
+#include "xdp/reply.h"
+
+#define CHANGES_A_DAY 4
+/* Mispredicts in a day after which an address is asked. */
+#define DOUBTS 2
+/* Some stacks need a second to repeat their SYN. */
+#define QUESTIONS_A_DAY 32
+#define DAY_NS		(24 * 3600 * NS_PER_S)
+
+/* `taught_group` of a guard. */
+#define TAUGHT_NOTHING 0
+#define TAUGHT(group)  ((group) + 1)
+
+/* Whether connections of this address are kept. */
+static __always_inline int is_changing(const struct guard *guard, __u64 now_ns)
+{
+	return guard->changes >= CHANGES_A_DAY &&
+	       !is_over(guard->changed_at_ns, now_ns, DAY_NS);
+}
+
+static __always_inline void begin_day(struct guard *guard, __u64 now_ns)
+{
+	if (!is_over(guard->day_began_ns, now_ns, DAY_NS))
+		return;
+	guard->day_began_ns = now_ns;
+	guard->doubts = 0;
+	guard->questions = 0;
+	if (!is_changing(guard, now_ns))
+		guard->changes = 0;
+}
+
+/* The flow has published to a topic of `group`. */
+static __noinline void note_group(const struct packet *pkt, __u16 group)
+{
+	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+	struct flow *flow = pkt->flow;
+
+	if (!guard)
+		return;
+	begin_day(guard, pkt->now_ns);
+	if (group != flow->group) {
+		if (guard->changes >= CHANGES_A_DAY && !is_changing(guard, pkt->now_ns))
+			guard->changes = 0;
+		if (guard->doubts < DOUBTS)
+			guard->doubts++;
+		if (flow->flags & FLOW_ANSWERED &&
+		    guard->taught_group == TAUGHT(flow->group) &&
+		    guard->changes < CHANGES_A_DAY)
+			guard->changes++;
+		guard->changed_at_ns = pkt->now_ns;
+	}
+	if (!(flow->flags & FLOW_ANSWERED))
+		return;
+	guard->taught_group = TAUGHT(group);
+	if (group != flow->group)
+		flow->flags &= ~FLOW_ANSWERED;
+}
+
+/* Somebody else speaks in the name of this address. */
+static __always_inline void forget_changes(const struct packet *pkt)
+{
+	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+
+	if (!guard)
+		return;
+	guard->changes = 0;
+	guard->taught_group = TAUGHT_NOTHING;
+}
+
+/* Whether connections of this packet's client are kept because it changes all the time.
+ */
+static __noinline int is_kept_for_changes(const struct packet *pkt)
+{
+	const struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+
+	return guard && is_changing(guard, pkt->now_ns);
+}
+
+/* The number that the question to a SYN acknowledges: a secret hash of the connection,
+ * and never the number after the SYN's or its data, which the client would accept.
+ */
+static __always_inline __u32 number_asked(const struct packet *pkt, __u32 isn)
+{
+	const struct topic_keys *keys = the_keys();
+	struct key_words words = words_of(&pkt->key);
+	__u64 hash;
+	__u32 number;
+
+	if (!keys)
+		return isn;
+	hash = (words.low ^ keys->level[0]) * (keys->level[1] | 1);
+	hash = ((hash ^ hash >> 32) + words.high + keys->level[2]) * (keys->level[3] | 1);
+	hash = ((hash ^ hash >> 29) + ((__u64)isn << 32 | words.ends)) *
+	       (keys->level[4] | 1);
+	number = (hash ^ hash >> 31) >> 32;
+	return number - isn < 1 << 16 ? number + (1 << 16) : number;
+}
+
+/* Whether the client of a SYN is to be asked first. */
+static __noinline int is_to_be_asked(const struct packet *pkt)
+{
+	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+
+	if (!guard || guard->doubts < DOUBTS || is_changing(guard, pkt->now_ns))
+		return 0;
+	begin_day(guard, pkt->now_ns);
+	if (guard->doubts < DOUBTS || guard->questions >= QUESTIONS_A_DAY)
+		return 0;
+	guard->questions++;
+	return 1;
+}
+
+/* Answers a SYN with the question. The flow is half-open, so the repeated SYN goes on to
+ * its real, whether the client has answered or not.
+ */
+static __noinline enum outcome ask_client(const struct packet *pkt)
+{
+	count(COUNT_ASKED);
+	return turn_into_question(pkt->ctx, number_asked(pkt, pkt->tcp->seq)) ? DROP
+									      : REPLY;
+}
+
+/* Whether a RST of a connection without a flow is the answer to a question. */
+static __noinline int take_answer(const struct packet *pkt)
+{
+	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
+	struct half_open_key key = { pkt->key, 0 };
+	struct flow *opened;
+
+	if (!isn || pkt->tcp->seq != number_asked(pkt, *isn))
+		return 0;
+	key.isn = *isn;
+	opened = bpf_map_lookup_elem(&half_open, &key);
+	if (!opened)
+		return 0;
+	opened->flags |= FLOW_ANSWERED;
+	return 1;
+}
