@@ -285,6 +285,7 @@ enum flow_flags {
 	FLOW_EARLY = 1 << 3,	/* segments of it wait in `early_segments` */
 	FLOW_STRAY = 1 << 4,	/* reserved: adopted in mid-stream, its SYN unseen */
 	FLOW_PROVEN = 1 << 5,	/* went beyond its CONNECT: never gives way to others */
+	FLOW_DOUBTED = 1 << 6,	/* opened without an answer in a table nearly full */
 	FLOW_FIN = 1 << 7,	/* reserved: a FIN came ahead of missing bytes */
 	FLOW_STAMPED = 1 << 8,	/* reserved: its segments carry timestamps (RFC 7323) */
 	FLOW_ECHOED = 1 << 9,	/* reserved: they echo the broker's timestamps */
@@ -473,8 +474,11 @@ struct settings {
 	struct address outer_source6;
 	/* To be added to CLOCK_MONOTONIC for the times of lessons. */
 	__u64 lesson_clock_ns;
+	__u32 asks_all; /* every client is asked at its SYN: the flow table is nearly full
+			 */
+	__u32 pad;
 };
-static_assert(sizeof(struct settings) == 64, "ABI");
+static_assert(sizeof(struct settings) == 72, "ABI");
 static_assert(__builtin_offsetof(struct settings, abi) == 20, "every ABI");
 
 /* ---- map `reset_budget` (one entry): the token bucket ---------------------- */

@@ -24,14 +24,14 @@
 	X(SYN_UNKNOWN, "packets", Normal, "connection attempts of clients without a prediction") \
 	X(SYN_DATA, "packets", Look, "connection attempts whose data was cut off (TCP Fast Open)") \
 	X(SYN_OPTION, "packets", Look, "connection attempts made plain TCP: Multipath TCP, or encryption or SMC by a TCP option") \
-	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day") \
+	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day, or the flow table is nearly full") \
 	X(ANSWERED, "packets", Normal, "answers to such questions") \
 	X(ESTABLISHED, "connections", Normal, "connections whose handshake and CONNECT were seen") \
 	X(CLOSED, "connections", Normal, "connections closed by the client's FIN or in-sequence RST") \
 	X(EVACUATED, "connections", Normal, "connections ended because their real is evacuated") \
 	X(NO_FLOW, "packets", Look, "packets of connections that are not tracked: forwarded, but not judged") \
 	X(FLOW_TABLE_FULL, "connections", Alarm, "connections not tracked: the flow table is full; raise flows or lower idle_hours") \
-	X(GAVE_WAY, "connections", Look, "connections forgotten because the flow table was full and they never went beyond their CONNECT") \
+	X(GAVE_WAY, "connections", Look, "connections forgotten for others: the flow table was full, and they had only a CONNECT or did not answer a question") \
 	X(CLIENT_CONNECTIONS, "connections", Look, "connections not tracked: more than connections_per_client") \
 	X(PUBLISH, "PUBLISHes", Normal, "PUBLISH packets on tracked connections") \
 	X(JUDGED, "PUBLISHes", Normal, "PUBLISH packets whose topic was compared with the connection's group") \

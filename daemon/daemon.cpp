@@ -72,6 +72,7 @@ Daemon::Daemon(Places places, Config config)
       events_(loop_, maps_.events_fd,
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, IdleLimits(config_, ids_)),
+      pressure_(maps_, steering_, config_.limits.flows),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, link_,
@@ -97,6 +98,7 @@ Daemon::Daemon(Places places, Config config)
                }) {
   flow_scan_.add(sweeper_);
   flow_scan_.add(flow_counts_);
+  flow_scan_.add(pressure_);
   flow_scan_.add(evacuation_);
   flow_scan_.add(severance_);
   health_.prepare(config_);
@@ -154,6 +156,7 @@ void Daemon::start_timers() {
     const bool is_open = follower_.hears_gateway() && attachment_.is_complete();
     health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
+  loop_.every(1s, "look at the flow table", [this] { pressure_.step(); });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
   loop_.every(1s, "look at the control socket", [this] { control_.look(); });
   loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {

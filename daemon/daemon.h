@@ -33,6 +33,7 @@
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/evacuation.h"
 #include "daemon/sessions/flow_counts.h"
+#include "daemon/sessions/pressure.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
 #include "daemon/steering/predictions.h"
@@ -84,6 +85,7 @@ class Daemon {
   EventReader events_;
   Sweeper sweeper_;
   FlowCounts flow_counts_;
+  Pressure pressure_;
   FlowScan flow_scan_;
   std::vector<FillGauge> fill_gauges_;
   LinkFollower follower_;

@@ -5,23 +5,17 @@
  * message only, and costs more than it brings. An address that has changed CHANGES_A_DAY
  * times within a day is therefore kept, until a day has passed without a change.
  *
- * Only an address's own changes count, so that forged lessons put nobody there:
- *
- * - An address that was mispredicted twice in a day is asked at its next SYN. It gets a
- *   SYN-ACK that acknowledges a secret number. A client in SYN-SENT answers with a RST of
- *   this number and repeats its SYN (RFC 9293 §3.10.7.3), within milliseconds on Linux.
- *   Nobody who does not see the question can answer it.
- * - A host that opens no connection answers as well. It answers the broker's SYN-ACK,
- * too: by the RST right after the SYN which says that somebody else spoke in its name.
- *   Everything known of its changes is then forgotten.
- * - A change counts if its connection has answered, and if a connection that had answered
- *   taught the group from which it changes. So a real client that corrects a forged
- * lesson has not changed. Each connection counts once: the next change takes another one.
+ * Only an address's own changes count, so that forged lessons put nobody there. An
+ * address that was mispredicted twice in a day is asked at its next SYN (questions.h). A
+ * change counts if its connection has answered, and if a connection that had answered
+ * taught the group that it leaves: a real client that corrects a forged lesson has not
+ * changed. Each connection counts once, so the next change takes another one. When a host
+ * says that it never opened a connection, all that is known of its changes is forgotten.
  */
 #pragma once
 
 #include "xdp/guards.h"
-#include "xdp/reply.h"
+#include "xdp/questions.h"
 
 #define CHANGES_A_DAY 4
 /* Mispredicts in a day after which an address is asked. */
@@ -99,26 +93,6 @@ static __noinline int is_kept_for_changes(const struct packet *pkt)
 	return guard && is_changing(guard, pkt->now_ns);
 }
 
-/* The number that the question to a SYN acknowledges: a secret hash of the connection,
- * and never the number after the SYN's or its data, which the client would accept.
- */
-static __always_inline __u32 number_asked(const struct packet *pkt, __u32 isn)
-{
-	const struct topic_keys *keys = the_keys();
-	struct key_words words = words_of(&pkt->key);
-	__u64 hash;
-	__u32 number;
-
-	if (!keys)
-		return isn;
-	hash = (words.low ^ keys->level[0]) * (keys->level[1] | 1);
-	hash = ((hash ^ hash >> 32) + words.high + keys->level[2]) * (keys->level[3] | 1);
-	hash = ((hash ^ hash >> 29) + ((__u64)isn << 32 | words.ends)) *
-	       (keys->level[4] | 1);
-	number = (hash ^ hash >> 31) >> 32;
-	return number - isn < 1 << 16 ? number + (1 << 16) : number;
-}
-
 /* Whether the client of a SYN is to be asked first. */
 static __noinline int is_to_be_asked(const struct packet *pkt)
 {
@@ -130,32 +104,5 @@ static __noinline int is_to_be_asked(const struct packet *pkt)
 	if (guard->doubts < DOUBTS || guard->questions >= QUESTIONS_A_DAY)
 		return 0;
 	guard->questions++;
-	return 1;
-}
-
-/* Answers a SYN with the question. The flow is half-open, so the repeated SYN goes on to
- * its real, whether the client has answered or not.
- */
-static __noinline enum outcome ask_client(const struct packet *pkt)
-{
-	count(COUNT_ASKED);
-	return turn_into_question(pkt->ctx, number_asked(pkt, pkt->tcp->seq)) ? DROP
-									      : REPLY;
-}
-
-/* Whether a RST of a connection without a flow is the answer to a question. */
-static __noinline int take_answer(const struct packet *pkt)
-{
-	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
-	struct half_open_key key = { pkt->key, 0 };
-	struct flow *opened;
-
-	if (!isn || pkt->tcp->seq != number_asked(pkt, *isn))
-		return 0;
-	key.isn = *isn;
-	opened = bpf_map_lookup_elem(&half_open, &key);
-	if (!opened)
-		return 0;
-	opened->flags |= FLOW_ANSWERED;
 	return 1;
 }

@@ -4,7 +4,8 @@
  * costs four calls, as much as all else that an ACK needs. An array's is no call at all,
  * so a hint is tried first, and only a flow that is not there is looked up.
  *
- * Places are given here and taken back by the daemon: nothing evicts a live flow.
+ * Places are given here and taken back by the daemon. In a full table a flow may give way
+ * to a new one (give_way.h); no other flow is evicted.
  */
 #pragma once
 

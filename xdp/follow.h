@@ -63,10 +63,12 @@ static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
 			count(COUNT_ANSWERED);
 		return;
 	}
-	if (flow->state == FLOW_HALF_OPEN)
+	if (flow->state == FLOW_HALF_OPEN) {
 		flow->stream.blind = 1; /* what follows is not the client's */
-	else if (flow->state != FLOW_ESTABLISHED)
+		flow->flags &= ~FLOW_ANSWERED;
+	} else if (flow->state != FLOW_ESTABLISHED) {
 		return;
+	}
 	count(COUNT_CLOSED);
 	leave_established(&pkt->key, flow, FLOW_CLOSING);
 }
@@ -139,10 +141,12 @@ static __noinline enum outcome let_go(struct packet *pkt)
 	return PASS_UP;
 }
 
-/* A segment beyond that of the CONNECT: the connection no longer gives way to others. */
+/* A segment beyond that of the CONNECT: the connection no longer gives way to others. One
+ * that was opened without an answer, while the table was nearly full, always does.
+ */
 static __always_inline void prove(struct flow *flow, __u32 seq)
 {
-	if (seq != flow->isn + 1)
+	if (seq != flow->isn + 1 && !(flow->flags & FLOW_DOUBTED))
 		flow->flags |= FLOW_PROVEN;
 }
 

@@ -107,7 +107,7 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
 	keep_half_open(pkt);
-	return is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
+	return pkt->set->asks_all || is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
 }
 
 static __always_inline int starts_with_connect(const struct packet *pkt)
@@ -147,6 +147,8 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 	*flow = *opened;
 	flow->state = FLOW_ESTABLISHED;
 	flow->seen_at_ns = pkt->now_ns;
+	if (pkt->set->asks_all && !(flow->flags & FLOW_ANSWERED))
+		flow->flags |= FLOW_DOUBTED;
 	if (!begins)
 		flow->stream.blind = 1;
 	bpf_map_delete_elem(&half_open, &half_key);

@@ -249,6 +249,14 @@ void Steering::update_outer_lengths() {
   }
 }
 
+void Steering::ask(Asked asked) {
+  const __u32 asks_all = asked == Asked::kEverybody ? 1 : 0;
+  ::settings next = current_settings();
+  if (next.asks_all == asks_all) return;
+  next.asks_all = asks_all;
+  maps_.settings.put(kOnly, next);
+}
+
 void Steering::set_link_mtu(std::uint32_t mtu) {
   ::settings next = current_settings();
   if (next.link_mtu == mtu) return;

@@ -57,6 +57,10 @@ class Steering {
   void mark_dead(const std::string& group, const Address& real);
   void mark_alive(const std::string& group, const Address& real);
 
+  // Which clients the packet path asks at their SYN whether they are there (xdp/questions.h).
+  enum class Asked : std::uint8_t { kDoubted, kEverybody };
+  void ask(Asked asked);
+
   void set_link_mtu(std::uint32_t mtu);
   void set_gateway(const MacAddress& mac);
 

@@ -111,7 +111,7 @@ TEST_F(FlowScanTest, FewFlowsAreCountedEverySecond) {
 }
 
 TEST_F(FlowScanTest, TheSweepRemovesWhatIsOverOncePerTenSeconds) {
-  History history({.path = ":memory:"});
+  History history({.path = files_ / "history.db"});
   Sweeper sweeper(running_->maps, running_->ids, history,
                   IdleLimits(running_->config, running_->ids));
   FlowScan scan(running_->maps.flows);

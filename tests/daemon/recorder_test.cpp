@@ -137,7 +137,7 @@ TEST_F(RecorderTest, AConnectionThatIsKeptForItsChangesIsNamed) {
   head.topic_len = head.data_len = 4;
   take(head, "deep");
 
-  EXPECT_EQ(events(), Rows{"changing 4 4 rest deep"});
+  EXPECT_EQ(events(), Rows{"changing - 4 rest deep"});
 }
 
 TEST_F(RecorderTest, AnUnjudgedTopicTeachesItsGroup) {

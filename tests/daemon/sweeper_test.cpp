@@ -57,7 +57,7 @@ TEST_F(SweeperTest, IdleHoursAreTheMost) {
 }
 
 TEST_F(SweeperTest, AFlowWhoseClientFellSilentLeavesItsPlaceAndItsClientsShare) {
-  History history({.path = ":memory:"});
+  History history({.path = files_ / "history.db"});
   Sweeper sweeper(running_->maps, running_->ids, history,
                   IdleLimits(running_->config, running_->ids));
   FlowScan scan(running_->maps.flows);

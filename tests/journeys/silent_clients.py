@@ -7,7 +7,7 @@ takes over its identifier, and when it is gone. Its flow stays until the keepali
 the connection still lives.
 """
 
-from support import PATIENCE_S, Journey, Paho, main
+from support import PATIENCE_S, Journey, Paho, Settings, main
 from lab.waiting import wait_until
 
 KEEPALIVE_S = 1
@@ -16,7 +16,9 @@ GONE_AFTER_S = 75
 
 
 class SilentClients(Journey):
-    clients = 3
+    clients, brokers = 3, 2
+    # All connections are on one broker.
+    settings = Settings(groups={"one": [1], "default": [2]}, routes=(("sensor", "one"),))
 
     def expired(self):
         return self.daemon.own_counters()["flows_expired"]

@@ -17,29 +17,7 @@ class ChangesTest : public SteerTest {
     write(settings_);
   }
 
-  static bool is_question(const Outcome& out) {
-    return out.verdict == XDP_TX && out.packet.protocol() == IPPROTO_TCP && out.packet.tcp().syn &&
-           out.packet.tcp().ack;
-  }
-
-  // The RST of a host that gets a SYN-ACK which it did not ask for (RFC 9293 §3.10.7.1), or in
-  // SYN-SENT one that acknowledges what it did not send (§3.10.7.3).
-  static Segment answer(const Client& client, const Outcome& question) {
-    return client.rst().seq(be32toh(question.packet.tcp().ack_seq));
-  }
-
-  // A connection of a real client, which answers if it is asked, and repeats its SYN.
-  Client come(Peer from) {
-    Client client(from, from.address.is_ipv6() ? kService6 : kService, next_isn());
-    if (const Outcome out = send(client.syn()); is_question(out)) {
-      EXPECT_TRUE(send(answer(client, out)).dropped());
-      EXPECT_TRUE(send(client.syn()).forwarded());
-    }
-    send(client.ack());
-    send(client.send(connect_packet()));
-    return client;
-  }
-
+  Client come(Peer from) { return connect_and_answer(from, next_isn()); }
   Client come() { return come({kClient.address, next_port()}); }
 
   // Publishes, and comes again when it is reset.
@@ -153,7 +131,7 @@ TEST_F(ChangesTest, AHostThatDidNotConnectSaysSo) {
   for (int i = 0; i < 50; i++) {
     Client forged({kClient.address, next_port()}, kService, next_isn());
     const Outcome out = send(forged.syn());
-    if (is_question(out)) send(answer(forged, out));
+    if (is_question(out)) send(answer_to(forged, out));
     send(forged.syn());
     send(forged.send(connect_packet()));
     publish(forged, i % 2 ? kHumidityTopic : kTemperatureTopic);

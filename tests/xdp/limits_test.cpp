@@ -155,6 +155,54 @@ TEST_F(ForgedFlowsTest, ARepeatedConnectIsNotBeyondIt) {
   EXPECT_TRUE(flow_of(client)->flags & FLOW_PROVEN);
 }
 
+// In a table that is nearly full every client is asked whether it is there.
+class NearlyFullTest : public ForgedFlowsTest {
+ protected:
+  void SetUp() override {
+    ForgedFlowsTest::SetUp();
+    if (IsSkipped()) return;
+    settings_.asks_all = 1;
+    write(settings_);
+  }
+
+  // With as many packets as its sender likes, but without an answer.
+  void forge_at_length(std::uint32_t n) {
+    Client forged(numbered_client(n), kService, n);
+    for (int i = 0; i < 2; i++) send(forged.syn());
+    send(forged.send(connect_packet()));
+    for (int i = 0; i < 5; i++) send(forged.send(pingreq_packet()));
+  }
+};
+
+TEST_F(NearlyFullTest, ForgedConnectionsGiveWayWhateverTheySend) {
+  for (std::uint32_t n = 0; n < kFlows; n++) forge_at_length(n);
+  ASSERT_EQ(tracked(), kFlows);
+
+  Client client = connect_and_answer(kClient, 1000);
+  ASSERT_TRUE(flow_of(client));
+  publish(client, kOther);
+  for (std::uint32_t n = 0; n < 1000; n++) forge_at_length(1000 + n);
+
+  EXPECT_TRUE(flow_of(client));
+  EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 0u);
+  EXPECT_EQ(counter(COUNT_GAVE_WAY), 1001u);
+}
+
+TEST_F(NearlyFullTest, WhoAnswersIsTrackedForGood) {
+  std::vector<Client> clients;
+  for (std::uint32_t n = 0; n < kFlows; n++) {
+    clients.push_back(connect_and_answer(numbered_client(n), 1000));
+    publish(clients.back(), kOther);
+  }
+
+  forge_at_length(kFlows);
+
+  EXPECT_EQ(counter(COUNT_ASKED), kFlows + 1);
+  EXPECT_EQ(counter(COUNT_ANSWERED), kFlows);
+  EXPECT_EQ(counter(COUNT_GAVE_WAY), 0u);
+  for (const Client& client : clients) EXPECT_TRUE(flow_of(client));
+}
+
 class LimitsTest : public SteerTest {};
 
 TEST_F(LimitsTest, ConnectionsOfOneClientAreCapped) {

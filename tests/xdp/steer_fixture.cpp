@@ -172,6 +172,26 @@ Client SteerTest::connect(Peer from, std::uint32_t isn, MqttVersion version) {
   return client;
 }
 
+Client SteerTest::connect_and_answer(Peer from, std::uint32_t isn) {
+  Client client(from, service_for(from), isn);
+  if (const Outcome out = send(client.syn()); is_question(out)) {
+    EXPECT_TRUE(send(answer_to(client, out)).dropped());
+    EXPECT_TRUE(send(client.syn()).forwarded());
+  }
+  send(client.ack());
+  send(client.send(connect_packet()));
+  return client;
+}
+
+bool SteerTest::is_question(const Outcome& out) {
+  return out.verdict == XDP_TX && out.packet.protocol() == IPPROTO_TCP && out.packet.tcp().syn &&
+         out.packet.tcp().ack;
+}
+
+Segment SteerTest::answer_to(const Client& client, const Outcome& question) {
+  return client.rst().seq(be32toh(question.packet.tcp().ack_seq));
+}
+
 Outcome SteerTest::publish(Client& client, std::string_view topic, std::string_view message) {
   return send(client.send(publish_packet(topic, message)));
 }

@@ -89,6 +89,12 @@ class SteerTest : public testing::Test {
   // SYN, ACK and CONNECT of a new connection.
   Client connect(Peer from = kClient, std::uint32_t isn = 1000,
                  MqttVersion version = MqttVersion::k311);
+  // The same of a client that answers if it is asked, and then repeats its SYN.
+  Client connect_and_answer(Peer from, std::uint32_t isn);
+  static bool is_question(const Outcome& out);
+  // The RST of a host that gets a SYN-ACK which it did not ask for (RFC 9293 §3.10.7.1), or in
+  // SYN-SENT one that acknowledges what it did not send (§3.10.7.3).
+  static Segment answer_to(const Client& client, const Outcome& question);
   Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
 
   // ---- results ----

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Notices that the flow table is nearly full, and has every client asked at its SYN whether it is
+// there (xdp/questions.h): connections that were opened without an answer then give way to others,
+// however many packets they are given. So forged ones cannot fill the table.
+//
+// A visitor of the flow table's scan. Between two passes it goes by the connections that were
+// established since, which are at least as many as the flows that were added.
+#pragma once
+
+#include <cstdint>
+
+#include "daemon/kernel/flow_scan.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/steering/steering.h"
+
+namespace remora {
+
+class Pressure : public FlowVisitor {
+ public:
+  // `limit` flows have room. The others must outlive it.
+  Pressure(const Maps& maps, Steering& steering, std::uint64_t limit);
+
+  // Called every second.
+  void step();
+
+  void begin_pass(std::uint64_t now_ns) override;
+  Verdict visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) override;
+  void end_pass() override;
+
+ private:
+  std::uint64_t established() const;
+  std::uint64_t used() const;
+
+  const Maps& maps_;
+  Steering& steering_;
+  const std::uint64_t high_, low_;  // flows
+  std::uint64_t current_ = 0;       // in this pass, so far
+  std::uint64_t current_from_ = 0;  // connections established before it
+  std::uint64_t last_ = 0, last_from_ = 0;
+  bool is_high_ = false;
+};
+
+}  // namespace remora

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Asks the client of a SYN whether it is there: a SYN-ACK that acknowledges a secret
+ * number. A client in SYN-SENT answers with a RST of this number and repeats its SYN (RFC
+ * 9293 §3.10.7.3), on Linux within milliseconds. Only a host that gets the question can
+ * answer it.
+ *
+ * A host that opens no connection answers as well (§3.10.7.1). It also answers the
+ * SYN-ACK of the broker, by the RST right after the SYN that take_rst() knows: so its
+ * connection never comes to anything.
+ */
+#pragma once
+
+#include "xdp/packet.h"
+#include "xdp/reply.h"
+
+/* The number that the question to a SYN acknowledges: a secret hash of the connection,
+ * and never the number after the SYN's or its data, which the client would accept.
+ */
+static __always_inline __u32 number_asked(const struct packet *pkt, __u32 isn)
+{
+	const struct topic_keys *keys = the_keys();
+	struct key_words words = words_of(&pkt->key);
+	__u64 hash;
+	__u32 number;
+
+	if (!keys)
+		return isn;
+	hash = (words.low ^ keys->level[0]) * (keys->level[1] | 1);
+	hash = ((hash ^ hash >> 32) + words.high + keys->level[2]) * (keys->level[3] | 1);
+	hash = ((hash ^ hash >> 29) + ((__u64)isn << 32 | words.ends)) *
+	       (keys->level[4] | 1);
+	number = (hash ^ hash >> 31) >> 32;
+	return number - isn < 1 << 16 ? number + (1 << 16) : number;
+}
+
+/* Answers a SYN with the question. The flow is half-open, so the repeated SYN goes on to
+ * its real, whether the client has answered or not.
+ */
+static __noinline enum outcome ask_client(const struct packet *pkt)
+{
+	count(COUNT_ASKED);
+	return turn_into_question(pkt->ctx, number_asked(pkt, pkt->tcp->seq)) ? DROP
+									      : REPLY;
+}
+
+/* Whether a RST of a connection without a flow is the answer to a question. */
+static __noinline int take_answer(const struct packet *pkt)
+{
+	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
+	struct half_open_key key = { pkt->key, 0 };
+	struct flow *opened;
+
+	if (!isn || pkt->tcp->seq != number_asked(pkt, *isn))
+		return 0;
+	key.isn = *isn;
+	opened = bpf_map_lookup_elem(&half_open, &key);
+	if (!opened)
+		return 0;
+	opened->flags |= FLOW_ANSWERED;
+	return 1;
+}
