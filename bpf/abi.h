@@ -283,17 +283,18 @@ enum flow_flags {
 	FLOW_TAUGHT = 1 << 1,	/* it changed its client's prediction */
 	FLOW_KEPT = 1 << 2,	/* over resets_per_client: stays where it is for good */
 	FLOW_EARLY = 1 << 3,	/* segments of it wait in `early_segments` */
-	FLOW_STRAY = 1 << 4,	/* reserved: adopted in mid-stream, its SYN unseen */
+	FLOW_ANSWERED = 1 << 4, /* its client has answered a question (xdp/changes.h) */
 	FLOW_PROVEN = 1 << 5,	/* went beyond its CONNECT: never gives way to others */
-	FLOW_DOUBTED = 1 << 6,	/* opened without an answer in a table nearly full */
-	FLOW_FIN = 1 << 7,	/* reserved: a FIN came ahead of missing bytes */
-	FLOW_STAMPED = 1 << 8,	/* reserved: its segments carry timestamps (RFC 7323) */
-	FLOW_ECHOED = 1 << 9,	/* reserved: they echo the broker's timestamps */
+	FLOW_DOUBT = 1 << 6,	/* a segment ahead of its edge was no likely one of it */
+	FLOW_FIN = 1 << 7,	/* its FIN stands at the edge */
+	FLOW_STAMPED = 1 << 8,	/* its segments carry timestamps (RFC 7323) */
+	FLOW_ECHOED = 1 << 9,	/* they echo the broker's timestamps */
 	FLOW_SACK = 1 << 10,	/* reserved: its SYN permits SACK (RFC 2018) */
 	FLOW_BOUND = 1 << 11,	/* reserved: its session has state at its broker */
 	FLOW_COSTLY = 1 << 12,	/* it was reported as left unjudged */
-	FLOW_QOS2 = 1 << 13, /* it published a message of QoS 2 that was no repetition */
-	FLOW_ANSWERED = 1 << 14, /* its client has answered a question (xdp/changes.h) */
+	FLOW_QOS2 = 1 << 13,  /* it published a message of QoS 2 that was no repetition */
+	FLOW_LEAPT = 1 << 14, /* its edge has leapt over a gap that was not filled */
+	FLOW_DOUBTED = 1 << 15, /* opened without an answer in a table nearly full */
 };
 
 /* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
@@ -352,11 +353,14 @@ struct flow {
 	/* Of the segments that wait in `early_segments`; with FLOW_EARLY only. */
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
-	__u32 gap_began;   /* when the stream last went on; unit: 1 << GAP_SHIFT ns */
-	/* Reserved: what the client acknowledged lately, in a segment at the edge. */
+	/* When the gap began, or the stream last went on at it. Before the first gap:
+	 * when the client first sent something beyond its SYN. Unit: 1 << GAP_SHIFT ns.
+	 */
+	__u32 gap_began;
+	/* What the client acknowledged lately, in a segment at the edge. */
 	__u32 acked;
-	/* Reserved: what the segment of the CONNECT acknowledged, the broker's first
-	 * sequence number. No later segment acknowledges less.
+	/* What the segment of the CONNECT acknowledged, the broker's first sequence
+	 * number. No later segment acknowledges less. 0, as `acked`: not known (ABI 4).
 	 */
 	__u32 connect_ack;
 	/* Reserved: one past the last byte of the answers that the broker owes so far
@@ -440,6 +444,16 @@ static_assert(sizeof(struct topic_text) == TOPIC_ROOM * 8 + 16, "ABI");
 
 /* ---- map `early_segments`: payloads ahead of a missing segment ------------ */
 
+enum early_bits {
+	EARLY_LEN = (1 << 27) - 1, /* the length */
+	/* The place that a flow left by a leap. `bytes` hold the struct flow of then. */
+	EARLY_PLACE = 1 << 27,
+	/* Segments without news, one after the other, of which no bytes are kept. */
+	EARLY_RUN = 1 << 28,
+	EARLY_AGREES = 1 << 29, /* with the bytes before it that it repeats */
+	EARLY_FIN = 1 << 30,	/* it ends with a FIN */
+};
+
 struct early_key {
 	struct flow_key flow;
 	__u32 seq; /* of the first byte, host order */
@@ -455,7 +469,7 @@ static_assert(sizeof(struct early_share) == 8, "ABI");
 
 struct early_segment {
 	__u8 bytes[EARLY_BYTES];
-	__u32 len;	      /* of these */
+	__u32 len; /* of the segment, bytes; enum early_bits in the upper ones */
 	__u32 next, previous; /* sequence numbers of its neighbours, or its own */
 };
 static_assert(sizeof(struct early_segment) == EARLY_BYTES + 12, "ABI");
@@ -476,7 +490,8 @@ struct settings {
 	__u64 lesson_clock_ns;
 	__u32 asks_all; /* every client is asked at its SYN: the flow table is nearly full
 			 */
-	__u32 pad;
+	/* Changes between groups after which an address is kept; 0: never. */
+	__u32 changes_per_day;
 };
 static_assert(sizeof(struct settings) == 72, "ABI");
 static_assert(__builtin_offsetof(struct settings, abi) == 20, "every ABI");
@@ -644,6 +659,7 @@ enum action {
 	ACTION_PIECE = 5,    /* a piece of a topic that the kernel leaves to the daemon */
 	ACTION_UNJUDGED = 6, /* the stream costs too much to judge */
 	ACTION_CHANGING = 7, /* kept: its address changes between groups all the time */
+	ACTION_END,
 };
 
 enum event_flags {

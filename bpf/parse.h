@@ -85,7 +85,7 @@ enum segment_flags {
  */
 struct segment {
 	__be16 client_port, service_port;
-	__u32 seq;	      /* host order */
+	__u32 seq, ack;	      /* host order */
 	__u32 ip_len;	      /* bytes, IP header included */
 	__u32 payload_offset; /* from the start of the frame */
 	__u32 payload_len;    /* 0 as well when the TCP header is inconsistent */
@@ -129,6 +129,7 @@ static __always_inline void take_tcp(struct segment *segment, const struct tcphd
 	segment->client_port = tcp->source;
 	segment->service_port = tcp->dest;
 	segment->seq = net_to_host32(tcp->seq);
+	segment->ack = net_to_host32(tcp->ack_seq);
 	segment->flags = ((const __u8 *)tcp)[13];
 }
 

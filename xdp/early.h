@@ -5,11 +5,15 @@
  * judged, before the broker can read them: where that is too much work for one packet,
  * the missing bytes are withheld, and each further segment of the flow goes on with it.
  *
- * The copies of a flow are chained in the order of their sequence numbers. They may
- * overlap each other, and the segment that closes the gap.
+ * The copies of a flow are chained in the order of their sequence numbers. They do not
+ * overlap each other, but they may overlap the segment that closes the gap. Then one
+ * counts only if it has the bytes of that segment: a spoofed one does not. Where bytes
+ * have no news, because the stream is blind or they lie in a message, only their place is
+ * kept.
  */
 #pragma once
 
+#include "xdp/credible.h"
 #include "xdp/walk.h"
 
 /* Entries of `early_segments`; set before load. */
@@ -37,6 +41,11 @@ static __always_inline struct early_segment *find_early(const struct packet *pkt
 							__u32 seq)
 {
 	return bpf_map_lookup_elem(&early_segments, key_of_early(pkt, seq));
+}
+
+static __always_inline __u32 length_of(const struct early_segment *early)
+{
+	return early->len & EARLY_LEN;
 }
 
 /* ---- keeping them ------------------------------------------------------------ */
@@ -98,9 +107,9 @@ static long find_place(__u32 index, void *packet)
 }
 
 enum chained {
-	CHAINED_NEW,
-	CHAINED_LONGER, /* than the one that is there */
-	CHAINED_BEFORE, /* an equal or longer one is there */
+	CHAINED,
+	CHAINED_BEFORE, /* its bytes are there */
+	OVERLAPS,	/* some of them are */
 	NOT_CHAINED,	/* one was pushed out, or the search takes too long */
 };
 
@@ -111,22 +120,25 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 	__u32 seq = at->seq;
 	struct early_segment *before, *after;
 	struct flow *flow = pkt->flow;
+	__u32 known;
 
 	copy->next = seq;
 	copy->previous = seq;
 	if (!(flow->flags & FLOW_EARLY)) {
 		flow->first_early = seq;
 		flow->last_early = seq;
-		return CHAINED_NEW;
+		return CHAINED;
 	}
 	if ((__s32)(seq - flow->first_early) < 0) {
+		if (flow->first_early - seq < length_of(copy))
+			return OVERLAPS;
 		after = find_early(pkt, flow->first_early);
 		if (!after)
 			return NOT_CHAINED;
 		after->previous = seq;
 		copy->next = flow->first_early;
 		flow->first_early = seq;
-		return CHAINED_NEW;
+		return CHAINED;
 	}
 	/* From the end that is nearer. */
 	at->backward =
@@ -136,11 +148,16 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 	before = find_early(pkt, at->place);
 	if (!before || is_used_up(pkt->scratch))
 		return NOT_CHAINED;
-	if (at->place == seq) {
-		copy->next = before->next;
-		copy->previous = before->previous;
-		return before->len < copy->len ? CHAINED_LONGER : CHAINED_BEFORE;
+	known = at->place + length_of(before) - seq;
+	if (at->place == seq || (__s32)known > 0) {
+		if ((__s32)(known - length_of(copy)) < 0)
+			return OVERLAPS;
+		if (known == length_of(copy))
+			before->len |= copy->len & EARLY_FIN;
+		return CHAINED_BEFORE;
 	}
+	if (before->next != at->place && before->next - seq < length_of(copy))
+		return OVERLAPS;
 	copy->previous = at->place;
 	if (before->next == at->place) {
 		flow->last_early = seq;
@@ -152,91 +169,271 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 		after->previous = seq;
 	}
 	before->next = seq;
-	return CHAINED_NEW;
+	return CHAINED;
+}
+
+/* Whether no bytes of the segment need be kept. */
+static __always_inline int is_run(const struct packet *pkt)
+{
+	const struct walking *at = &pkt->scratch->walking;
+
+	return !at->payload_len ||
+	       has_no_news(&pkt->flow->stream, at->seq + at->payload_len);
+}
+
+/* Whether the segment continues the last run, which is then that much longer. */
+static __noinline int continue_run(struct packet *pkt)
+{
+	const struct walking *at = &pkt->scratch->walking;
+	struct flow *flow = pkt->flow;
+	struct early_segment *last;
+	__u32 len;
+
+	if (!(flow->flags & FLOW_EARLY))
+		return 0;
+	charge(pkt->scratch, WORK_LOOK_UP);
+	last = find_early(pkt, flow->last_early);
+	if (!last || !(last->len & EARLY_RUN))
+		return 0;
+	len = length_of(last) + at->payload_len;
+	if (flow->last_early + length_of(last) != at->seq || len > EARLY_LEN)
+		return 0;
+	last->len = len | EARLY_RUN | at->fin;
+	return 1;
 }
 
 /* Keeps a copy of the segment, which follows a gap. It is dropped where there is no room
- * for the copy: then the client sends it again.
+ * for the copy, or where it does not fit its connection: then the client sends it
+ * again.
  */
 static __noinline enum outcome keep_early(struct packet *pkt)
 {
 	struct early_segment *copy = (void *)pkt->scratch->topic;
 	struct walking *at = &pkt->scratch->walking;
-	__u32 now = pkt->now_ns >> GAP_SHIFT;
 	struct flow *flow = pkt->flow;
 	enum chained chained;
+	int run = is_run(pkt);
 
 	at->allowed = WORK_ALLOWED_EARLY;
 	charge(pkt->scratch, WORK_KEEP);
 	/* Where early segments wait for their turn there is no gap. */
-	if (!(flow->flags & FLOW_EARLY) || !is_ahead(flow))
-		flow->gap_began = now;
-	if (now - flow->gap_began > GAP_PATIENCE ||
-	    load(pkt, 0, pkt->scratch->topic, at->payload_len, EARLY_BYTES)) {
-		lose_boundaries(flow);
+	if (!(flow->flags & (FLOW_EARLY | FLOW_DOUBT)) ||
+	    (flow->flags & FLOW_EARLY && !is_ahead(flow)))
+		flow->gap_began = pkt->now_ns >> GAP_SHIFT;
+	if (!is_credible(pkt, ACK_LEAP_AHEAD)) {
+		flow->flags |= FLOW_DOUBT;
+		return drop(COUNT_DOUBTED);
+	}
+	if (run && continue_run(pkt))
 		return FORWARD;
+	if (!run && load(pkt, 0, pkt->scratch->topic, at->payload_len, EARLY_BYTES)) {
+		lose_boundaries(flow); /* too long */
+		run = 1;
 	}
 	if (flow->early >= share_of_flow() || !take_share(pkt))
-		return drop(COUNT_EARLY_REFUSED);
-	copy->len = at->payload_len;
+		return flow->stream.blind ? FORWARD : drop(COUNT_EARLY_REFUSED);
+	copy->len = at->payload_len | at->fin | (run ? EARLY_RUN : 0);
 	chained = chain_early(pkt, copy);
 	if (chained == NOT_CHAINED) {
-		if (is_used_up(pkt->scratch))
+		if (is_used_up(pkt->scratch)) {
 			leave_unjudged(pkt);
-		else
+		} else {
 			lose_boundaries(flow);
+			forget_early(flow);
+		}
 		return FORWARD;
 	}
-	count(COUNT_EARLY);
-	if (chained == CHAINED_NEW) {
-		flow->flags |= FLOW_EARLY;
-		flow->early++;
-	} else {
+	if (!run)
+		count(COUNT_EARLY);
+	if (chained != CHAINED) {
 		give_share_back(pkt);
+		return chained == OVERLAPS ? drop(COUNT_DOUBTED) : FORWARD;
 	}
-	if (chained != CHAINED_BEFORE)
-		bpf_map_update_elem(&early_segments, key_of_early(pkt, at->seq), copy,
-				    BPF_ANY);
+	flow->flags |= FLOW_EARLY;
+	flow->early++;
+	bpf_map_update_elem(&early_segments, key_of_early(pkt, at->seq), copy, BPF_ANY);
 	return FORWARD;
 }
 
 /* ---- judging them ------------------------------------------------------------ */
 
-/* The early segment at hand is judged. */
-static __always_inline void release_early(struct packet *pkt)
+/* Takes the early segment at `seq` out of the chain: the first one, or the one after that
+ * at hand.
+ */
+static __noinline void remove_early(struct packet *pkt, __u32 seq, __u32 next)
 {
-	__u32 seq = pkt->scratch->walking.seq, next = pkt->early->next;
+	__u32 before = pkt->scratch->walking.seq;
 	struct flow *flow = pkt->flow;
+	int is_last = next == seq;
+	struct early_segment *after;
 
-	count(COUNT_EARLY_JUDGED);
-	pkt->scratch->walking.allowed += WORK_ALLOWED - WORK_ALLOWED_EARLY;
 	bpf_map_delete_elem(&early_segments, key_of_early(pkt, seq));
 	give_share_back(pkt);
 	flow->early--;
-	flow->first_early = next;
-	if (next == seq)
-		flow->flags &= ~FLOW_EARLY;
+	if (!pkt->early || before == seq) {
+		flow->first_early = next;
+		if (is_last)
+			flow->flags &= ~FLOW_EARLY;
+		return;
+	}
+	pkt->early->next = is_last ? before : next;
+	if (is_last) {
+		flow->last_early = before;
+		return;
+	}
+	after = find_early(pkt, next);
+	if (after)
+		after->previous = before;
 }
 
-/* Takes the first early segment, if the stream has reached it. Returns whether it has. */
-static __always_inline int take_early(struct packet *pkt)
+/* The early segment at hand is judged. */
+static __always_inline void release_early(struct packet *pkt)
+{
+	if (!(pkt->early->len & EARLY_RUN))
+		count(COUNT_EARLY_JUDGED);
+	pkt->scratch->walking.allowed += WORK_ALLOWED - WORK_ALLOWED_EARLY;
+	remove_early(pkt, pkt->scratch->walking.seq, pkt->early->next);
+	pkt->early = 0;
+}
+
+/* The hash of `len` bytes of the segment at hand. */
+static __always_inline __u64 hash_of_bytes(const struct packet *pkt, __u32 offset,
+					   __u32 len)
+{
+	if (load(pkt, offset, pkt->scratch->topic, len, MAX_TOPIC))
+		return 0;
+	return hash_text(len);
+}
+
+/* Whether the early segment at `seq` repeats the bytes between there and the edge, which
+ * are in the segment at hand. Negative: they are not, so that nobody knows.
+ */
+static __noinline int compare_early(struct packet *pkt, struct early_segment *early,
+				    __u32 seq)
 {
 	struct walking *at = &pkt->scratch->walking;
-	struct flow *flow = pkt->flow;
+	__u32 offset = seq - at->seq, common = pkt->flow->edge - seq;
+	struct early_segment *at_hand = pkt->early;
+	__u64 seen, repeated;
 
-	if (!(flow->flags & FLOW_EARLY) || is_ahead(flow))
+	charge(pkt->scratch, (common / 64 + 1) * 2 * WORK_HASH);
+	if (offset > at->payload_len || common > at->payload_len - offset ||
+	    (at_hand && at_hand->len & EARLY_RUN))
+		return -1;
+	seen = hash_of_bytes(pkt, offset, common);
+	pkt->early = early;
+	repeated = hash_of_bytes(pkt, 0, common);
+	pkt->early = at_hand;
+	return seen ? repeated == seen : -1;
+}
+
+/* The next early segment, if the edge has reached it. */
+static __always_inline struct early_segment *reach_early(struct packet *pkt, __u32 *seq)
+{
+	struct flow *flow = pkt->flow;
+	struct early_segment *early;
+
+	if (!(flow->flags & FLOW_EARLY))
+		return 0;
+	*seq = pkt->early ? pkt->early->next : flow->first_early;
+	if ((pkt->early && *seq == pkt->scratch->walking.seq) ||
+	    (__s32)(*seq - flow->edge) > 0)
 		return 0;
 	charge(pkt->scratch, WORK_EARLY);
-	at->seq = flow->first_early;
-	pkt->early = find_early(pkt, at->seq);
-	if (!pkt->early) {
+	early = find_early(pkt, *seq);
+	if (!early) {
 		lose_boundaries(flow); /* pushed out */
+		forget_early(flow);
+		pkt->early = 0;
+	}
+	return early;
+}
+
+/* The walk goes on in this early segment. */
+static __always_inline void take_early(struct packet *pkt, struct early_segment *early,
+				       __u32 seq)
+{
+	struct walking *at = &pkt->scratch->walking;
+
+	pkt->early = early;
+	at->seq = seq;
+	at->payload_len = length_of(early);
+	at->fin = early->len & EARLY_FIN;
+	at->in_early = 1;
+	at->passed = 0;
+	pkt->flow->gap_began = pkt->now_ns >> GAP_SHIFT;
+	if (early->len & EARLY_RUN && !is_walked(pkt))
+		lose_boundaries(pkt->flow); /* its bytes were not kept */
+}
+
+/* The edge moves to the end of the segment at hand. Only a FIN that stands there counts.
+ */
+static __always_inline void pass_segment(struct packet *pkt)
+{
+	struct walking *at = &pkt->scratch->walking;
+	__u32 end = at->seq + at->payload_len;
+	struct flow *flow = pkt->flow;
+
+	at->passed = 1;
+	if (!flow->stream.blind && is_in_publish(&flow->stream))
+		keep_topic(pkt);
+	if ((__s32)(end - flow->edge) > 0) {
+		flow->edge = end;
+		flow->flags &= ~FLOW_FIN;
+	}
+	if (at->fin && end == flow->edge)
+		flow->flags |= FLOW_FIN;
+}
+
+/* Whether the early segment at `seq`, which the edge has reached, counts. Negative: the
+ * segment that closed the gap will tell. It was withheld, and its client repeats it.
+ */
+static __always_inline int counts(struct packet *pkt, struct early_segment *early,
+				  __u32 seq)
+{
+	__u32 end = seq + length_of(early);
+	struct flow *flow = pkt->flow;
+	int agrees;
+
+	if (seq == flow->edge)
+		return 1;
+	if ((__s32)(end - flow->edge) <= 0) {
+		if (early->len & EARLY_FIN && end == flow->edge)
+			flow->flags |= FLOW_FIN;
 		return 0;
 	}
-	at->in_early = 1;
-	at->payload_len = pkt->early->len;
-	flow->gap_began = pkt->now_ns >> GAP_SHIFT;
+	if (early->len & (EARLY_RUN | EARLY_AGREES))
+		return 1;
+	agrees = compare_early(pkt, early, seq);
+	if (!agrees)
+		count(COUNT_DOUBTED);
+	if (agrees >= 0 || (__s32)(pkt->scratch->walking.seq - seq) > 0)
+		return agrees;
+	lose_boundaries(flow);
 	return 1;
+}
+
+/* Goes on to the next early segment. Returns whether the walk is over. */
+static __always_inline int go_on(struct packet *pkt)
+{
+	struct early_segment *early;
+	int counted = 1;
+	__u32 seq = 0;
+
+	early = reach_early(pkt, &seq);
+	if (early)
+		counted = counts(pkt, early, seq);
+	if (early && !counted)
+		remove_early(pkt, seq, early->next);
+	if (counted <= 0)
+		return counted < 0;
+	if (pkt->early)
+		release_early(pkt);
+	if (!early)
+		return 1;
+	early->len |= EARLY_AGREES;
+	take_early(pkt, early, seq);
+	return 0;
 }
 
 /* One step of the walk over the segment and the early ones that follow it, for
@@ -245,17 +442,21 @@ static __always_inline int take_early(struct packet *pkt)
 static long walk_next(__u32 index, void *packet)
 {
 	struct packet *pkt = packet;
+	struct walking *at = &pkt->scratch->walking;
 
-	if (!is_walked(pkt))
-		return is_used_up(pkt->scratch) || walk_field(pkt);
-	if (is_in_publish(&pkt->flow->stream))
-		keep_topic(pkt);
-	if (pkt->early)
-		release_early(pkt);
-	return is_used_up(pkt->scratch) || !take_early(pkt);
+	if (is_used_up(pkt->scratch))
+		return 1;
+	if (!at->passed) {
+		if (!is_walked(pkt))
+			return walk_field(pkt);
+		pass_segment(pkt);
+		if (is_used_up(pkt->scratch))
+			return 1;
+	}
+	return go_on(pkt);
 }
 
-/* Whether the stream has reached early segments that are not judged yet. */
+/* Whether the edge has reached early segments that are not judged yet. */
 static __always_inline int is_behind(const struct flow *flow)
 {
 	return flow->flags & FLOW_EARLY && !is_ahead(flow);

@@ -8,30 +8,55 @@
 #include "xdp/inspect.h"
 #include "xdp/open.h"
 
-/* The half-open flow of a segment that arrives before its CONNECT, because the CONNECT is
- * lost, late, or longer than a segment.
+/* The half-open flow of the last SYN, if the segment is no later one of `flow`, which may
+ * be none.
  */
-static __noinline struct flow *find_opening(const struct packet *pkt)
+static __always_inline struct flow *find_opening(const struct packet *pkt,
+						 const struct flow *flow)
 {
 	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
+	__u32 beyond = flow ? pkt->tcp->seq - flow->edge : 0;
+	struct flow *newest;
 
-	if (!isn || pkt->tcp->seq - *isn > EAGER_REACH)
+	if (!isn)
+		return 0;
+	if (pkt->tcp->flags & SEGMENT_RST) {
+		/* A client that has sent a SYN refuses what its broker still has of an
+		 * earlier connection with the number that this broker acknowledges. The
+		 * end of the flow has one number, and one more behind a FIN.
+		 */
+		newest = find_half_open(pkt, *isn);
+		return newest && (!flow || beyond > 1 || newest->real == flow->real)
+			       ? newest
+			       : 0;
+	}
+	if ((flow && (!is_dead(flow) || beyond <= 1)) ||
+	    pkt->tcp->seq - *isn > EAGER_REACH)
 		return 0;
 	return find_half_open(pkt, *isn);
 }
 
-/* The flow of a segment: the established one, unless the segment follows a newer SYN of
- * the same 5-tuple. The ACK of the handshake and the beginning of the CONNECT carry the
- * sequence number after the SYN's.
+/* The flow of a segment of a 5-tuple that has more than one, or none. The ACK of the
+ * handshake and the beginning of the CONNECT carry the sequence number after the SYN's.
+ * Other segments are those of the last SYN if they cannot be the tracked flow's: the
+ * CONNECT is lost, late, or longer than a segment, or the client has closed without one.
  */
+static __noinline struct flow *find_newer(const struct packet *pkt, struct flow *flow)
+{
+	struct flow *newer = find_half_open(pkt, pkt->tcp->seq - 1);
+
+	if (!newer)
+		newer = find_opening(pkt, flow);
+	return newer ? newer : flow;
+}
+
 static __always_inline struct flow *find_flow(const struct packet *pkt)
 {
-	struct flow *flow = find_tracked(&pkt->key), *newer;
+	struct flow *flow = find_tracked(&pkt->key);
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
-	newer = find_half_open(pkt, pkt->tcp->seq - 1);
-	return newer ? newer : flow;
+	return find_newer(pkt, flow);
 }
 
 /* A connection without a flow: the table was full, or it began at another LB. It goes
@@ -49,28 +74,26 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
 	return FORWARD;
 }
 
-/* A RST counts only at exactly the next sequence number. Or right after the SYN: there a
- * client refuses a SYN-ACK that it did not ask for.
+/* A RST counts only at the edge. Or right after the SYN: there a client refuses a SYN-ACK
+ * that it did not ask for. Returns whether it is the answer to a question instead.
  */
-static __noinline void take_rst(const struct packet *pkt, struct flow *flow)
+static __noinline int take_rst(const struct packet *pkt, struct flow *flow)
 {
 	if (pkt->tcp->seq == flow->isn + 1 && flow->edge != flow->isn + 1) {
 		disown(pkt, flow);
 		forget_changes(pkt);
-	} else if (pkt->tcp->seq != flow->edge) {
-		/* A new connection of the same port may have been asked. */
-		if (take_answer(pkt))
-			count(COUNT_ANSWERED);
-		return;
+	} else if (pkt->tcp->seq != flow->edge || flow->flags & FLOW_LEAPT) {
+		return take_answer(pkt);
 	}
 	if (flow->state == FLOW_HALF_OPEN) {
 		flow->stream.blind = 1; /* what follows is not the client's */
 		flow->flags &= ~FLOW_ANSWERED;
 	} else if (flow->state != FLOW_ESTABLISHED) {
-		return;
+		return 0;
 	}
 	count(COUNT_CLOSED);
 	leave_established(&pkt->key, flow, FLOW_CLOSING);
+	return 0;
 }
 
 /* Each segment of a condemned connection gets a RST. */
@@ -141,6 +164,20 @@ static __noinline enum outcome let_go(struct packet *pkt)
 	return PASS_UP;
 }
 
+/* A segment of a half-open flow: the end of the handshake, or what comes early or without
+ * a CONNECT.
+ */
+static __noinline void pass_handshake(const struct packet *pkt)
+{
+	struct flow *flow = pkt->flow;
+
+	flow->seen_at_ns = pkt->now_ns;
+	if (!flow->gap_began)
+		flow->gap_began = pkt->now_ns >> GAP_SHIFT | 1;
+	if (pkt->tcp->flags & SEGMENT_ACK && pkt->tcp->seq == flow->edge)
+		take_facts(pkt, flow);
+}
+
 /* A segment beyond that of the CONNECT: the connection no longer gives way to others. One
  * that was opened without an answer, while the table was nearly full, always does.
  */
@@ -154,14 +191,13 @@ static __always_inline void prove(struct flow *flow, __u32 seq)
 static __always_inline enum outcome follow_flow(struct packet *pkt)
 {
 	struct flow *flow = pkt->flow;
-	__u32 end =
-		pkt->tcp->seq + pkt->tcp->payload_len + !!(pkt->tcp->flags & SEGMENT_FIN);
+	__u32 ahead = pkt->tcp->seq - flow->edge;
 	enum outcome outcome;
 
 	pkt->group = flow->group;
 	pkt->real = flow->real;
-	if (pkt->tcp->flags & SEGMENT_RST)
-		take_rst(pkt, flow);
+	if (pkt->tcp->flags & SEGMENT_RST && take_rst(pkt, flow))
+		return drop(COUNT_ANSWERED);
 	if (flow->state >= FLOW_CONDEMNED) {
 		if (flow->state < FLOW_LEAVING)
 			return refuse(pkt);
@@ -171,23 +207,21 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	}
 
 	/* Out of a client's reach: forwarded, but the flow is not changed. */
-	if (pkt->tcp->seq - flow->edge + TCP_REACH > 2 * TCP_REACH)
+	if (ahead + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
-	if (flow->seen_at_ns != pkt->now_ns)
+	if (flow->state == FLOW_HALF_OPEN) {
+		pass_handshake(pkt);
+		return FORWARD;
+	}
+	if (flow->seen_at_ns != pkt->now_ns) {
 		flow->seen_at_ns = pkt->now_ns;
-	if (pkt->tcp->payload_len && flow->state != FLOW_HALF_OPEN) {
-		if (!(flow->flags & FLOW_PROVEN))
-			prove(flow, pkt->tcp->seq);
-		outcome = inspect(pkt);
-		if (outcome != FORWARD)
-			return outcome;
+		if (!ahead)
+			take_ack(pkt, flow);
 	}
-	if (pkt->tcp->flags & SEGMENT_FIN && flow->state == FLOW_ESTABLISHED) {
-		count(COUNT_CLOSED);
-		leave_established(&pkt->key, flow, FLOW_CLOSING);
-	}
-	if ((__s32)(end - flow->edge) > 0 && flow->state != FLOW_HALF_OPEN)
-		flow->edge = end;
+	if (pkt->tcp->payload_len && !ahead && !(flow->flags & FLOW_PROVEN))
+		prove(flow, pkt->tcp->seq);
+	if (pkt->tcp->payload_len || pkt->tcp->flags & SEGMENT_FIN)
+		return inspect(pkt);
 	return FORWARD;
 }

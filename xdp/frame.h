@@ -11,8 +11,8 @@
 #include "bpf/maps.h"
 #include "bpf/write.h"
 
-#define SUM_CHUNK  128 /* bytes */
-#define SUM_CHUNKS 10
+#define SUM_CHUNK  512 /* bytes */
+#define SUM_CHUNKS 18
 
 #define MAX_OPTIONS  40 /* of a TCP header, bytes */
 #define OPTIONS_ROOM 64

@@ -5,8 +5,9 @@
  */
 #pragma once
 
-#include "xdp/early.h"
+#include "xdp/leap.h"
 #include "xdp/mispredict.h"
+#include "xdp/syn_data.h"
 
 /* Finds the packet boundaries of a blind stream again, at a segment that begins with a
  * PUBLISH of the topic that the flow published last. Payload does not look like that by
@@ -19,14 +20,8 @@ static __noinline int back_in_step(struct packet *pkt)
 	struct topic_part part;
 	__u64 window = 0;
 
-	count(COUNT_BLIND);
 	/* A stream that has cost too much rests first. */
 	if (!pkt->flow->topic_hash || at->payload_len < MQTT_WINDOW || pkt->flow->spent)
-		return 0;
-	/* Not at repeated bytes: the stream has passed their boundaries, and the next
-	 * new segment would seem to follow a gap.
-	 */
-	if ((__s32)(at->seq + at->payload_len - pkt->flow->edge) < 0)
 		return 0;
 	if (bpf_xdp_load_bytes(pkt->ctx, at->payload_offset, &window, MQTT_WINDOW))
 		return 0;
@@ -65,6 +60,9 @@ static __always_inline int begin_inspection(struct packet *pkt)
 	at->allowed = WORK_ALLOWED;
 	at->action = 0;
 	at->in_early = 0;
+	at->passed = 0;
+	at->fin = pkt->tcp->flags & SEGMENT_FIN ? EARLY_FIN : 0;
+	at->found.packet_offset = -1;
 	return 0;
 }
 
@@ -92,13 +90,22 @@ static __always_inline int find_usual(const struct packet *pkt,
 	const __u8 *properties;
 
 	if (len < MQTT_WINDOW || (void *)(window + 1) > data_end ||
-	    pkt->flow->flags & FLOW_EARLY ||
+	    pkt->tcp->seq != pkt->flow->edge || pkt->tcp->flags & SEGMENT_FIN ||
+	    pkt->flow->flags & (FLOW_EARLY | FLOW_DOUBT | FLOW_FIN) ||
 	    !is_usual_publish(&pkt->flow->stream, pkt->tcp->seq, len, *window, publish))
 		return 0;
 	if (!publish->properties)
 		return 1;
 	properties = data + ((at + publish->properties) & FRAME_MASK);
 	return (void *)(properties + 1) <= data_end && !*properties;
+}
+
+/* The flow goes on with the usual segment. */
+static __always_inline void take_usual(const struct packet *pkt)
+{
+	count(COUNT_PUBLISH);
+	pkt->flow->edge += pkt->tcp->payload_len;
+	pkt->flow->stream.next = pkt->flow->edge;
 }
 
 /* Judges the usual segment if its topic differs from the last one, or the routes have
@@ -109,6 +116,7 @@ static __always_inline void judge_usual(struct packet *pkt,
 {
 	struct walking *at = &pkt->scratch->walking;
 
+	pkt->flow->acked = pkt->tcp->ack;
 	pkt->flow->stream.topic = at->seq + publish->topic;
 	at->found.packet_offset = 0;
 	at->found.topic_offset = publish->topic;
@@ -118,6 +126,30 @@ static __always_inline void judge_usual(struct packet *pkt,
 	if (!take_topic(pkt->ctx, at->payload_offset + publish->topic,
 			publish->topic_len))
 		judge(pkt, publish->topic_len);
+	take_usual(pkt);
+	if (at->action)
+		pkt->flow->edge = at->seq; /* the broker does not get it */
+}
+
+/* A segment that begins at the edge. It teaches and condemns nothing if it does not look
+ * like the connection's, or if the packet boundaries are not known.
+ */
+static __noinline void weigh(struct packet *pkt)
+{
+	struct flow *flow = pkt->flow;
+
+	__u32 leap = ACK_LEAP;
+
+	flow->flags &= ~FLOW_DOUBT;
+	if (!has_facts(flow))
+		take_facts(pkt, flow);
+	if (flow->stream.blind && flow->flags & FLOW_LEAPT)
+		leap = ACK_LEAP_AFTER;
+	if (!is_credible(pkt, leap))
+		lose_boundaries(flow);
+	else if (flow->stream.blind)
+		back_in_step(pkt);
+	take_ack(pkt, flow);
 }
 
 /* Walks the MQTT packets of the segment, and of the early ones that follow it. */
@@ -125,36 +157,86 @@ static __always_inline enum outcome walk(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;
 	struct flow *flow = pkt->flow;
+	__u32 end = at->seq + at->payload_len, edge;
+	__s32 ahead = (__s32)(at->seq - flow->edge);
 	enum outcome outcome;
-	enum walk_place place;
-	__u32 offset = 0;
 
-	if (flow->stream.blind && !back_in_step(pkt))
-		return FORWARD;
-	place = walk_begin(&flow->stream, at->seq, at->payload_len, &offset, &at->found);
-	if (place == WALK_HOLE) {
+	if (ahead < 0 && flow->flags & FLOW_LEAPT && leap_back(pkt))
+		ahead = 0;
+	if (ahead > 0 && is_given_up(pkt)) {
+		leap(pkt);
+		ahead = 0;
+	}
+	if (ahead > 0) {
 		outcome = keep_early(pkt);
 		if (outcome != FORWARD)
 			return outcome;
-		if (flow->stream.blind) {
-			if (!back_in_step(pkt))
-				return FORWARD;
-			place = WALK_HERE;
-		}
 	}
+	if (!ahead && at->payload_len)
+		weigh(pkt);
+	if (flow->stream.blind && at->payload_len)
+		count(COUNT_BLIND);
+	edge = flow->edge;
+	at->passed = ahead > 0 || (ahead < 0 && (__s32)(end - edge) < (at->fin ? 0 : 1));
 	/* Each step is charged. */
-	if (place == WALK_HERE || take_early(pkt))
-		bpf_loop(MOST_WORK, walk_next, pkt, 0);
-	if (at->action || flow->stream.blind)
+	bpf_loop(MOST_WORK, walk_next, pkt, 0);
+	if (at->action) {
+		flow->edge = edge; /* the broker does not get it */
 		return FORWARD;
-	if (place == WALK_HERE && !pkt->early && !is_walked(pkt)) {
+	}
+	if (!at->passed && !pkt->early) {
 		leave_unjudged(pkt);
-		return FORWARD;
+		flow->edge = end;
 	}
 	/* The broker must not read what is not judged yet. */
-	if (is_behind(flow) && (__s32)(pkt->tcp->seq - flow->first_early) < 0)
+	if (is_behind(flow) && !flow->stream.blind &&
+	    (__s32)(pkt->tcp->seq - flow->first_early) < 0)
 		return drop(COUNT_WITHHELD);
 	return FORWARD;
+}
+
+/* A repetition may go on with new bytes. Nobody knows whether it repeats the old ones as
+ * they were; so the new ones wait until the broker has acknowledged the old ones, and
+ * begin a segment. Returns 0 on success.
+ */
+static __noinline int cut_new_bytes(struct packet *pkt)
+{
+	__u32 kept = pkt->flow->edge - pkt->tcp->seq;
+
+	if (cut_behind(pkt->ctx, kept))
+		return -1;
+	count(COUNT_CUT);
+	pkt->tcp->ip_len -= pkt->tcp->payload_len - kept;
+	pkt->tcp->payload_len = kept;
+	pkt->tcp->flags &= ~SEGMENT_FIN;
+	return 0;
+}
+
+/* Whether the segment repeats bytes, and goes on with new ones. */
+static __always_inline int is_half_new(const struct packet *pkt)
+{
+	__s32 ahead = (__s32)(pkt->tcp->seq - pkt->flow->edge);
+
+	return ahead < 0 && ahead + (__s32)pkt->tcp->payload_len > 0;
+}
+
+/* Carries out what the segment's FIN, or data after an earlier one, mean to the flow. */
+static __noinline void settle_fin(const struct packet *pkt, __u32 before)
+{
+	struct flow *flow = pkt->flow;
+	struct guard *guard;
+
+	if (flow->flags & FLOW_FIN) {
+		if (flow->state != FLOW_ESTABLISHED || flow->flags & FLOW_LEAPT)
+			return;
+		count(COUNT_CLOSED);
+		leave_established(&pkt->key, flow, FLOW_CLOSING);
+	} else if (before & FLOW_FIN && flow->state == FLOW_CLOSING) {
+		guard = guard_of(pkt);
+		if (guard)
+			__sync_fetch_and_add(&guard->connections, 1);
+		flow->state = FLOW_ESTABLISHED;
+	}
 }
 
 /* Judges the payload of a segment. Most repeat the topic of the one before: they change
@@ -162,6 +244,7 @@ static __always_inline enum outcome walk(struct packet *pkt)
  */
 static __always_inline enum outcome inspect(struct packet *pkt)
 {
+	__u32 before = pkt->flow->flags;
 	enum outcome outcome = FORWARD;
 	struct usual_publish publish;
 	__u64 hash = 0;
@@ -169,15 +252,15 @@ static __always_inline enum outcome inspect(struct packet *pkt)
 	if (find_usual(pkt, &publish))
 		hash = hash_topic(pkt->ctx, pkt->tcp->payload_offset + publish.topic,
 				  publish.topic_len);
-	if (hash) {
-		count(COUNT_PUBLISH);
-		pkt->flow->stream.next += pkt->tcp->payload_len;
-		if (is_judged(pkt, hash))
-			return FORWARD;
+	if (hash && is_judged(pkt, hash)) {
+		take_usual(pkt);
+		return FORWARD;
 	}
+	if (is_half_new(pkt) && !pkt->flow->stream.blind && cut_new_bytes(pkt))
+		return drop(COUNT_TRUNCATED);
 	if (begin_inspection(pkt))
 		return ABORT;
-	if (hash) {
+	if (hash && has_facts(pkt->flow) && is_credible(pkt, ACK_LEAP)) {
 		judge_usual(pkt, &publish, hash);
 	} else {
 		outcome = walk(pkt);
@@ -186,5 +269,8 @@ static __always_inline enum outcome inspect(struct packet *pkt)
 			outcome = FORWARD;
 		}
 	}
-	return pkt->scratch->walking.action ? end_connection(pkt) : outcome;
+	if (pkt->scratch->walking.action)
+		return end_connection(pkt);
+	settle_fin(pkt, before);
+	return outcome;
 }

@@ -128,8 +128,6 @@ static __always_inline enum outcome steer(struct packet *pkt)
 		return open_flow(pkt);
 
 	pkt->flow = find_flow(pkt);
-	if (!pkt->flow && pkt->tcp->payload_len)
-		pkt->flow = find_opening(pkt);
 	if (pkt->tcp->ip_len + sizeof(struct ipv6_header) > pkt->set->link_mtu) {
 		outcome = check_length(pkt);
 		if (outcome != FORWARD)

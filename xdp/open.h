@@ -5,6 +5,7 @@
 #pragma once
 
 #include "xdp/changes.h"
+#include "xdp/credible.h"
 #include "xdp/give_way.h"
 #include "xdp/guards.h"
 #include "xdp/katran_maps.h"
@@ -23,6 +24,13 @@ static __always_inline struct flow *find_half_open(const struct packet *pkt, __u
 	struct half_open_key key = { pkt->key, isn };
 
 	return bpf_map_lookup_elem(&half_open, &key);
+}
+
+/* Whether the connection is over: its port may be used again. */
+static __always_inline int is_dead(const struct flow *flow)
+{
+	return flow->state == FLOW_CLOSING || flow->state == FLOW_CONDEMNED ||
+	       flow->state == FLOW_DROPPED;
 }
 
 static __noinline void keep_half_open(const struct packet *pkt)
@@ -45,6 +53,23 @@ static __noinline void keep_half_open(const struct packet *pkt)
 	bpf_map_update_elem(&openings, &pkt->key, &key.isn, BPF_ANY);
 }
 
+/* A copy of a SYN does not come later than this after what its client sent next; unit: 1
+ * << GAP_SHIFT ns. One that does opens a connection: some clients begin each with one
+ * number.
+ */
+#define COPY_PATIENCE 2861 /* 3 s */
+
+/* Whether a SYN with the flow's number can be a copy of the flow's. */
+static __always_inline int may_be_copied(const struct packet *pkt,
+					 const struct flow *flow)
+{
+	__u32 age = (__u32)(pkt->now_ns >> GAP_SHIFT) - flow->gap_began;
+
+	if (flow->state == FLOW_HALF_OPEN && !flow->gap_began)
+		return 1;
+	return !is_dead(flow) && age < COPY_PATIENCE;
+}
+
 /* The connection of which a SYN is a copy. It is half-open, or already established when
  * the copy comes late.
  */
@@ -52,10 +77,12 @@ static __always_inline const struct flow *find_opened(const struct packet *pkt)
 {
 	const struct flow *opened = find_half_open(pkt, pkt->tcp->seq);
 
-	if (opened)
-		return opened;
-	opened = look_up_flow(&pkt->key);
-	return opened && opened->isn == pkt->tcp->seq ? opened : 0;
+	if (!opened) {
+		opened = look_up_flow(&pkt->key);
+		if (opened && opened->isn != pkt->tcp->seq)
+			return 0;
+	}
+	return opened && may_be_copied(pkt, opened) ? opened : 0;
 }
 
 /* Has the SYN open a connection of plain TCP, in which every byte comes after the
@@ -128,8 +155,10 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 	struct guard *guard = guard_of(pkt);
 	int begins = starts_with_connect(pkt);
 	int replaces = flow && flow->state == FLOW_ESTABLISHED;
+	const struct topic_key topic = { pkt->key, 0, 0 };
+	__u8 gaps = 0;
 
-	if (!begins && flow)
+	if (!begins && flow && !is_dead(flow))
 		return 0;
 	if (guard && !replaces &&
 	    guard->connections >= pkt->set->connections_per_client) {
@@ -144,7 +173,15 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
+	/* Texts of a connection that began with the same number are no longer known. */
+	if (flow->isn == opened->isn)
+		gaps = flow->gaps < MAX_GAPS ? flow->gaps + 1 : MAX_GAPS;
+	bpf_map_delete_elem(&topics, &topic);
 	*flow = *opened;
+	flow->gaps = gaps;
+	take_facts(pkt, flow);
+	if (!(flow->flags & FLOW_EARLY))
+		flow->gap_began = pkt->now_ns >> GAP_SHIFT;
 	flow->state = FLOW_ESTABLISHED;
 	flow->seen_at_ns = pkt->now_ns;
 	if (pkt->set->asks_all && !(flow->flags & FLOW_ANSWERED))

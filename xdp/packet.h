@@ -19,10 +19,10 @@ struct packet {
 	struct xdp_md *ctx;
 	const struct service *service;
 	const struct settings *set;
-	const struct segment *tcp;
-	struct flow *flow;		   /* of a tracked connection */
-	struct scratch *scratch;	   /* while its payload is inspected */
-	const struct early_segment *early; /* the walk is in this one; 0: in the packet */
+	struct segment *tcp;
+	struct flow *flow;	     /* of a tracked connection */
+	struct scratch *scratch;     /* while its payload is inspected */
+	struct early_segment *early; /* the walk is in this one; 0: in the packet */
 	__u64 now_ns;
 	struct flow_key key; /* look-ups are faster by one on the stack */
 	__u32 group;	     /* where the connection goes, once that is decided */

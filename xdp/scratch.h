@@ -18,6 +18,7 @@ struct walking {
 	__u32 payload_len;    /* its */
 	__u32 payload_offset; /* in the frame, of the segment at hand */
 	__u32 place;   /* sequence number of an early segment, on the way to a place */
+	__u32 fin;     /* EARLY_FIN: the segment ends with a FIN */
 	__s32 left;    /* of the work that the packet may cost (xdp/work.h) */
 	__s32 allowed; /* to it in the long run */
 	__u16 default_group;
@@ -26,6 +27,8 @@ struct walking {
 	__u8 apart;	/* the topic just judged does not lie in this segment */
 	__u8 in_early;	/* the walk is in an early segment */
 	__u8 backward;	/* the way to the place */
+	__u8 passed;	/* the walk has come to the end of the segment */
+	__u8 pad[3];
 };
 
 /* The check of one topic, and its match against the shapes. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Takes the data off a SYN (TCP Fast Open, RFC 7413).
+ * Takes data off a segment.
+ *
+ * Off a SYN (TCP Fast Open, RFC 7413):
  *
  * A SYN does not prove that the client is at its source address. So its data must teach
  * nothing, and once forwarded they could not be withheld. A server that gets no data
@@ -11,9 +13,22 @@
 
 #include "xdp/frame.h"
 
-/* Corrects the lengths and checksums of the headers in the frame. Returns 0 on success.
+/* Clears a flag of the TCP header. Returns 0 on success. */
+static __always_inline long clear_flag(struct xdp_md *ctx, __u32 tcp_offset, __u8 flag)
+{
+	__u8 flags = 0;
+
+	if (bpf_xdp_load_bytes(ctx, tcp_offset + 13, &flags, 1))
+		return -1;
+	flags &= ~flag;
+	return bpf_xdp_store_bytes(ctx, tcp_offset + 13, &flags, 1);
+}
+
+/* Corrects the lengths and checksums of the headers in the frame, which has `kept` bytes
+ * of payload left. Returns 0 on success.
  */
-static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame)
+static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame,
+					 __u32 kept)
 {
 	__u32 ip_offset = frame->headers.ip_offset, tcp_offset, len, pseudo;
 	__be16 check = 0;
@@ -23,7 +38,7 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame
 		struct ipv6_header *ip = &frame->part.ipv6;
 
 		tcp_offset = ip_offset + sizeof(*ip);
-		len = frame->headers.tcp.payload_offset - tcp_offset;
+		len = frame->headers.tcp.payload_offset + kept - tcp_offset;
 		if (bpf_xdp_load_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 		ip->payload_len = host_to_net16(len);
@@ -34,7 +49,7 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame
 		struct iphdr *ip = &frame->part.ipv4;
 
 		tcp_offset = ip_offset + sizeof(*ip);
-		len = frame->headers.tcp.payload_offset - tcp_offset;
+		len = frame->headers.tcp.payload_offset + kept - tcp_offset;
 		if (bpf_xdp_load_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 		ip->tot_len = host_to_net16(sizeof(*ip) + len);
@@ -44,23 +59,35 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame
 		if (bpf_xdp_store_bytes(ctx, ip_offset, ip, sizeof(*ip)))
 			return -1;
 	}
+	if (kept && clear_flag(ctx, tcp_offset, SEGMENT_FIN))
+		return -1;
 	tcp_offset += __builtin_offsetof(struct tcphdr, check);
 	if (bpf_xdp_store_bytes(ctx, tcp_offset, &check, sizeof(check)))
 		return -1;
-	sum = sum_of_frame(ctx, frame->headers.tcp.payload_offset - len, len);
+	sum = sum_of_frame(ctx, frame->headers.tcp.payload_offset + kept - len, len);
 	if (sum < 0)
 		return -1;
 	check = fold_checksum(pseudo + (__u32)sum);
 	return bpf_xdp_store_bytes(ctx, tcp_offset, &check, sizeof(check));
 }
 
-/* Cuts the payload off the TCP segment in the frame. Returns 0 on success. */
-__noinline int cut_payload(struct xdp_md *ctx)
+/* Leaves `kept` bytes of payload in the TCP segment in the frame; where some are left,
+ * the FIN behind them goes too. Returns 0 on success.
+ */
+__noinline int cut_behind(struct xdp_md *ctx, __u32 kept)
 {
 	struct frame *frame = own_frame();
 
 	if (!frame || parse_frame(ctx) != PARSE_TCP ||
-	    resize(ctx, frame->headers.tcp.payload_offset) || mend_headers(ctx, frame))
+	    kept > frame->headers.tcp.payload_len ||
+	    resize(ctx, frame->headers.tcp.payload_offset + kept) ||
+	    mend_headers(ctx, frame, kept))
 		return -1;
 	return 0;
+}
+
+/* Cuts the payload off the TCP segment in the frame. Returns 0 on success. */
+static __always_inline int cut_payload(struct xdp_md *ctx)
+{
+	return cut_behind(ctx, 0);
 }

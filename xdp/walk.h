@@ -64,6 +64,10 @@ static __always_inline void lose_boundaries(struct flow *flow)
 {
 	flow->stream.blind = 1;
 	flow->open_qos2 = QOS2_UNKNOWN;
+}
+
+static __always_inline void forget_early(struct flow *flow)
+{
 	flow->flags &= ~FLOW_EARLY;
 	flow->early = 0;
 }
@@ -76,6 +80,7 @@ static __noinline void leave_unjudged(struct packet *pkt)
 
 	count(COUNT_UNJUDGED);
 	lose_boundaries(flow);
+	forget_early(flow);
 	if (flow->flags & FLOW_COSTLY || flow->state != FLOW_ESTABLISHED)
 		return;
 	fill_event(event, pkt, ACTION_UNJUDGED, 0, flow->group, 0);
@@ -112,18 +117,24 @@ static __always_inline void count_qos2(struct flow *flow, __u8 header)
 	flow->open_qos2++;
 }
 
+/* Whether nothing before `end` is left to be read. */
+static __always_inline int has_no_news(const struct stream *stream, __u32 end)
+{
+	return stream->blind || (__s32)(stream_wants(stream) - end) >= 0;
+}
+
 /* Whether the walk has come to the end of the segment. */
 static __always_inline int is_walked(const struct packet *pkt)
 {
 	const struct walking *at = &pkt->scratch->walking;
 
-	return (__s32)(stream_wants(&pkt->flow->stream) - at->seq - at->payload_len) >= 0;
+	return has_no_news(&pkt->flow->stream, at->seq + at->payload_len);
 }
 
-/* Whether the first early segment is ahead of the stream: bytes before it are missing. */
+/* Whether the first early segment is ahead of the edge: bytes before it are missing. */
 static __always_inline int is_ahead(const struct flow *flow)
 {
-	return (__s32)(flow->first_early - stream_wants(&flow->stream)) > 0;
+	return (__s32)(flow->first_early - flow->edge) > 0;
 }
 
 /* One field of the segment's MQTT packets. Returns whether the walk is over. */
@@ -149,7 +160,7 @@ static __always_inline int walk_field(struct packet *pkt)
 	case FOUND_BAD:
 		count(COUNT_MALFORMED);
 		lose_boundaries(pkt->flow);
-		return 1;
+		return 0;
 	case FOUND_PUBLISH:
 		return look_at_topic(pkt);
 	case FOUND_CONNECT:

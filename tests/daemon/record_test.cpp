@@ -106,7 +106,7 @@ TEST(RecordTest, NumbersThatContradictEachOtherAreRefused) {
       {"a segment's topic", bytes_of(judged(ACTION_RESET, 2, 3, EVENT_SEGMENT), "a/b")},
       {"options_len", bytes_of(many_options, "a/b")},
       {"no action", bytes_of(judged(0, 0, 3), "a/b")},
-      {"unknown action", bytes_of(judged(ACTION_UNJUDGED + 1, 0, 3), "a/b")},
+      {"unknown action", bytes_of(judged(ACTION_END, 0, 3), "a/b")},
       {"an empty piece", bytes_of(judged(ACTION_PIECE, 0, 3), "")},
       {"a piece beyond its topic", bytes_of(judged(ACTION_PIECE, 1, 3), "a/b")},
   };

@@ -17,6 +17,9 @@ class Client {
   Client(Peer self, Peer service, std::uint32_t isn = 1000)
       : self_(self), service_(service), isn_(isn), next_(isn + 1) {}
 
+  // All segments from here on carry these TCP options.
+  void carry(const Bytes& options) { options_ = options; }
+
   Segment syn() const { return addressed(remora::syn()).seq(isn_).acknowledging(0); }
   Segment ack() const { return addressed(remora::ack()); }
   Segment rst() const { return addressed(remora::rst()); }
@@ -43,6 +46,7 @@ class Client {
   void skip(std::uint32_t bytes) { next_ += bytes; }
 
   Peer self() const { return self_; }
+  Peer service() const { return service_; }
   std::uint32_t isn() const { return isn_; }
   // Bytes sent so far.
   std::uint32_t sent() const { return next_ - isn_ - 1; }
@@ -51,11 +55,13 @@ class Client {
 
  private:
   Segment addressed(Segment segment) const {
-    return segment.from(self_).to(service_).seq(next_).acknowledging(kAcknowledged);
+    segment.from(self_).to(service_).seq(next_).acknowledging(kAcknowledged);
+    return options_.empty() ? segment : segment.options(options_);
   }
 
   Peer self_, service_;
   std::uint32_t isn_, next_;
+  Bytes options_;
 };
 
 }  // namespace remora

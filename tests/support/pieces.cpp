@@ -50,7 +50,7 @@ std::vector<Piece> with_repeats(const Bytes& stream, std::uint32_t first_seq, st
         draw(0, 2, random) == 0 ? sent - std::min(sent, draw(0, 2 * longest, random)) : sent;
     const std::size_t end = std::min(stream.size(), begin + draw(1, longest, random));
     pieces.push_back(piece_of(stream, first_seq, begin, end));
-    sent = std::max(sent, end);
+    if (begin == sent) sent = end;
   }
   return pieces;
 }

@@ -70,10 +70,12 @@ std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::s
         default:  // from an earlier place, and perhaps further than before
           begin = sent - std::min(sent, draw_from(1, 2 * mss, random));
           end = std::min(stream.size(), begin + draw_from(1, mss, random));
+          pieces.push_back(piece_of(stream, first_seq, begin, end));
+          continue;
       }
     }
     pieces.push_back(piece_of(stream, first_seq, begin, end));
-    sent = std::max(sent, end);
+    sent = end;
   }
   return pieces;
 }
@@ -128,6 +130,10 @@ std::optional<Piece> Path::next() {
     now_++;
   }
   return std::nullopt;
+}
+
+void Path::cut(std::size_t end) {
+  if (brought_ && end < ends_[*brought_]) dropped();
 }
 
 void Path::dropped() {

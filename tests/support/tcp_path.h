@@ -22,8 +22,9 @@ std::vector<std::size_t> random_cuts(std::size_t stream_length, std::size_t mss,
                                      std::mt19937& random);
 
 // The stream without gaps, but with everything that is harmless to TCP: segments sent twice,
-// sent again with other boundaries and with new bytes after the old ones, and keep-alive probes,
-// whose one byte is not the stream's (RFC 9293 §3.8.4).
+// sent again with other boundaries and with new bytes after the old ones, which are sent once more
+// because the LB cuts them off, and keep-alive probes, whose one byte is not the stream's
+// (RFC 9293 §3.8.4).
 std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::size_t mss,
                             std::mt19937& random);
 
@@ -57,6 +58,8 @@ class Path {
   std::optional<Piece> next();
   // The LB did not forward the last segment: the broker does not have it.
   void dropped();
+  // Nor what the last segment had from this byte of the stream on.
+  void cut(std::size_t end);
 
   std::size_t segments() const { return ends_.size(); }
 

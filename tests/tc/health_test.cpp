@@ -59,10 +59,13 @@ Bytes behind_macs(const Bytes& frame) {
 }
 
 TEST_P(EveryWayCheckTest, WhatABrokerGetsIsWhatTheForwarderSends) {
+  const Bytes connect = connect_packet(MqttVersion::k311);
+  const auto sent = static_cast<std::uint32_t>(10 + connect.size());
   const Segment segments[] = {
       syn().from(lb).seq(9).options({2, 4, 5, 180}), ack().from(lb).seq(10).acknowledging(77),
-      data(connect_packet(MqttVersion::k311)).from(lb).seq(10).acknowledging(77),
-      data(Bytes(1000, 0xff)).from(lb).seq(10).options(Bytes(12, 1)), fin().from(lb).seq(1010)};
+      data(connect).from(lb).seq(10).acknowledging(77),
+      data(Bytes(1000, 0xff)).from(lb).seq(sent).acknowledging(77).options(Bytes(12, 1)),
+      fin().from(lb).seq(sent + 1000).acknowledging(77)};
   for (const settings& with : {settings_, [&] {
                                  settings own = settings_;
                                  own.outer_source4 = abi_address(ipv4("10.1.2.2"));

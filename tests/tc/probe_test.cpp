@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 60s;  // for what must come
+constexpr auto kPatience = 60s;                            // for what must come
+const Bytes kStamps{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};  // RFC 7323 §3.2
 // An address of the LB itself.
 constexpr std::uint32_t kLbAddress = ipv4("10.1.99.1");
 
@@ -40,6 +41,13 @@ class ProbeTest : public SteerTest {
   Client temperature_client(std::uint16_t port = kClient.port) {
     predict(kClient, kTemperature, kTemperatureTopic);
     return connect({kClient.address, port});
+  }
+
+  // A client whose segments carry timestamps.
+  static Client stamped(Peer from) {
+    Client client(from, service_for(from));
+    client.carry(kStamps);
+    return client;
   }
 
   // However long the test took until here: a daemon that is alive has just been so.
@@ -78,11 +86,11 @@ TEST_F(ProbeTest, UnmarkedFramesPassUntouched) {
 }
 
 TEST_F(ProbeTest, ReportsTheWholeMispredictedSegment) {
-  Client client = temperature_client();
+  predict(kClient, kTemperature, kTemperatureTopic);
+  Client client = open(stamped(kClient));
   const Bytes good = publish_packet(kTemperatureTopic, "21");
   const Bytes payload = good + publish_packet(kHumidityTopic, std::string(1000, 'h')) + good;
-  const Bytes options{1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};  // timestamps
-  const Segment segment = client.send(payload).options(options);
+  const Segment segment = client.send(payload);
 
   transmit(segment);
 
@@ -100,8 +108,8 @@ TEST_F(ProbeTest, ReportsTheWholeMispredictedSegment) {
   EXPECT_EQ(head.topic_offset, good.size() + 5);
   EXPECT_EQ(head.topic_len, kHumidityTopic.size());
   EXPECT_EQ(head.data_len, payload.size());
-  EXPECT_EQ(head.options_len, options.size());
-  EXPECT_EQ(Bytes(head.options, head.options + head.options_len), options);
+  EXPECT_EQ(head.options_len, kStamps.size());
+  EXPECT_EQ(Bytes(head.options, head.options + head.options_len), kStamps);
   EXPECT_EQ(head.flow.port, htobe16(kClient.port));
   EXPECT_EQ(head.flow.service, kServiceNumber);
   EXPECT_EQ(head.flow.client.word[3], htobe32(kClient.address.ipv4()));
@@ -244,10 +252,7 @@ class EveryWayProbeTest : public ProbeTest, public testing::WithParamInterface<W
 
   Segment wrong_segment(const Bytes& payload) {
     predict(client(), kTemperature, kTemperatureTopic);
-    Client opened = connect(client());
-    return opened.send(payload)
-        .options({1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2})
-        .tagged(GetParam().tags);
+    return open(stamped(client())).send(payload).tagged(GetParam().tags);
   }
 };
 

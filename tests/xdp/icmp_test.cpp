@@ -209,14 +209,14 @@ TEST_F(IcmpTest, AConnectionThatIsNotTrackedIsFoundByPredictionAndRing) {
 // A client does not accept less than its family's smallest MTU.
 TEST_F(IcmpTest, NoMtuIsBelowTheSmallest) {
   Client client = connect();
-  const Packet wrapped = send(client.at(0, payload(100))).packet;
+  const Packet wrapped = send(client.send(payload(100))).packet;
   const Outcome out = send_frame(error4(wrapped, kUnreachable, 4, 70));
   ASSERT_EQ(out.verdict, XDP_TX);
   EXPECT_EQ(be32toh(out.packet.icmp().un.gateway), 68u);
 
   ipv6_reals();
   Client client6 = connect(kClient6);
-  const Packet wrapped6 = send(client6.at(0, payload(1380))).packet;
+  const Packet wrapped6 = send(client6.send(payload(1380))).packet;
   const Outcome out6 = send_frame(error6(wrapped6, kTooBig6, 0, 1300));
   ASSERT_EQ(out6.verdict, XDP_TX);
   EXPECT_EQ(be32toh(out6.packet.icmp().un.gateway), 1280u);

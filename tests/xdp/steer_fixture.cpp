@@ -165,7 +165,10 @@ Outcome SteerTest::send_frame(const Bytes& frame) {
 }
 
 Client SteerTest::connect(Peer from, std::uint32_t isn, MqttVersion version) {
-  Client client(from, service_for(from), isn);
+  return open(Client(from, service_for(from), isn), version);
+}
+
+Client SteerTest::open(Client client, MqttVersion version) {
   send(client.syn());
   send(client.ack());
   send(client.send(connect_packet(version)));

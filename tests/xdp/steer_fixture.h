@@ -89,6 +89,7 @@ class SteerTest : public testing::Test {
   // SYN, ACK and CONNECT of a new connection.
   Client connect(Peer from = kClient, std::uint32_t isn = 1000,
                  MqttVersion version = MqttVersion::k311);
+  Client open(Client client, MqttVersion version = MqttVersion::k311);
   // The same of a client that answers if it is asked, and then repeats its SYN.
   Client connect_and_answer(Peer from, std::uint32_t isn);
   static bool is_question(const Outcome& out);
@@ -106,6 +107,8 @@ class SteerTest : public testing::Test {
   std::optional<guard> guard_of(Peer client) const;
   std::vector<Event> events() { return chain_->take_events(); }
 
+  // The service of the client's family.
+  static Peer service_for(Peer client) { return client.address.is_ipv6() ? kService6 : kService; }
   static address abi_address(const IpAddress& address);
   static flow_key key_of(const Client& client);
 
@@ -113,9 +116,6 @@ class SteerTest : public testing::Test {
   settings settings_{};
 
  private:
-  // The service of the client's family.
-  static Peer service_for(Peer client) { return client.address.is_ipv6() ? kService6 : kService; }
-
   ChainLimits limits_;
   topic_keys keys_{};
   void rebuild_groups();

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Blind spoofing: what is sent in a client's name by somebody who does not see the broker's answers
+// neither ends its connection, nor teaches, nor makes its stream be read wrongly.
+#include <random>
+
+#include "bpf/mqtt.h"
+#include "tests/support/blind_sender.h"
+#include "tests/support/seeds.h"
+#include "tests/xdp/steer_fixture.h"
+
+namespace remora {
+namespace {
+
+constexpr std::uint32_t kAck = Client::kAcknowledged;
+
+class SpoofTest : public SteerTest {
+ protected:
+  SpoofTest() : SteerTest({.early_segments = 8192}) {}
+
+  // A client of the default group that publishes there.
+  Client victim() {
+    Client client = connect();
+    publish(client, "own/topic");
+    return client;
+  }
+
+  static Segment forged(const Client& client, Segment segment, std::uint32_t seq) {
+    return segment.from(client.self()).to(client.service()).seq(seq).acknowledging(kAck);
+  }
+
+  // As if no packet had come for so long.
+  void let_pass(const Client& client, std::uint32_t milliseconds) {
+    flow later = *flow_of(client);
+    later.gap_began -= milliseconds;
+    chain_->flows().put(key_of(client), later);
+  }
+
+  // Its connection is as it was: each PUBLISH is read, and one of another group is noticed.
+  void expect_unharmed(Client& client) {
+    ASSERT_TRUE(flow_of(client));
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_EQ(guard_of(client.self())->connections, 1u);
+    EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
+    for (int i = 0; i < 10; i++) ASSERT_TRUE(publish(client, "own/topic").forwarded());
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_FALSE(flow_of(client)->stream.blind);
+    EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+    EXPECT_EQ(prediction_of(client.self())->group, kDefault);
+    EXPECT_TRUE(publish(client, kTemperatureTopic).is_marked());
+    EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
+  }
+};
+
+TEST_F(SpoofTest, FinsAllOverTheNumbersCloseNothing) {
+  Client client = victim();
+
+  for (std::uint32_t i = 0; i < 256; i++) send(forged(client, fin(), i << 24));
+
+  EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(counter(COUNT_CLOSED), 0u);
+  expect_unharmed(client);
+}
+
+// The same twice, so late that the gap before them is given up.
+TEST_F(SpoofTest, FinsBehindAGapThatIsGivenUpCloseNothing) {
+  Client client = victim();
+  for (std::uint32_t i = 0; i < 256; i++) send(forged(client, fin(), i << 24));
+  let_pass(client, GAP_PATIENCE + 1);
+
+  for (std::uint32_t i = 0; i < 256; i++) send(forged(client, fin(), i << 24));
+
+  EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+  expect_unharmed(client);
+}
+
+TEST_F(SpoofTest, AFinAheadDiesWhenDataPassIt) {
+  const std::uint32_t length =
+      static_cast<std::uint32_t>(publish_packet("own/topic", "21.5").size());
+  for (std::uint32_t ahead = 1; ahead <= 2 * length; ahead++) {
+    SCOPED_TRACE(ahead);
+    Client client = connect({kClient.address + ahead, 40'000});
+    send(forged(client, fin(), client.next_seq() + ahead));
+
+    for (int i = 0; i < 3; i++) ASSERT_TRUE(publish(client, "own/topic").forwarded());
+
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_EQ(guard_of(client.self())->connections, 1u);
+    EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+    send(client.fin());
+    EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
+    EXPECT_EQ(guard_of(client.self())->connections, 0u);
+  }
+}
+
+TEST_F(SpoofTest, ARepeatedSegmentMayBringTheFin) {
+  Client client = victim();
+  const std::uint32_t begin = client.sent();
+  const Bytes last = publish_packet("own/topic");
+  send(client.send(last));
+
+  send(client.at(begin, last).flags(Segment::kFin | Segment::kAck));
+
+  EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
+}
+
+TEST_F(SpoofTest, AFinAfterMissingBytesCountsWhenTheyHaveCome) {
+  for (const bool with_data : {false, true}) {
+    SCOPED_TRACE(with_data);
+    Client client = connect({kClient.address, static_cast<std::uint16_t>(41'000 + with_data)});
+    const Segment late = client.send(publish_packet("own/topic"));
+    if (with_data)
+      send(client.send(publish_packet("own/topic")).flags(Segment::kFin | Segment::kAck));
+    else
+      send(client.fin());
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+
+    send(late);
+
+    EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
+  }
+}
+
+// It overlaps the next byte from any offset, and knows what the client acknowledges.
+TEST_F(SpoofTest, ASledOverTheNextByteIsNotRead) {
+  std::mt19937 random(1);
+  Client client = victim();
+  const BlindSender sender(client, kTemperatureTopic, random);
+
+  for (std::uint32_t back = 1; back <= 180; back++) {
+    const Outcome out = send(forged(client, data(sender.sled(180)), client.next_seq() - back));
+
+    ASSERT_TRUE(out.forwarded());
+    ASSERT_EQ(out.packet.inner().payload().size(), back) << "no new bytes";
+    ASSERT_TRUE(out.packet.checksums_are_valid());
+  }
+
+  expect_unharmed(client);
+}
+
+// It lies ahead, where the client comes to: in the middle of one of its segments.
+TEST_F(SpoofTest, AnEarlySegmentThatDiffersFromTheBytesThatComeIsNotRead) {
+  std::mt19937 random(1);
+  const Bytes own = publish_packet("own/topic", std::string(100, 'm'));
+  for (std::uint32_t ahead = 1; ahead < own.size(); ahead++) {
+    SCOPED_TRACE(ahead);
+    Client client = connect({kClient.address + ahead, 40'000});
+    const BlindSender sender(client, kTemperatureTopic, random);
+    send(forged(client, data(sender.sled(180)), client.next_seq() + ahead));
+    ASSERT_EQ(flow_of(client)->early, 1);
+
+    ASSERT_TRUE(send(client.send(own)).forwarded());
+    ASSERT_TRUE(send(client.send(own)).forwarded());
+
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_EQ(flow_of(client)->early, 0);
+    EXPECT_FALSE(flow_of(client)->stream.blind);
+    EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
+  }
+  EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
+}
+
+TEST_F(SpoofTest, WhatAcknowledgesAnyNumberIsNoEarlySegment) {
+  Client client = victim();
+  for (const std::uint32_t off : {1u << 19, 1u << 24, 1u << 31, 0u - 1u, 0u - (1u << 20)}) {
+    const Segment segment =
+        forged(client, data(publish_packet(kTemperatureTopic)), client.next_seq() + 20)
+            .acknowledging(kAck + off);
+    EXPECT_TRUE(send(segment).dropped()) << off;
+  }
+
+  EXPECT_EQ(counter(COUNT_DOUBTED), 5u);
+  expect_unharmed(client);
+}
+
+// Exactly where the client is expected to go on: 32 bits that were guessed.
+TEST_F(SpoofTest, WhatAcknowledgesAnyNumberTeachesAndCondemnsNothing) {
+  Client client = victim();
+
+  const Outcome out =
+      send(forged(client, data(publish_packet(kTemperatureTopic)), client.next_seq())
+               .acknowledging(kAck + (1u << 30)));
+
+  EXPECT_TRUE(out.forwarded());
+  EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+  EXPECT_EQ(prediction_of(kClient)->group, kDefault);
+  EXPECT_EQ(counter(COUNT_BLIND), 1u);
+}
+
+class StampedTest : public SpoofTest {
+ protected:
+  static Bytes stamps(std::uint32_t echo, bool usual = true) {
+    const Bytes option{8,
+                       10,
+                       0,
+                       0,
+                       1,
+                       0,
+                       static_cast<std::uint8_t>(echo >> 24),
+                       static_cast<std::uint8_t>(echo >> 16),
+                       static_cast<std::uint8_t>(echo >> 8),
+                       static_cast<std::uint8_t>(echo)};
+    const Bytes sack{5, 10, 0, 0, 0, 1, 0, 0, 0, 2};
+    return usual ? Bytes{1, 1} + option : Bytes{1} + sack + Bytes{1} + option;
+  }
+
+  // A new client, whose segments have these options.
+  Client connect_with(const Bytes& options) {
+    Client client({kClient.address + clients_++, 40'000}, kService);
+    client.carry(options);
+    client = open(client);
+    send(client.send(publish_packet("own/topic")));
+    return client;
+  }
+
+  // Whether a PUBLISH at the edge condemns.
+  bool condemns(Client& client, const Bytes& options) {
+    return send(client.send(publish_packet(kTemperatureTopic)).options(options)).is_marked();
+  }
+
+ private:
+  std::uint32_t clients_ = 0;
+};
+
+TEST_F(StampedTest, TimestampsCountOnlyWhereTheFlowShowedThem) {
+  Client with = connect_with(stamps(77));
+  EXPECT_FALSE(condemns(with, {}));
+  with = connect_with(stamps(77));
+  EXPECT_FALSE(condemns(with, stamps(0)));
+  Client without = connect_with({});
+  EXPECT_FALSE(condemns(without, stamps(77)));
+}
+
+TEST_F(StampedTest, TimestampsAreFoundAmongOtherOptions) {
+  Client client = connect_with(stamps(77));
+  EXPECT_TRUE(condemns(client, stamps(78, false)));
+  client = connect_with(stamps(77, false));
+  EXPECT_TRUE(condemns(client, stamps(79)));
+}
+
+TEST_F(SpoofTest, AGapThatIsForgedAndGivenUpIsForgottenWhenTheClientGoesOn) {
+  Client client = victim();
+  const std::uint32_t far = client.next_seq() + 100'000;
+  send(forged(client, data(publish_packet("own/topic")), far));
+  let_pass(client, GAP_PATIENCE + 1);
+  send(forged(client, data(publish_packet("own/topic")), far + 1000));
+  ASSERT_NE(flow_of(client)->edge, client.next_seq()) << "the forged place is taken";
+
+  expect_unharmed(client);
+}
+
+TEST_F(SpoofTest, ASprayNearTheNextByteChangesNothing) {
+  const auto [first, rounds] = seeds(3);
+  for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
+    SCOPED_TRACE(again(seed));
+    std::mt19937 random(seed);
+    Client client = connect({kClient.address + seed, 40'000}, static_cast<std::uint32_t>(random()));
+    publish(client, "own/topic");
+    BlindSender sender(client, kTemperatureTopic, random);
+    for (int i = 0; i < 3000; i++) {
+      send(sender.any_near(client.next_seq(), 2000));
+      send(sender.repetition(client.next_seq()));
+      if (i % 100 == 0) {
+        ASSERT_TRUE(publish(client, "own/topic").forwarded());
+      }
+    }
+
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_FALSE(flow_of(client)->stream.blind);
+    EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+    EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
+  }
+}
+
+// ---- ports that are used again ------------------------------------------------
+
+class PortTest : public SpoofTest {
+ protected:
+  Client condemned() {
+    Client client = connect();
+    EXPECT_TRUE(publish(client, kTemperatureTopic).is_marked());
+    EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
+    return client;
+  }
+
+  // A connection that its client closes without data.
+  void probe(std::uint32_t isn) {
+    Client client(kClient, kService, isn);
+    const std::uint32_t real = send(client.syn()).real();
+    for (const Segment& segment : {client.ack(), client.fin(), client.ack()}) {
+      const Outcome out = send(segment);
+      ASSERT_TRUE(out.forwarded());
+      EXPECT_EQ(out.real(), real);
+    }
+  }
+
+  void expect_served(std::uint32_t isn, std::uint16_t group, std::string_view topic) {
+    Client client(kClient, kService, isn);
+    EXPECT_EQ(send(client.syn()).group(), group);
+    EXPECT_EQ(send(client.ack()).group(), group);
+    EXPECT_EQ(send(client.send(connect_packet())).group(), group);
+    const std::uint64_t seen = counter(COUNT_PUBLISH);
+    EXPECT_EQ(publish(client, topic).group(), group);
+    EXPECT_EQ(counter(COUNT_PUBLISH), seen + 1);
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+  }
+};
+
+TEST_F(PortTest, AProbeAfterAResetLeavesThePortOpen) {
+  condemned();
+
+  probe(50'000);
+
+  expect_served(90'000, kTemperature, kTemperatureTopic);
+}
+
+TEST_F(PortTest, AProbeWithTheNumberOfTheConnectionLeavesThePortOpen) {
+  condemned();
+
+  probe(1000);
+
+  expect_served(1000, kTemperature, kTemperatureTopic);
+}
+
+TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsServedAfterAReset) {
+  condemned();
+
+  expect_served(1000, kTemperature, kTemperatureTopic);
+}
+
+TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsServedAfterItsFin) {
+  Client client = victim();
+  send(client.fin());
+  predict(kClient, kHumidity);
+
+  expect_served(1000, kHumidity, kHumidityTopic);
+}
+
+// It rebooted without a word.
+TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsNotTakenForItsOldConnection) {
+  Client client = victim();
+  for (int i = 0; i < 20; i++) publish(client, "own/topic");
+  let_pass(client, 3000);
+  predict(kClient, kHumidity);
+
+  expect_served(1000, kHumidity, kHumidityTopic);
+  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+}
+
+TEST_F(PortTest, TextsOfTheOldConnectionAreNotThoseOfTheNew) {
+  const Bytes old = publish_packet("a/topic/of/the/old/one"),
+              now = publish_packet("b/topic/of/the/new/one");
+  Client client = connect();
+  send(client.send(Bytes(old.begin(), old.begin() + 12)));
+  let_pass(client, 3000);
+  Client again = connect();
+
+  send(again.send(Bytes(now.begin(), now.begin() + 12)));
+  send(again.send(Bytes(now.begin() + 12, now.end())));
+
+  EXPECT_EQ(flow_of(again)->topic_hash, hash("b/topic/of/the/new/one"));
+}
+
+TEST_F(PortTest, WhatOvertakesTheConnectAfterAResetIsJudged) {
+  condemned();
+  Client client(kClient, kService, 50'000);
+  ASSERT_EQ(send(client.syn()).group(), kTemperature);
+  send(client.ack());
+  const Segment opening = client.send(connect_packet());
+
+  EXPECT_EQ(publish(client, kTemperatureTopic).group(), kTemperature);
+  EXPECT_EQ(send(opening).group(), kTemperature);
+
+  EXPECT_EQ(flow_of(client)->topic_hash, hash(kTemperatureTopic));
+}
+
+TEST_F(PortTest, AStreamThatIsNotMqttIsForwardedAfterAReset) {
+  condemned();
+  Client client(kClient, kService, 50'000);
+  send(client.syn());
+  send(client.ack());
+
+  for (int i = 0; i < 3; i++) EXPECT_EQ(send(client.send({0x16, 3, 1})).group(), kTemperature);
+}
+
+// Two brokers have something left of this port. The client's SYN reaches one; what that one has
+// left has a number that nobody here knows.
+TEST_F(PortTest, ARstGoesToTheBrokerThatIsRefused) {
+  Client old = victim();
+  send(old.fin());
+  predict(kClient, kHumidity);
+  const Client client(kClient, kService, 50'000);
+  ASSERT_EQ(send(client.syn()).group(), kHumidity);
+
+  EXPECT_EQ(send(client.rst().seq(0x12345678)).group(), kHumidity);
+  EXPECT_EQ(send(client.rst().seq(old.next_seq())).group(), kDefault) << "that of the old one";
+}
+
+TEST_F(PortTest, ARstAfterAResetGoesToTheBrokerThatIsRefused) {
+  condemned();
+  const Client client(kClient, kService, 50'000);
+  ASSERT_EQ(send(client.syn()).group(), kTemperature);
+
+  const Outcome out = send(client.rst().seq(0x12345678));
+
+  ASSERT_TRUE(out.forwarded());
+  EXPECT_EQ(out.group(), kTemperature);
+}
+
+}  // namespace
+}  // namespace remora
