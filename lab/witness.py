@@ -216,7 +216,9 @@ class Witness:
         for first, body in known.sent.feed(segment.seq, segment.payload):
             if first >> 4 == mqtt.PUBLISH:
                 known.publishes.append(_publish(at, first, body))
-        if segment.flags & (_FIN | _RST) and known.closed_at is None:
+        # Before the broker's SYN-ACK a RST answers the stage's question, and the client goes on.
+        is_end = segment.flags & _FIN or (segment.flags & _RST and known.received)
+        if is_end and known.closed_at is None:
             known.closed_at = at
 
     def _to_client(self, at, segment):
@@ -231,7 +233,9 @@ class Witness:
                 known.reset_at = at
             return
         if segment.flags & _SYN:
-            known.received = known.received or Stream((segment.seq + 1) & 0xFFFFFFFF)
+            # The stage's question acknowledges another number (xdp/questions.h).
+            if segment.ack == (known.isn + 1) & 0xFFFFFFFF:
+                known.received = known.received or Stream((segment.seq + 1) & 0xFFFFFFFF)
         elif known.received:
             for first, _ in known.received.feed(segment.seq, segment.payload):
                 if first >> 4 == mqtt.CONNACK and known.connack_at is None:
@@ -308,6 +312,7 @@ class _Segment:
     from_port: int
     to_port: int
     seq: int
+    ack: int
     flags: int
     payload: bytes
 
@@ -334,10 +339,10 @@ def _parse(packet):
             break
     if protocol != socket.IPPROTO_TCP or len(packet) < 20:
         return None
-    from_port, to_port, seq, _, offset, flags = struct.unpack_from("!HHIIBB", packet)
+    from_port, to_port, seq, ack, offset, flags = struct.unpack_from("!HHIIBB", packet)
     return _Segment(
         *(socket.inet_ntop(family, address) for address in addresses),
-        from_port, to_port, seq, flags, packet[(offset >> 4) * 4 :],
+        from_port, to_port, seq, ack, flags, packet[(offset >> 4) * 4 :],
     )
 
 

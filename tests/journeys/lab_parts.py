@@ -111,6 +111,35 @@ class ParseTest(unittest.TestCase):
             self.assertIsNone(witness._parse(packet))
 
 
+class QuestionTest(unittest.TestCase):
+    """The stage's SYN-ACK that is no broker's, and the client's answer to it."""
+
+    CLIENT, SERVICE = ("10.1.1.100", 40000), ("10.1.50.200", 1883)
+
+    def seen(self, *acknowledged):
+        """A connection whose SYN has the number 9, after SYN-ACKs, and RSTs of their numbers."""
+        watch = witness.Witness.__new__(witness.Witness)
+        connection = witness.Connection("client0", *self.CLIENT, 9, 0.0)
+        watch._by_tuple = {self.CLIENT: connection}
+        for number in acknowledged:
+            (client, port), (service, service_port) = self.CLIENT, self.SERVICE
+            watch._to_client(1.0, witness._Segment(
+                service, client, service_port, port, 500, number, 0x12, b""))
+            watch._from_client("client0", 1.0, witness._Segment(
+                client, service, port, service_port, number, 0, 0x04, b""))
+        return connection
+
+    def test_it_neither_opens_nor_ends_the_connection(self):
+        asked = self.seen(77)
+        self.assertIsNone(asked.received)
+        self.assertIsNone(asked.closed_at)
+
+    def test_the_brokers_does(self):
+        refused = self.seen(77, 10)
+        self.assertEqual(refused.received.next_seq, 501)
+        self.assertEqual(refused.closed_at, 1.0)
+
+
 class EndTest(unittest.TestCase):
     """What ends a connection at its broker."""
 
@@ -121,7 +150,7 @@ class EndTest(unittest.TestCase):
         watch._by_tuple = {("10.1.1.100", 40000): seen}
         for seq, flags, payload in segments:
             watch._at_broker("broker1", 0.0, witness._Segment(
-                "10.1.1.100", "10.1.50.200", 40000, 1883, seq, flags, payload))
+                "10.1.1.100", "10.1.50.200", 40000, 1883, seq, 0, flags, payload))
         return seen.ended_by
 
     GOOD, BYE = mqtt.publish("t", "m"), mqtt.disconnect()
