@@ -5,7 +5,7 @@ namespace remora {
 namespace {
 
 constexpr std::uint64_t kAskAgainNs = 200'000'000;
-// Every so often a question without data as well: Linux answers no more of them than that.
+// Every so often a question without data: Linux answers no more of them than that.
 constexpr std::uint32_t kWithoutData = 4;
 
 }  // namespace
@@ -17,9 +17,14 @@ void ClientQuestions::ask(const flow_key& key, const flow& entry, std::uint64_t 
 void ClientQuestions::send(Asked asked, const flow& entry) {
   const auto service = steering_.endpoint_of(asked.key.service);
   if (!service) return;
-  ender_.ask_client(asked.key, *service, entry);
-  if (asked.times % kWithoutData == 0) ender_.ask_client_without_data(asked.key, *service, entry);
+  // One question at a time: the first answer ends the connection, and a second one would be refused
+  // before the client is told.
   ++asked.times;
+  if (asked.times % kWithoutData == 0 || entry.acked == 0) {
+    ender_.ask_client_without_data(asked.key, *service, entry);
+  } else {
+    ender_.ask_client(asked.key, *service, entry);
+  }
   asked_.push_back(asked);
 }
 
