@@ -232,6 +232,7 @@ void Chain::fill_tables() {
   in_force.generation = kGeneration;
   in_force.resets_per_second = 1000;
   in_force.resets_per_client = 3;
+  in_force.changes_per_day = 4;
   // No connection ends in the benchmark, so the connections of one client add up.
   in_force.connections_per_client = UINT32_MAX;
   in_force.link_mtu = 1500;

@@ -63,6 +63,7 @@ class World {
     settings.generation = 1;
     settings.resets_per_second = 1000;
     settings.resets_per_client = 3;
+    settings.changes_per_day = 4;
     settings.connections_per_client = 1024;
     settings.link_mtu = 9000;
     chain_.map<std::uint32_t, struct settings>("settings").put(0, settings);

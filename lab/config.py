@@ -40,6 +40,7 @@ class Settings:
     affinity: str = "connection"  # of all groups
     resets_per_second: int = 1000
     resets_per_client: int = 3
+    changes_per_day: int = 4
     session_end: str = "disconnect"
     farewell: str = "off"
     routes: tuple = DEMO_ROUTES
@@ -115,6 +116,7 @@ def render(layout, settings, history):
         f'policy = "{settings.policy}"',
         f"resets_per_second = {settings.resets_per_second}",
         f"resets_per_client = {settings.resets_per_client}",
+        f"changes_per_day = {settings.changes_per_day}",
         f'session_end = "{settings.session_end}"',
         "",
         "[evacuate]",

@@ -2,8 +2,9 @@
 /*
  * Addresses that change between groups all the time: devices that publish to several
  * groups, and clients of several groups behind one address. A reset moves them for one
- * message only, and costs more than it brings. An address that has changed CHANGES_A_DAY
- * times within a day is therefore kept, until a day has passed without a change.
+ * message only, and costs more than it brings. An address that has changed
+ * `changes_per_day` times within a day is therefore kept, until a day has passed without
+ * a change.
  *
  * Only an address's own changes count, so that forged lessons put nobody there. An
  * address that was mispredicted twice in a day is asked at its next SYN (questions.h). A
@@ -17,7 +18,6 @@
 #include "xdp/guards.h"
 #include "xdp/questions.h"
 
-#define CHANGES_A_DAY 4
 /* Mispredicts in a day after which an address is asked. */
 #define DOUBTS 2
 /* Some stacks need a second to repeat their SYN. */
@@ -29,20 +29,23 @@
 #define TAUGHT(group)  ((group) + 1)
 
 /* Whether connections of this address are kept. */
-static __always_inline int is_changing(const struct guard *guard, __u64 now_ns)
+static __always_inline int is_changing(const struct packet *pkt,
+				       const struct guard *guard)
 {
-	return guard->changes >= CHANGES_A_DAY &&
-	       !is_over(guard->changed_at_ns, now_ns, DAY_NS);
+	__u32 most = pkt->set->changes_per_day;
+
+	return most && guard->changes >= most &&
+	       !is_over(guard->changed_at_ns, pkt->now_ns, DAY_NS);
 }
 
-static __always_inline void begin_day(struct guard *guard, __u64 now_ns)
+static __always_inline void begin_day(const struct packet *pkt, struct guard *guard)
 {
-	if (!is_over(guard->day_began_ns, now_ns, DAY_NS))
+	if (!is_over(guard->day_began_ns, pkt->now_ns, DAY_NS))
 		return;
-	guard->day_began_ns = now_ns;
+	guard->day_began_ns = pkt->now_ns;
 	guard->doubts = 0;
 	guard->questions = 0;
-	if (!is_changing(guard, now_ns))
+	if (!is_changing(pkt, guard))
 		guard->changes = 0;
 }
 
@@ -54,15 +57,16 @@ static __noinline void note_group(const struct packet *pkt, __u16 group)
 
 	if (!guard)
 		return;
-	begin_day(guard, pkt->now_ns);
+	begin_day(pkt, guard);
 	if (group != flow->group) {
-		if (guard->changes >= CHANGES_A_DAY && !is_changing(guard, pkt->now_ns))
+		if (guard->changes >= pkt->set->changes_per_day &&
+		    !is_changing(pkt, guard))
 			guard->changes = 0;
 		if (guard->doubts < DOUBTS)
 			guard->doubts++;
 		if (flow->flags & FLOW_ANSWERED &&
 		    guard->taught_group == TAUGHT(flow->group) &&
-		    guard->changes < CHANGES_A_DAY)
+		    guard->changes < pkt->set->changes_per_day)
 			guard->changes++;
 		guard->changed_at_ns = pkt->now_ns;
 	}
@@ -90,7 +94,7 @@ static __noinline int is_kept_for_changes(const struct packet *pkt)
 {
 	const struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
 
-	return guard && is_changing(guard, pkt->now_ns);
+	return guard && is_changing(pkt, guard);
 }
 
 /* Whether the client of a SYN is to be asked first. */
@@ -98,9 +102,10 @@ static __noinline int is_to_be_asked(const struct packet *pkt)
 {
 	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
 
-	if (!guard || guard->doubts < DOUBTS || is_changing(guard, pkt->now_ns))
+	if (!guard || !pkt->set->changes_per_day || guard->doubts < DOUBTS ||
+	    is_changing(pkt, guard))
 		return 0;
-	begin_day(guard, pkt->now_ns);
+	begin_day(pkt, guard);
 	if (guard->doubts < DOUBTS || guard->questions >= QUESTIONS_A_DAY)
 		return 0;
 	guard->questions++;

@@ -106,6 +106,7 @@ struct Mispredict {
   Policy policy = Policy::kReset;
   std::uint32_t resets_per_second = 1000;
   std::uint32_t resets_per_client = 3;  // in RESET_WINDOW_S
+  std::uint32_t changes_per_day = 4;    // 0: an address is never kept because of them
   SessionEnd session_end = SessionEnd::kDisconnect;
 };
 

@@ -307,6 +307,13 @@ constexpr Key kRows[] = {
      .meaning = "Resets per minute and client; above this rate, the client's connections are "
                 "kept."},
     {.table = "mispredict",
+     .name = "changes_per_day",
+     .field = number<&Config::mispredict, &Mispredict::changes_per_day>({0, 1000}),
+     .meaning = "Changes between groups within a day after which a client's connections are kept, "
+                "until a day has passed without one; 0: never.",
+     .details = "Only changes that are certainly the client's own count. A reset helps such a "
+                "client for one message, and costs more than it brings."},
+    {.table = "mispredict",
      .name = "session_end",
      .field = one_of<kSessionEnds, &Config::mispredict, &Mispredict::session_end>(),
      .meaning = "How the session of a reset connection ends at the wrong broker."},

@@ -73,6 +73,7 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   next.link_mtu = link_mtu;
   next.resets_per_second = config.mispredict.resets_per_second;
   next.resets_per_client = config.mispredict.resets_per_client;
+  next.changes_per_day = config.mispredict.changes_per_day;
   next.connections_per_client = config.limits.connections_per_client;
   next.outer_source4 = config.lb.outer_source4.value_or(Address()).abi();
   next.outer_source6 = config.lb.outer_source6.value_or(Address()).abi();

@@ -16,7 +16,7 @@ IN_FLIGHT = 100
 
 
 class InFlight(Journey):
-    settings = Settings(resets_per_client=1000)
+    settings = Settings(resets_per_client=1000, changes_per_day=0)
 
     def publish_and_be_reset(self, name, right, wrong):
         """A hundred PUBLISHes in flight, then one to a topic of another group."""

@@ -31,7 +31,7 @@ GROUP_OF = {
 
 
 class Wildcards(Journey):
-    settings = Settings(groups=GROUPS, routes=ROUTES, resets_per_client=1000,
+    settings = Settings(groups=GROUPS, routes=ROUTES, resets_per_client=1000, changes_per_day=0,
                         extra="events_per_minute = 100")
 
     def setUp(self):

@@ -6,6 +6,7 @@
 namespace remora {
 namespace {
 
+constexpr std::uint32_t kChanges = 4;
 constexpr std::uint64_t kDayNs = 24ull * 3600 * 1'000'000'000;
 
 class ChangesTest : public SteerTest {
@@ -14,6 +15,7 @@ class ChangesTest : public SteerTest {
     SteerTest::SetUp();
     if (IsSkipped()) return;
     settings_.resets_per_client = 1000;
+    settings_.changes_per_day = kChanges;
     write(settings_);
   }
 
@@ -62,6 +64,18 @@ TEST_F(ChangesTest, ADeviceThatPublishesToTwoGroupsIsKeptAfterSomeResets) {
   EXPECT_EQ(counter(COUNT_KEPT_CLIENT), 0u);
 }
 
+TEST_F(ChangesTest, WithoutALimitItIsNeverKeptNorAsked) {
+  settings_.changes_per_day = 0;
+  write(settings_);
+  Client device = come();
+
+  for (int i = 0; i < 20; i++) cycle(device);
+
+  EXPECT_GE(counter(COUNT_RESET), 39u);
+  EXPECT_EQ(counter(COUNT_KEPT_CHANGING), 0u);
+  EXPECT_EQ(counter(COUNT_ASKED), 0u);
+}
+
 TEST_F(ChangesTest, ClientsBehindOneAddressAreKept) {
   for (int i = 0; i < 20; i++) {
     Client temperature = come(), humidity = come();
@@ -94,7 +108,7 @@ TEST_F(ChangesTest, AfterADayWithoutAChangeItIsResetAgain) {
   for (int i = 0; i < 5; i++) cycle(device);
   const std::uint64_t resets = counter(COUNT_RESET), kept = counter(COUNT_KEPT_CHANGING);
   guard entry = guard_of(kClient).value();
-  ASSERT_GE(entry.changes, 4);
+  ASSERT_EQ(entry.changes, kChanges);
   entry.changed_at_ns -= kDayNs;
   chain_->map<address, guard>("guards").put(abi_address(kClient.address), entry);
 
