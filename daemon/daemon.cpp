@@ -86,10 +86,9 @@ Daemon::Daemon(Places places, Config config)
                          instance_.lock_pins_again();
                        },
                    .on_new_interface = [this](const Link& link) { move_to(link); }}),
-      reloader_(
-          places_.config, config_,
-          {health_, steering_, ender_, history_, sweeper_, ids_, predictions_, follower_,
-           reals_admin_}),
+      reloader_(places_.config, config_,
+                {health_, steering_, ender_, history_, sweeper_, ids_, predictions_, follower_,
+                 reals_admin_}),
       dispatcher_(request_handlers([this] { return sources(); }, reals_admin_,
                                    [this] { return reload(); })),
       control_(loop_, instance_.socket_path(),
