@@ -48,6 +48,7 @@ class Relay {
 
   // ---- what is to be done
   std::vector<Action> take_actions();
+  bool has_actions() const { return !actions_.empty(); }
   // What waits to be written; until the next call of anything above.
   const std::vector<ByteView>& for_client() { return to_client_.ranges(); }
   const std::vector<ByteView>& for_broker(SessionId id);

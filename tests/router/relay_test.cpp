@@ -120,6 +120,23 @@ TEST_F(RelayTest, AcknowledgementsComeInTheOrderOfTheMessages) {
   EXPECT_EQ(world.last_of(1).broker.count(kPubrel), 0U);
 }
 
+TEST_F(RelayTest, AnswersDoNotOvertakeTheConnack) {
+  world.send(connect_packet());
+  world.set_up = [](router::GroupId group, FakeBroker& broker) {
+    broker.answers_connect = group != 1;
+  };
+  publish("g1/t", "1", 0);
+  publish("g2/t", "2", 1, 12);
+  world.send(pingreq_packet());
+  world.run();
+  EXPECT_TRUE(world.received().empty());  // the home has moved to group 1
+
+  world.say(world.last_of(1).asked.session, connack_packet(MqttVersion::k311));
+  world.run();
+
+  EXPECT_EQ(world.received_types(), (std::vector<int>{kConnack, kPuback, kPingresp}));
+}
+
 TEST_F(RelayTest, APubrelOfAnEarlierConnectionIsAskedOfAll) {
   connect();
   publish("g1/t");

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/router/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/base/clock.h"
+
+namespace remora::router {
+namespace {
+
+// What a connection may always have, however full the memory is.
+constexpr std::size_t kOwnMemory = 16 * 1024;
+
+}  // namespace
+
+Time now_ms() {
+  return Time(static_cast<Time::rep>(monotonic_ns() / 1'000'000));
+}
+
+Connection::Connection(Shared& shared, Fd client, const Address& address)
+    : shared_(shared),
+      address_(address),
+      relay_(shared.options, shared.surroundings.routing, now_ms()),
+      client_(std::make_unique<Peer>(
+          shared.base, std::move(client), true, [this] { read_client(); }, [this] { step(); })) {
+  set_watches();
+}
+
+Connection::~Connection() {
+  shared_.memory -= memory_;
+}
+
+void Connection::tick() {
+  done_.clear();
+  relay_.tick(now_ms());
+  step();
+}
+
+// ---- what has happened
+
+void Connection::read_client() {
+  const std::size_t room = std::min(allowed(relay_.client_room()), shared_.buffer.size());
+  if (room > 0) {
+    const auto count = client_->read(shared_.buffer.first(room));
+    if (!count) {
+      close_client();
+      relay_.client_closed(now_ms());
+    } else if (*count > 0) {
+      relay_.from_client(shared_.buffer.first(*count), now_ms());
+    }
+  }
+  step();
+}
+
+void Connection::read_broker(SessionId id) {
+  const auto found = brokers_.find(id);
+  if (found == brokers_.end()) return;
+  const std::size_t room = std::min(allowed(relay_.broker_room()), shared_.buffer.size());
+  if (room > 0) {
+    const auto count = found->second->read(shared_.buffer.first(room));
+    if (!count) {
+      close_broker(id);
+      relay_.broker_closed(id, now_ms());
+    } else if (*count > 0) {
+      relay_.from_broker(id, shared_.buffer.first(*count), now_ms());
+    }
+  }
+  step();
+}
+
+void Connection::broker_is_writable(SessionId id) {
+  const auto found = brokers_.find(id);
+  if (found == brokers_.end()) return;
+  Peer& peer = *found->second;
+  if (!peer.is_open() && !peer.finish_connecting()) {
+    close_broker(id);
+    relay_.broker_closed(id, now_ms());
+  }
+  step();
+}
+
+// ---- what follows
+
+void Connection::step() {
+  while (true) {
+    for (const Action& action : relay_.take_actions()) act(action);
+    write_all();
+    if (!relay_.has_actions()) break;
+  }
+  relay_.settle();
+  const std::size_t memory = relay_.memory();
+  shared_.memory += memory - memory_;
+  memory_ = memory;
+  set_watches();
+}
+
+void Connection::act(const Action& action) {
+  const Surroundings& surroundings = shared_.surroundings;
+  if (const auto* attempt = std::get_if<OpenSession>(&action)) {
+    open(*attempt);
+  } else if (const auto* closed = std::get_if<CloseSession>(&action)) {
+    close_broker(closed->session);
+  } else if (std::holds_alternative<CloseClient>(action)) {
+    close_client();
+  } else if (const auto* lesson = std::get_if<Learn>(&action)) {
+    surroundings.on_lesson(address_, *lesson);
+  } else if (const auto* home = std::get_if<RememberHome>(&action)) {
+    surroundings.on_home(address_, *home);
+  } else {
+    surroundings.on_other_protocol(address_);
+  }
+}
+
+void Connection::open(const OpenSession& attempt) {
+  const SessionId id = attempt.session;
+  const auto real = shared_.surroundings.real_for(attempt, address_);
+  auto socket = real ? Peer::connecting(*real) : std::nullopt;
+  if (!socket) {
+    relay_.broker_closed(id, now_ms());
+    return;
+  }
+  auto peer = std::make_unique<Peer>(
+      shared_.base, std::move(*socket), false, [this, id] { read_broker(id); },
+      [this, id] { broker_is_writable(id); });
+  brokers_.emplace(id, std::move(peer));
+}
+
+void Connection::close_broker(SessionId id) {
+  const auto found = brokers_.find(id);
+  if (found == brokers_.end()) return;
+  std::unique_ptr<Peer> peer = std::move(found->second);
+  brokers_.erase(found);
+  shared_.lingering.add(peer->release(), now_ms());
+  done_.push_back(std::move(peer));
+}
+
+void Connection::close_client() {
+  if (!client_) return;
+  shared_.lingering.add(client_->release(), now_ms());
+  done_.push_back(std::move(client_));
+}
+
+void Connection::write_all() {
+  if (client_ && !relay_.for_client().empty()) {
+    const auto count = client_->write(relay_.for_client());
+    if (count) {
+      relay_.wrote_to_client(*count, now_ms());
+    } else {
+      close_client();
+      relay_.client_closed(now_ms());
+    }
+  }
+  // The engine may drop a session while another one is written.
+  std::vector<SessionId> ids;
+  for (const auto& [id, broker] : brokers_) ids.push_back(id);
+  for (const SessionId id : ids) {
+    const auto found = brokers_.find(id);
+    if (found == brokers_.end() || !found->second->is_open()) continue;
+    const auto& ranges = relay_.for_broker(id);
+    if (ranges.empty()) continue;
+    const auto count = found->second->write(ranges);
+    if (count) {
+      relay_.wrote_to_broker(id, *count, now_ms());
+    } else {
+      close_broker(id);
+      relay_.broker_closed(id, now_ms());
+    }
+  }
+}
+
+void Connection::set_watches() {
+  if (client_) {
+    client_->want(allowed(relay_.client_room()) > 0, !relay_.for_client().empty());
+  }
+  const bool reads_brokers = allowed(relay_.broker_room()) > 0;
+  for (const auto& [id, broker] : brokers_) {
+    broker->want(reads_brokers, !relay_.for_broker(id).empty());
+  }
+}
+
+// Bytes that may be read, with the memory of all connections in view.
+std::size_t Connection::allowed(std::size_t room) const {
+  if (shared_.memory < shared_.memory_limit) return room;
+  return std::min(room, memory_ < kOwnMemory ? kOwnMemory - memory_ : 0);
+}
+
+}  // namespace remora::router

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A routed connection: the engine (relay.h), and its sockets.
+//
+// Runs on its worker's thread, which it must not outlive.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+
+#include "daemon/router/lingering.h"
+#include "daemon/router/peer.h"
+#include "daemon/router/relay.h"
+#include "daemon/router/surroundings.h"
+
+namespace remora::router {
+
+// What all connections of a worker share.
+struct Shared {
+  event_base* base;
+  const Options& options;
+  const Surroundings& surroundings;
+  std::span<std::uint8_t> buffer;  // what is being read; each read uses it anew
+  Lingering& lingering;
+  std::size_t memory_limit;  // of all connections
+  std::size_t memory = 0;
+};
+
+class Connection {
+ public:
+  Connection(Shared& shared, Fd client, const Address& address);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void tick();
+  bool is_over() const { return relay_.is_over(); }
+
+ private:
+  void read_client();
+  void read_broker(SessionId id);
+  void broker_is_writable(SessionId id);
+
+  // After everything that has happened: does what the engine wants, and writes.
+  void step();
+  void act(const Action& action);
+  void open(const OpenSession& attempt);
+  void close_broker(SessionId id);
+  void close_client();
+  void write_all();
+  void set_watches();
+  std::size_t allowed(std::size_t room) const;
+
+  Shared& shared_;
+  Address address_;
+  Relay relay_;
+  std::unique_ptr<Peer> client_;
+  std::map<SessionId, std::unique_ptr<Peer>> brokers_;
+  // A peer may be in its own callback: it is freed by the next tick.
+  std::vector<std::unique_ptr<Peer>> done_;
+  std::size_t memory_ = 0;  // as counted in `shared_`
+};
+
+// Milliseconds of the kernel's clock.
+Time now_ms();
+
+}  // namespace remora::router

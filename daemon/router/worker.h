@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread that serves routed connections, with an event loop of its own: whatever holds it up
+// holds up nothing else of the daemon.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "daemon/base/event_loop.h"
+#include "daemon/router/connection.h"
+
+namespace remora::router {
+
+struct WorkerLimits {
+  std::size_t connections = 20'000;
+  std::size_t memory = 256 * 1024 * 1024;  // bytes, of all connections
+};
+
+class Worker {
+ public:
+  // Accepts from `listener`, which must not block and may be shared with other workers, until
+  // destroyed. Throws std::runtime_error or std::system_error.
+  Worker(Fd listener, const Options& options, Surroundings surroundings,
+         const WorkerLimits& limits = {});
+  ~Worker();
+
+  // Runs `task` on the worker's thread, where the surroundings may be changed.
+  void post(std::function<void(Surroundings&)> task);
+
+  std::size_t connections() const { return connection_count_; }
+  // Closed at once, because there were too many.
+  std::uint64_t turned_away() const { return turned_away_; }
+
+ private:
+  static constexpr std::size_t kBuffer = 256 * 1024;
+
+  void accept();
+  void run_tasks();
+  void tick();
+
+  Options options_;
+  Surroundings surroundings_;
+  WorkerLimits limits_;
+  std::vector<std::uint8_t> buffer_;
+  std::vector<std::uint8_t> unread_;  // of sockets that linger
+
+  EventLoop loop_;
+  Lingering lingering_;
+  Shared shared_;
+  std::list<std::unique_ptr<Connection>> connections_;
+  std::atomic<std::size_t> connection_count_ = 0;
+  std::atomic<std::uint64_t> turned_away_ = 0;
+
+  Fd listener_;
+  std::unique_ptr<Watch> acceptable_;
+  Fd wake_;
+  std::mutex mutex_;
+  std::deque<std::function<void(Surroundings&)>> tasks_;
+  std::atomic<bool> stops_ = false;
+  std::thread thread_;
+};
+
+}  // namespace remora::router
