@@ -152,7 +152,7 @@ void Daemon::start_timers() {
     for (FillGauge& gauge : fill_gauges_) gauge.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
-    const bool is_open = follower_.hears_gateway() && attachment_.is_complete();
+    const bool is_open = follower_.has_gateway() && attachment_.is_complete();
     health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
   loop_.every(1s, "look at the flow table", [this] { pressure_.step(); });

@@ -52,8 +52,8 @@ int log_libbpf(libbpf_print_level, const char* format, va_list arguments) {
 bool may_call_into(int array, bpf_attach_type type) {
   // The context stays in r1.
   const bpf_insn program[] = {
-      {BPF_LD | BPF_DW | BPF_IMM, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0,
-       array},  // NOLINT(misc-redundant-expression)
+      // NOLINTNEXTLINE(misc-redundant-expression)
+      {BPF_LD | BPF_DW | BPF_IMM, BPF_REG_2, BPF_PSEUDO_MAP_FD, 0, array},
       {0, 0, 0, 0, 0},
       {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, SLOT_FORWARDER},
       {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},

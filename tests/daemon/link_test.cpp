@@ -302,21 +302,34 @@ TEST_F(LinkFollowerTest, ARenamedInterfaceIsFollowed) {
 TEST_F(LinkFollowerTest, AnInterfaceThatIsMadeAnewIsFollowed) {
   LbNetwork::add_default_routes();
   follower_->look();
-  ASSERT_TRUE(follower_->hears_gateway());
   run("ip link del lb && ip link add between type veth peer name other");
   run("ip link add gw type veth peer name lb mtu 1400");
   run("ip link set gw up && ip link set lb up");
 
   follower_->move_to(*find_link("lb"));
   EXPECT_EQ(follower_->mtu(), 1400U);
-  EXPECT_FALSE(follower_->hears_gateway());
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01")) << "it stays until another is known";
 
   run("ip address add 10.1.2.2/24 dev lb && ip route add default via 10.1.2.1");
   run("ip neighbour add 10.1.2.1 lladdr 02:00:00:00:00:77 dev lb");
   follower_->tick();
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
-  EXPECT_TRUE(follower_->hears_gateway());
+}
+
+TEST_F(LinkFollowerTest, ARouterThatDoesNotAnswerIsNoGatewayUntilItsRouteIsGone) {
+  EXPECT_FALSE(follower_->has_gateway());
+  LbNetwork::add_default_routes();
+  follower_->look();
+  EXPECT_TRUE(follower_->has_gateway());
+
+  run("ip neighbour del 10.1.2.1 dev lb");
+  follower_->look();
+  EXPECT_FALSE(follower_->has_gateway());
+
+  // Forwarding goes on with the last address, and nothing speaks against it.
+  run("ip route del default && ip -6 route del default");
+  follower_->look();
+  EXPECT_TRUE(follower_->has_gateway());
 }
 
 TEST_F(LinkFollowerTest, AFixedGatewayIsNotFollowed) {
