@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
 #include "daemon/control/request_handlers.h"
 #include "daemon/steering/history_options.h"
@@ -68,7 +69,7 @@ Daemon::Daemon(Places places, Config config)
                    },
                .on_alive = [this](const std::string& group,
                                   const Address& real) { reals_admin_.lives_again(group, real); },
-               .is_host_in_order = [this] { return attachment_.look(); }}),
+               .is_host_in_order = [this] { return is_host_in_order(); }}),
       events_(loop_, maps_.events_fd,
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, IdleLimits(config_, ids_)),
@@ -152,7 +153,7 @@ void Daemon::start_timers() {
     for (FillGauge& gauge : fill_gauges_) gauge.step();
   });
   loop_.every(kCheckEvery, "health checks", [this] {
-    const bool is_open = follower_.has_gateway() && attachment_.is_complete();
+    const bool is_open = follower_.gateway() && attachment_.is_complete();
     health_.step(is_open ? HealthChecks::Way::kOpen : HealthChecks::Way::kNone, monotonic_ns());
   });
   loop_.every(1s, "look at the flow table", [this] { pressure_.step(); });
@@ -166,6 +167,17 @@ void Daemon::start_timers() {
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
+}
+
+// Asked when a check has failed.
+bool Daemon::is_host_in_order() {
+  if (!follower_.hears_gateway()) {
+    log_failure("health checks",
+                "they fail, but the interface has no default route, or its router does not answer: "
+                "that says nothing about the brokers");
+    return false;
+  }
+  return attachment_.look();
 }
 
 void Daemon::move_to(const Link& link) {

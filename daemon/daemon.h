@@ -56,6 +56,7 @@ class Daemon {
   void beat() const;
   void read_former_ring();
   void move_to(const Link& link);
+  bool is_host_in_order();
   void look_at_history();
   void release_records();
   std::optional<std::string> reload();

@@ -52,9 +52,8 @@ class LinkFollower {
 
   std::uint32_t mtu() const { return mtu_; }
   const std::optional<MacAddress>& gateway() const { return gateway_; }
-  // Whether packets for brokers have a chance: the gateway's Ethernet address is known, and the
-  // default route, if there still is one, has a router that answers.
-  bool has_gateway() const { return gateway_ && (!is_silent_ || routers_.empty()); }
+  // Whether the gateway's Ethernet address is known now, not only from before.
+  bool hears_gateway() const { return !is_silent_; }
 
  private:
   void look_at_gateway();

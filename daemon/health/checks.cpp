@@ -143,15 +143,17 @@ Prober* HealthChecks::prober_for(const Config& config) {
 
 // The TC program remembers each SYN that it has sent on.
 bool HealthChecks::has_left(const Endpoint& local, const Endpoint& to) const {
-  if (addresses_.all().size() > kSurelyRemembered) return true;
+  if (!local.address.is_unspecified() && addresses_.all().size() > kSurelyRemembered) return true;
   const auto way = maps_.checks.find(to.address.abi());
   if (!way) return true;
   const auto left =
       maps_.check_flows.find({local.address.abi(), way->service, local.port, to.port});
-  if (left && Address(*left) == to.address) return true;
+  const bool is_on_its_way = left && Address(*left) == to.address;
+  // A host that has lost its addresses sends from none.
+  if (is_on_its_way && !local.address.is_unspecified()) return true;
   log_failure("health checks",
               "they do not get out of this host, and say nothing about the brokers: look at its "
-              "firewall and at other programs on the interface");
+              "addresses, its firewall and other programs on the interface");
   return false;
 }
 

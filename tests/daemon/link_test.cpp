@@ -316,20 +316,25 @@ TEST_F(LinkFollowerTest, AnInterfaceThatIsMadeAnewIsFollowed) {
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:77"));
 }
 
-TEST_F(LinkFollowerTest, ARouterThatDoesNotAnswerIsNoGatewayUntilItsRouteIsGone) {
-  EXPECT_FALSE(follower_->has_gateway());
+TEST_F(LinkFollowerTest, ARouterThatDoesNotAnswerIsNotHeard) {
+  EXPECT_FALSE(follower_->hears_gateway());
   LbNetwork::add_default_routes();
   follower_->look();
-  EXPECT_TRUE(follower_->has_gateway());
+  EXPECT_TRUE(follower_->hears_gateway());
 
   run("ip neighbour del 10.1.2.1 dev lb");
   follower_->look();
-  EXPECT_FALSE(follower_->has_gateway());
+  EXPECT_FALSE(follower_->hears_gateway());
+  run("ip neighbour replace 10.1.2.1 lladdr 02:00:00:00:00:01 dev lb");
+  follower_->look();
+  EXPECT_TRUE(follower_->hears_gateway());
 
-  // Forwarding goes on with the last address, and nothing speaks against it.
   run("ip route del default && ip -6 route del default");
   follower_->look();
-  EXPECT_TRUE(follower_->has_gateway());
+  EXPECT_FALSE(follower_->hears_gateway());
+
+  follower_->set_gateway(mac("02:00:00:00:00:99"));
+  EXPECT_TRUE(follower_->hears_gateway()) << "nobody looks after a fixed one";
 }
 
 TEST_F(LinkFollowerTest, AFixedGatewayIsNotFollowed) {

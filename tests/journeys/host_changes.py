@@ -63,6 +63,9 @@ class HostChanges(Journey):
             self.feed(self.living, TOPIC, 5, phase=phase)
             self.expect_delivered("client0", range(1, 6), phase)
 
+    def log(self):
+        return pathlib.Path(self.daemon.log).read_text(encoding="utf-8")
+
     def reals(self):
         return self.daemon.ask("reals", "list")["reals"]
 
@@ -77,7 +80,7 @@ class HostChanges(Journey):
 
         self.wait_until(are_good, "a check of each broker")
         self.assertEqual({row["state"] for row in self.reals()}, {"enabled"})
-        self.assertNotIn(" is dead", pathlib.Path(self.daemon.log).read_text(encoding="utf-8"))
+        self.assertNotIn(" is dead", self.log())
 
     def expect_life(self, phase):
         self.expect_traffic(phase)
@@ -117,10 +120,20 @@ class HostChanges(Journey):
 
         # A check sends three SYNs, and two failed ones would be a death.
         self.wait_until(lambda: dropped() > 12 * len(self.reals()), "four checks of each broker")
-        self.assertIn("do not get out of this host",
-                      pathlib.Path(self.daemon.log).read_text(encoding="utf-8"))
+        self.assertIn("do not get out of this host", self.log())
         self.in_lb("nft", "delete table inet wall")
         self.expect_life("free")
+
+    def test_the_interface_loses_its_addresses(self):
+        self.in_lb("ip", "address", "flush", "dev", "eth0")
+        # Two failures would be a death. A line in ten seconds counts those before it.
+        excused = r"nothing about the brokers.* \(and (\d+) failures before"
+        self.wait_until(
+            lambda: any(int(count) >= 2 * len(self.reals())
+                        for count in re.findall(excused, self.log())),
+            "two failed checks of each broker")
+        self.lab.link.configure_lb()
+        self.expect_life("addressed")
 
     def rename(self, before, after):
         self.in_lb("ip", "link", "set", before, "down")
