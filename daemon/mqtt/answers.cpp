@@ -94,6 +94,13 @@ Reason reason_of(const Part& part) {
   return body.empty() ? Reason::kSuccess : static_cast<Reason>(body[0]);
 }
 
+Bytes with_id(const Part& part, std::uint16_t id) {
+  Bytes packet(part.bytes.begin(), part.bytes.end());
+  packet[part.header] = static_cast<std::uint8_t>(id >> 8);
+  packet[part.header + 1U] = static_cast<std::uint8_t>(id);
+  return packet;
+}
+
 Bytes connack_refusal(Version version, Reason reason) {
   const std::uint8_t first = first_byte_of(Type::kConnack);
   if (version != Version::k5) return {first, 2, 0, return_code_of(reason)};

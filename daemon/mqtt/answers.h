@@ -38,6 +38,9 @@ std::optional<Ack> parse_ack(const Part& part, Version version);
 // Of a DISCONNECT or AUTH of MQTT 5 (§3.14.2.1, §3.15.2.1).
 Reason reason_of(const Part& part);
 
+// The same packet with another identifier, which is the first field of its body.
+Bytes with_id(const Part& part, std::uint16_t id);
+
 Bytes connack_refusal(Version version, Reason reason);
 // An acknowledgement without reason string or user properties.
 Bytes ack_packet(Type type, std::uint16_t id, Reason reason = Reason::kSuccess);

@@ -6,10 +6,6 @@
 // anything has failed.
 #pragma once
 
-#include <algorithm>
-#include <cstring>
-
-#include "bpf/mqtt.h"
 #include "daemon/mqtt/packet.h"
 
 namespace remora::mqtt {
@@ -29,19 +25,7 @@ class Cursor {
   }
 
   // §1.5.5; the encoding must be complete.
-  std::uint32_t variable_integer() {
-    std::uint32_t bytes = 0;
-    std::uint32_t value = 0;
-    const std::size_t count = std::min(left(), sizeof(bytes));
-    std::memcpy(&bytes, bytes_.data() + at_, count);
-    const int size = ::variable_integer(bytes, static_cast<std::uint32_t>(count), &value);
-    if (size <= 0) {
-      fail();
-      return 0;
-    }
-    at_ += static_cast<std::size_t>(size);
-    return value;
-  }
+  std::uint32_t variable_integer();
 
   // A string or binary data with its length (§1.5.4, §1.5.6).
   ByteView string() { return take(two_bytes()); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/mqtt/publish.h"
 
+#include "bpf/mqtt.h"
 #include "daemon/mqtt/cursor.h"
 #include "daemon/mqtt/properties.h"
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace remora::router {
 
@@ -21,8 +22,12 @@ using SessionId = std::uint32_t;
 // when the same identifier connects to another of them.
 enum class FurtherSessions { kSameId, kSuffixedId };
 
+// Where SUBSCRIBE goes: to the home, or to the brokers of all groups.
+enum class Subscribe { kHome, kAll };
+
 struct Options {
   FurtherSessions further_sessions = FurtherSessions::kSameId;
+  Subscribe subscribe = Subscribe::kHome;
 
   std::size_t longest_connect = 64 * 1024;  // a longer one is relayed as bytes
   std::size_t longest_packet = 256 * 1024;  // of others than PUBLISH, and of a PUBLISH's head
@@ -46,6 +51,7 @@ struct Options {
 // The routes of one service.
 struct Routing {
   GroupId default_group = 0;
+  std::vector<GroupId> groups;  // all of them
   // The group of a valid topic.
   std::function<GroupId(std::string_view topic)> group_of;
   // The group where a client with this identifier has its home, if that is known.

@@ -16,7 +16,8 @@ Relay::Relay(const Options& options, const Routing& routing, Time now)
       now_(now),
       reader_(mqtt::Sender::kClient, options.longest_packet),
       began_at_(now),
-      last_from_client_(now) {}
+      last_from_client_(now),
+      subscriptions_(options.longest_packet) {}
 
 // ---- what has happened
 
@@ -118,16 +119,19 @@ std::size_t Relay::client_room() const {
 }
 
 std::size_t Relay::broker_room() const {
-  const std::size_t owed = to_client_.owned() + deferred_.size();
+  std::size_t owed = to_client_.owned() + deferred_.size();
+  for (const auto& session : sessions_) owed += session->for_client.size();
   return owed < options_.memory ? options_.memory - owed : 0;
 }
 
 std::size_t Relay::memory() const {
   std::size_t bytes = sizeof(*this) + connect_bytes_.size() + reader_.kept_bytes() +
                       to_client_.owned() + deferred_.size() + aliases_.bytes() + flights_.bytes() +
-                      flights_.size() * sizeof(Flight);
+                      flights_.size() * sizeof(Flight) + subscriptions_.all().size() +
+                      deliveries_.size() * sizeof(Deliveries::Origin);
   for (const auto& session : sessions_) {
-    bytes += sizeof(*session) + session->backlog() + session->reader.kept_bytes();
+    bytes += sizeof(*session) + session->backlog() + session->reader.kept_bytes() +
+             session->for_client.size();
   }
   return bytes;
 }
@@ -203,7 +207,7 @@ void Relay::fail(Reason reason) {
     if (is_5 || is_unavailable) {
       before_connack(mqtt::connack_refusal(connect_.version, reason));
     }
-  } else if (is_5 && !is_delivering_) {
+  } else if (is_5 && delivering_ == 0) {
     // §3.14.2.1: a DISCONNECT has no "server unavailable".
     to_client(
         mqtt::disconnect_packet(connect_.version, is_unavailable ? Reason::kServerBusy : reason));

@@ -19,10 +19,12 @@
 #include "daemon/mqtt/publish.h"
 #include "daemon/router/actions.h"
 #include "daemon/router/aliases.h"
+#include "daemon/router/deliveries.h"
 #include "daemon/router/flights.h"
 #include "daemon/router/options.h"
 #include "daemon/router/outbox.h"
 #include "daemon/router/session.h"
+#include "daemon/router/subscriptions.h"
 
 namespace remora::router {
 
@@ -64,6 +66,8 @@ class Relay {
   bool is_over() const { return client_gone_ && sessions_.empty(); }
 
  private:
+  bool subscribes_to_all() const { return options_.subscribe == Subscribe::kAll; }
+
   enum class Phase {
     kBeginning,  // of the stream; the CONNECT is not complete
     kSession,    // MQTT
@@ -96,12 +100,17 @@ class Relay {
   bool resolve_alias(const mqtt::Publish& message, std::string_view& topic);
   bool route(std::string_view topic);
   Session& session_for_message();
+  void subscribe(const mqtt::Part& part);
+  void acknowledge_delivery(const mqtt::Part& part);
   void release(const mqtt::Part& part);
   void disconnect(const mqtt::Part& part);
 
   // ---- relay_broker.cpp: what brokers send
   void read_broker(Session& session, const mqtt::Part& part);
-  void deliver(const Session& session, const mqtt::Part& part);
+  void deliver(Session& session, const mqtt::Part& part);
+  void pass_on(Session& session, ByteView bytes, std::size_t lacks, Outgoing::Lifetime lifetime);
+  void pass_on_rest(Session& session);
+  void release_delivery(const Session& session, const mqtt::Part& part);
   void accept(Session& session, const mqtt::Part& part);
   void refuse(Session& session, const mqtt::Part& part, mqtt::Reason reason);
   void answer(Session& session, const mqtt::Part& part);
@@ -126,7 +135,7 @@ class Relay {
   bool move_packets(Session& old, Session& next);
   void retire_former_home();
   void tick_session(Session& session);
-  Time ping_interval() const;
+  Time ping_interval(const mqtt::BrokerLimits& limits) const;
   void check(const std::optional<mqtt::Reason>& problem);
 
   const Options& options_;
@@ -140,8 +149,8 @@ class Relay {
   mqtt::Connect connect_{};  // views connect_bytes_
   mqtt::PacketReader reader_;
   Outbox to_client_{Outbox::Unit::kByte};
-  ByteQueue deferred_;  // packets for the client, until the PUBLISH that it is getting ends
-  bool is_delivering_ = false;
+  ByteQueue deferred_;        // packets for the client, until the PUBLISH that it is getting ends
+  SessionId delivering_ = 0;  // whose message the client is getting; 0: none
   bool has_connack_ = false;
   mqtt::BrokerLimits told_;  // what the CONNACK has told the client
   bool has_subscribed_ = false;
@@ -154,6 +163,8 @@ class Relay {
   std::optional<Time> linger_until_;
 
   // Its messages.
+  Subscriptions subscriptions_;  // with Subscribe::kAll, as well as the next one
+  Deliveries deliveries_;
   Aliases aliases_;
   std::string topic_;  // the last one
   GroupId group_ = 0;  // of that topic

@@ -47,9 +47,16 @@ void Relay::read_broker(Session& session, const Part& part) {
       answer(session, part);
       break;
     case Type::kPubrel:
+      release_delivery(session, part);
+      break;
     case Type::kSuback:
     case Type::kUnsuback:
-      if (is_home) to_client(part.bytes);
+      if (subscribes_to_all()) {
+        const auto all = subscriptions_.answer(session.id, part, connect_.version);
+        if (all) to_client(*all);
+      } else if (is_home) {
+        to_client(part.bytes);
+      }
       break;
     case Type::kPingresp:
       if (session.ping_answered() == Session::Pinger::kClient) to_client(part.bytes);
@@ -72,23 +79,75 @@ void Relay::read_broker(Session& session, const Part& part) {
   if (phase_ == Phase::kSession) retire_former_home();
 }
 
-// A message for the client. Only the home has subscriptions.
-void Relay::deliver(const Session& session, const Part& part) {
-  if (session.id != home_ || client_gone_) return;
-  if (part.is_input) {
-    to_client_.append(part.bytes);
-  } else {
-    to_client_.append_copy(part.bytes);
+// A message for the client. With Subscribe::kHome only the home has subscriptions, and identifiers
+// stay as they are.
+void Relay::deliver(Session& session, const Part& part) {
+  if (client_gone_ || (session.id != home_ && !subscribes_to_all())) return;
+  const auto lifetime =
+      part.is_input ? Outgoing::Lifetime::kUntilSettled : Outgoing::Lifetime::kThisCall;
+  const bool is_head = part.kind == Part::Kind::kPublish;
+  if (!is_head || !subscribes_to_all() || mqtt::qos_of(part.first_byte) == 0) {
+    pass_on(session, part.bytes, part.left, lifetime);
+    return;
   }
-  is_delivering_ = part.left != 0;
-  if (!is_delivering_) send_deferred();
+  const auto parsed = mqtt::parse_publish(part, connect_.version);
+  const auto* message = std::get_if<mqtt::Publish>(&parsed);
+  const auto id = message == nullptr ? std::nullopt : deliveries_.begin(session.id, message->id);
+  if (!id) return fail(Reason::kUnspecified);
+  Bytes head(part.bytes.begin(), part.bytes.begin() + std::ptrdiff_t(part.head));
+  head[message->id_offset] = static_cast<std::uint8_t>(*id >> 8);
+  head[message->id_offset + 1U] = static_cast<std::uint8_t>(*id);
+  const ByteView rest = part.bytes.subspan(part.head);
+  pass_on(session, head, rest.size() + part.left, Outgoing::Lifetime::kThisCall);
+  if (!rest.empty()) pass_on(session, rest, part.left, lifetime);
+}
+
+// One message after the other: while the client is getting one, those of other sessions wait.
+void Relay::pass_on(Session& session, ByteView bytes, std::size_t lacks,
+                    Outgoing::Lifetime lifetime) {
+  const bool is_free = delivering_ == 0 || delivering_ == session.id;
+  if (!is_free || !has_connack_ || !session.for_client.empty()) {
+    session.for_client.append(bytes);
+    session.for_client_lacks = lacks;
+    return;
+  }
+  if (lifetime == Outgoing::Lifetime::kUntilSettled) {
+    to_client_.append(bytes);
+  } else {
+    to_client_.append_copy(bytes);
+  }
+  delivering_ = lacks != 0 ? session.id : 0;
+  if (delivering_ == 0) send_deferred();
+}
+
+// The session has ended: its messages that wait and are whole.
+void Relay::pass_on_rest(Session& session) {
+  ByteView waiting = session.for_client.view();
+  while (!waiting.empty()) {
+    const std::size_t size = mqtt::packet_size(waiting);
+    if (size > waiting.size()) break;
+    to_client(waiting.first(size));
+    waiting = waiting.subspan(size);
+  }
+  session.for_client.clear();
+}
+
+void Relay::release_delivery(const Session& session, const Part& part) {
+  if (!subscribes_to_all()) {
+    if (session.id == home_) to_client(part.bytes);
+    return;
+  }
+  const auto ack = mqtt::parse_ack(part, connect_.version);
+  // Of an earlier connection, if it is not known; identifiers were mostly the broker's then, too.
+  const auto id = ack ? deliveries_.begin(session.id, ack->id) : std::nullopt;
+  if (id) to_client(mqtt::with_id(part, *id));
 }
 
 // A whole packet: after the CONNACK (MQTT 5.0 §3.2), and after the message that the client is
 // getting.
 void Relay::to_client(ByteView packet) {
   if (client_gone_) return;
-  if (is_delivering_ || !has_connack_) {
+  if (delivering_ != 0 || !has_connack_) {
     deferred_.append(packet);
   } else {
     to_client_.append_copy(packet);
@@ -98,6 +157,14 @@ void Relay::to_client(ByteView packet) {
 void Relay::send_deferred() {
   to_client_.append_copy(deferred_.view());
   deferred_.clear();
+  for (const auto& session : sessions_) {
+    if (session->for_client.empty()) continue;
+    to_client_.append_copy(session->for_client.view());
+    session->for_client.clear();
+    if (session->for_client_lacks == 0) continue;
+    delivering_ = session->id;
+    return;
+  }
 }
 
 // The last word to a client that waits for its CONNACK, or what precedes it.
@@ -210,7 +277,7 @@ void Relay::broker_disconnects(Session& session, const Part& part) {
     fail(reason);
     return;
   }
-  if (!is_delivering_) to_client(part.bytes);
+  if (delivering_ == 0) to_client(part.bytes);
   end_client();
 }
 

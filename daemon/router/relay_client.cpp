@@ -156,14 +156,12 @@ void Relay::packet(const Part& part) {
   switch (part.type()) {
     case Type::kSubscribe:
     case Type::kUnsubscribe:
-      has_subscribed_ = true;
-      may_move_home_ = false;
-      home.in_order(part.bytes);
+      subscribe(part);
       break;
     case Type::kPuback:
     case Type::kPubrec:
     case Type::kPubcomp:
-      home.at_once(part.bytes);
+      acknowledge_delivery(part);
       break;
     case Type::kPubrel:
       release(part);
@@ -180,6 +178,45 @@ void Relay::packet(const Part& part) {
     default:
       fail(Reason::kProtocolError);  // a second CONNECT (MQTT 5.0 §3.1)
       break;
+  }
+}
+
+void Relay::subscribe(const Part& part) {
+  has_subscribed_ = true;
+  may_move_home_ = false;
+  if (!subscribes_to_all()) {
+    find(home_)->in_order(part.bytes);
+    return;
+  }
+  const auto ack = mqtt::parse_ack(part, connect_.version);
+  if (!ack) return fail(Reason::kMalformed);
+  std::set<SessionId> sessions{home_};
+  for (const GroupId group : routing_.groups) {
+    Session* session = active(group);
+    if (session == nullptr) session = &open_session(group, Session::Role::kFurther, {});
+    sessions.insert(session->id);
+  }
+  for (const SessionId id : sessions) find(id)->in_order(part.bytes);
+  subscriptions_.ask(ack->id, part.bytes, sessions);
+}
+
+// The client's answer to a message that it has got.
+void Relay::acknowledge_delivery(const Part& part) {
+  if (!subscribes_to_all()) {
+    find(home_)->at_once(part.bytes);
+    return;
+  }
+  const auto ack = mqtt::parse_ack(part, connect_.version);
+  if (!ack) return fail(Reason::kMalformed);
+  const auto origin = deliveries_.origin(ack->id);
+  if (!origin) return;
+  const bool is_last = part.type() != Type::kPubrec || is_failure(ack->reason);
+  if (is_last || origin->session == 0) deliveries_.end(ack->id);
+  if (Session* session = find(origin->session)) {
+    session->at_once(mqtt::with_id(part, origin->id));
+  } else if (part.type() == Type::kPubrec && !is_last) {
+    // Its broker has died: what it would have said ends the exchange.
+    to_client(mqtt::ack_packet(Type::kPubrel, ack->id));
   }
 }
 

@@ -127,6 +127,7 @@ void Relay::lose(SessionId id) {
     for (std::size_t i = old.pings_of_client(); i > 0; --i) to_client(mqtt::ping_response());
     return;
   }
+  pass_on_rest(old);
   if (old.is_finishing() && old.is_drained()) return;
   if (!is_replaceable(old)) {
     end_client();
@@ -138,10 +139,12 @@ void Relay::lose(SessionId id) {
 // Another broker knows nothing of subscriptions, sessions that are kept, and exchanges of AUTH.
 bool Relay::is_replaceable(const Session& session) const {
   if (session.role == Session::Role::kRaw) return !session.was_written;
-  if (session.id != home_) return true;
+  if (session.id == delivering_) return false;
+  const bool has_subscriptions = subscribes_to_all() && has_subscribed_;
+  if (session.id != home_) return !has_subscriptions || subscriptions_.is_complete();
   if (connect_.has_authentication_method) return !session.was_written;
   if (!session.is_ready()) return true;
-  return !connect_.is_persistent() && !has_subscribed_ && !is_delivering_;
+  return !connect_.is_persistent() && !has_subscribed_;
 }
 
 void Relay::replace(Session& old) {
@@ -176,6 +179,12 @@ bool Relay::move_packets(Session& old, Session& next) {
     return true;
   }
   for (std::size_t i = old.pings_of_client(); i > 0; --i) next.ping(Session::Pinger::kClient);
+  const bool has_subscriptions = subscribes_to_all() && has_subscribed_;
+  if (has_subscriptions) {
+    next.postpone(subscriptions_.all());
+    subscriptions_.move(old.id, next.id);
+    deliveries_.forget(old.id);
+  }
   for (auto& [id, question] : questions_) {
     if (question.asked.erase(old.id) == 0) continue;
     question.asked.insert(next.id);
@@ -194,7 +203,9 @@ bool Relay::move_packets(Session& old, Session& next) {
       const bool has_id =
           type == Type::kPubrel || (type == Type::kPublish && mqtt::qos_of(packet[0]) != 0);
       const std::uint16_t id = has_id ? id_of(packet) : std::uint16_t{0};
-      if (!is_carried_over(type) || (type == Type::kPubrel && questions_.contains(id))) continue;
+      const bool is_told = type == Type::kSubscribe || type == Type::kUnsubscribe;
+      const bool is_asked = type == Type::kPubrel && questions_.contains(id);
+      if (!is_carried_over(type) || is_asked || (has_subscriptions && is_told)) continue;
       if (has_id) found.insert(id);
       if (packet.size() < size) is_open_found = true;
       unwritten.insert(unwritten.end(), packet.begin(), packet.end());
@@ -244,15 +255,16 @@ void Relay::check(const std::optional<Reason>& problem) {
 
 // ---- timers
 
-// Half of the keep alive, which leaves time for an answer. 0: none is needed.
-Time Relay::ping_interval() const {
-  return Time(std::uint32_t{told_.keep_alive_s.value_or(connect_.keep_alive_s)} * 500);
+// Half of the keep alive, which leaves time for an answer. 0: none is needed. A broker may have
+// set another one than the client (§3.2.2.3.14).
+Time Relay::ping_interval(const mqtt::BrokerLimits& limits) const {
+  return Time(std::uint32_t{limits.keep_alive_s.value_or(connect_.keep_alive_s)} * 500);
 }
 
 void Relay::tick(Time now) {
   now_ = now;
   ended_.clear();
-  const Time interval = ping_interval();
+  const Time interval = ping_interval(told_);
   if (phase_ == Phase::kBeginning && now - began_at_ >= options_.connect_timeout) {
     end_client();
   } else if (phase_ == Phase::kSession && stalled_since_) {
@@ -281,7 +293,7 @@ void Relay::tick_session(Session& session) {
     return;
   }
   if (session.role == Session::Role::kRaw) return;
-  const Time interval = ping_interval();
+  const Time interval = ping_interval(session.limits());
   const bool is_late = !session.is_ready() && now_ - session.asked_at >= options_.open_timeout;
   const bool is_dead = session.is_pinged_by_router() && now_ - session.pinged_at > 2 * interval;
   if (is_late || is_dead) {

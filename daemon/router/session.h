@@ -52,6 +52,7 @@ class Session {
   // why the broker cannot be asked to take a packet.
   std::optional<mqtt::Reason> accept(const mqtt::BrokerLimits& limits);
   bool is_ready() const { return ready_; }
+  const mqtt::BrokerLimits& limits() const { return limits_; }
 
   // ---- to the broker
   std::optional<mqtt::Reason> publish(const Outgoing& packet);
@@ -94,6 +95,9 @@ class Session {
   std::size_t backlog() const { return waiting_.size() + outbox.owned(); }
 
   mqtt::PacketReader reader;  // of what the broker sends
+  // Its messages that wait until the client has got another's; the last one may lack bytes.
+  ByteQueue for_client;
+  std::size_t for_client_lacks = 0;
   Outbox outbox;
   std::uint64_t key = 0;  // chooses the real
   Attempts attempts;

@@ -85,9 +85,13 @@ void check_groups(const World& world) {
 
 void check(const std::uint8_t* data, std::size_t size) {
   Input input{data, size};
-  World world(
-      {.longest_connect = 500, .longest_packet = 500, .longest_kept = 500, .memory = kMemory});
   const unsigned begin = input.byte();
+  const bool to_all = (begin & 16) != 0;
+  World world({.subscribe = to_all ? router::Subscribe::kAll : router::Subscribe::kHome,
+               .longest_connect = 500,
+               .longest_packet = 500,
+               .longest_kept = 500,
+               .memory = kMemory});
   world.writes_at_once = (begin & 4) != 0;
   world.refuses = [&](const router::OpenSession& asked) {
     return (begin & 8) != 0 && asked.attempt == 0;

@@ -137,7 +137,7 @@ void FakeBroker::handle(const PlainPacket& packet) {
     case kSubscribe: {
       Bytes body = two_bytes(reader.two());
       if (version == MqttVersion::k5) body.push_back(0);
-      body.push_back(0);
+      body.push_back(static_cast<std::uint8_t>(granted));
       answers = answers + control_packet(static_cast<PacketType>(kSuback), 0, body);
       break;
     }

@@ -49,6 +49,7 @@ struct FakeBroker {
   // ---- how it behaves
   Bytes connack_properties;  // MQTT 5
   int return_code = 0;       // of the CONNACK; others than 0 refuse
+  int granted = 0;           // the code of a SUBACK
   bool answers_connect = true;
   bool answers_messages = true;
 

@@ -212,6 +212,22 @@ TEST_F(RelayTest, TheRouterKeepsIdleSessionsAlive) {
   EXPECT_EQ(world.received_types(), std::vector{kConnack});  // the answers are the router's
 }
 
+TEST_F(RelayTest, EachBrokersOwnKeepAliveIsKept) {
+  world.set_up = [](router::GroupId group, FakeBroker& broker) {
+    if (group == 2) broker.connack_properties = {0x13, 0, 10};
+  };
+  connect(MqttVersion::k5);
+  world.send(publish_packet("g1/t", "m", {.properties = Bytes{}}) +
+             publish_packet("g2/t", "m", {.properties = Bytes{}}));
+  world.run();
+  for (int i = 0; i < 5; ++i) {
+    world.wait(Time(5'000));
+    world.run();
+  }
+  EXPECT_GE(world.last_of(2).broker.count(kPingreq), 4U);
+  EXPECT_EQ(world.last_of(1).broker.count(kPingreq), 0U);
+}
+
 TEST_F(RelayTest, AClientThatIsSilentForTooLongIsLetGo) {
   connect();
   world.wait(Time(60'000));

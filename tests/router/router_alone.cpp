@@ -61,6 +61,7 @@ void run(const std::vector<std::string>& arguments) {
   };
   const router::Surroundings surroundings{
       .routing = {.default_group = 0,
+                  .groups = {},
                   .group_of = route,
                   .home_of = [](std::string_view) { return std::nullopt; },
                   .name_of = [](router::GroupId) { return "further"; }},

@@ -82,6 +82,7 @@ class WorkerTest : public testing::Test {
   WorkerTest() {
     router::Surroundings surroundings{
         .routing = {.default_group = 0,
+                    .groups = {0, 1, 2},
                     .group_of = group_of_topic,
                     .home_of = [](std::string_view) { return std::nullopt; },
                     .name_of = [](router::GroupId) { return "g"; }},

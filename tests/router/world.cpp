@@ -16,6 +16,7 @@ constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 router::Routing plain_routing() {
   return {.default_group = 0,
+          .groups = {0, 1, 2},
           .group_of = group_of_topic,
           .home_of = [](std::string_view client_id) -> std::optional<GroupId> {
             if (client_id == "lives-in-g7") return 7;
