@@ -104,9 +104,9 @@ std::vector<Action> Relay::take_actions() {
 }
 
 const std::vector<ByteView>& Relay::for_broker(SessionId id) {
-  static const std::vector<ByteView> kNothing;
+  static const std::vector<ByteView> nothing;
   Session* session = find(id);
-  return session == nullptr ? kNothing : session->outbox.ranges();
+  return session == nullptr ? nothing : session->outbox.ranges();
 }
 
 // Only what brokers can make smaller counts: waiting for the client itself would never end.

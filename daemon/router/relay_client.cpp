@@ -48,7 +48,7 @@ void Relay::read_client(ByteView bytes) {
 void Relay::publish(const Part& part) {
   const auto parsed = mqtt::parse_publish(part, connect_.version);
   if (const auto* problem = std::get_if<Reason>(&parsed)) return fail(*problem);
-  const Publish& message = std::get<Publish>(parsed);
+  const auto& message = std::get<Publish>(parsed);
   std::string_view topic = message.topic;
   if (message.alias != 0 && !resolve_alias(message, topic)) return;
   if (!route(topic)) return;
