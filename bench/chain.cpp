@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <random>
@@ -12,8 +13,10 @@
 #include <system_error>
 
 #include "bench/katran.h"
+#include "bpf/half_open.h"
 #include "bpf/parse.h"
 #include "daemon/config/memory_plan.h"
+#include "daemon/kernel/mapped.h"
 #include "daemon/mqtt/route_table.h"
 #include "forward.skel.h"
 #include "mqtt.skel.h"
@@ -182,8 +185,8 @@ Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<
   objects_->mqtt->rodata->hints_in_all =
       static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW);
   objects_->mqtt->rodata->early_in_all = bpf_map__max_entries(maps.early_segments);
-  limit(maps.half_open, kHalfOpen);
-  limit(maps.openings, kHalfOpen);
+  limit(maps.half_open, half_open_table_sets(kHalfOpen));
+  objects_->mqtt->rodata->half_open_sets = half_open_table_sets(kHalfOpen);
   limit(maps.routes, kRoutes);
   limit(maps.events, kEventBytes);
   limit(maps.ch_rings, kGroups * RING_SIZE);
@@ -314,17 +317,10 @@ void Chain::predict(std::uint32_t first, std::uint32_t count, std::uint32_t grou
 }
 
 void Chain::forget_half_open() {
-  const int fd = bpf_map__fd(objects_->mqtt->maps.half_open);
-  std::vector<half_open_key> keys(1 << 16);
-  std::vector<flow> values(keys.size());
-  std::uint32_t cursor = 0;
-  int result = 0;
-  for (void* from = nullptr; result == 0; from = &cursor) {
-    auto count = static_cast<std::uint32_t>(keys.size());
-    result = bpf_map_lookup_and_delete_batch(fd, from, &cursor, keys.data(), values.data(), &count,
-                                             nullptr);
-  }
-  if (result != -ENOENT) fail(result, "empty the half-open flows");
+  const Mapped<half_open_set> sets(bpf_map__fd(objects_->mqtt->maps.half_open),
+                                   half_open_table_sets(kHalfOpen), "half_open");
+  for (std::uint32_t number = 0; number < half_open_table_sets(kHalfOpen); ++number)
+    std::ranges::fill(sets.data()[number].table.claim, 0);
 }
 
 void Chain::drain_events() {

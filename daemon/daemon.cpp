@@ -105,6 +105,7 @@ Daemon::Daemon(Places places, Config config)
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
   sweeper_.use(IdleLimits(config_, ids_));  // the services have their numbers now
+  maps_.half_open.mend();
   // What was reported while no daemon ran is news to the history, too.
   read_former_ring();
   events_.drain();

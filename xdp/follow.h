@@ -14,26 +14,22 @@
 static __always_inline struct flow *find_opening(const struct packet *pkt,
 						 const struct flow *flow)
 {
-	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
+	struct flow *newest = find_last_syn(&pkt->key);
 	__u32 beyond = flow ? pkt->tcp->seq - flow->edge : 0;
-	struct flow *newest;
 
-	if (!isn)
+	if (!newest)
 		return 0;
 	if (pkt->tcp->flags & SEGMENT_RST) {
 		/* A client that has sent a SYN refuses what its broker still has of an
 		 * earlier connection with the number that this broker acknowledges. The
 		 * end of the flow has one number, and one more behind a FIN.
 		 */
-		newest = find_half_open(pkt, *isn);
-		return newest && (!flow || beyond > 1 || newest->real == flow->real)
-			       ? newest
-			       : 0;
+		return !flow || beyond > 1 || newest->real == flow->real ? newest : 0;
 	}
 	if ((flow && (!is_dead(flow) || beyond <= 1)) ||
-	    pkt->tcp->seq - *isn > EAGER_REACH)
+	    pkt->tcp->seq - newest->isn > EAGER_REACH)
 		return 0;
-	return find_half_open(pkt, *isn);
+	return newest;
 }
 
 /* The flow of a segment of a 5-tuple that has more than one, or none. The ACK of the

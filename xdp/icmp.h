@@ -14,6 +14,7 @@
 #include "xdp/reply.h"
 #include "xdp/stage_maps.h"
 #include "xdp/flow_table.h"
+#include "xdp/half_open.h"
 #include "xdp/katran_maps.h"
 #include "xdp/learn.h"
 
@@ -245,17 +246,15 @@ static __noinline int is_real(__u32 index, const struct address *address)
 }
 
 /* The flow of the quoted packet; as find_flow(), and a SYN's. */
-static __always_inline const struct flow *find_quoted(struct half_open_key *key)
+static __always_inline const struct flow *find_quoted(const struct half_open_key *key)
 {
 	const struct flow *flow = look_up_flow(&key->flow), *newer;
 
 	if (flow && !(flow->flags & FLOW_REOPENED))
 		return flow;
-	newer = bpf_map_lookup_elem(&half_open, key);
-	if (!newer) {
-		key->isn--;
-		newer = bpf_map_lookup_elem(&half_open, key);
-	}
+	newer = look_up_half_open(&key->flow, key->isn);
+	if (!newer)
+		newer = look_up_half_open(&key->flow, key->isn - 1);
 	return newer ? newer : flow;
 }
 

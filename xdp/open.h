@@ -8,6 +8,7 @@
 #include "xdp/credible.h"
 #include "xdp/give_way.h"
 #include "xdp/guards.h"
+#include "xdp/half_open.h"
 #include "xdp/katran_maps.h"
 #include "xdp/learn.h"
 #include "xdp/syn_data.h"
@@ -19,38 +20,11 @@ static __always_inline __u32 tcp_ports(const struct segment *tcp)
 	return tcp->client_port | (__u32)tcp->service_port << 16;
 }
 
-static __always_inline struct flow *find_half_open(const struct packet *pkt, __u32 isn)
-{
-	struct half_open_key key = { pkt->key, isn };
-
-	return bpf_map_lookup_elem(&half_open, &key);
-}
-
 /* Whether the connection is over: its port may be used again. */
 static __always_inline int is_dead(const struct flow *flow)
 {
 	return flow->state == FLOW_CLOSING || flow->state == FLOW_CONDEMNED ||
 	       flow->state == FLOW_DROPPED;
-}
-
-static __noinline void keep_half_open(const struct packet *pkt)
-{
-	struct half_open_key key = { pkt->key, pkt->tcp->seq };
-	struct flow fresh = {};
-	struct flow *old = look_up_flow(&key.flow);
-
-	if (old)
-		old->flags |= FLOW_REOPENED;
-	fresh.seen_at_ns = pkt->now_ns;
-	fresh.isn = key.isn;
-	fresh.edge = key.isn + 1;
-	fresh.group = pkt->group;
-	fresh.real = pkt->real;
-	fresh.prior_group = NO_GROUP;
-	fresh.state = FLOW_HALF_OPEN;
-	stream_begin(&fresh.stream, key.isn + 1);
-	bpf_map_update_elem(&half_open, &key, &fresh, BPF_ANY);
-	bpf_map_update_elem(&openings, &pkt->key, &key.isn, BPF_ANY);
 }
 
 /* A copy of a SYN does not come later than this after what its client sent next; unit: 1
@@ -117,6 +91,8 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	const struct flow *known = find_opened(pkt);
 	const struct group *target;
 	enum outcome outcome;
+	struct flow *former;
+	__u64 rank;
 
 	count(COUNT_SYN);
 	outcome = make_plain(pkt);
@@ -128,12 +104,16 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 		return FORWARD;
 	}
 	pkt->group = predicted_group(pkt);
-	count(pkt->group == NO_GROUP ? COUNT_SYN_UNKNOWN : COUNT_SYN_PREDICTED);
+	rank = pkt->group == NO_GROUP ? 0 : TABLE_RANK;
+	count(rank ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN);
 	if (pkt->group == NO_GROUP)
 		pkt->group = pkt->service->default_group;
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
-	keep_half_open(pkt);
+	former = look_up_flow(&pkt->key);
+	if (former)
+		former->flags |= FLOW_REOPENED;
+	keep_half_open(pkt, rank);
 	return pkt->set->asks_all || is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
 }
 
@@ -150,7 +130,6 @@ static __always_inline int starts_with_connect(const struct packet *pkt)
  */
 static __noinline struct flow *establish(struct packet *pkt, const struct flow *opened)
 {
-	struct half_open_key half_key = { pkt->key, pkt->tcp->seq - 1 };
 	struct flow *flow = look_up_flow(&pkt->key);
 	struct guard *guard = guard_of(pkt);
 	int begins = starts_with_connect(pkt);
@@ -188,7 +167,7 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 		flow->flags |= FLOW_DOUBTED;
 	if (!begins)
 		flow->stream.blind = 1;
-	bpf_map_delete_elem(&half_open, &half_key);
+	forget_half_open(&pkt->key, pkt->tcp->seq - 1);
 	if (guard && !replaces)
 		__sync_fetch_and_add(&guard->connections, 1);
 	count(COUNT_ESTABLISHED);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "xdp/half_open.h"
 #include "xdp/packet.h"
 #include "xdp/reply.h"
 
@@ -47,15 +48,9 @@ static __noinline enum outcome ask_client(const struct packet *pkt)
 /* Whether a RST of a connection without a flow is the answer to a question. */
 static __noinline int take_answer(const struct packet *pkt)
 {
-	const __u32 *isn = bpf_map_lookup_elem(&openings, &pkt->key);
-	struct half_open_key key = { pkt->key, 0 };
-	struct flow *opened;
+	struct flow *opened = find_last_syn(&pkt->key);
 
-	if (!isn || pkt->tcp->seq != number_asked(pkt, *isn))
-		return 0;
-	key.isn = *isn;
-	opened = bpf_map_lookup_elem(&half_open, &key);
-	if (!opened)
+	if (!opened || pkt->tcp->seq != number_asked(pkt, opened->isn))
 		return 0;
 	opened->flags |= FLOW_ANSWERED;
 	return 1;

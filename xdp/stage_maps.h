@@ -75,24 +75,6 @@ struct {
 	__type(value, struct recent);
 } recents SEC(".maps");
 
-/* Size: a limit. A flood of SYNs evicts only what never went further. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct half_open_key);
-	__type(value, struct flow);
-} half_open SEC(".maps");
-
-/* Size: that of `half_open`. The initial sequence number of the last SYN on a port, for
- * segments that overtake their CONNECT.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct flow_key);
-	__type(value, __u32);
-} openings SEC(".maps");
-
 /* struct reset_budget of bpf/abi.h, with the kernel's name for its lock. */
 struct locked_budget {
 	struct bpf_spin_lock lock;

@@ -403,9 +403,10 @@ constexpr Key kRows[] = {
      .name = "half_open",
      .field = number<&Config::limits, &Limits::half_open>({1024, 16'777'216}),
      .change = Change::kRestart,
-     .meaning = "Connections before their CONNECT, and the latest SYN of each.",
-     .details = "The oldest entry makes room.",
-     .maps = "half_open openings"},
+     .meaning = "Connections before their CONNECT.",
+     .details = "The oldest entry makes room: one of a client without a prediction, if there is "
+                "any. The table is made of sets of eight, twice as many as needed.",
+     .maps = "half_open"},
     {.table = "limits",
      .name = "topics",
      .field = number<&Config::limits, &Limits::topics>({1024, 1'048'576}),

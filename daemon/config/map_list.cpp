@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "bpf/abi.h"
+#include "bpf/half_open.h"
 #include "daemon/config/memory_plan.h"
 
 namespace remora {
@@ -40,7 +41,7 @@ constexpr MapSpec scratch(std::string_view name) {
 
 // clang-format off
 std::uint64_t clients(const Limits& limits) { return limits.clients; }
-std::uint64_t half_opens(const Limits& limits) { return limits.half_open; }
+std::uint64_t half_open_sets(const Limits& limits) { return half_open_table_sets(limits.half_open); }
 std::uint64_t topic_texts(const Limits& limits) { return limits.topics; }
 std::uint64_t segments(const Limits& limits) { return limits.early_segments; }
 std::uint64_t group_numbers(const Limits& limits) { return limits.groups; }
@@ -74,8 +75,7 @@ constexpr MapSpec kMaps[] = {
     row<topic_key, topic_text>("topics", kLru, topic_texts, kPlanned | kGauged),
     row<early_key, early_segment>("early_segments", kLru, segments, kPlanned | kGauged),
     row<address, early_share>("early_shares", kLru, segments, kPlanned),
-    row<flow_key, __u32>("openings", kLru, half_opens, kPlanned),
-    row<half_open_key, flow>("half_open", kLru, half_opens, kPlanned | kGauged),
+    row<__u32, half_open_set>("half_open", kArray, half_open_sets, kPlanned | kGauged | kSets),
     row<__u32, reset_budget>("reset_budget", kArray),
     row<network, reset_share>("reset_shares", kLru),
     row<__u32, heartbeat>("heartbeat", kArray),

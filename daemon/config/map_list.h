@@ -23,6 +23,7 @@ enum MapTrait : unsigned {
   kLasting = 1 << 3,     // has one layout under every ABI: taken over even from an unknown one
   kOwn = 1 << 4,         // no program names it: remorad makes it
   kGeneration = 1 << 5,  // belongs to the generation in `settings`: replaced together with it
+  kSets = 1 << 6,        // a set-associative table (bpf/table.h): its entries are sets
 };
 
 struct MapSpec {

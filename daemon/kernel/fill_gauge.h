@@ -37,6 +37,7 @@ class FillGauge {
         key_size_(spec.key_size),
         value_size_(spec.value_size),
         limit_(limit),
+        is_sets_(spec.is(kSets)),
         reader_(reader()) {}
 
   std::string_view name() const { return name_; }
@@ -58,6 +59,7 @@ class FillGauge {
   RawBatchReader reader() const {
     return {map_, key_size_, value_size_, kStepBytes / entry_bytes()};
   }
+  std::uint64_t used_in(const RawBatchReader::Batch& batch) const;
   std::uint64_t count() const;
 
   std::string_view name_;  // of a row of map_list()
@@ -65,6 +67,7 @@ class FillGauge {
   std::size_t key_size_;
   std::size_t value_size_;
   std::uint64_t limit_;
+  bool is_sets_;  // its values are sets of entries
   RawBatchReader reader_;
   std::uint64_t counted_ = 0;
   std::optional<std::uint64_t> last_;

@@ -8,6 +8,7 @@
 
 #include "daemon/base/bpf_map.h"
 #include "daemon/kernel/flow_table.h"
+#include "daemon/kernel/half_open_table.h"
 #include "daemon/kernel/programs.h"
 
 namespace remora {
@@ -23,7 +24,7 @@ struct Maps {
         predictions(programs.map_fd("predictions"), "predictions"),
         guards(programs.map_fd("guards"), "guards"),
         flows(programs.flow_table()),
-        half_open(programs.map_fd("half_open"), "half_open"),
+        half_open(programs.map_fd("half_open"), programs.map_fd("topic_keys")),
         topics(programs.map_fd("topics"), "topics"),
         early_segments(programs.map_fd("early_segments"), "early_segments"),
         names(programs.map_fd("names"), "names"),
@@ -49,7 +50,7 @@ struct Maps {
   BpfMap<client_key, prediction> predictions;
   BpfMap<address, guard> guards;
   FlowTable flows;
-  BpfMap<half_open_key, flow> half_open;
+  HalfOpenTable half_open;
   BpfMap<topic_key, topic_text> topics;
   BpfMap<early_key, early_segment> early_segments;
   BpfMap<name_key, __u32> names;

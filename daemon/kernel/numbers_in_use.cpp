@@ -25,8 +25,8 @@ NumbersInUse numbers_in_use(const Maps& maps) {
     in_use.reals.insert(entry.real);
   };
   // In this order: a half-open connection may become a flow meanwhile.
-  for_each(BatchReader<half_open_key, flow>(maps.half_open, kBatch),
-           [&](const half_open_key& key, const flow& entry) { add_flow(key.flow, entry); });
+  maps.half_open.for_each(
+      [&](const half_open_key& key, const flow& entry) { add_flow(key.flow, entry); });
   for_each(FlowReader(maps.flows, kBatch), add_flow);
   for_each(BatchReader<client_key, prediction>(maps.predictions, kBatch),
            [&](const client_key& key, const prediction& entry) {

@@ -179,7 +179,7 @@ PinnedMaps::Fate PinnedMaps::fate_of(const std::string& name, const bpf_map* map
     if (!same_layout(map, info)) return Fate::kReplaced;
     if (info.max_entries == bpf_map__max_entries(map)) return Fate::kKept;
     if (info.type == BPF_MAP_TYPE_RINGBUF) return Fate::kKept;
-    if (!is_hash(info.type)) return Fate::kReplaced;
+    if (!is_hash(info.type) && !spec_of(name).is(kSets)) return Fate::kReplaced;
   }
   former_.emplace(name, Former{std::move(pinned), std::move(converter)});
   return Fate::kCarriedOver;
@@ -278,8 +278,18 @@ void PinnedMaps::claim_own(const MapSpec& spec, const Limits& limits) {
 
 void PinnedMaps::carry_over(const MapFd& map_fd) {
   for (auto& [name, former] : former_) {
-    report(name, copy_entries(former.map.get(), map_fd(name), former.converter));
+    report(name, spec_of(name).is(kSets)
+                     ? copy_sets(former, map_fd, Into::kNew)
+                     : copy_entries(former.map.get(), map_fd(name), former.converter));
   }
+}
+
+// There is one such table, that of half-open connections. Its hash depends on `topic_keys`,
+// which last.
+CopyCounts PinnedMaps::copy_sets(Former& former, const MapFd& map_fd, Into into) {
+  const int keys = map_fd("topic_keys");
+  return copy_half_open(former.map.get(), former.converter,
+                        HalfOpenTable(map_fd("half_open"), keys), keys, into);
 }
 
 void PinnedMaps::begin_switch(const FlowTable::Maps& flow_table) {
@@ -291,7 +301,11 @@ void PinnedMaps::begin_switch(const FlowTable::Maps& flow_table) {
 void PinnedMaps::settle(const MapFd& map_fd, const FlowTable::Maps& flow_table) {
   if (flows_) flows_->catch_up(FlowTable(flow_table));
   for (auto& [name, former] : former_) {
-    add_missing(former.map.get(), map_fd(name), former.converter);
+    if (spec_of(name).is(kSets)) {
+      copy_sets(former, map_fd, Into::kInUse);
+    } else {
+      add_missing(former.map.get(), map_fd(name), former.converter);
+    }
   }
   flows_.reset();
   former_.clear();

@@ -28,6 +28,7 @@
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/flow_transfer.h"
 #include "daemon/kernel/former_ring.h"
+#include "daemon/kernel/half_open_table.h"
 
 namespace remora {
 
@@ -88,6 +89,8 @@ class PinnedMaps {
     Fd map;
     MapConverter converter;
   };
+
+  static CopyCounts copy_sets(Former& former, const MapFd& map_fd, Into into);
 
   bool is_shared(const std::string& map) const;
   // Where a map is pinned: a new one in `next`.

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "ask.skel.h"
+#include "bpf/half_open.h"
 #include "daemon/base/bpf_errors.h"
 #include "forward.skel.h"
 #include "health.skel.h"
@@ -45,6 +46,7 @@ void set_constants(bpf_object* stage, const StageConstants& constants) {
   values.behind_katran = constants.behind_katran;
   values.hints_in_all = constants.hints;
   values.early_in_all = constants.early_segments;
+  values.half_open_sets = half_open_table_sets(constants.half_opens);
   bpf_map* map = bpf_object__find_map_by_name(stage, ".rodata");
   if (const int error = bpf_map__set_initial_value(map, &values, sizeof(values)); error != 0) {
     throw std::runtime_error("cannot set the constants of the mqtt stage: " + because(error));

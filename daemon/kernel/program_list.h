@@ -36,6 +36,7 @@ struct StageConstants {
   bool behind_katran;  // the forwarder finds a group by its VIP
   std::uint32_t hints;
   std::uint32_t early_segments;
+  std::uint32_t half_opens;  // the limit
 };
 // `stage` is open, not loaded. Throws std::runtime_error.
 void set_constants(bpf_object* stage, const StageConstants& constants);

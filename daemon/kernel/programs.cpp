@@ -184,7 +184,8 @@ void Programs::open(const Config& config) {
   set_constants(find(kStageProgram).object.get(),
                 {.behind_katran = traits_of(config.lb.forwarder).finds_groups_by_vip,
                  .hints = static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW),
-                 .early_segments = config.limits.early_segments});
+                 .early_segments = config.limits.early_segments,
+                 .half_opens = config.limits.half_open});
 }
 
 const Programs::Program& Programs::find(std::string_view name) const {

@@ -7,7 +7,7 @@
 namespace remora {
 namespace {
 
-constexpr std::size_t kHalfOpenBatch = 4096;
+constexpr std::uint32_t kSetsPerStep = 1024;  // of half-open connections
 // Connections that are ended in one step: some ten milliseconds.
 constexpr std::size_t kMostPerStep = 500;
 constexpr std::size_t kMostWaiting = 8 * FlowScan::kBatch;
@@ -22,7 +22,6 @@ Severance::Severance(const Maps& maps, const Steering& steering, Ender& ender)
     : maps_(maps),
       steering_(steering),
       ender_(ender),
-      half_open_(maps.half_open, kHalfOpenBatch),
       questions_(maps, steering, ender, FLOW_CONDEMNED, kPatienceNs,
                  [](const flow_key&, const flow&, std::uint64_t) {}) {}
 
@@ -82,11 +81,12 @@ void Severance::end_pass() {
 }
 
 void Severance::read_half_open() {
-  const auto [keys, values] = half_open_.next();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (is_meant(values[i])) maps_.half_open.erase(keys[i]);
-  }
-  if (!keys.empty()) return;
+  next_set_ = maps_.half_open.visit(next_set_, kSetsPerStep,
+                                    [&](const half_open_key& key, const flow& entry) {
+                                      if (is_meant(entry)) maps_.half_open.erase(key);
+                                    });
+  if (next_set_ < maps_.half_open.sets()) return;
+  next_set_ = 0;
   for (auto& [real, progress] : dead_) ++progress.half_open_passes;
 }
 

@@ -60,7 +60,7 @@ class Severance : public FlowVisitor {
   const Steering& steering_;
   Ender& ender_;
   std::map<std::pair<std::uint16_t, std::uint32_t>, Progress> dead_;
-  BatchReader<half_open_key, flow> half_open_;
+  std::uint32_t next_set_ = 0;  // of the half-open connections
   std::deque<flow_key> waiting_;
   bool has_left_out_ = false;  // in this pass, for want of room in `waiting_`
   ClientQuestions questions_;

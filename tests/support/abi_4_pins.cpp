@@ -16,6 +16,7 @@
 #include "daemon/base/bpf_map.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/fd.h"
+#include "daemon/kernel/half_open_table.h"
 
 namespace remora {
 namespace {
@@ -80,18 +81,15 @@ void downgrade_places_taken(const fs::path& folder) {
 }
 
 void downgrade_half_open(const fs::path& folder) {
-  const Fd now = open_pin(folder / "half_open");
-  const Fd old = make_map("half_open", map_info(now.get()), sizeof(abi4::flow), 0);
-  half_open_key key{}, next{};
-  const void* at = nullptr;
-  while (bpf_map_get_next_key(now.get(), at, &next) == 0) {
-    key = next;
-    at = &key;
-    flow entry;
-    if (bpf_map_lookup_elem(now.get(), &key, &entry) != 0) continue;
+  const Fd now = open_pin(folder / "half_open"), keys = open_pin(folder / "topic_keys");
+  const HalfOpenTable table(now.get(), keys.get());
+  const Fd old(bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "half_open", sizeof(half_open_key),
+                              sizeof(abi4::flow), 1024, nullptr));
+  if (!old) fail("cannot make half_open");
+  table.for_each([&](const half_open_key& key, const flow& entry) {
     const abi4::flow before = flow_of_abi_4(entry);
     if (bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0) fail("cannot write a flow");
-  }
+  });
   replace(folder / "half_open", old);
 }
 

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <utility>
 
+#include "bpf/half_open.h"
 #include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
 #include "health.skel.h"
@@ -67,8 +68,7 @@ Chain::Chain(const ChainLimits& limits)
       health_(open_embedded(remora_health__elf_bytes, "health")) {
   const FlowTableSizes flow_table(limits.flows);
   std::vector<std::pair<const char*, std::uint64_t>> sizes = {
-      {"half_open", limits.half_open},
-      {"openings", limits.half_open},
+      {"half_open", half_open_table_sets(limits.half_open)},
       {"predictions", limits.predictions},
       {"guards", limits.guards},
       {"topics", limits.topics},
@@ -88,6 +88,7 @@ Chain::Chain(const ChainLimits& limits)
   constants.behind_katran = limits.behind_katran;
   constants.hints_in_all = static_cast<__u32>(flow_table.hint_rows * HINTS_PER_ROW);
   constants.early_in_all = limits.early_segments;
+  constants.half_open_sets = half_open_table_sets(limits.half_open);
   require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");

@@ -19,6 +19,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/kernel/flow_table.h"
+#include "daemon/kernel/half_open_table.h"
 #include "tests/support/packet.h"
 
 namespace remora {
@@ -89,6 +90,7 @@ class Chain {
   }
 
   const FlowTable& flows() const { return *flows_; }
+  HalfOpenTable half_open() const { return {map_fd("half_open"), map_fd("topic_keys")}; }
 
   int root_fd() const;
   int forwarder_fd() const;

@@ -63,7 +63,36 @@ TEST_F(FewFlowsTest, AFloodOfSynsEvictsNoEstablishedConnection) {
   EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(publish(client, kTemperatureTopic).group(), kTemperature);
   EXPECT_EQ((chain_->map<flow_key, __u32>("places").size()), 1u);
-  EXPECT_LE((chain_->map<half_open_key, flow>("half_open").size()), 1024u);
+  EXPECT_LE(chain_->half_open().size(), 2048u);
+}
+
+// As many half-open connections as by default.
+class SynFloodTest : public SteerTest {
+ protected:
+  SynFloodTest() : SteerTest({.flows = 2048, .half_open = 65'536, .predictions = 4096}) {}
+};
+
+// What strangers send gives way to the SYNs of clients that are known.
+TEST_F(SynFloodTest, AFloodOfSynsCostsKnownClientsNothing) {
+  constexpr std::uint32_t kKnown = 1000, kForged = 200'000;
+  std::vector<Client> known;
+  for (std::uint32_t n = 0; n < kKnown; n++) {
+    predict(numbered_client(n), kTemperature);
+    known.emplace_back(numbered_client(n), kService, 5000 + n);
+    send(known.back().syn());
+  }
+
+  for (std::uint32_t n = 0; n < kForged; n++)
+    send(Client({ipv4("172.16.0.0") + n, 40'000}, kService, n).syn());
+
+  std::uint32_t tracked = 0;
+  for (Client& client : known) {
+    send(client.ack());
+    const bool is_there = send(client.send(connect_packet())).group() == kTemperature;
+    tracked += is_there && flow_of(client) && flow_of(client)->group == kTemperature ? 1 : 0;
+  }
+  EXPECT_GE(tracked, kKnown * 999 / 1000);
+  EXPECT_EQ(counter(COUNT_ESTABLISHED), tracked);
 }
 
 // A forged connection has two packets: a SYN and a CONNECT, from an address that is made up.

@@ -214,7 +214,7 @@ std::optional<flow> SteerTest::flow_of(const Client& client) const {
 }
 
 std::optional<flow> SteerTest::half_open_of(const Client& client) const {
-  return chain_->map<half_open_key, flow>("half_open").find({key_of(client), client.isn()});
+  return chain_->half_open().find({key_of(client), client.isn()});
 }
 
 std::optional<prediction> SteerTest::prediction_of(Peer client) const {

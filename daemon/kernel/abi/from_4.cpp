@@ -155,7 +155,7 @@ AbiStep step_from_4(const OpenPin&) {
                           convert_entries("settings", convert_settings),
                           convert_predictions(),
                           {"events", 0, 0, convert_record}},
-          .gone = {"answerings"}};
+          .gone = {"answerings", "openings"}};
 }
 
 }  // namespace remora
