@@ -18,13 +18,14 @@ void ClientQuestions::send(Asked asked, const flow& entry) {
   const auto service = steering_.endpoint_of(asked.key.service);
   if (!service) return;
   // One question at a time: the first answer ends the connection, and a second one would be refused
-  // before the client is told.
-  ++asked.times;
-  if (asked.times % kWithoutData == 0 || entry.acked == 0) {
+  // before the client is told. Without `acked` there is only one kind.
+  const std::uint32_t turn = entry.acked == 0 ? 0 : kWithoutData - 1;
+  if (asked.times % kWithoutData == turn) {
     ender_.ask_client_without_data(asked.key, *service, entry);
   } else {
     ender_.ask_client(asked.key, *service, entry);
   }
+  ++asked.times;
   asked_.push_back(asked);
 }
 
