@@ -87,10 +87,10 @@ static __noinline void take_facts(const struct packet *pkt, struct flow *flow)
 	flow->flags |= stamps_of(pkt);
 }
 
-/* A flow of ABI 4 has none until its next payload. */
+/* A flow of ABI 4 has none until its next payload, nor has one in 2^32 others. */
 static __always_inline int has_facts(const struct flow *flow)
 {
-	return flow->connect_ack || flow->acked;
+	return flow->connect_ack != 0;
 }
 
 /* What a segment at the edge acknowledges. A blind stream that has leapt keeps what it
@@ -98,7 +98,7 @@ static __always_inline int has_facts(const struct flow *flow)
  */
 static __always_inline void take_ack(const struct packet *pkt, struct flow *flow)
 {
-	if (has_facts(flow) && !(flow->stream.blind && flow->flags & FLOW_LEAPT))
+	if (!(flow->flags & FLOW_LEAPT && flow->stream.blind))
 		flow->acked = pkt->tcp->ack;
 }
 

@@ -174,15 +174,6 @@ static __noinline void pass_handshake(const struct packet *pkt)
 		take_facts(pkt, flow);
 }
 
-/* A segment beyond that of the CONNECT: the connection no longer gives way to others. One
- * that was opened without an answer, while the table was nearly full, always does.
- */
-static __always_inline void prove(struct flow *flow, __u32 seq)
-{
-	if (seq != flow->isn + 1 && !(flow->flags & FLOW_DOUBTED))
-		flow->flags |= FLOW_PROVEN;
-}
-
 /* A segment of a tracked connection. */
 static __always_inline enum outcome follow_flow(struct packet *pkt)
 {
@@ -215,8 +206,6 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 		if (!ahead)
 			take_ack(pkt, flow);
 	}
-	if (pkt->tcp->payload_len && !ahead && !(flow->flags & FLOW_PROVEN))
-		prove(flow, pkt->tcp->seq);
 	if (pkt->tcp->payload_len || pkt->tcp->flags & SEGMENT_FIN)
 		return inspect(pkt);
 	return FORWARD;

@@ -79,6 +79,11 @@ static __noinline enum outcome keep_eager(struct packet *pkt)
 	return outcome;
 }
 
+/* How the flow of a usual segment is: nothing of it waits, and it has sent more than its
+ * CONNECT before.
+ */
+#define FLOW_UNUSUAL (FLOW_EARLY | FLOW_DOUBT | FLOW_FIN)
+
 /* Whether the segment is the usual one: a PUBLISH that needs no walk. */
 static __always_inline int find_usual(const struct packet *pkt,
 				      struct usual_publish *publish)
@@ -91,7 +96,7 @@ static __always_inline int find_usual(const struct packet *pkt,
 
 	if (len < MQTT_WINDOW || (void *)(window + 1) > data_end ||
 	    pkt->tcp->seq != pkt->flow->edge || pkt->tcp->flags & SEGMENT_FIN ||
-	    pkt->flow->flags & (FLOW_EARLY | FLOW_DOUBT | FLOW_FIN) ||
+	    (pkt->flow->flags & (FLOW_UNUSUAL | FLOW_PROVEN)) != FLOW_PROVEN ||
 	    !is_usual_publish(&pkt->flow->stream, pkt->tcp->seq, len, *window, publish))
 		return 0;
 	if (!publish->properties)
@@ -239,6 +244,18 @@ static __noinline void settle_fin(const struct packet *pkt, __u32 before)
 	}
 }
 
+/* A segment beyond that of the CONNECT: the connection no longer gives way to others. One
+ * that was opened without an answer, while the table was nearly full, always does.
+ */
+static __always_inline void prove(const struct packet *pkt)
+{
+	struct flow *flow = pkt->flow;
+
+	if (pkt->tcp->seq == flow->edge && pkt->tcp->seq != flow->isn + 1 &&
+	    !(flow->flags & FLOW_DOUBTED))
+		flow->flags |= FLOW_PROVEN;
+}
+
 /* Judges the payload of a segment. Most repeat the topic of the one before: they change
  * nothing but the stream's place.
  */
@@ -256,6 +273,8 @@ static __always_inline enum outcome inspect(struct packet *pkt)
 		take_usual(pkt);
 		return FORWARD;
 	}
+	if (pkt->tcp->payload_len)
+		prove(pkt);
 	if (is_half_new(pkt) && !pkt->flow->stream.blind && cut_new_bytes(pkt))
 		return drop(COUNT_TRUNCATED);
 	if (begin_inspection(pkt))
