@@ -239,7 +239,7 @@ struct guard {
 	__u64 window_began_ns; /* of the resets below */
 	__u32 resets;
 	__u32 connections; /* established and not closing */
-	/* Of the changes between groups (xdp/changes.h). */
+	/* The address's changes between groups (xdp/changes.h) */
 	__u64 day_began_ns;  /* of the three counts below */
 	__u64 changed_at_ns; /* its last mispredict */
 	__u16 doubts;	     /* mispredicts, as far as they matter */

@@ -37,8 +37,8 @@
 #define TABLE_INLINE static __attribute__((always_inline)) inline
 #endif
 
-/* What is verified by itself in the kernel, once for all callers. So the verifier has
- * little to remember, and a call costs some nanoseconds.
+/* A function that the kernel verifies once for all its callers. The verifier has less to
+ * remember, and a call costs some nanoseconds.
  */
 #ifdef __bpf__
 #define TABLE_FUNCTION __attribute__((noinline))

@@ -35,7 +35,7 @@ struct Ack {
 };
 std::optional<Ack> parse_ack(const Part& part, Version version);
 
-// Of a DISCONNECT or AUTH of MQTT 5 (§3.14.2.1, §3.15.2.1).
+// The reason code of a DISCONNECT or AUTH (MQTT 5.0 §3.14.2.1, §3.15.2.1).
 Reason reason_of(const Part& part);
 
 // The same packet with another identifier, which is the first field of its body.

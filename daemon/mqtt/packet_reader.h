@@ -58,7 +58,7 @@ class PacketReader {
   bool is_in_payload() const { return payload_left_ != 0; }
 
  private:
-  // What is known of the packet at the front.
+  // The packet at the front, as far as it has come.
   struct Extent {
     std::size_t wanted = 0;  // bytes needed to know more, or to hand the part out
     bool complete = false;   // they are all that is needed

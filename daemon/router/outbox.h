@@ -25,7 +25,7 @@ class Outbox {
   void append(ByteView bytes);
   void append_copy(ByteView bytes);
 
-  // What is to be written, in this order; until the next call that changes it.
+  // The bytes to write, in this order. Valid until the next call that changes the outbox.
   const std::vector<ByteView>& ranges();
   // The next `count` bytes have been written.
   void wrote(std::size_t count) { written_ += count; }

@@ -138,7 +138,7 @@ void Relay::release_delivery(const Session& session, const Part& part) {
     return;
   }
   const auto ack = mqtt::parse_ack(part, connect_.version);
-  // Of an earlier connection, if it is not known; identifiers were mostly the broker's then, too.
+  // An unknown identifier is that of an earlier connection. The broker mostly chose it then, too.
   const auto id = ack ? deliveries_.begin(session.id, ack->id) : std::nullopt;
   if (id) to_client(mqtt::with_id(part, *id));
 }
