@@ -24,7 +24,7 @@ static __always_inline int is_given_up(const struct packet *pkt)
 	     (!is_ahead(flow) ||
 	      (__s32)(pkt->scratch->walking.seq - flow->last_early) < 0)))
 		return 0;
-	return (__u32)(pkt->now_ns >> GAP_SHIFT) - flow->gap_began > GAP_PATIENCE;
+	return since_gap(pkt, flow) > GAP_PATIENCE;
 }
 
 static __always_inline void keep_place(const struct packet *pkt)

@@ -37,11 +37,9 @@ static __always_inline int is_dead(const struct flow *flow)
 static __always_inline int may_be_copied(const struct packet *pkt,
 					 const struct flow *flow)
 {
-	__u32 age = (__u32)(pkt->now_ns >> GAP_SHIFT) - flow->gap_began;
-
 	if (flow->state == FLOW_HALF_OPEN && !flow->gap_began)
 		return 1;
-	return !is_dead(flow) && age < COPY_PATIENCE;
+	return !is_dead(flow) && since_gap(pkt, flow) < COPY_PATIENCE;
 }
 
 /* The connection of which a SYN is a copy. It is half-open, or already established when

@@ -52,3 +52,15 @@ static __always_inline int is_over(__u64 began_ns, __u64 now_ns, __u64 period_ns
 {
 	return (__s64)(now_ns - began_ns) >= (__s64)period_ns;
 }
+
+/* The time since `gap_began`. It may lie ahead of the packet: another CPU's clock may be
+ * a tick ahead, and pass_handshake() never notes the time 0. Unit: 1 << GAP_SHIFT ns.
+ */
+#define GAP_AHEAD 64
+
+static __always_inline __u32 since_gap(const struct packet *pkt, const struct flow *flow)
+{
+	__u32 since = (__u32)(pkt->now_ns >> GAP_SHIFT) - flow->gap_began;
+
+	return since + GAP_AHEAD < GAP_AHEAD ? 0 : since;
+}

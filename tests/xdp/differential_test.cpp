@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <tuple>
@@ -51,7 +52,16 @@ struct Connection {
   } state;
   Segment last;
   bool is_judged = true;  // ours still judges its stream
+  // Ours knows that it is over, or may take it to be: a SYN with the same number opens another.
+  bool is_over = false, may_be_over = false;
+  std::chrono::steady_clock::time_point spoke_at{};  // after its SYN; the epoch: not yet
+  bool has_gap = false;                              // a number is missing, and never comes
+  unsigned after_gap = 0;                            // segments since then
 };
+
+// From three seconds after the first segment beyond the SYN on, ours takes a SYN for a new
+// connection.
+constexpr std::chrono::seconds kCopiesComeWithin{2};
 
 class DifferentialTest : public testing::Test {
  protected:
@@ -262,6 +272,18 @@ class DifferentialTest : public testing::Test {
     ask_katrans_ring(at);
   }
 
+  static bool may_repeat_syn(const Connection& at) {
+    return !at.may_be_over && (at.spoke_at == std::chrono::steady_clock::time_point() ||
+                               std::chrono::steady_clock::now() - at.spoke_at < kCopiesComeWithin);
+  }
+
+  // Its next segment is a FIN or RST, which stands at the edge as long as all was judged.
+  static void end(Connection& at) {
+    at.is_over = at.is_judged;
+    at.may_be_over = true;
+    at.is_judged = false;
+  }
+
   // Difference by design 2: a connection that no balancer saw open. Ours consults the ring for each
   // packet; Katran remembers the first result.
   void advance_unopened(Connection& at) {
@@ -304,33 +326,42 @@ class DifferentialTest : public testing::Test {
       case Connection::kCondemned:
         return expect(at.client.ack(), at, Fate::kAnswered, Fate::kForwarded);
       case Connection::kOpened:
-        if (one_in(4)) return repeat_syn(at);
+        if (one_in(4) && may_repeat_syn(at)) return repeat_syn(at);
+        if (at.spoke_at == std::chrono::steady_clock::time_point())
+          at.spoke_at = std::chrono::steady_clock::now();
         if (one_in(2)) return say(at.client.ack());
         at.state = Connection::kEstablished;
         return say(at.client.send(connect_packet()));
       case Connection::kEstablished:
         break;
     }
+    // Difference by design 7: after a gap ours keeps a few segments, and drops the others, or what
+    // overlaps in part.
+    if (at.has_gap && ++at.after_gap >= MAX_EARLY) return say(at.client.ack());
     switch (below(14)) {
       case 0:
-        at.is_judged = false;
+        end(at);
+        at.has_gap = true;  // what it sends from here on leaves out the number of the FIN
         return say(at.client.fin());
       case 1:
-        at.is_judged = false;
+        end(at);
         return say(at.client.rst());
       case 2:
-        return repeat_syn(at);
+        return may_repeat_syn(at) ? repeat_syn(at) : say(at.client.ack());
       case 3:
         return expect_by_reals(at.last, at);  // retransmitted
       case 4:
         return say(at.client.at(at.client.sent(), {}).options(Bytes(4 * below(11), 1)));
       case 5:
-        return send_long(at);
+        return at.has_gap ? say(at.client.ack()) : send_long(at);
       case 6:
         return say(at.client.send(pingreq_packet()).padded_to(60));
       case 7:
         at.is_judged = false;
-        at.client.skip(below(3));  // lost
+        if (const std::uint32_t lost = below(3); lost > 0) {
+          at.client.skip(lost);
+          at.has_gap = true;
+        }
         return say(at.client.ack());
       case 8:
         return say(at.client.ack().claiming_data_offset(static_cast<std::uint8_t>(below(16))));
@@ -396,10 +427,11 @@ class DifferentialTest : public testing::Test {
     if (dice < 310 && at.state == Connection::kEstablished && at.is_judged) {
       publish_mispredicted(at);
     } else if (dice < 320 && at.state == Connection::kEstablished) {
-      // A new connection from the port of an old one.
+      // A new connection from the port of an old one. Small stacks begin with the same number.
       const Connection old = at;
       forget(place);
-      open_connection(*old.service, old.client.self(), old.client.isn() + (1 << 30));
+      const std::uint32_t ahead = old.is_over && one_in(2) ? 0 : 1 << 30;
+      open_connection(*old.service, old.client.self(), old.client.isn() + ahead);
     } else {
       advance(at);
       if (connections_.size() > kConnections) forget(place);

@@ -82,6 +82,19 @@ TEST_F(FlowTest, ALateCopyOfTheSynDoesNotMoveTheConnection) {
   EXPECT_EQ(publish(client, kTemperatureTopic).group(), kDefault);
 }
 
+// The note of when the client went on could lie a millisecond ahead of the copy.
+TEST_F(FlowTest, ACopyOfTheSynRightAfterTheHandshakeKeepsItsGroup) {
+  for (std::uint16_t port = 1; port <= 64; port++) {
+    const Client client({kClient.address, port}, kService);
+    predict(kClient, kTemperature);
+    send(client.syn());
+    send(client.ack());
+    predict(kClient, kHumidity);
+
+    ASSERT_EQ(send(client.syn()).group(), kTemperature) << "port " << port;
+  }
+}
+
 TEST_F(FlowTest, HandshakeAndConnectEstablish) {
   Client client(kClient, kService);
 
