@@ -29,7 +29,6 @@ constexpr std::size_t kExpireRows = 1000;  // a transaction
 constexpr auto kSetAsideEvery = 60s;
 
 // The writer looks at the wall clock so often.
-constexpr auto kLookEvery = 2s;
 
 // The wall clock and the uptime are not read at the same moment; less is no change of the clock.
 constexpr std::int64_t kReadApartMs = 1000;
@@ -373,7 +372,7 @@ void History::trim(std::size_t written) {
 }
 
 void History::look_at_clock() {
-  look_at_ = Clock::now() + kLookEvery;
+  look_at_ = Clock::now() + options_.look_every;
   if (const std::int64_t jump_ms = file_->clock_jump_ms(); jump_ms != 0) {
     log::warn("history: the clock was set {}; ages of rows do not change by it", in_words(jump_ms));
   }

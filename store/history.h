@@ -48,6 +48,7 @@ struct HistoryOptions {
   // Last-seen times that wait.
   std::size_t last_seen_limit = 1'000'000;
   std::chrono::milliseconds commit_every{100};
+  std::chrono::milliseconds look_every{2000};  // at the clock and the file, with nothing to write
   // After a failure; doubled from one to the next, at most kLongestRetry.
   std::chrono::milliseconds retry_after{1000};
   // For the check of the file at start. A file too large to be checked in this

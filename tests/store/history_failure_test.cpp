@@ -210,6 +210,7 @@ INSTANTIATE_TEST_SUITE_P(Codes, FailingDiskTest,
                          testing::Values(SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_READONLY));
 
 TEST_F(HistoryFailureTest, TriesAgainByItself) {
+  options_.commit_every = 1ms;
   options_.retry_after = 1ms;
   FaultyDisk disk;
   open();

@@ -92,7 +92,10 @@ class HistoryTest : public testing::Test {
     if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
     directory_ = name;
     options_.path = directory_ / "history.db";
-    options_.retry_after = 1h;  // only if a test asks for it
+    // Nothing is written but by flush(), unless a test asks for it.
+    options_.commit_every = 1h;
+    options_.look_every = 1h;
+    options_.retry_after = 1h;
     options_.check_limit = 1h;  // as long as a busy machine takes
     spdlog::set_default_logger(std::make_shared<spdlog::logger>(
         "history", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_)));

@@ -249,6 +249,7 @@ TEST_F(HistoryTest, ViewsShowWhichTopicWasPublishedWhen) {
 }
 
 TEST_F(HistoryTest, WritesWithoutBeingAsked) {
+  options_.commit_every = 1ms;
   FaultyDisk disk;
   open();
   history_->flush();
@@ -262,7 +263,6 @@ TEST_F(HistoryTest, WritesWithoutBeingAsked) {
 }
 
 TEST_F(HistoryTest, ClosingWritesWhatIsQueued) {
-  options_.commit_every = 1h;
   open();
   history_->flush();
   for (int n = 0; n < 1000; ++n) {

@@ -11,8 +11,6 @@ using Rows = std::vector<std::string>;
 // Nothing waits for the wall clock of the test.
 class RetentionTest : public HistoryTest {
  protected:
-  RetentionTest() { options_.commit_every = 1h; }
-
   void restart() {
     close();
     open(clocks_);
