@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
+#include <linux/nexthop.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -16,7 +17,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <span>
 #include <system_error>
 
 #include "daemon/base/handles.h"
@@ -92,6 +95,71 @@ std::vector<Address> next_hops(const nlmsghdr& message, unsigned interface_index
   return hops;
 }
 
+struct DefaultRoute {
+  std::uint32_t metric;
+  std::vector<Address> hops;  // through the interface
+  std::uint32_t object;       // a nexthop object that has the hops; 0: the route itself has them
+};
+
+// With net.ipv4.nexthop_compat_mode = 0, as FRR sets it, the kernel tells the number of the nexthop
+// object and not what is in it.
+std::vector<DefaultRoute> default_routes(int family, unsigned interface_index) {
+  std::vector<DefaultRoute> routes;
+  dump<rtmsg>(
+      RTM_GETROUTE, [&](rtmsg& header) { header.rtm_family = static_cast<unsigned char>(family); },
+      [&](const nlmsghdr& message) {
+        if (!is_default_route(message)) return;
+        const Attributes attributes = attributes_of(message, sizeof(rtmsg));
+        const bool is_told = attributes[RTA_OIF] || attributes[RTA_MULTIPATH];
+        const auto number = [&](int type) {
+          return attributes[type] ? mnl_attr_get_u32(attributes[type]) : 0;
+        };
+        routes.push_back({number(RTA_PRIORITY), next_hops(message, interface_index),
+                          is_told ? 0 : number(RTA_NH_ID)});
+      });
+  return routes;
+}
+
+// What the kernel knows about a nexthop object. An object that is gone has neither.
+struct NexthopObject {
+  std::vector<std::uint32_t> members;  // of a group, by number
+  std::vector<Address> hops;           // through the interface: one at most
+};
+
+NexthopObject find_nexthop_object(std::uint32_t number, unsigned interface_index) {
+  NexthopObject object;
+  NetlinkQuestion question(RTM_GETNEXTHOP, NLM_F_ACK);
+  question.header<nhmsg>();
+  question.add(NHA_ID, number);
+  const int error = question.ask([&](const nlmsghdr& message) {
+    if (message.nlmsg_type != RTM_NEWNEXTHOP) return;
+    const Attributes attributes = attributes_of(message, sizeof(nhmsg));
+    if (const nlattr* group = attributes[NHA_GROUP]) {
+      const auto* members = static_cast<const nexthop_grp*>(mnl_attr_get_payload(group));
+      const std::size_t count = mnl_attr_get_payload_len(group) / sizeof(nexthop_grp);
+      for (const nexthop_grp& member : std::span(members, count))
+        object.members.push_back(member.id);
+    }
+    const auto* fixed = static_cast<const nhmsg*>(mnl_nlmsg_get_payload(&message));
+    const auto hop = address_in(attributes[NHA_GATEWAY]);
+    if (hop && attributes[NHA_OIF] && mnl_attr_get_u32(attributes[NHA_OIF]) == interface_index &&
+        (fixed->nh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0)
+      object.hops.push_back(*hop);
+  });
+  if (error != 0 && error != ENOENT)
+    throw std::system_error(error, std::generic_category(), "cannot look up a nexthop object");
+  return object;
+}
+
+// A group has no groups as members.
+std::vector<Address> hops_of_object(std::uint32_t number, unsigned interface_index) {
+  NexthopObject object = find_nexthop_object(number, interface_index);
+  for (const std::uint32_t member : object.members)
+    std::ranges::copy(find_nexthop_object(member, interface_index).hops,
+                      std::back_inserter(object.hops));
+  return object.hops;
+}
+
 bool concerns(const nlmsghdr& message, unsigned interface_index,
               std::span<const Address> gateways) {
   switch (message.nlmsg_type) {
@@ -110,6 +178,9 @@ bool concerns(const nlmsghdr& message, unsigned interface_index,
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
       return is_default_route(message);
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP:
+      return true;  // a default route may use it
     default:
       return false;
   }
@@ -143,19 +214,13 @@ std::vector<Address> default_gateways(unsigned interface_index) {
   std::vector<Address> gateways;
   for (const int family : {AF_INET, AF_INET6}) {
     std::uint32_t lowest = UINT32_MAX;
-    dump<rtmsg>(
-        RTM_GETROUTE,
-        [&](rtmsg& header) { header.rtm_family = static_cast<unsigned char>(family); },
-        [&](const nlmsghdr& message) {
-          if (!is_default_route(message)) return;
-          const nlattr* priority = attributes_of(message, sizeof(rtmsg))[RTA_PRIORITY];
-          const std::uint32_t metric = priority ? mnl_attr_get_u32(priority) : 0;
-          const auto hops = next_hops(message, interface_index);
-          if (hops.empty() || metric > lowest) return;
-          if (metric < lowest) gateways.clear();
-          lowest = metric;
-          gateways.insert(gateways.end(), hops.begin(), hops.end());
-        });
+    for (DefaultRoute& route : default_routes(family, interface_index)) {
+      if (route.object != 0) route.hops = hops_of_object(route.object, interface_index);
+      if (route.hops.empty() || route.metric > lowest) continue;
+      if (route.metric < lowest) gateways.clear();
+      lowest = route.metric;
+      gateways.insert(gateways.end(), route.hops.begin(), route.hops.end());
+    }
     if (!gateways.empty()) break;
   }
   return gateways;
@@ -196,10 +261,11 @@ struct LinkNews::Socket {
 };
 
 LinkNews::LinkNews() : socket_(new Socket) {
+  constexpr unsigned kNexthops = 1U << (RTNLGRP_NEXTHOP - 1);
   socket_->handle.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!socket_->handle ||
       mnl_socket_bind(socket_->handle.get(),
-                      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+                      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | kNexthops,
                       MNL_SOCKET_AUTOPID) < 0) {
     fail("cannot listen to the kernel (rtnetlink)");
   }

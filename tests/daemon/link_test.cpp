@@ -125,6 +125,26 @@ TEST_F(LinkTest, ANextHopMayBeAnObjectOfItsOwn) {
   EXPECT_EQ(gateways(), addresses({"10.1.2.1", "10.1.2.3"}));
 }
 
+// FRR turns the compatible mode off. The route then has only the number of the object.
+TEST_F(LinkTest, ANextHopObjectIsLookedUpIfTheRouteHasOnlyItsNumber) {
+  run("sysctl -qw net.ipv4.nexthop_compat_mode=0");
+  run("ip link add elsewhere up type veth peer name other && ip link set other up");
+  run("ip address add 10.9.0.2/24 dev elsewhere");
+  run("ip nexthop add id 1 via 10.1.2.1 dev lb && ip nexthop add id 2 via 10.1.2.3 dev lb");
+  run("ip nexthop add id 3 via 10.9.0.1 dev elsewhere && ip nexthop add id 4 group 1/2/3");
+  run("ip nexthop add id 6 via fc00:2::1 dev lb && ip -6 route add default nhid 6");
+  EXPECT_EQ(gateways(), addresses({"fc00:2::1"}));
+
+  run("ip route add default nhid 1 metric 200");
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1"}));
+  run("ip route add default nhid 4 metric 100");
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1", "10.1.2.3"})) << "those of this interface";
+  run("ip route replace default nhid 6 metric 100");
+  EXPECT_EQ(gateways(), addresses({"fc00:2::1"})) << "an IPv4 route by an IPv6 neighbour";
+  run("ip nexthop add id 7 blackhole && ip route replace default nhid 7 metric 100");
+  EXPECT_EQ(gateways(), addresses({"10.1.2.1"}));
+}
+
 TEST_F(LinkTest, AnIpv4RouteMayLeadToAnIpv6Neighbour) {
   run("ip route add default via inet6 fe80::1 dev lb");
 
@@ -270,6 +290,20 @@ TEST_F(LinkFollowerTest, OfSeveralNextHopsTheOneThatAnswersIsTheGatewayAndStays)
   run("ip neighbour del 10.1.2.3 dev lb");
   wait_for_news();
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:11"));
+}
+
+// The route stays as it is, so the kernel reports the object alone.
+TEST_F(LinkFollowerTest, AChangedNextHopObjectIsHeardOf) {
+  run("sysctl -qw net.ipv4.nexthop_compat_mode=0");
+  run("ip neighbour add 10.1.2.1 lladdr 02:00:00:00:00:11 dev lb");
+  run("ip neighbour add 10.1.2.3 lladdr 02:00:00:00:00:33 dev lb");
+  run("ip nexthop add id 1 via 10.1.2.1 dev lb && ip route add default nhid 1");
+  wait_for_news();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:11"));
+
+  run("ip nexthop replace id 1 via 10.1.2.3 dev lb");
+  wait_for_news();
+  EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:33"));
 }
 
 TEST_F(LinkFollowerTest, AGatewayOfWhichNothingWasHeardForLongIsAskedAfter) {
