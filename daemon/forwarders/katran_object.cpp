@@ -14,12 +14,8 @@ KatranObject::KatranObject(const std::filesystem::path& path, const Programs& pr
       purge_(katran_.connections()),
       stats_(katran_.stats_fd() >= 0 ? katran_.stats_fd() : programs.map_fd("stats")) {}
 
-KatranObject::~KatranObject() {
-  if (!is_settled_) katran_.remove_new_pins();
-}
-
 void KatranObject::settle(const std::filesystem::path& /*folder*/) {
-  is_settled_ = true;
+  katran_.keep_pins();
 }
 
 void KatranObject::use(const Config& config, const GroupNumbers& numbers) {

@@ -16,12 +16,9 @@ namespace remora {
 class KatranObject : public Forwarder {
  public:
   // Loads the object at `path` with maps of `programs` and pins beside theirs. Throws
-  // std::runtime_error that names what is wrong with it; the pins are then as they were.
+  // std::runtime_error that names what is wrong with it; the pins are then as they were, and so
+  // they are when it is destroyed without settle().
   KatranObject(const std::filesystem::path& path, const Programs& programs);
-  // Without settle() the pins that it has made go.
-  ~KatranObject() override;
-  KatranObject(const KatranObject&) = delete;
-  KatranObject& operator=(const KatranObject&) = delete;
 
   NamedProgram program() const override { return {"katran", katran_.program_fd()}; }
   std::optional<NamedProgram> slot_program() const override { return program(); }
@@ -39,7 +36,6 @@ class KatranObject : public Forwarder {
   KatranPurge purge_;
   const int stats_;
   TunnelSender sender_;
-  bool is_settled_ = false;
 };
 
 }  // namespace remora

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <utility>
 
@@ -139,6 +140,18 @@ KatranAddress katran_address(const Address& address) {
   return katrans;
 }
 
+NewPins::~NewPins() {
+  for (const auto& path : paths_) ::unlink(path.c_str());
+}
+
+void NewPins::pin(int fd, const std::filesystem::path& path) {
+  paths_.push_back(path);
+  if (bpf_obj_pin(fd, path.c_str()) == 0) return;
+  const int error = errno;
+  paths_.pop_back();
+  throw std::system_error(error, std::generic_category(), "cannot pin " + path.string());
+}
+
 KatranProgram::KatranProgram(const std::filesystem::path& path, const std::filesystem::path& folder,
                              const Maps& maps)
     : object_(bpf_object__open_file(path.c_str(), nullptr)) {
@@ -181,36 +194,26 @@ KatranProgram::KatranProgram(const std::filesystem::path& path, const std::files
   take_flow_tables(folder);
 }
 
-// Those of the folder, and new ones for CPUs that have none there.
+// Takes the tables that are pinned in the folder, and makes those of CPUs that have none there.
 void KatranProgram::take_flow_tables(const std::filesystem::path& folder) {
-  try {
-    for (int cpu = 0; cpu < libbpf_num_possible_cpus(); ++cpu) {
-      const auto fail = [&](const std::string& what) {
-        throw std::runtime_error("cannot " + what + " the table of connections of CPU " +
-                                 std::to_string(cpu) + ": " + because(errno));
-      };
-      const std::filesystem::path pin = folder / (kFlowTablePin + std::to_string(cpu));
-      Fd table(bpf_obj_get(pin.c_str()));
-      if (!table || !is_flow_table(table.get())) {
-        ::unlink(pin.c_str());
-        table = make_flow_table();
-        if (!table) fail("make");
-        if (bpf_obj_pin(table.get(), pin.c_str()) != 0) fail("pin");
-        new_pins_.push_back(pin);
-      }
-      const int fd = table.get();
-      if (bpf_map_update_elem(bpf_map__fd(lru_mapping_), &cpu, &fd, BPF_ANY) != 0)
-        fail("give Katran");
-      flow_tables_.push_back(std::move(table));
+  for (int cpu = 0; cpu < libbpf_num_possible_cpus(); ++cpu) {
+    const auto fail = [&](const std::string& what) {
+      throw std::runtime_error("cannot " + what + " the table of connections of CPU " +
+                               std::to_string(cpu) + ": " + because(errno));
+    };
+    const std::filesystem::path pin = folder / (kFlowTablePin + std::to_string(cpu));
+    Fd table(bpf_obj_get(pin.c_str()));
+    if (!table || !is_flow_table(table.get())) {
+      ::unlink(pin.c_str());
+      table = make_flow_table();
+      if (!table) fail("make");
+      new_pins_.pin(table.get(), pin);
     }
-  } catch (...) {
-    remove_new_pins();
-    throw;
+    const int fd = table.get();
+    if (bpf_map_update_elem(bpf_map__fd(lru_mapping_), &cpu, &fd, BPF_ANY) != 0)
+      fail("give Katran");
+    flow_tables_.push_back(std::move(table));
   }
-}
-
-void KatranProgram::remove_new_pins() const noexcept {
-  for (const auto& pin : new_pins_) ::unlink(pin.c_str());
 }
 
 void KatranProgram::remove_pins(const std::filesystem::path& folder) {

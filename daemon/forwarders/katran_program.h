@@ -64,6 +64,22 @@ static_assert(sizeof(KatranConnection) == 16);
 
 using KatranConnections = BpfMap<KatranConnectionKey, KatranConnection>;
 
+// Pins that go again with the start that made them, until it succeeds.
+class NewPins {
+ public:
+  NewPins() = default;
+  NewPins(NewPins&& other) noexcept = default;
+  NewPins& operator=(NewPins&&) = delete;
+  ~NewPins();
+
+  // Throws std::system_error.
+  void pin(int fd, const std::filesystem::path& path);
+  void keep() noexcept { paths_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> paths_;
+};
+
 class KatranProgram {
  public:
   // Descriptors of maps that Katran takes for its own; the kernel keeps what it needs.
@@ -73,9 +89,9 @@ class KatranProgram {
     int ctl_array = -1;
   };
 
-  // Loads the object at `path`, with pins in `folder`. Throws std::runtime_error that
-  // names the map and what is wrong with it, or what the kernel refuses; the pins are
-  // then as they were.
+  // Loads the object at `path`, with pins in `folder`. New pins go with this object, unless
+  // keep_pins() is called. Throws std::runtime_error that names the map and what is wrong with
+  // it, or what the kernel refuses; the pins are then as they were.
   KatranProgram(const std::filesystem::path& path, const std::filesystem::path& folder,
                 const Maps& maps);
 
@@ -93,8 +109,8 @@ class KatranProgram {
   // Of each CPU.
   std::vector<KatranConnections> connections() const;
 
-  // Takes back the pins that were not there before: for a start that comes to nothing.
-  void remove_new_pins() const noexcept;
+  // From here on the pins outlive this object.
+  void keep_pins() noexcept { new_pins_.keep(); }
 
   // The pins in `folder` that a forwarder of another kind has no use for.
   static void remove_pins(const std::filesystem::path& folder);
@@ -108,7 +124,7 @@ class KatranProgram {
   bpf_map* lru_mapping_ = nullptr;
   bpf_map* stats_ = nullptr;
   std::vector<Fd> flow_tables_;  // by CPU
-  std::vector<std::filesystem::path> new_pins_;
+  NewPins new_pins_;
 };
 
 }  // namespace remora
