@@ -17,9 +17,12 @@
 namespace remora {
 namespace {
 
-constexpr timeval kPatience{10, 0};
-
+// EAGAIN: the patience is over.
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
+  if (errno == EAGAIN) {
+    throw std::runtime_error("remorad is there, but does not answer (" + path.string() +
+                             "); see systemctl status remora");
+  }
   throw std::system_error(errno, std::generic_category(),
                           std::string(what) + " (" + path.string() + ")");
 }
@@ -34,11 +37,13 @@ sockaddr_un address_of(const std::filesystem::path& path) {
   return address;
 }
 
-// Throws std::system_error if nobody listens.
-Fd connected_to(const std::filesystem::path& path) {
+// Throws std::system_error if nobody listens, std::runtime_error if nobody accepts.
+Fd connected_to(const std::filesystem::path& path, std::chrono::milliseconds patience) {
   const sockaddr_un address = address_of(path);
   Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
+  const timeval step{patience.count() / 1000, patience.count() % 1000 * 1000};
+  setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &step, sizeof(step));
+  setsockopt(stream.get(), SOL_SOCKET, SO_SNDTIMEO, &step, sizeof(step));  // for connect(), too
   if (connect(stream.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     fail(path, "no remorad answers");
   }
@@ -49,20 +54,20 @@ Fd connected_to(const std::filesystem::path& path) {
 
 std::optional<pid_t> listener_of(const std::filesystem::path& path) {
   try {
-    const Fd stream = connected_to(path);
+    const Fd stream = connected_to(path, kPatience);
     ucred credentials{};
     socklen_t size = sizeof(credentials);
     if (getsockopt(stream.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
       return std::nullopt;
     return credentials.pid;
-  } catch (const std::system_error&) {
+  } catch (const std::runtime_error&) {
     return std::nullopt;
   }
 }
 
-nlohmann::ordered_json ask(const std::filesystem::path& path,
-                           const nlohmann::ordered_json& request) {
-  const Fd stream = connected_to(path);
+nlohmann::ordered_json ask(const std::filesystem::path& path, const nlohmann::ordered_json& request,
+                           std::chrono::milliseconds patience) {
+  const Fd stream = connected_to(path, patience);
   const std::string line = request.dump() + "\n";
   if (send(stream.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(line.size())) {
