@@ -3,8 +3,11 @@
 // Beside a Katran server: the shared prog array, and what remorad learns of the server by
 // running its slot. The server is the stand-in of tests/katran. Runs in a network namespace and
 // a bpffs directory of its own; needs root.
+#include "daemon/forwarders/katran_shared.h"
+
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -253,6 +256,25 @@ TEST_F(KatranSharedTest, WhatTheSlotTakesIsSentAsItMakesIt) {
   EXPECT_TRUE(slot.send(packet));
   EXPECT_EQ(network_->next_packet(), packet) << "the stand-in wraps nothing";
   EXPECT_FALSE(slot.send(Bytes(60'000, 0x45))) << "longer than the kernel runs";
+}
+
+TEST_F(KatranSharedTest, AfterTheInterfaceWasMadeAnewItSendsByTheNewOne) {
+  start(config());
+  LbNetwork::run("ip link add before up type veth peer name other");
+  KatranShared forwarder(running_->programs.program(kAskProgram), if_nametoindex("before"));
+  const Server server = load_server();
+  add_vip(server, "10.1.50.201", kServersVipNum);
+  ASSERT_TRUE(put_in_slot(server));
+  const Bytes packet =
+      reset_of({address("10.1.1.7"), host_to_net16(40'000)}, {address("10.1.50.201"), 0x5b07});
+  const BrokerWay way{.real = std::nullopt, .vip = address("10.1.50.201")};
+
+  LbNetwork::run("ip link del before");
+  EXPECT_FALSE(forwarder.send(packet, {}, way));
+
+  forwarder.move_to(network_->lb_index());
+  EXPECT_TRUE(forwarder.send(packet, {}, way));
+  EXPECT_EQ(network_->next_packet(), packet);
 }
 
 TEST_F(KatranSharedTest, ItTellsTheStateOfEveryGroupsVip) {
