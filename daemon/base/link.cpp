@@ -263,10 +263,10 @@ struct LinkNews::Socket {
 LinkNews::LinkNews() : socket_(new Socket) {
   constexpr unsigned kNexthops = 1U << (RTNLGRP_NEXTHOP - 1);
   socket_->handle.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!socket_->handle ||
-      mnl_socket_bind(socket_->handle.get(),
-                      RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | kNexthops,
-                      MNL_SOCKET_AUTOPID) < 0) {
+  if (!socket_->handle || mnl_socket_bind(socket_->handle.get(),
+                                          RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
+                                              RTMGRP_IPV6_ROUTE | kNexthops,
+                                          MNL_SOCKET_AUTOPID) < 0) {
     fail("cannot listen to the kernel (rtnetlink)");
   }
 }
