@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "daemon/command_line/command_line.h"
 #include "version.h"
 
 namespace remora {
@@ -19,7 +20,7 @@ std::string service_problem(const std::string& text) {
 std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv) {
   DecapOptions options;
   std::vector<std::string> services;
-  CLI::App app("Removes the outer header of IPIP packets on a broker host");
+  CLI::App app("Removes the outer header of IPIP packets on a broker host", "remora-decap");
   app.set_version_flag("--version", std::string("remora-decap ") + kVersion);
   app.add_option("interface", options.interface,
                  "interface on which the load balancer's packets arrive; default: the file's");
@@ -33,11 +34,7 @@ std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv) {
   app.add_option("--check", options.check, "check a configuration file and exit; needs no root");
   app.add_flag("--detach", options.detach, "detach the program");
   app.add_flag("--generic", options.generic, "for drivers without native XDP");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto exit_code = read_command_line(app, argc, argv)) return *exit_code;
   for (const std::string& service : services) options.services.push_back(*parse_service(service));
   return options;
 }

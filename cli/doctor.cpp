@@ -10,13 +10,10 @@
 #include "cli/doctor/broker_checks.h"
 #include "cli/doctor/lb_checks.h"
 #include "cli/doctor/report.h"
+#include "daemon/command_line/exit_codes.h"
 
 namespace remora {
-namespace {
-
-constexpr int kCouldNotLook = 2;
-
-}  // namespace
+namespace {}  // namespace
 
 int run_doctor(const DoctorOptions& options, const std::filesystem::path& runtime_dir,
                const std::string& instance) {
@@ -45,7 +42,7 @@ int run_doctor(const DoctorOptions& options, const std::filesystem::path& runtim
     }
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';
-    return kCouldNotLook;
+    return kNotInOrder;
   }
   if (options.as_json) {
     std::cout << doctor::to_json(findings).dump(2, ' ', false,

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/service_at.h"
+#include "daemon/command_line/command_line.h"
 #include "daemon/protocol/requests.h"
 #include "version.h"
 
@@ -90,20 +91,22 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   Options options;
   RequestOptions request;
   DoctorOptions doctor;
-  CLI::App app("Asks a running remorad");
+  CLI::App app("Asks a running remorad", "remoractl");
+  app.fallthrough();  // the options of all commands work after the command, too
   app.set_version_flag("--version", std::string("remoractl ") + kVersion);
   app.add_option("--runtime-dir", options.runtime_dir, "where the control sockets are")
+      ->envname(kRuntimeDirVariable)
       ->capture_default_str();
   app.add_option("--instance", options.instance, "which remorad; by default the only one");
   app.add_option("--pid", options.pid, "which remorad, by its process")->check(CLI::PositiveNumber);
+  bool as_json = false;
+  app.add_flag("--json", as_json, "as JSON");
   app.require_subcommand(1);
   add_requests(app, request);
   const CLI::App* doctor_command = add_doctor(app, doctor);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto exit_code = read_command_line(app, argc, argv)) return *exit_code;
+  request.as_json |= as_json;
+  doctor.as_json |= as_json;
   if (doctor_command->parsed()) {
     options.command = doctor;
   } else {

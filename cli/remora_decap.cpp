@@ -20,12 +20,11 @@
 #include "cli/decap_config.h"
 #include "cli/decap_options.h"
 #include "daemon/base/fd.h"
+#include "daemon/command_line/exit_codes.h"
 #include "decap.skel.h"
 
 namespace {
 
-constexpr int kFailed = 1;
-constexpr int kBadConfig = 2;
 constexpr std::string_view kProgram = "xdp_decap";
 
 struct CloseSkeleton {
@@ -35,7 +34,7 @@ struct CloseSkeleton {
 int fail(const std::string& what, int error) {
   std::cerr << "remora-decap: " << what << ": " << std::strerror(error < 0 ? -error : error)
             << '\n';
-  return kFailed;
+  return remora::kFailed;
 }
 
 // The program on the interface, if it is one of ours.
@@ -135,7 +134,7 @@ int run(const remora::DecapOptions& options) {
   if (interface.empty()) {
     std::cerr << "remora-decap: no interface is named: add it to the command line or to the "
                  "configuration file\n";
-    return kBadConfig;
+    return remora::kWrongUsage;
   }
   const int index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) return fail("interface " + interface, errno);
@@ -145,7 +144,7 @@ int run(const remora::DecapOptions& options) {
   if (config.services.empty()) {
     std::cerr << "remora-decap: no service is named, and nothing else may pass: add a [[service]] "
                  "to the configuration file, or --service ADDRESS:PORT\n";
-    return kBadConfig;
+    return remora::kWrongUsage;
   }
   return attach(index, mode, config);
 }
@@ -162,9 +161,9 @@ int main(int argc, char** argv) {
     return options.check.empty() ? run(options) : check(options.check);
   } catch (const remora::ConfigError& error) {
     std::cerr << error.what() << '\n';
-    return kBadConfig;
+    return remora::kWrongUsage;
   } catch (const std::exception& error) {
     std::cerr << "remora-decap: " << error.what() << '\n';
-    return kFailed;
+    return remora::kFailed;
   }
 }

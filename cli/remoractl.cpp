@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// remoractl: asks a running remorad over its control socket. 0: answered; 1: no
-// daemon, or it refused; 2: wrong usage; 3: answered, but the programs are not where they should
-// be on the interface. `doctor` asks the host, too, and has exit codes of its own.
+// remoractl: asks a running remorad over its control socket; `doctor` asks the host, too.
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -12,12 +10,11 @@
 #include "cli/options.h"
 #include "cli/reals.h"
 #include "cli/status.h"
+#include "daemon/command_line/exit_codes.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kNotAttached = 3;
 
 // Without --instance and --pid: the only one that runs.
 fs::path socket_of(const remora::Options& options) {
@@ -74,9 +71,9 @@ int main(int argc, char** argv) {
     print(request, answer);
     const bool is_attached =
         !answer.contains("attachment_problem") || answer.at("attachment_problem").is_null();
-    return is_attached ? 0 : kNotAttached;
+    return is_attached ? remora::kDone : remora::kNotInOrder;
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';
-    return 1;
+    return remora::kFailed;
   }
 }

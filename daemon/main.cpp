@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// remorad. Exit codes: 0: done; 1: it could not run; 2: the configuration is wrong.
+// remorad: serves, checks a configuration, or detaches.
 #include <iostream>
 
+#include "daemon/command_line/exit_codes.h"
 #include "daemon/commands.h"
 #include "daemon/config/config.h"
 
 namespace {
-
-constexpr int kFailed = 1;
-constexpr int kBadConfig = 2;
 
 void run(const remora::Options& options) {
   if (!options.check.empty())
@@ -27,12 +25,12 @@ int main(int argc, char** argv) {
   if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
   try {
     run(std::get<remora::Options>(parsed));
-    return 0;
+    return remora::kDone;
   } catch (const remora::ConfigError& error) {
     std::cerr << error.what() << '\n';
-    return kBadConfig;
+    return remora::kWrongUsage;
   } catch (const std::exception& error) {
     std::cerr << "remorad: " << error.what() << '\n';
-    return kFailed;
+    return remora::kFailed;
   }
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "daemon/command_line/exit_codes.h"
+
 namespace remora::doctor {
 namespace {
 
@@ -50,8 +52,8 @@ std::string label(State state) {
 }  // namespace
 
 int exit_code(const Findings& findings) {
-  if (count(findings, State::kError) > 0) return 1;
-  return count(findings, State::kUnknown) > 0 ? 2 : 0;
+  if (count(findings, State::kError) > 0) return kFailed;
+  return count(findings, State::kUnknown) > 0 ? kNotInOrder : kDone;
 }
 
 std::string_view to_string(State state) {

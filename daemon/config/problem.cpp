@@ -23,17 +23,19 @@ std::string message_of(std::string_view file, const std::vector<Problem>& proble
   return text;
 }
 
-// The edit distance: how many letters to insert, delete or replace (Levenshtein).
+// The edit distance: how many letters to insert, delete, replace, or exchange with the next one
+// (Damerau and Levenshtein, without edits of what was exchanged).
 std::size_t distance(std::string_view left, std::string_view right) {
-  std::vector<std::size_t> row(right.size() + 1);
+  std::vector<std::size_t> before, last, row(right.size() + 1);  // of i - 1, i and i + 1 letters
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 0; i < left.size(); ++i) {
-    std::size_t diagonal = row[0];
+    before = std::exchange(last, row);
     row[0] = i + 1;
     for (std::size_t j = 0; j < right.size(); ++j) {
-      const std::size_t replaced = diagonal + (left[i] == right[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+      const std::size_t replaced = last[j] + (left[i] == right[j] ? 0 : 1);
+      row[j + 1] = std::min({replaced, row[j] + 1, last[j + 1] + 1});
+      const bool is_exchange = i > 0 && j > 0 && left[i] == right[j - 1] && left[i - 1] == right[j];
+      if (is_exchange) row[j + 1] = std::min(row[j + 1], before[j - 1] + 1);
     }
   }
   return row.back();

@@ -56,7 +56,7 @@ TEST(DoctorReportTest, TheExitCodeIsThatOfTheWorst) {
   EXPECT_EQ(exit_code({}), 0);
   EXPECT_EQ(exit_code({kForwarding.ok()}), 0);
   EXPECT_EQ(exit_code({kForwarding.ok(), kForwarding.warning("w")}), 0);
-  EXPECT_EQ(exit_code({kForwarding.unknown("u"), kForwarding.warning("w")}), 2);
+  EXPECT_EQ(exit_code({kForwarding.unknown("u"), kForwarding.warning("w")}), 3);
   EXPECT_EQ(exit_code({kForwarding.unknown("u"), kForwarding.error("e")}), 1);
 }
 

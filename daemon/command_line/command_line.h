@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the command lines of all programs have in common: exit codes and complaints.
+#pragma once
+
+#include <optional>
+
+namespace CLI {
+class App;
+}
+
+namespace remora {
+
+// The environment variable that replaces the default of --runtime-dir.
+constexpr const char* kRuntimeDirVariable = "REMORA_RUNTIME_DIR";
+
+// Reads the command line into the options of `app`. Returns the exit code if the answer is printed
+// already: --help, --version, or a mistake, which is explained in one line on standard error.
+std::optional<int> read_command_line(CLI::App& app, int argc, char** argv);
+
+}  // namespace remora

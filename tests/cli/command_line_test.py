@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command lines of all programs: exit codes, suggestions, places of options, the environment.
+
+    command_line_test.py REMORAD REMORACTL REMORA_DECAP
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+REMORAD, REMORACTL, REMORA_DECAP = sys.argv[1:4]
+
+
+def run(*argv, **environment):
+    """Its exit code, and what it prints."""
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False,
+                            env=os.environ | environment)
+    return result.returncode, result.stdout + result.stderr
+
+
+class CommandLine(unittest.TestCase):
+    def expect(self, code, words, *argv, **environment):
+        result = run(*argv, **environment)
+        self.assertEqual(result[0], code, result[1])
+        self.assertIn(words, result[1])
+
+    def test_wrong_usage_has_one_exit_code_and_one_line(self):
+        for argv in (
+            (REMORAD, "--no-such"), (REMORAD, "surplus"), (REMORAD, "--log-level", "loud"),
+            (REMORACTL,), (REMORACTL, "no-such"), (REMORACTL, "reals"),
+            (REMORACTL, "reals", "drain"), (REMORACTL, "status", "surplus"),
+            (REMORACTL, "doctor", "--client", "nobody", "--broker"),
+            (REMORACTL, "status", "reload"), (REMORA_DECAP, "--no-such"),
+            (REMORA_DECAP, "eth0", "surplus"), (REMORA_DECAP, "--service", "10.1.50.200"),
+        ):
+            with self.subTest(argv=argv):
+                code, text = run(*argv)
+                self.assertEqual(code, WRONG_USAGE, text)
+                self.assertEqual(text.count("\n"), 1, text)
+                self.assertTrue(text.startswith(os.path.basename(argv[0]) + ": "), text)
+
+    def test_help_and_version_succeed(self):
+        for program in (REMORAD, REMORACTL, REMORA_DECAP):
+            self.expect(DONE, os.path.basename(program), program, "--help")
+            self.expect(DONE, os.path.basename(program), program, "--version")
+        self.expect(DONE, "--per-second", REMORACTL, "reals", "evacuate", "--help")
+
+    def test_an_invalid_configuration_is_told_from_a_failure(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write("[nonsense]\n")
+            file.flush()
+            for program in (REMORAD, REMORA_DECAP):
+                self.expect(WRONG_USAGE, file.name + ":1: ", program, "--check", file.name)
+        with tempfile.TemporaryDirectory() as folder:
+            self.expect(FAILED, "no remorad runs here", REMORACTL, "--runtime-dir", folder,
+                        "status")
+
+    def test_the_nearest_word_is_suggested(self):
+        for words, *argv in (
+            ('unknown command "statsu"; did you mean "status"?', REMORACTL, "statsu"),
+            ('unknown command "drian"; did you mean "drain"?', REMORACTL, "reals", "drian"),
+            ('unknown option "--instnace"; did you mean "--instance"?',
+             REMORACTL, "status", "--instnace", "x"),
+            ('unknown option "--brokr"; did you mean "--broker"?', REMORACTL, "doctor", "--brokr"),
+            ('unknown option "--confg"; did you mean "--config"?', REMORAD, "--confg=x"),
+            ('unknown option "--detahc"; did you mean "--detach"?', REMORA_DECAP, "--detahc"),
+            ('unknown command "xyzzy"; there are: ', REMORACTL, "xyzzy"),
+            ("a command is missing; there are: ", REMORACTL),
+            ("a command is missing; there are: ", REMORACTL, "reals"),
+            ('unexpected argument "surplus"', REMORACTL, "status", "surplus"),
+        ):
+            with self.subTest(argv=argv):
+                self.expect(WRONG_USAGE, words, *argv)
+
+    def test_options_work_before_and_after_the_command(self):
+        with tempfile.TemporaryDirectory() as folder:
+            words = f"no remorad runs here (no socket in {folder})"
+            for argv in (
+                ("--runtime-dir", folder, "--json", "status"),
+                ("status", "--runtime-dir", folder, "--json"),
+                ("reals", "--runtime-dir", folder, "list"),
+                ("reals", "drain", "10.1.3.101", "--runtime-dir", folder),
+                ("reals", "drain", "--runtime-dir", folder, "10.1.3.101"),
+            ):
+                with self.subTest(argv=argv):
+                    self.expect(FAILED, words, REMORACTL, *argv)
+
+    def test_the_runtime_folder_is_that_of_the_environment(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.expect(FAILED, folder, REMORACTL, "status", REMORA_RUNTIME_DIR=folder)
+            self.expect(FAILED, "/no/such", REMORACTL, "status", "--runtime-dir", "/no/such",
+                        REMORA_RUNTIME_DIR=folder)
+            config = os.path.join(folder, "bad.toml")
+            pathlib.Path(config).write_text("[nonsense]\n", encoding="utf-8")
+            self.expect(WRONG_USAGE, config, REMORAD, "--config", config, REMORA_RUNTIME_DIR=folder)
+            self.assertTrue(os.path.exists(os.path.join(folder, "bad.failed")))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
