@@ -97,10 +97,16 @@ struct service_key {
 };
 static_assert(sizeof(struct service_key) == 20, "ABI");
 
+enum unknown_clients {
+	UNKNOWN_TO_DEFAULT = 0, /* to the default group */
+	UNKNOWN_TO_ROUTER = 1,	/* to the router, while it has room (xdp/router.h) */
+};
+
 struct service {
 	__u16 number;	     /* stable by name while the daemon's maps live */
 	__u16 default_group; /* of unknown clients and of topics without a route */
-	__u32 pad;
+	__u16 unknown;	     /* enum unknown_clients */
+	__u16 pad;
 };
 static_assert(sizeof(struct service) == 8, "ABI");
 
@@ -587,6 +593,43 @@ static_assert(sizeof(struct check_flow_key) == 36, "ABI");
 struct heartbeat {
 	__u64 beat_at_ns;
 };
+
+/* ---- map `router_room` (one entry): what the router takes ------------------- */
+
+/* Written by the daemon with each heartbeat. All 0: there has been no router. */
+struct router_room {
+	__u64 beat_at_ns;  /* when the router was last alive; 0: it has stopped */
+	__u32 connections; /* that it takes until the next time */
+	__u32 per_second;  /* SYNs that it gets at most */
+};
+static_assert(sizeof(struct router_room) == 16, "ABI");
+
+/* ---- map `router_budget` (one entry): what it got of that ------------------- */
+
+struct router_budget {
+	__u32 lock;   /* struct bpf_spin_lock to the kernel */
+	__u32 tokens; /* left of this second's SYNs */
+	__u64 filled_at_ns;
+	__u64 beat_at_ns; /* of the `router_room` to which `taken` belongs */
+	__u32 taken;
+	__u32 pad;
+};
+static_assert(sizeof(struct router_budget) == 32, "ABI");
+
+/* ---- map `client_ways`: clients that no prediction fits ----------------------- */
+
+enum way {
+	WAY_ROUTER = 1,	 /* publishes to several groups, or shares its address */
+	WAY_DEFAULT = 2, /* speaks no MQTT: to the default group */
+};
+
+/* By struct client_key. It counts for a day. */
+struct client_way {
+	__u64 seen_at_ns;
+	__u32 way; /* enum way */
+	__u32 pad;
+};
+static_assert(sizeof(struct client_way) == 16, "ABI");
 
 /* ---- Katran's map ABI ------------------------------------------------------ */
 

@@ -22,6 +22,11 @@
 	X(SYN, "packets", Normal, "connection attempts, including retransmissions") \
 	X(SYN_PREDICTED, "packets", Normal, "connection attempts sent to the group predicted for the client") \
 	X(SYN_UNKNOWN, "packets", Normal, "connection attempts of clients without a prediction") \
+	X(SYN_ROUTED, "packets", Normal, "connection attempts passed to the router") \
+	X(ROUTED, "packets", Normal, "other packets of routed connections") \
+	X(ROUTER_ABSENT, "packets", Look, "connection attempts for the router that took the usual way: it does not listen, or the daemon is silent") \
+	X(ROUTER_FULL, "packets", Look, "connection attempts for the router that took the usual way: it has as many connections or bytes as it may") \
+	X(ROUTER_RATE, "packets", Look, "connection attempts for the router that took the usual way: more than its connections_per_second") \
 	X(SYN_DATA, "packets", Look, "connection attempts whose data was cut off (TCP Fast Open)") \
 	X(SYN_OPTION, "packets", Look, "connection attempts made plain TCP: Multipath TCP, or encryption or SMC by a TCP option") \
 	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day, or the flow table is nearly full") \

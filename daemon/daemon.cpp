@@ -74,6 +74,7 @@ Daemon::Daemon(Places places, Config config)
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, IdleLimits(config_, ids_)),
       pressure_(maps_, steering_, config_.limits.flows),
+      routing_({loop_, maps_, ids_, steering_, predictions_, history_}, link_.index),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, link_,
@@ -89,7 +90,7 @@ Daemon::Daemon(Places places, Config config)
                    .on_new_interface = [this](const Link& link) { move_to(link); }}),
       reloader_(places_.config, config_,
                 {health_, steering_, ender_, history_, sweeper_, ids_, predictions_, follower_,
-                 reals_admin_}),
+                 reals_admin_, routing_}),
       dispatcher_(request_handlers([this] { return sources(); }, reals_admin_,
                                    [this] { return reload(); })),
       control_(loop_, instance_.socket_path(),
@@ -129,6 +130,7 @@ Daemon::Daemon(Places places, Config config)
   read_former_ring();
   forwarder_->settle(programs_.folder());
   health_.keep_routes();
+  routing_.use(config_);
   start_timers();
 }
 
@@ -142,6 +144,8 @@ void Daemon::read_former_ring() {
 void Daemon::start_timers() {
   loop_.every(kReadEvery, "look at the ring of events", [this] { events_.look(); });
   loop_.every(kBeatEvery, "heartbeat", [this] { beat(); });
+  loop_.every(kBeatEvery, "what the router takes", [this] { routing_.step(); });
+  loop_.every(1s, "look at the way to the router", [this] { routing_.look(); });
   loop_.every(kLookAtAttachmentEvery, "look at the attachment", [this] { attachment_.look(); });
   loop_.every(kLookAtHistoryEvery, "look at the history", [this] { look_at_history(); });
   loop_.every(kSweepEvery, "sweep of the flows", [this] {
@@ -186,6 +190,7 @@ void Daemon::move_to(const Link& link) {
   xdp_tx_ = XdpTxWatch(link.index);
   forwarder_->move_to(link.index);
   follower_.move_to(link);
+  routing_.move_to(link.index);
 }
 
 void Daemon::run() {
@@ -246,6 +251,7 @@ StatusSources Daemon::sources() const {
           .evacuation = evacuation_,
           .forwarder = *forwarder_,
           .severance = severance_,
+          .routing = routing_,
           .health = health_,
           .fill_gauges = fill_gauges_,
           .history = history_,

@@ -30,6 +30,7 @@
 #include "daemon/kernel/ids.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/programs.h"
+#include "daemon/routing/routing.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/evacuation.h"
 #include "daemon/sessions/flow_counts.h"
@@ -87,6 +88,7 @@ class Daemon {
   Sweeper sweeper_;
   FlowCounts flow_counts_;
   Pressure pressure_;
+  Routing routing_;
   FlowScan flow_scan_;
   std::vector<FillGauge> fill_gauges_;
   LinkFollower follower_;

@@ -35,6 +35,7 @@ class Settings:
     xdp_mode: str = "native"
     gateway_mac: str = "auto"
     outer_source: str = "katran"  # or "lb": the load balancer's own address
+    unknown_clients: str = "default"  # or "router"
     policy: str = "reset"
     group_policies: dict = dataclasses.field(default_factory=dict)  # {group: policy}
     affinity: str = "connection"  # of all groups
@@ -93,7 +94,7 @@ def render(layout, settings, history):
         f'address = "{layout.service_address}"',
         f"port = {topology.MQTT_PORT}",
         'default_group = "default"',
-        'unknown_clients = "default"',
+        f'unknown_clients = "{settings.unknown_clients}"',
     ]
     for name, group in groups_of(layout, settings).items():
         parts += ["", "[[group]]", f'name = "{name}"', f'vip = "{group.vip}"']

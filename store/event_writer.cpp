@@ -22,6 +22,8 @@ const char* name_of(Action action) {
       return "dropped";
     case Action::changing:
       return "changing";
+    case Action::routed:
+      return "routed";
     case Action::unjudged:
       return "unjudged";
   }

@@ -18,6 +18,7 @@ enum class Action {
   kept,      // mispredicted: the connection was left where it is
   dropped,   // mispredicted: discarded
   changing,  // mispredicted: left where it is, because its address changes all the time
+  routed,    // by the router
   unjudged,  // the connection costs too much to judge; no topic is known
 };
 

@@ -71,7 +71,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_client ON events (client, service, at);
 CREATE INDEX events_by_time ON events (at);
 CREATE INDEX events_mispredicts ON events (client, at)
-  WHERE action NOT IN ('learned', 'unjudged');
+  WHERE action NOT IN ('learned', 'routed', 'unjudged');
 
 -- Views for people: times as UTC text, and again as at_ms to compare with;
 -- topics as text, odd ones as x'hex'; services with their names.
@@ -111,7 +111,7 @@ FROM v_events WHERE old_topic <> new_topic;
 CREATE VIEW v_mispredicts AS
 SELECT at, client, service, service_name, new_topic AS topic, from_group, to_group, action,
        count, until, at_ms
-FROM v_events WHERE action NOT IN ('learned', 'unjudged');
+FROM v_events WHERE action NOT IN ('learned', 'routed', 'unjudged');
 
 -- Which topic from when till when: the present one of every client, and those
 -- before it, each ended by a change. An empty `since` is older than what is kept.

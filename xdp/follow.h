@@ -36,6 +36,7 @@ static __always_inline struct flow *find_opening(const struct packet *pkt,
  * handshake and the beginning of the CONNECT carry the sequence number after the SYN's.
  * Other segments are those of the last SYN if they cannot be the tracked flow's: the
  * CONNECT is lost, late, or longer than a segment, or the client has closed without one.
+ * A connection of the router has no flow, but its port may have had one.
  */
 static __noinline struct flow *find_newer(const struct packet *pkt, struct flow *flow)
 {
@@ -43,6 +44,8 @@ static __noinline struct flow *find_newer(const struct packet *pkt, struct flow 
 
 	if (!newer)
 		newer = find_opening(pkt, flow);
+	if (!newer && flow && is_dead(flow) && is_routed(pkt))
+		return 0;
 	return newer ? newer : flow;
 }
 

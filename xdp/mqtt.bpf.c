@@ -128,6 +128,10 @@ static __always_inline enum outcome steer(struct packet *pkt)
 		return open_flow(pkt);
 
 	pkt->flow = find_flow(pkt);
+	if (!pkt->flow && is_routed(pkt)) {
+		count(COUNT_ROUTED);
+		return PASS_UP;
+	}
 	if (pkt->tcp->ip_len + sizeof(struct ipv6_header) > pkt->set->link_mtu) {
 		outcome = check_length(pkt);
 		if (outcome != FORWARD)

@@ -11,6 +11,7 @@
 #include "xdp/half_open.h"
 #include "xdp/katran_maps.h"
 #include "xdp/learn.h"
+#include "xdp/router.h"
 #include "xdp/syn_data.h"
 #include "xdp/syn_options.h"
 
@@ -104,13 +105,17 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	pkt->group = predicted_group(pkt);
 	rank = pkt->group == NO_GROUP ? 0 : TABLE_RANK;
 	count(rank ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN);
+	former = look_up_flow(&pkt->key);
+	if (former)
+		former->flags |= FLOW_REOPENED;
+	if ((!former || is_dead(former)) && goes_to_router(pkt, pkt->group)) {
+		count(COUNT_SYN_ROUTED);
+		return PASS_UP;
+	}
 	if (pkt->group == NO_GROUP)
 		pkt->group = pkt->service->default_group;
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
-	former = look_up_flow(&pkt->key);
-	if (former)
-		former->flags |= FLOW_REOPENED;
 	keep_half_open(pkt, rank);
 	return pkt->set->asks_all || is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
 }

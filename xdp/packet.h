@@ -35,7 +35,7 @@ enum outcome {
 	FORWARD, /* it goes to its connection's real */
 	STEER,	 /* it is for a service: steer() decides */
 	PASS_ON, /* it is not for a service: the next program gets it untouched */
-	PASS_UP, /* it has a mark and goes to the TC probe */
+	PASS_UP, /* to this host's stack: the TC probe takes it if it has a mark */
 	REPLY,	 /* the frame has become a reply to its sender */
 	DROP,	 /* a counter says why */
 	ABORT,	 /* a map of one entry is empty: for the verifier, it never is */

@@ -28,7 +28,8 @@ class Reader {
     for (const Section& section : root_.list("service")) read_service(section);
     for (const Section& section : root_.list("group")) read_group(section);
     for (const Section& section : root_.list("route")) read_route(section);
-    for (const char* table : {"mispredict", "evacuate", "limits", "store"}) read_table(table);
+    for (const char* table : {"mispredict", "router", "evacuate", "limits", "store"})
+      read_table(table);
     if (const auto health = read_table("health")) check_health_keys(*health, config_.health);
     if (!root_.has("service"))
       problems_.add(0, "there is no [[service]]; add one with name, address, port, default_group");
@@ -116,6 +117,10 @@ class Reader {
       check_.endpoint(service.address, service.port, address_line);
     if (!service.default_group.empty())
       check_.group_reference({service.default_group, section.line_of("default_group")});
+    if (service.unknown_clients == UnknownClients::kRouter &&
+        !traits_of(config_.lb.forwarder).has_our_reals)
+      section.report("unknown_clients", section.line_of("unknown_clients"),
+                     "cannot be \"router\" here: only the Katran server knows the reals");
     config_.services.push_back(std::move(service));
   }
 

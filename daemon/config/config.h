@@ -49,6 +49,12 @@ enum class Affinity : std::uint8_t {
   kPerClient = AFFINITY_CLIENT,
 };
 
+// Where the connections of clients without a prediction go.
+enum class UnknownClients : std::uint8_t {
+  kDefault = UNKNOWN_TO_DEFAULT,
+  kRouter = UNKNOWN_TO_ROUTER,
+};
+
 // How the session at the wrong broker ends.
 enum class SessionEnd : std::uint8_t {
   kDisconnect,  // good bytes, DISCONNECT, RST: no Will is published
@@ -82,6 +88,7 @@ struct Service {
   std::string default_group;
   // The longest keepalive, seconds, that its brokers ask MQTT 5 clients for; 0: not known.
   std::uint16_t server_keep_alive = 0;
+  UnknownClients unknown_clients = UnknownClients::kDefault;
   std::uint32_t line = 0;
 
   Endpoint at() const { return Endpoint::at(address, port); }
@@ -90,6 +97,8 @@ struct Service {
 struct Real {
   Address address;
   std::uint32_t weight = 1;
+  // Where the router finds the broker at its own address, host order; 0: at the service's port.
+  std::uint16_t port = 0;
   std::uint32_t line = 0;
 };
 
@@ -108,6 +117,22 @@ struct Mispredict {
   std::uint32_t resets_per_client = 3;  // in RESET_WINDOW_S
   std::uint32_t changes_per_day = 4;    // 0: an address is never kept because of them
   SessionEnd session_end = SessionEnd::kDisconnect;
+};
+
+// Which client identifier a routed client's sessions at further brokers have.
+enum class FurtherSessions : std::uint8_t { kSameId, kSuffixedId };
+
+// Where the router sends SUBSCRIBE.
+enum class SubscribeTo : std::uint8_t { kHome, kAll };
+
+// The relay of clients that cannot be predicted (docs/router.md).
+struct Router {
+  FurtherSessions further_sessions = FurtherSessions::kSameId;
+  SubscribeTo subscribe = SubscribeTo::kHome;
+  std::uint32_t workers = 1;  // threads of each service
+  std::uint32_t connections = 10'000;
+  std::uint32_t connections_per_second = 1000;
+  std::uint32_t memory_mib = 256;
 };
 
 enum class Farewell : std::uint8_t {
@@ -172,6 +197,7 @@ struct Config {
   std::vector<Group> groups;
   std::vector<Route> routes;
   Mispredict mispredict;
+  Router router;
   Evacuate evacuate;
   Health health;
   Limits limits;

@@ -89,7 +89,9 @@ std::string RealsAccess::show(const Group& group) {
   for (const Real& real : group.reals) {
     list += list.empty() ? "" : ", ";
     list += "{ address = " + toml_text(to_string(real.address)) +
-            ", weight = " + toml_number(real.weight) + " }";
+            ", weight = " + toml_number(real.weight);
+    if (real.port != 0) list += ", port = " + toml_number(real.port);
+    list += " }";
   }
   return "[ " + list + " ]";
 }

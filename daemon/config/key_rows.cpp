@@ -7,15 +7,11 @@ namespace remora {
 namespace {
 
 constexpr Table kTables[] = {
-    {"lb", "[lb]"},
-    {"service", "[[service]]"},
-    {"group", "[[group]]"},
-    {"group.reals", "an entry of \"reals\""},
-    {"route", "[[route]]"},
-    {"mispredict", "[mispredict]"},
-    {"evacuate", "[evacuate]"},
-    {"health", "[health]"},
-    {"limits", "[limits]"},
+    {"lb", "[lb]"},         {"service", "[[service]]"},
+    {"group", "[[group]]"}, {"group.reals", "an entry of \"reals\""},
+    {"route", "[[route]]"}, {"mispredict", "[mispredict]"},
+    {"router", "[router]"}, {"evacuate", "[evacuate]"},
+    {"health", "[health]"}, {"limits", "[limits]"},
     {"store", "[store]"},
 };
 
@@ -36,12 +32,24 @@ constexpr Word kRings[] = {
          "the default of Katran's library, in which weights have almost no effect"),
 };
 
-enum class UnknownClients : std::uint8_t { kDefault };
-
 constexpr Word kUnknownClients[] = {
     word("default", UnknownClients::kDefault,
          "unknown clients go to `default_group` until they have published"),
-    planned_word("slow-path"),
+    word("router", UnknownClients::kRouter,
+         "the router serves them, so that each message reaches its group; brokers then see an "
+         "address of the LB"),
+};
+
+constexpr Word kFurtherSessions[] = {
+    word("same-id", FurtherSessions::kSameId, "the client's own, for brokers that share nothing"),
+    word("suffixed-id", FurtherSessions::kSuffixedId,
+         "the group's name is appended, for brokers of one cluster, which end a session when its "
+         "identifier connects elsewhere"),
+};
+
+constexpr Word kSubscribeTo[] = {
+    word("home", SubscribeTo::kHome, "to the client's first broker, which sees its group alone"),
+    word("all", SubscribeTo::kAll, "to a broker of each group"),
 };
 
 constexpr Word kPolicies[] = {
@@ -84,15 +92,6 @@ constexpr Word kChecks[] = {
          "serves nobody"),
     word("off", CheckKind::kOff, "no checks"),
 };
-
-// A single word, so there is nothing to keep.
-struct UnknownClientsAccess {
-  using Owner = Service;
-  static void read(const Section& section, std::string_view key, Service&) { section.word(key); }
-  static std::string show(const Service&) { return toml_text(kUnknownClients[0].word); }
-};
-constexpr Field kUnknownClientsField = {
-    .type = "string", .words = kUnknownClients, .binding = Binding::to<UnknownClientsAccess>()};
 
 // ---- the rows -----------------------------------------------------------------------
 
@@ -203,8 +202,12 @@ constexpr Key kRows[] = {
      .example = "\"default\""},
     {.table = "service",
      .name = "unknown_clients",
-     .field = kUnknownClientsField,
-     .meaning = "Where the connections of clients without a prediction go."},
+     .field = one_of<kUnknownClients, &Service::unknown_clients>(),
+     .meaning = "Where the connections of clients without a prediction go.",
+     .details = "With `router`, clients of several groups and clients that share an address go "
+                "there, too. While the router does not listen, or has reached a limit of "
+                "`[router]`, they go where `default` sends them. Not allowed with "
+                "`katran-shared`."},
     {.table = "service",
      .name = "server_keep_alive",
      .field = number<&Service::server_keep_alive>({1, 65'535}),
@@ -273,6 +276,12 @@ constexpr Key kRows[] = {
                 "clients.",
      .details = "Weights so far apart that a real would get none of the ring's 65537 slots are "
                 "refused."},
+    {.table = "group.reals",
+     .name = "port",
+     .field = number<&Real::port>({1, 65'535}),
+     .meaning = "The port at which the router reaches the broker at its own address.",
+     .default_words = "the service's `port`",
+     .example = "1883"},
 
     {.table = "route",
      .name = "filter",
@@ -317,6 +326,39 @@ constexpr Key kRows[] = {
      .name = "session_end",
      .field = one_of<kSessionEnds, &Config::mispredict, &Mispredict::session_end>(),
      .meaning = "How the session of a reset connection ends at the wrong broker."},
+
+    {.table = "router",
+     .name = "further_sessions",
+     .field = one_of<kFurtherSessions, &Config::router, &Router::further_sessions>(),
+     .change = Change::kRestart,
+     .meaning = "The client identifier of a routed client's sessions at further brokers."},
+    {.table = "router",
+     .name = "subscribe",
+     .field = one_of<kSubscribeTo, &Config::router, &Router::subscribe>(),
+     .change = Change::kRestart,
+     .meaning = "Where a routed client's subscriptions go."},
+    {.table = "router",
+     .name = "workers",
+     .field = number<&Config::router, &Router::workers>({1, 64}),
+     .change = Change::kRestart,
+     .meaning = "Threads that serve the routed connections of a service."},
+    {.table = "router",
+     .name = "connections",
+     .field = number<&Config::router, &Router::connections>({1, 1'000'000}),
+     .change = Change::kRestart,
+     .meaning = "Routed connections at a time; further clients take the usual way.",
+     .details = "Each needs two descriptors and more (`LimitNOFILE` of the unit)."},
+    {.table = "router",
+     .name = "connections_per_second",
+     .field = number<&Config::router, &Router::connections_per_second>({1, 1'000'000}),
+     .meaning = "New connections per second, whether they are answered or not; further clients "
+                "take the usual way."},
+    {.table = "router",
+     .name = "memory_mib",
+     .field = number<&Config::router, &Router::memory_mib>({16, 65'536}),
+     .change = Change::kRestart,
+     .meaning = "Memory of all routed connections, in MiB, above which no new ones are taken and "
+                "clients are read more slowly."},
 
     {.table = "evacuate",
      .name = "farewell",

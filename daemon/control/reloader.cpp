@@ -42,6 +42,7 @@ void Reloader::apply(Config next) {
   parts_.sweeper.use(IdleLimits(in_force_, parts_.ids));
   parts_.predictions.start_rematch(parts_.steering.matching());
   parts_.follower.set_gateway(in_force_.lb.gateway_mac);
+  parts_.routing.use(in_force_);
 }
 
 }  // namespace remora

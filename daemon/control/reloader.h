@@ -11,6 +11,7 @@
 #include "daemon/config/config.h"
 #include "daemon/control/reals_admin.h"
 #include "daemon/health/checks.h"
+#include "daemon/routing/routing.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/sweeper.h"
 #include "daemon/steering/predictions.h"
@@ -32,6 +33,7 @@ class Reloader {
     Predictions& predictions;
     LinkFollower& follower;
     RealsAdmin& reals_admin;
+    Routing& routing;
   };
   // `in_force` and the parts must outlive it.
   Reloader(std::filesystem::path file, Config& in_force, const Parts& parts)

@@ -101,6 +101,13 @@ json health_of(const HealthState* state) {
   return health;
 }
 
+json router_of(const Routing& routing) {
+  const Routing::Counts counts = routing.counts();
+  return {{"open", routing.is_open()},
+          {"connections", counts.connections},
+          {"memory_bytes", counts.memory}};
+}
+
 json xdp_tx_of(const XdpTxWatch& watch) {
   json row = {{"driver", watch.driver()}, {"errors", watch.errors()}, {"grew_s_ago", nullptr}};
   if (const auto grew_at_ns = watch.grew_at_ns())
@@ -123,6 +130,7 @@ json reals_of(const StatusSources& s) {
                      {"weight", member.weight},
                      {"effective_weight", member.effective_weight()},
                      {"flows", index ? s.flow_counts.of_real(number, *index) : 0},
+                     {"routed", s.routing.sessions_at(number, member.address)},
                      {"health", health_of(s.health.find(group.name, member.address))}});
     }
   }
@@ -145,6 +153,7 @@ json status_of(const StatusSources& s) {
       {"programs", programs_of(s)},
       {"groups", groups_of(s)},
       {"reals", reals_of(s)},
+      {"router", router_of(s.routing)},
       {"tables", tables_of(s)},
       {"counters", counters_of(s.maps)},
       {"daemon", daemon_counters_of(s)},

@@ -16,6 +16,7 @@
 #include "daemon/kernel/fill_gauge.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/programs.h"
+#include "daemon/routing/routing.h"
 #include "daemon/sessions/ender.h"
 #include "daemon/sessions/evacuation.h"
 #include "daemon/sessions/flow_counts.h"
@@ -40,6 +41,7 @@ struct StatusSources {
   const Evacuation& evacuation;
   const Forwarder& forwarder;
   const Severance& severance;
+  const Routing& routing;
   const HealthChecks& health;
   std::span<const FillGauge> fill_gauges;
   const History& history;

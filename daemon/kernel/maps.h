@@ -34,6 +34,8 @@ struct Maps {
         checks(programs.map_fd("checks"), "checks"),
         check_flows(programs.map_fd("check_flows"), "check_flows"),
         heartbeat(programs.map_fd("heartbeat"), "heartbeat"),
+        router_room(programs.map_fd("router_room"), "router_room"),
+        client_ways(programs.map_fd("client_ways"), "client_ways"),
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
@@ -60,6 +62,8 @@ struct Maps {
   BpfMap<address, check_way> checks;
   BpfMap<check_flow_key, address> check_flows;
   BpfMap<__u32, ::heartbeat> heartbeat;
+  BpfMap<__u32, ::router_room> router_room;
+  BpfMap<client_key, ::client_way> client_ways;
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;

@@ -23,6 +23,7 @@
 #include "daemon/kernel/filters.h"
 #include "daemon/kernel/health_routes.h"
 #include "daemon/kernel/program_list.h"
+#include "daemon/kernel/router_routes.h"
 #include "log/log.h"
 
 namespace remora {
@@ -110,6 +111,7 @@ bool is_attached_anywhere(const Fd& link) {
 // Takes off an interface what outlives the link. Returns whether there was anything.
 bool leave(unsigned interface_index) {
   set_check_routes(interface_index, {});
+  set_router_routes(interface_index, {});
   return detach_filters(interface_index);
 }
 

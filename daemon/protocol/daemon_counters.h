@@ -22,6 +22,8 @@
   X(evacuation_hurried, "connections", Look, s.evacuation.counts().hurried, "evacuated connections that were no longer allowed to wait for their messages of QoS 2: one may be lost") \
   X(evacuation_forced, "connections", Look, s.evacuation.counts().forced, "evacuated connections that had to be ended by force") \
   X(severed, "connections", Look, s.severance.severed(), "connections of dead reals that were ended") \
+  X(routed, "connections", Normal, s.routing.counts().accepted, "connections that the router has accepted") \
+  X(routed_turned_away, "connections", Look, s.routing.counts().turned_away, "connections that the router has closed at once: they were too many") \
   X(clean_ends, "sessions", Normal, s.ender.counts().clean_ends, "sessions ended at the wrong broker with a DISCONNECT, which the broker had 30 ms or more to read") \
   X(reset_ends, "sessions", Look, s.ender.counts().reset_ends, "sessions ended at the wrong broker by a RST alone: the Will was published") \
   X(good_bytes, "bytes", Normal, s.ender.counts().good_bytes, "bytes delivered ahead of mispredicted PUBLISH packets") \

@@ -12,6 +12,9 @@ namespace {
 // What a connection may always have, however full the memory is.
 constexpr std::size_t kOwnMemory = 16 * 1024;
 
+// From one lesson to the next with the same group.
+constexpr Time kTellEvery{1'000};
+
 }  // namespace
 
 Time now_ms() {
@@ -24,16 +27,35 @@ Connection::Connection(Shared& shared, Fd client, const Address& address)
       relay_(shared.options, shared.surroundings.routing, now_ms()),
       client_(std::make_unique<Peer>(
           shared.base, std::move(client), true, [this] { read_client(); }, [this] { step(); })) {
+  shared_.surroundings.on_begin(address_);
   set_watches();
 }
 
 Connection::~Connection() {
+  close_client();
+  while (!brokers_.empty()) close_broker(brokers_.begin()->first);
   shared_.memory -= memory_;
 }
 
 void Connection::tick() {
   done_.clear();
   relay_.tick(now_ms());
+  step();
+  if (lesson_ && now_ms() - told_at_ >= kTellEvery) tell_lesson();
+}
+
+void Connection::move_sessions(const Judge& judge) {
+  std::vector<std::pair<SessionId, Fate>> fates;
+  for (const auto& [id, broker] : brokers_) fates.emplace_back(id, judge(broker.group, broker.at));
+  for (const auto& [id, fate] : fates) {
+    if (fate == Fate::kStay || !brokers_.contains(id)) continue;
+    if (fate == Fate::kMove) {
+      relay_.leave(id, now_ms());
+      continue;
+    }
+    close_broker(id);
+    relay_.broker_closed(id, now_ms());
+  }
   step();
 }
 
@@ -58,7 +80,7 @@ void Connection::read_broker(SessionId id) {
   if (found == brokers_.end()) return;
   const std::size_t room = std::min(allowed(relay_.broker_room()), shared_.buffer.size());
   if (room > 0) {
-    const auto count = found->second->read(shared_.buffer.first(room));
+    const auto count = found->second.peer->read(shared_.buffer.first(room));
     if (!count) {
       close_broker(id);
       relay_.broker_closed(id, now_ms());
@@ -72,7 +94,7 @@ void Connection::read_broker(SessionId id) {
 void Connection::broker_is_writable(SessionId id) {
   const auto found = brokers_.find(id);
   if (found == brokers_.end()) return;
-  Peer& peer = *found->second;
+  Peer& peer = *found->second.peer;
   if (!peer.is_open() && !peer.finish_connecting()) {
     close_broker(id);
     relay_.broker_closed(id, now_ms());
@@ -104,7 +126,7 @@ void Connection::act(const Action& action) {
   } else if (std::holds_alternative<CloseClient>(action)) {
     close_client();
   } else if (const auto* lesson = std::get_if<Learn>(&action)) {
-    surroundings.on_lesson(address_, *lesson);
+    learn(*lesson);
   } else if (const auto* home = std::get_if<RememberHome>(&action)) {
     surroundings.on_home(address_, *home);
   } else {
@@ -123,22 +145,38 @@ void Connection::open(const OpenSession& attempt) {
   auto peer = std::make_unique<Peer>(
       shared_.base, std::move(*socket), false, [this, id] { read_broker(id); },
       [this, id] { broker_is_writable(id); });
-  brokers_.emplace(id, std::move(peer));
+  brokers_.emplace(id, Broker{std::move(peer), attempt.group, *real});
+  shared_.surroundings.on_open(attempt.group, *real);
 }
 
 void Connection::close_broker(SessionId id) {
   const auto found = brokers_.find(id);
   if (found == brokers_.end()) return;
-  std::unique_ptr<Peer> peer = std::move(found->second);
+  Broker broker = std::move(found->second);
   brokers_.erase(found);
-  shared_.lingering.add(peer->release(), now_ms());
-  done_.push_back(std::move(peer));
+  shared_.surroundings.on_close(broker.group, broker.at);
+  shared_.lingering.add(broker.peer->release(), now_ms());
+  done_.push_back(std::move(broker.peer));
 }
 
 void Connection::close_client() {
   if (!client_) return;
   shared_.lingering.add(client_->release(), now_ms());
   done_.push_back(std::move(client_));
+  if (lesson_) tell_lesson();
+  shared_.surroundings.on_end(address_);
+}
+
+void Connection::learn(const Learn& lesson) {
+  lesson_ = lesson;
+  if (!groups_told_.contains(lesson.group) || now_ms() - told_at_ >= kTellEvery) tell_lesson();
+}
+
+void Connection::tell_lesson() {
+  groups_told_.insert(lesson_->group);
+  told_at_ = now_ms();
+  shared_.surroundings.on_lesson(address_, *lesson_);
+  lesson_.reset();
 }
 
 void Connection::write_all() {
@@ -156,10 +194,10 @@ void Connection::write_all() {
   for (const auto& [id, broker] : brokers_) ids.push_back(id);
   for (const SessionId id : ids) {
     const auto found = brokers_.find(id);
-    if (found == brokers_.end() || !found->second->is_open()) continue;
+    if (found == brokers_.end() || !found->second.peer->is_open()) continue;
     const auto& ranges = relay_.for_broker(id);
     if (ranges.empty()) continue;
-    const auto count = found->second->write(ranges);
+    const auto count = found->second.peer->write(ranges);
     if (count) {
       relay_.wrote_to_broker(id, *count, now_ms());
     } else {
@@ -175,7 +213,7 @@ void Connection::set_watches() {
   }
   const bool reads_brokers = allowed(relay_.broker_room()) > 0;
   for (const auto& [id, broker] : brokers_) {
-    broker->want(reads_brokers, !relay_.for_broker(id).empty());
+    broker.peer->want(reads_brokers, !relay_.for_broker(id).empty());
   }
 }
 

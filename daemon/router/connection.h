@@ -7,6 +7,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 
 #include "daemon/router/lingering.h"
@@ -35,6 +37,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   void tick();
+  void move_sessions(const Judge& judge);
   bool is_over() const { return relay_.is_over(); }
 
  private:
@@ -48,6 +51,8 @@ class Connection {
   void open(const OpenSession& attempt);
   void close_broker(SessionId id);
   void close_client();
+  void learn(const Learn& lesson);
+  void tell_lesson();
   void write_all();
   void set_watches();
   std::size_t allowed(std::size_t room) const;
@@ -56,9 +61,17 @@ class Connection {
   Address address_;
   Relay relay_;
   std::unique_ptr<Peer> client_;
-  std::map<SessionId, std::unique_ptr<Peer>> brokers_;
+  struct Broker {
+    std::unique_ptr<Peer> peer;
+    GroupId group;
+    Endpoint at;
+  };
+  std::map<SessionId, Broker> brokers_;
   // A peer may be in its own callback: it is freed by the next tick.
   std::vector<std::unique_ptr<Peer>> done_;
+  std::optional<Learn> lesson_;  // not yet told
+  std::set<GroupId> groups_told_;
+  Time told_at_{};
   std::size_t memory_ = 0;  // as counted in `shared_`
 };
 

@@ -92,6 +92,13 @@ void Relay::wrote_to_broker(SessionId id, std::size_t count, Time now) {
   finish_step();
 }
 
+void Relay::leave(SessionId id, Time now) {
+  now_ = now;
+  ended_.clear();
+  if (Session* session = find(id)) session->is_leaving = true;
+  finish_step();
+}
+
 void Relay::settle() {
   to_client_.settle(0);
   for (const auto& session : sessions_) session->settle();
@@ -239,6 +246,7 @@ void Relay::leave_sessions() {
 
 // After everything that has happened: ends what has nothing more to write.
 void Relay::finish_step() {
+  if (phase_ == Phase::kSession) move_leaving();
   // A client that has sent DISCONNECT still gets its answers, until its brokers have closed.
   const bool awaits_brokers = has_disconnected_ && !client_gone_;
   if (awaits_brokers && sessions_.empty()) closing_client_ = true;

@@ -45,6 +45,9 @@ class Relay {
   void wrote_to_client(std::size_t count, Time now);
   void wrote_to_broker(SessionId id, std::size_t count, Time now);
   void settle();
+  // The session's real is to be left as soon as nothing is under way. A home with state at its
+  // broker stays.
+  void leave(SessionId id, Time now);
   // Timers; to be called about once a second.
   void tick(Time now);
 
@@ -134,6 +137,7 @@ class Relay {
   // False if something cannot be sent again.
   bool move_packets(Session& old, Session& next);
   void retire_former_home();
+  void move_leaving();
   void tick_session(Session& session);
   Time ping_interval(const mqtt::BrokerLimits& limits) const;
   void check(const std::optional<mqtt::Reason>& problem);

@@ -248,6 +248,31 @@ void Relay::retire_former_home() {
   former_home_ = 0;
 }
 
+// A session with nothing under way is opened at another real, and the one that leaves ends with a
+// DISCONNECT.
+void Relay::move_leaving() {
+  std::vector<SessionId> ids;
+  for (const auto& session : sessions_) {
+    const bool may_leave = session->is_leaving && session->is_ready() && session->is_idle() &&
+                           !session->is_finishing() && former_home_ == 0 &&
+                           is_replaceable(*session);
+    if (may_leave) ids.push_back(session->id);
+  }
+  for (const SessionId id : ids) {
+    Session& old = *find(id);
+    Session& next = open_session(old.group, old.role, {});
+    move_packets(old, next);
+    if (current_ == id) current_ = 0;
+    if (home_ == id) {
+      home_ = next.id;
+      former_home_ = id;
+    } else {
+      old.in_order(mqtt::disconnect_packet(connect_.version));
+      old.finish();
+    }
+  }
+}
+
 // What the client wants cannot be asked of its broker.
 void Relay::check(const std::optional<Reason>& problem) {
   if (problem) fail(*problem);

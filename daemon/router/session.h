@@ -107,6 +107,7 @@ class Session {
   Time last_sent_at{};
   Time pinged_at{};  // by the router
   bool was_written = false;
+  bool is_leaving = false;  // its real, when nothing is under way
 
  private:
   std::optional<mqtt::Reason> flush();

@@ -20,9 +20,27 @@ struct Surroundings {
   std::function<std::optional<Endpoint>(const OpenSession& attempt, const Address& client)>
       real_for;
 
+  // A client has connected, and its connection has ended.
+  std::function<void(const Address& client)> on_begin = [](const Address&) {};
+  std::function<void(const Address& client)> on_end = [](const Address&) {};
+  // At most once a second for each connection, and once for each group.
   std::function<void(const Address& client, const Learn& lesson)> on_lesson;
   std::function<void(const Address& client, const RememberHome& home)> on_home;
   std::function<void(const Address& client)> on_other_protocol;
+
+  // A session at a real begins, and ends.
+  std::function<void(GroupId group, const Endpoint& real)> on_open = [](GroupId, const Endpoint&) {
+  };
+  std::function<void(GroupId group, const Endpoint& real)> on_close = [](GroupId, const Endpoint&) {
+  };
 };
+
+// What happens to the sessions at a real.
+enum class Fate {
+  kStay,
+  kMove,   // it takes no new connections: they move as soon as nothing is under way
+  kBreak,  // it is dead: they move at once
+};
+using Judge = std::function<Fate(GroupId group, const Endpoint& real)>;
 
 }  // namespace remora::router

@@ -49,6 +49,7 @@ Worker::Worker(Fd listener, const Options& options, Surroundings surroundings,
       std::make_unique<Watch>(loop_.base(), listener_.get(), EV_READ, [this] { accept(); });
   acceptable_->set(true);
   loop_.on_readable(wake_.get(), "tasks of a router's worker", [this] { run_tasks(); });
+  last_tick_ = now_ms().count();
   loop_.every(kTick, "timers of routed connections", [this] { tick(); });
 
   // Signals are for the daemon's own loop.
@@ -72,6 +73,12 @@ void Worker::post(std::function<void(Surroundings&)> task) {
     tasks_.push_back(std::move(task));
   }
   eventfd_write(wake_.get(), 1);
+}
+
+void Worker::move_sessions(Judge judge) {
+  post([this, judge = std::move(judge)](Surroundings&) {
+    for (const auto& connection : connections_) connection->move_sessions(judge);
+  });
 }
 
 void Worker::run_tasks() {
@@ -104,6 +111,7 @@ void Worker::accept() {
     }
     connections_.push_back(
         std::make_unique<Connection>(shared_, std::move(client), address_of(from)));
+    ++accepted_;
     connection_count_ = connections_.size();
   }
 }
@@ -116,6 +124,8 @@ void Worker::tick() {
   }
   connection_count_ = connections_.size();
   lingering_.tick(now_ms());
+  memory_ = shared_.memory;
+  last_tick_ = now_ms().count();
 }
 
 }  // namespace remora::router

@@ -32,8 +32,14 @@ class Worker {
 
   // Runs `task` on the worker's thread, where the surroundings may be changed.
   void post(std::function<void(Surroundings&)> task);
+  // Moves the sessions of all connections as `judge` says, on the worker's thread.
+  void move_sessions(Judge judge);
 
   std::size_t connections() const { return connection_count_; }
+  std::uint64_t accepted() const { return accepted_; }
+  std::size_t memory() const { return memory_; }
+  // When its thread last looked at its timers.
+  Time last_tick() const { return Time(last_tick_); }
   // Closed at once, because there were too many.
   std::uint64_t turned_away() const { return turned_away_; }
 
@@ -55,7 +61,10 @@ class Worker {
   Shared shared_;
   std::list<std::unique_ptr<Connection>> connections_;
   std::atomic<std::size_t> connection_count_ = 0;
+  std::atomic<std::uint64_t> accepted_ = 0;
   std::atomic<std::uint64_t> turned_away_ = 0;
+  std::atomic<std::size_t> memory_ = 0;
+  std::atomic<Time::rep> last_tick_ = 0;
 
   Fd listener_;
   std::unique_ptr<Watch> acceptable_;

@@ -196,7 +196,8 @@ void Steering::write_services(const Config& config) {
   for (const Service& service : config.services) {
     const std::uint16_t number = matching_->services.at(service.at()).number;
     const std::uint16_t default_group = matching_->groups.at(service.default_group);
-    maps_.services.put(key_of(service.at()), {number, default_group, 0});
+    maps_.services.put(key_of(service.at()),
+                       {number, default_group, static_cast<__u16>(service.unknown_clients), 0});
     endpoints_[number] = service.at();
   }
   std::vector<service_key> gone;

@@ -130,7 +130,7 @@ name = "one"
 address = "10.1.50.200"
 port = 1883
 default_group = "a"
-unknown_clients = "default"
+unknown_clients = "router"
 [[service]]
 name = "two"
 address = "10.1.50.200"
@@ -457,9 +457,6 @@ TEST(ConfigTest, RefusesBadFilters) {
 
 TEST(ConfigTest, RefusesWhatIsNotYetAvailable) {
   expect_refused({
-      {with_line(8, "default_group = \"default\"\nunknown_clients = \"slow-path\""),
-       9,
-       {"\"slow-path\" is not yet available", "available: default"}},
       {and_then("[mispredict]\npolicy = \"takeover\""),
        15,
        {"\"takeover\" is not yet available", "available: reset, keep, drop"}},
@@ -475,7 +472,9 @@ TEST(ConfigTest, RefusesUnknownWords) {
       {with_line(2, "interface = \"eth0\"\nforwarder = \"\""),
        3,
        {"available: embedded, katran-object, katran-shared"}},
-      {with_line(8, "default_group = \"default\"\nunknown_clients = \"x\""), 9, {"default"}},
+      {with_line(8, "default_group = \"default\"\nunknown_clients = \"x\""),
+       9,
+       {"default, router"}},
   });
 }
 

@@ -34,6 +34,51 @@ TEST_F(RelayTest, WhatADeadBrokerHasNotAcknowledgedIsSentToAnother) {
   EXPECT_FALSE(world.is_closed());
 }
 
+TEST_F(RelayTest, ASessionLeavesItsRealWhenNothingIsUnderWay) {
+  connect();
+  publish("g1/t", "1");
+  world.run();
+  publish("g2/t", "2");
+  world.run();
+  FakeBroker& home = world.last_of(1).broker;
+  FakeBroker& further = world.last_of(2).broker;
+  home.answers_messages = false;
+  publish("g1/t", "3", 1, 5);
+  world.run();
+
+  world.leave(world.last_of(1).asked.session);
+  world.leave(world.last_of(2).asked.session);
+  world.run();
+  EXPECT_FALSE(home.has_closed);  // it owes an answer
+  EXPECT_TRUE(further.has_closed);
+  world.say(world.last_of(1).asked.session, broker_ack(kPuback, 5));
+  world.run();
+
+  EXPECT_TRUE(home.has_closed);
+  publish("g1/t", "4");
+  publish("g2/t", "5");
+  world.run();
+  EXPECT_EQ(messages_at(home), (std::vector<std::string>{"1", "3"}));
+  EXPECT_EQ(messages_at(world.last_of(1).broker), std::vector<std::string>{"4"});
+  EXPECT_EQ(messages_at(world.last_of(2).broker), std::vector<std::string>{"5"});
+  EXPECT_EQ(world.received_types(), (std::vector<int>{kConnack, kPuback}));
+  EXPECT_FALSE(world.is_closed());
+}
+
+TEST_F(RelayTest, AHomeWithSubscriptionsDoesNotLeave) {
+  connect();
+  publish("g1/t", "1");
+  world.send(subscribe_packet(9, "a/#"));
+  world.run();
+  const auto session = world.last_of(1).asked.session;
+
+  world.leave(session);
+  world.run();
+
+  EXPECT_EQ(world.last_of(1).asked.session, session);
+  EXPECT_FALSE(world.broker(session).has_closed);
+}
+
 TEST_F(RelayTest, WhatWasNotWrittenGoesToAnotherBroker) {
   connect();
   publish("g1/t", "1");

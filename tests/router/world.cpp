@@ -125,6 +125,10 @@ void World::die(SessionId id) {
   hand_in({}, [&](mqtt::ByteView) { relay_.broker_closed(id, now); });
 }
 
+void World::leave(SessionId id) {
+  hand_in({}, [&](mqtt::ByteView) { relay_.leave(id, now); });
+}
+
 std::size_t World::answer(SessionId id, std::size_t most) {
   Link& link = links.at(id);
   if (link.is_closed) return 0;

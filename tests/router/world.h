@@ -43,6 +43,8 @@ class World {
   Link& last_of(router::GroupId group);
   void say(router::SessionId id, const Bytes& bytes);
   void die(router::SessionId id);
+  // Its real is drained.
+  void leave(router::SessionId id);
   // Whether all that is asked for is opened and written at once. Otherwise write() does it.
   bool writes_at_once = true;
   // A session is refused as long as this returns true.

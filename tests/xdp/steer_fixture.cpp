@@ -58,7 +58,8 @@ void SteerTest::SetUp() {
 
 void SteerTest::service(Peer at, std::uint16_t number, std::uint16_t default_group) {
   const service_key key{abi_address(at.address), htobe16(at.port), 0};
-  chain_->map<service_key, struct service>("services").put(key, {number, default_group, 0});
+  chain_->map<service_key, struct service>("services")
+      .put(key, {number, default_group, UNKNOWN_TO_DEFAULT, 0});
 }
 
 std::uint32_t SteerTest::real_index(std::uint16_t group, std::uint32_t real) {

@@ -129,7 +129,7 @@ void TwoBalancers::begin_anew() {
 void TwoBalancers::service(const BalancedService& service) {
   const service_key key{abi_address(service.at.address), htobe16(service.at.port), 0};
   chain_->map<service_key, struct service>("services")
-      .put(key, {service.number, service.default_group, 0});
+      .put(key, {service.number, service.default_group, UNKNOWN_TO_DEFAULT, 0});
   ports_.push_back(service.at.port);
 }
 

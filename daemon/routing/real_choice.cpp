@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/routing/real_choice.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace remora {
+namespace {
+
+// The finalizer of MurmurHash3.
+std::uint64_t mixed(std::uint64_t bits) {
+  bits = (bits ^ bits >> 33) * 0xff51afd7ed558ccd;
+  bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53;
+  return bits ^ bits >> 33;
+}
+
+double score(const RealChoice& real, std::uint64_t key) {
+  const std::uint64_t hash = mixed(key ^ std::hash<Address>()(real.at.address));
+  const double uniform = (static_cast<double>(hash >> 11) + 0.5) / 0x1p53;
+  return -real.weight / std::log(uniform);
+}
+
+}  // namespace
+
+std::optional<Endpoint> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
+                                    unsigned attempt) {
+  if (reals.empty()) return std::nullopt;
+  std::vector<std::pair<double, Endpoint>> order;
+  order.reserve(reals.size());
+  for (const RealChoice& real : reals) order.emplace_back(-score(real, key), real.at);
+  std::ranges::sort(order);
+  return order[attempt % order.size()].second;
+}
+
+}  // namespace remora

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which real of a group gets a routed client's session. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/base/endpoint.h"
+#include "daemon/config/config.h"
+#include "daemon/steering/reals.h"
+
+namespace remora {
+
+// A real that takes connections.
+struct RealChoice {
+  Endpoint at;
+  std::uint32_t weight;
+
+  bool operator==(const RealChoice&) const = default;
+};
+
+// By group.
+using RealChoices = std::map<std::uint32_t, std::vector<RealChoice>>;
+
+// The reals of a group in the order in which a client with this key tries them. Clients are spread
+// in proportion to the weights, and each stays at its real when others come or go (rendezvous
+// hashing). Nothing if there are none.
+std::optional<Endpoint> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
+                                    unsigned attempt);
+
+}  // namespace remora

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ties the router to the rest of the daemon: its listening sockets and the way to them, which of
+// the present reals its sessions go to, what is learned from it, and how much the packet path may
+// pass up.
+//
+// Each service that sends unknown clients to the router has a listening socket and workers of its
+// own, from when it is first configured so until the daemon ends.
+//
+// On the daemon's loop, except where the header of Surroundings says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "daemon/config/config.h"
+#include "daemon/router/worker.h"
+#include "daemon/routing/homes.h"
+#include "daemon/routing/mailbox.h"
+#include "daemon/routing/real_choice.h"
+#include "daemon/routing/routed_clients.h"
+
+namespace remora {
+
+class Routing {
+ public:
+  struct Parts {
+    EventLoop& loop;
+    const Maps& maps;
+    const Ids& ids;
+    const Steering& steering;
+    const Predictions& predictions;
+    History& history;
+  };
+  // All must outlive it.
+  Routing(const Parts& parts, unsigned interface_index);
+  ~Routing();
+  Routing(const Routing&) = delete;
+  Routing& operator=(const Routing&) = delete;
+
+  // At the start and at a reload, once steering has applied it. Throws std::runtime_error with the
+  // remedy.
+  void use(const Config& config);
+  // A few times a second: tells the packet path what the router takes, and the workers which reals
+  // there are.
+  void step();
+  // Restores the way into this host's stack if somebody has removed it.
+  void look();
+  void move_to(unsigned interface_index);
+
+  // It listens, and its workers are alive.
+  bool is_open() const { return !doors_.empty() && is_alive(); }
+
+  struct Counts {
+    std::uint64_t accepted = 0;
+    std::uint64_t turned_away = 0;
+    std::size_t connections = 0;  // now
+    std::size_t memory = 0;       // bytes, now
+  };
+  Counts counts() const;
+  // Sessions of routed clients at a real of a group, now.
+  std::uint64_t sessions_at(std::uint16_t group, const Address& real) const;
+
+ private:
+  // What a worker's thread needs to know of the configuration and the reals. It is never changed.
+  struct View {
+    std::shared_ptr<const TopicMatching> matching;
+    Endpoint service;
+    router::GroupId default_group = 0;
+    std::map<router::GroupId, std::string> names;
+    RealChoices reals;
+    RealChoices dead;  // whose sessions are broken off
+
+    router::GroupId group_of(std::string_view topic) const;
+    router::Fate fate_of(router::GroupId group, const Endpoint& real) const;
+  };
+  struct Door {
+    Homes homes{kHomes};
+    std::shared_ptr<const View> view;
+    std::vector<std::unique_ptr<router::Worker>> workers;
+  };
+  static constexpr std::size_t kHomes = 100'000;
+
+  std::shared_ptr<const View> view_of(const Service& service) const;
+  void open(const Service& service);
+  router::Surroundings surroundings_for(Door& door, const Endpoint& at);
+  void update(Door& door, std::shared_ptr<const View> view);
+  bool is_alive() const;
+
+  const Parts parts_;
+  unsigned interface_index_;
+  Config config_;
+  router::Options options_;
+  Mailbox mailbox_;
+  RoutedClients clients_;
+  mutable std::mutex mutex_;
+  std::map<std::pair<router::GroupId, Address>, std::uint64_t> sessions_;  // with the mutex
+  std::map<Endpoint, Door> doors_;  // their workers use all of the above
+};
+
+}  // namespace remora

@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Unknown clients go to the router: each message reaches its group, from the first one on.
+
+No client is reset, and none is refused because of a daemon that is killed, stopped or restarting.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import signal
+
+from support import Addressing, Journey, MosquittoPub, Paho, Session, Settings, main, mqtt
+
+TEMPERATURE, HUMIDITY, OTHER = "measurements/temperature", "measurements/humidity", "anything"
+TOPICS = (TEMPERATURE, HUMIDITY, OTHER)
+
+
+class RouterJourney(Journey):
+    settings = Settings(unknown_clients="router")
+
+    def setUp(self):
+        super().setUp()
+        self.wait_for_router()
+
+    def wait_for_router(self):
+        """Waits until an unknown client is routed."""
+        self.wait_until(
+            lambda: self.daemon.ask("status")["router"]["open"], "the router to be open")
+
+    @contextlib.contextmanager
+    def nothing_reset(self):
+        with self.expect_counted(RESET=0, MISPREDICT=0, CONDEMNED_RST=0, NO_FLOW=0):
+            yield
+
+
+class FirstContact(RouterJourney):
+    def test_one_shots_of_each_topic_and_quality_arrive_once(self):
+        expected = []
+        with self.nothing_reset():
+            for number, (topic, qos) in enumerate(
+                    ((t, q) for t in TOPICS for q in (0, 1, 2)), start=1):
+                self.change_address("client0")  # unknown again
+                self.assertEqual(self.mosquitto_pub("client0", topic, number, qos=qos), 0)
+                expected.append(number)
+            self.expect_delivered("client0", expected)
+        counters = self.counters()
+        self.assertEqual(counters["SYN_PREDICTED"], 0)
+        self.assertGreaterEqual(counters["SYN_ROUTED"], len(expected))
+
+    def test_the_next_connection_takes_the_fast_path(self):
+        self.assertEqual(self.mosquitto_pub("client0", TEMPERATURE, 1), 0)
+        self.wait_until(
+            lambda: self.daemon.ask("status")["router"]["connections"] == 0, "the end of it")
+        self.assertEqual(
+            self.history("SELECT topic, group_name FROM v_clients"),
+            [(TEMPERATURE, "temperature")])
+        with self.expect_counted(SYN_PREDICTED=1, SYN_ROUTED=0, MISPREDICT=0):
+            self.assertEqual(self.mosquitto_pub("client0", TEMPERATURE, 2), 0)
+            self.expect_delivered("client0", [1, 2])
+
+    def test_lines_of_one_client_arrive_once(self):
+        with self.nothing_reset():
+            with MosquittoPub(self.lab, "client0", TEMPERATURE) as publisher:
+                self.feed(publisher, TEMPERATURE, 200)
+                self.expect_all_delivered()
+                publisher.close()
+
+    def test_its_sessions_are_counted_at_their_real(self):
+        with Session(self.lab, "client0") as session:
+            session.publish(TEMPERATURE, mqtt.message("client0", "1", 1), qos=1, packet_id=1)
+            session.read(mqtt.PUBACK)
+            rows = self.daemon.ask("reals", "list")["reals"]
+            self.assertIn("temperature", {r["group"] for r in rows if r["routed"]})
+            session.disconnect()
+
+
+class FirstContactIpv6(FirstContact):
+    addressing = Addressing.IPV6
+
+
+class SeveralTopics(RouterJourney):
+    def test_a_client_that_alternates_between_groups(self):
+        for qos in (0, 1, 2):
+            with self.subTest(qos=qos), self.nothing_reset():
+                phase = str(qos)
+                with Paho(self.lab, "client0", qos=qos) as paho:
+                    for _ in range(100):
+                        for topic in TOPICS:
+                            self.feed(paho, topic, 1, phase=phase)
+                    self.expect_all_delivered(phase)
+                    paho.close()
+
+    def test_it_stays_with_the_router(self):
+        for _ in range(3):
+            with self.nothing_reset(), Session(self.lab, "client0") as session:
+                for number, topic in enumerate(TOPICS, start=1):
+                    session.publish(topic, mqtt.message("client0", "1", number), qos=1,
+                                    packet_id=number)
+                    session.read(mqtt.PUBACK)
+                session.disconnect()
+        self.assertEqual(self.counters()["SYN_PREDICTED"], 0)
+        self.expect_no_wrong_group()
+
+
+class OneAddress(RouterJourney):
+    """Clients with one topic each behind one address."""
+
+    CLIENTS = 200
+
+    def test_all_of_them_are_right_from_the_first_message_on(self):
+        with self.nothing_reset(), contextlib.ExitStack() as stack:
+            sessions = []
+            for number in range(self.CLIENTS):
+                session = stack.enter_context(Session(self.lab, "client0", f"c{number}"))
+                sessions.append(session)
+                topic = (*TOPICS, "a/b", "c")[number % 5]
+                for count in range(5):
+                    session.publish(topic, mqtt.message(f"c{number}", "1", count))
+            for number in range(self.CLIENTS):
+                self.deliveries.wait_for_count(5, f"c{number}", "1")
+            self.deliveries.settle()
+            self.assertEqual(
+                sorted((d.client, d.number) for d in self.deliveries.all()),
+                sorted((f"c{n}", c) for n in range(self.CLIENTS) for c in range(5)))
+            self.expect_no_wrong_group()
+
+
+class Daemon(RouterJourney):
+    """Without a daemon an unknown client takes the usual way."""
+
+    clients = 20
+
+    def publish_while_stopped(self):
+        """Each client publishes once, until one needs no daemon; all are served in the end."""
+        pid = self.daemon.process()["pid"]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=self.clients) as pool:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                publishing = []
+                for number in range(1, self.clients):
+                    publishing.append(
+                        pool.submit(self.mosquitto_pub, f"client{number}", OTHER, 1))
+                    done, _ = concurrent.futures.wait(publishing, timeout=1)
+                    if done:
+                        break
+                self.assertTrue(done, "every client waits for the stopped daemon")
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual({each.result() for each in publishing}, {0})
+        for number in range(1, len(publishing) + 1):
+            self.expect_delivered(f"client{number}", [1])
+
+    def publish_anything(self, number):
+        self.change_address("client0")
+        self.assertEqual(self.mosquitto_pub("client0", OTHER, number), 0)
+
+    def test_no_client_is_refused_while_it_is_killed_stopped_or_restarting(self):
+        self.publish_anything(1)
+        self.publish_while_stopped()
+        self.daemon.kill()
+        self.publish_anything(2)
+        self.daemon.start()
+        self.publish_anything(3)
+        self.wait_for_router()
+        self.publish_anything(4)
+        self.deliveries.wait_for_count(4, "client0", "1")
+        self.assertEqual(sorted(self.numbers("client0")), [1, 2, 3, 4])
+        self.expect_no_wrong_group()
+
+
+if __name__ == "__main__":
+    main()
