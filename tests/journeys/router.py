@@ -10,7 +10,11 @@ import contextlib
 import os
 import signal
 
-from support import Addressing, Journey, MosquittoPub, Paho, Session, Settings, main, mqtt
+from support import (
+    Addressing, Journey, MosquittoPub, Paho, Session, Settings, main, mqtt, namespaces, topology,
+)
+
+from lab import forging
 
 TEMPERATURE, HUMIDITY, OTHER = "measurements/temperature", "measurements/humidity", "anything"
 TOPICS = (TEMPERATURE, HUMIDITY, OTHER)
@@ -75,6 +79,27 @@ class FirstContact(RouterJourney):
             session.disconnect()
 
 
+    def ways(self):
+        """The rules and local routes for the service, in the LB's namespace."""
+        option = "-6" if self.addressing is Addressing.IPV6 else "-4"
+        found = []
+        for what in (["rule", "show"], ["route", "show", "table", "all", "type", "local"]):
+            shown = namespaces.run(self.lab.namespace("lb"), ["ip", option, *what],
+                                   capture_output=True, text=True, check=True)
+            found += [line for line in shown.stdout.splitlines()
+                      if self.lab.layout.service_address in line]
+        return found
+
+    def test_the_way_there_is_restored_and_goes_with_the_programs(self):
+        self.assertEqual(len(self.ways()), 2)
+        option = "-6" if self.addressing is Addressing.IPV6 else "-4"
+        namespaces.run(self.lab.namespace("lb"),
+                       ["ip", option, "rule", "delete", "priority", "115"], check=True)
+        self.wait_until(lambda: len(self.ways()) == 2, "the rule to be back")
+        self.daemon.throw_away()
+        self.assertEqual(self.ways(), [])
+
+
 class FirstContactIpv6(FirstContact):
     addressing = Addressing.IPV6
 
@@ -103,6 +128,27 @@ class SeveralTopics(RouterJourney):
         self.expect_no_wrong_group()
 
 
+class Device(RouterJourney):
+    """As Tasmota does: a Will, telemetry and state in two groups, and commands to it."""
+
+    def test_it_gets_its_commands_and_both_groups_its_messages(self):
+        with self.nothing_reset(), Session(
+                self.lab, "client0", "device", will=("tele/device/LWT", "Offline")) as device:
+            device.send(mqtt.subscribe("cmnd/device/#"))
+            device.read(mqtt.SUBACK)
+            for number, topic in enumerate((TEMPERATURE, HUMIDITY) * 10, start=1):
+                device.publish(topic, mqtt.message("client0", "1", number))
+            self.expect_delivered("client0", range(1, 21))
+            # The home is in the default group: it has subscribed before it published.
+            home, = {b for b in self.group_brokers["default"] if self.real(b)["routed"]}
+            self.assertEqual(namespaces.run(
+                self.lab.namespace(home),
+                ["mosquitto_pub", "-h", "127.0.0.1", "-t", "cmnd/device/POWER", "-m", "ON"],
+            ).returncode, 0)
+            self.assertIn(b"cmnd/device/POWER", device.read(mqtt.PUBLISH))
+            device.disconnect()
+
+
 class OneAddress(RouterJourney):
     """Clients with one topic each behind one address."""
 
@@ -124,6 +170,70 @@ class OneAddress(RouterJourney):
                 sorted((d.client, d.number) for d in self.deliveries.all()),
                 sorted((f"c{n}", c) for n in range(self.CLIENTS) for c in range(5)))
             self.expect_no_wrong_group()
+
+
+class Brokers(RouterJourney):
+    """A routed client does not notice when its broker is drained or dies."""
+
+    settings = Settings(
+        unknown_clients="router",
+        groups={"temperature": [1, 2], "humidity": [3, 4], "default": [5, 6]})
+
+    def setUp(self):
+        super().setUp()
+        self.paho = Paho(self.lab, "client0", qos=1)
+        self.addCleanup(self.paho.kill)
+        self.feed_in_step(self.paho, TEMPERATURE, 1)
+
+    def feed_both(self, phase):
+        for _ in range(5):
+            self.feed(self.paho, TEMPERATURE, 1, phase=phase)
+            self.feed(self.paho, HUMIDITY, 1, phase=phase)
+        self.expect_all_delivered(phase)
+        return {d.broker for d in self.deliveries.all()
+                if d.phase == phase and d.topic == HUMIDITY}
+
+    def test_sessions_leave_a_drained_broker(self):
+        with self.nothing_reset(), self.expect_counted(SYN_ROUTED=0):
+            before, = self.feed_both("before")
+            address = self.lab.layout.broker_address(topology.number_of(before))
+            self.daemon.ask("reals", "drain", address)
+            self.wait_until(lambda: self.real(before)["routed"] == 0, "its sessions to leave")
+            self.assertNotIn(before, self.feed_both("drained"))
+
+    def test_another_broker_takes_over_from_a_dead_one(self):
+        with self.nothing_reset(), self.expect_counted(SYN_ROUTED=0):
+            before, = self.feed_both("before")
+            self.lab.brokers.kill(before)
+            self.assertNotIn(before, self.feed_both("dead"))
+
+
+class Flood(RouterJourney):
+    """Forged SYNs of unknown clients reach the router, and others notice nothing."""
+
+    clients = 3
+    FORGED = 20_000
+
+    def test_known_clients_and_routed_ones_go_on(self):
+        self.teach("client1", TEMPERATURE)
+        with Paho(self.lab, "client1", qos=1) as known, \
+                Paho(self.lab, "client2", qos=1) as routed, \
+                forging.Forger(self.lab, "client0") as forger, \
+                self.expect_counted(RESET=0, MISPREDICT=0):
+            for paho in (known, routed):
+                self.feed_in_step(paho, TEMPERATURE, 1)
+            for number, source in enumerate(forging.addresses("10.9.0.0/16", self.FORGED)):
+                forger.send(source, 40000, 1000, 0, forging.SYN)
+                if number % 200 == 0:
+                    self.feed(known, TEMPERATURE, 1)
+                    self.feed(routed, TEMPERATURE, 1)
+                    self.feed(routed, HUMIDITY, 1)
+            self.expect_all_delivered()
+            known.close()
+            routed.close()
+        counters = self.counters()
+        self.assertGreater(counters["ROUTER_RATE"], 0)
+        self.assertGreaterEqual(counters["SYN_UNKNOWN"], self.FORGED)
 
 
 class Daemon(RouterJourney):
