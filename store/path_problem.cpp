@@ -36,13 +36,13 @@ std::string path_problem(const fs::path& path) {
            ", which does not exist: create it, or remove the link";
   }
   if (fs::exists(file) && !fs::is_regular_file(file)) {
-    return in_quotes(path) + " is not a regular file" + kAnotherPath;
+    return in_quotes(path) + " is not a regular file: remove it" + kAnotherPath;
   }
   if (!fs::exists(fs::status(folder, error))) {
     return "the directory " + in_quotes(folder) + " does not exist: create it" + kAnotherPath;
   }
   if (!fs::is_directory(fs::status(folder, error))) {
-    return in_quotes(folder) + " is not a directory" + kAnotherPath;
+    return in_quotes(folder) + " is not a directory: make one" + kAnotherPath;
   }
   if (is_on_read_only_file_system(folder)) {
     return in_quotes(folder) + " is on a read-only file system: mount it writable" + kAnotherPath;

@@ -20,6 +20,9 @@ std::string remedy_for_load(int error) {
     case ENOMEM:
     case E2BIG:
       return "; lower [limits]";
+    case EMFILE:
+    case ENFILE:
+      return "; allow more file descriptors (LimitNOFILE in the unit, ulimit -n)";
     case EINVAL:
     case ENOTSUP:
       return "; Linux 5.18 or later is needed (ring buffer, bpf_loop, bpf_xdp_load_bytes); the "

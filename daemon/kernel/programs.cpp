@@ -307,7 +307,7 @@ int Programs::fd_of(const Filter& filter) const {
 void Programs::require_filters() const {
   for (const Filter& filter : filters()) {
     if (!has_filter(interface_index_, filter, fd_of(filter)))
-      fail("another qdisc is in the place of clsact: tc qdisc del dev " +
+      fail("another qdisc is in the place of clsact; remove it: tc qdisc del dev " +
            find_name(interface_index_).value_or("IFACE") + " ingress");
   }
 }

@@ -86,7 +86,7 @@ TEST_F(UnusableFileTest, ADanglingLinkIsNamed) {
 
 TEST_F(UnusableFileTest, APipeIsNamedAndNotWaitedFor) {
   ASSERT_EQ(::mkfifo(options_.path.c_str(), 0600), 0);
-  expect_from_memory("is not a regular file");
+  expect_from_memory("is not a regular file: remove it, or set another");
   EXPECT_TRUE(reload().empty());
 
   fs::remove(options_.path);
