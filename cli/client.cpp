@@ -20,8 +20,8 @@ namespace {
 // EAGAIN: the patience is over.
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
   if (errno == EAGAIN) {
-    throw std::runtime_error("remorad is there, but does not answer (" + path.string() +
-                             "); see systemctl status remora");
+    throw NoAnswer("remorad is there, but does not answer (" + path.string() +
+                   "); see systemctl status remora");
   }
   throw std::system_error(errno, std::generic_category(),
                           std::string(what) + " (" + path.string() + ")");
@@ -37,7 +37,7 @@ sockaddr_un address_of(const std::filesystem::path& path) {
   return address;
 }
 
-// Throws std::system_error if nobody listens, std::runtime_error if nobody accepts.
+// Throws std::system_error if nobody listens, NoAnswer if nobody accepts.
 Fd connected_to(const std::filesystem::path& path, std::chrono::milliseconds patience) {
   const sockaddr_un address = address_of(path);
   Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

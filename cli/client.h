@@ -9,14 +9,22 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <stdexcept>
 
 namespace remora {
 
 // How long a daemon may take to accept a connection or a request, or to go on with its answer.
 constexpr std::chrono::milliseconds kPatience{10'000};
 
-// Sends the request and waits for the answer. Throws std::runtime_error when there is no daemon, it
-// does not answer in time or it refuses; of the socket's errors std::system_error.
+// A daemon is there, but does not answer in time, as when its process is stopped.
+class NoAnswer : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Sends the request and waits for the answer. Throws std::system_error when there is no daemon or
+// the socket fails, NoAnswer when the daemon does not answer in time, std::runtime_error when it
+// refuses.
 nlohmann::ordered_json ask(const std::filesystem::path& socket,
                            const nlohmann::ordered_json& request,
                            std::chrono::milliseconds patience = kPatience);

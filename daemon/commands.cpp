@@ -31,7 +31,7 @@ Config load_with_warnings(const Options& options) {
 // A log that nobody reads any more ends nothing. A reload that is asked for during the start
 // follows it. So does a stop once the start has begun to change something.
 //
-// Why a start failed is left for the doctor.
+// Why a start failed is left for the doctor, unless the instance runs.
 void serve(const Options& options) {
   const auto file = start_failure_file(options.places.runtime_dir, options.places.config);
   std::optional<Daemon> daemon;
@@ -43,6 +43,8 @@ void serve(const Options& options) {
     daemon.emplace(options.places, std::move(config));
   } catch (const ConfigError& error) {
     write_start_failure(file, {std::time(nullptr), true, error.what()});
+    throw;
+  } catch (const InstanceRuns&) {
     throw;
   } catch (const std::exception& error) {
     write_start_failure(file, {std::time(nullptr), false, error.what()});

@@ -39,8 +39,8 @@ Fd open_folder(const fs::path& folder) {
 Fd locked(Fd file, const fs::path& path, const std::string& name) {
   if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
   if (errno == EWOULDBLOCK) {
-    throw std::runtime_error("another remorad runs instance \"" + name + "\" (it has locked " +
-                             path.string() + "); stop it, or set another [lb] instance");
+    throw InstanceRuns("another remorad runs instance \"" + name + "\" (it has locked " +
+                       path.string() + "); stop it, or set another [lb] instance");
   }
   throw std::runtime_error("cannot lock " + path.string() + ": " + std::strerror(errno));
 }

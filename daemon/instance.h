@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 #include "daemon/base/handles.h"
@@ -19,14 +20,20 @@ struct Places {
   std::filesystem::path bpffs = "/sys/fs/bpf";
 };
 
+// Another daemon runs the instance. That is no failure that the doctor should explain later.
+class InstanceRuns : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 class Instance {
  public:
-  // Takes the locks of the instance, making the folders if need be. Throws
-  // std::runtime_error when another daemon holds one.
+  // Takes the locks of the instance, making the folders if need be. Throws InstanceRuns when
+  // another daemon holds one, and std::runtime_error.
   Instance(const Places& places, const std::string& name);
 
   // The folder of the pins may have been removed, and made anew: locks the new one. Throws
-  // std::runtime_error when another daemon holds its lock.
+  // InstanceRuns when another daemon holds its lock.
   void lock_pins_again();
 
   const std::filesystem::path& socket_path() const { return socket_path_; }

@@ -113,6 +113,9 @@ Daemon look_at_daemon(const fs::path& socket) {
   } catch (const std::system_error& error) {
     daemon.may_not_ask = error.code().value() == EACCES || error.code().value() == EPERM;
     daemon.status = Fact<nlohmann::ordered_json>::missing(error.what());
+  } catch (const NoAnswer& error) {
+    daemon.does_not_answer = true;
+    daemon.status = Fact<nlohmann::ordered_json>::missing(error.what());
   } catch (const std::exception& error) {
     daemon.status = Fact<nlohmann::ordered_json>::missing(error.what());
   }

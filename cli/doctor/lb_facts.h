@@ -39,7 +39,8 @@ struct Pins {
 struct Daemon {
   // Of the control socket; without a value it refused, or nobody answers.
   Fact<nlohmann::ordered_json> status;
-  bool may_not_ask = false;  // no permission: whether it runs is not known
+  bool may_not_ask = false;      // no permission: whether it runs is not known
+  bool does_not_answer = false;  // it is there
   Fact<std::string> config_text;
   std::optional<StartFailure> start_failure;  // of the last start, if it failed
 };

@@ -114,6 +114,11 @@ Findings check_daemon(const LbFacts& facts) {
   const About about{"daemon", "remorad"};
   const auto& status = facts.daemon.status;
   if (!status) {
+    if (facts.daemon.does_not_answer) {
+      return {about.error(
+          "is there, but does not answer: its process is stopped, or hangs." + last_beat(facts),
+          kRestart)};
+    }
     if (facts.daemon.start_failure && !facts.daemon.may_not_ask)
       return {start_failure(about, facts, *facts.daemon.start_failure)};
     if (facts.daemon.may_not_ask || !facts.config) return {about.unknown(status.why_not)};

@@ -424,20 +424,34 @@ TEST(LbDoctorTest, TheLastStartFailureIsNamedWithItsRemedy) {
   LbFacts facts = sound();
   facts.now_s = 1'000'120;
   facts.daemon.start_failure = {1'000'000, false,
-                                "another remorad runs instance \"lb\" (it has locked "
-                                "/run/remora/lb.lock); stop it, or set another [lb] instance"};
+                                "another qdisc is in the place of clsact; remove it: tc qdisc del "
+                                "dev eth0 ingress"};
   EXPECT_EQ(complaints_of(check_daemon(facts)), Complaints{}) << "it runs";
 
   facts.daemon.status = Fact<json>::missing("No such file or directory");
-  const Findings locked = check_daemon(facts);
-  EXPECT_TRUE(says(locked, "daemon", "its last start failed 2 minutes ago: another remorad runs"));
-  EXPECT_EQ(locked[0].remedy, "stop it, or set another [lb] instance; then systemctl start remora");
+  const Findings failed = check_daemon(facts);
+  EXPECT_TRUE(says(failed, "daemon", "its last start failed 2 minutes ago: another qdisc is"));
+  EXPECT_EQ(failed[0].remedy,
+            "remove it: tc qdisc del dev eth0 ingress; then systemctl start remora");
 
   facts.daemon.start_failure = {1'000'119, true, "remora.toml:3: ring = 5 is no string"};
   facts.config = Fact<Config>::missing("remora.toml:3: ring = 5 is no string");
   const Findings refused = check_daemon(facts);
   EXPECT_TRUE(says(refused, "daemon", "failed 1 s ago: remora.toml:3: ring = 5"));
   EXPECT_EQ(refused[0].remedy.find("remorad --check "), 0u) << refused[0].remedy;
+}
+
+// It was said not to run, and that it should be started.
+TEST(LbDoctorTest, ADaemonThatDoesNotAnswerIsToBeRestarted) {
+  LbFacts facts = sound();
+  facts.daemon.status = Fact<json>::missing("remorad is there, but does not answer");
+  facts.daemon.does_not_answer = true;
+  facts.daemon.start_failure = {1'000'000, false, "an older failure"};
+
+  const Findings silent = check_daemon(facts);
+
+  EXPECT_TRUE(says(silent, "daemon", "does not answer"));
+  EXPECT_EQ(silent[0].remedy, "systemctl restart remora");
 }
 
 TEST(LbDoctorTest, AConfigurationThatMayNotBeReadIsNotWrong) {

@@ -168,6 +168,8 @@ class BadStarts(Journey):
         self.assertEqual((self.attached(), self.pinned()), before)
         self.assertIsNotNone(self.daemon.status())
         self.teach("client0", "measurements/temperature")
+        self.daemon.stop()
+        self.assertNotIn("last start failed", self.what_the_doctor_says())
 
     def test_a_second_one_with_other_runtime_files(self):
         before = self.attached(), self.pinned()
