@@ -55,6 +55,18 @@ std::string lost_by_driver(const json& status) {
                      xdp_tx.at("errors").get<std::uint64_t>());
 }
 
+// Says when the configuration was reloaded, or why the file was refused; empty: no reload.
+std::string last_reload_of(const json& status) {
+  const json last = status.value("last_reload", json());
+  if (!last.is_object()) return "";
+  const std::string ago = duration(last.at("s_ago").get<std::uint64_t>()) + " ago";
+  if (last.at("refused").is_null()) return "reload   done " + ago + "\n";
+  std::string reasons = last.at("refused").get<std::string>();
+  for (auto at = reasons.find('\n'); at != std::string::npos; at = reasons.find('\n', at + 1))
+    reasons.insert(at + 1, 9, ' ');
+  return "reload   REFUSED " + ago + ", " + reasons + '\n';
+}
+
 // With the class of those above 0 that are not part of normal operation.
 void print_counters(std::ostream& out, const char* heading, const json& counters) {
   out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
@@ -90,6 +102,7 @@ void print_status(std::ostream& out, const json& status) {
     out << "PROBLEM  " << problem.get<std::string>() << '\n';
   if (const std::string lost = lost_by_driver(status); !lost.empty())
     out << "PROBLEM  " << lost << '\n';
+  out << last_reload_of(status);
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {
     out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());

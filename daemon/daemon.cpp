@@ -258,6 +258,7 @@ StatusSources Daemon::sources() const {
           .xdp_tx = xdp_tx_,
           .started_at_ns = started_at_ns_,
           .gateway = follower_.gateway(),
+          .last_reload = reloader_.last(),
           .attachment_problem = attachment_.problem()};
 }
 

@@ -12,6 +12,12 @@
 namespace remora {
 
 std::optional<std::string> Reloader::reload() {
+  auto refusal = try_to_reload();
+  last_ = {monotonic_ns(), refusal};
+  return refusal;
+}
+
+std::optional<std::string> Reloader::try_to_reload() {
   try {
     Config next = load_config(file_);
     require_reloadable(in_force_, next);

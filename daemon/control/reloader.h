@@ -3,6 +3,7 @@
 // Replaces the configuration in force by what its file says now, as a whole or not at all.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -19,6 +20,11 @@
 #include "store/history.h"
 
 namespace remora {
+
+struct ReloadResult {
+  std::uint64_t at_ns;                 // CLOCK_MONOTONIC
+  std::optional<std::string> refusal;  // nothing: the file is in force
+};
 
 class Reloader {
  public:
@@ -42,12 +48,17 @@ class Reloader {
   // On the loop's thread. Logs the result, and returns the reason for a refusal.
   std::optional<std::string> reload();
 
+  // The result of the last reload; nothing: there was none since the start.
+  const std::optional<ReloadResult>& last() const { return last_; }
+
  private:
+  std::optional<std::string> try_to_reload();
   void apply(Config next);
 
   const std::filesystem::path file_;
   Config& in_force_;
   const Parts parts_;
+  std::optional<ReloadResult> last_;
 };
 
 }  // namespace remora

@@ -108,6 +108,13 @@ json router_of(const Routing& routing) {
           {"memory_bytes", counts.memory}};
 }
 
+// null: none since the start.
+json last_reload_of(const std::optional<ReloadResult>& last) {
+  if (!last) return nullptr;
+  return {{"s_ago", (monotonic_ns() - last->at_ns) / 1'000'000'000},
+          {"refused", last->refusal ? json(*last->refusal) : json(nullptr)}};
+}
+
 json xdp_tx_of(const XdpTxWatch& watch) {
   json row = {{"driver", watch.driver()}, {"errors", watch.errors()}, {"grew_s_ago", nullptr}};
   if (const auto grew_at_ns = watch.grew_at_ns())
@@ -149,6 +156,7 @@ json status_of(const StatusSources& s) {
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
       {"attachment_problem",
        s.attachment_problem.empty() ? json(nullptr) : json(s.attachment_problem)},
+      {"last_reload", last_reload_of(s.last_reload)},
       {"xdp_tx", xdp_tx_of(s.xdp_tx)},
       {"programs", programs_of(s)},
       {"groups", groups_of(s)},

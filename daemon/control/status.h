@@ -9,6 +9,7 @@
 
 #include "daemon/base/driver_stats.h"
 #include "daemon/config/config.h"
+#include "daemon/control/reloader.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/recorder.h"
 #include "daemon/forwarders/forwarder.h"
@@ -48,6 +49,7 @@ struct StatusSources {
   const XdpTxWatch& xdp_tx;
   std::uint64_t started_at_ns;
   std::optional<MacAddress> gateway;
+  const std::optional<ReloadResult>& last_reload;
   std::string attachment_problem;  // empty: the programs are on the interface
 };
 

@@ -54,6 +54,24 @@ TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
             "instance lb on eth0 (native XDP, embedded forwarder), remorad 0.2.0, up 3 s");
 }
 
+TEST(StatusTextTest, TheLastReloadIsToldWithItsResult) {
+  const auto text_with = [](const json& last) {
+    json status = status_with(json::array());
+    status["last_reload"] = last;
+    std::ostringstream out;
+    print_status(out, status);
+    return out.str();
+  };
+
+  EXPECT_EQ(text_with(nullptr).find("reload"), std::string::npos);
+  const std::string done = text_with({{"s_ago", 61}, {"refused", nullptr}});
+  EXPECT_NE(done.find("\nreload   done 1 min 1 s ago\n"), std::string::npos) << done;
+  const std::string refused = text_with({{"s_ago", 3}, {"refused", "f:1: a\nf:2: b"}});
+  EXPECT_NE(refused.find("\nreload   REFUSED 3 s ago, f:1: a\n         f:2: b\n"),
+            std::string::npos)
+      << refused;
+}
+
 TEST(StatusTextTest, ALargeTableIsCountedAfterTheStart) {
   json status = status_with(json::array());
   status["tables"] = {{"flows", {{"used", 5}, {"limit", 100}}},

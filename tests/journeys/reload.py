@@ -102,10 +102,12 @@ class Reload(Journey):
                 self.assertIn(why, line)
                 with self.assertRaisesRegex(RuntimeError, re.escape(why)):
                     self.daemon.ask("reload")  # what systemctl reload runs
+                self.assertIn(why, self.daemon.status()["last_reload"]["refused"])
                 self.publish(5, "after")
             self.close()
         self.configure(NEW)
         self.assertEqual(self.daemon.ask("reload")["file"], self.daemon.config.path)
+        self.assertIsNone(self.daemon.status()["last_reload"]["refused"])
         for client, group in (("client0", "temperature"), ("client1", "humidity")):
             self.assertEqual(self.numbers(client, "after"), list(range(1, 11)))
             self.assertEqual(self.groups_of(client, "after"), {group})
