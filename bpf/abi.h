@@ -45,13 +45,12 @@
 #define MAX_SEGMENT 9216
 /* The longest segment that is kept while an earlier one is missing, bytes. */
 #define EARLY_BYTES 1536
-/* The most early segments that one flow may have, even if its client's share is larger:
- * what a window of 5.6 MB has in flight.
+/* The most early segments that one flow may have. The segment that closes the gap judges
+ * so many of them, mostly: if it had to be withheld, its client would wait for a timeout
+ * each time. The client repeats further ones at once when the gap is closed.
  */
-#define MAX_EARLY 4000
-/* One client may fill the 8th part of `early_segments` within a window, and one flow half
- * of that.
- */
+#define MAX_EARLY 8
+/* One client may fill the 8th part of `early_segments` within a window. */
 #define EARLY_SHARE 8
 /* Such a window is 2^31 ns: longer than a gap may last. */
 #define EARLY_WINDOW_SHIFT 31
@@ -366,7 +365,7 @@ struct flow {
 	/* What the client acknowledged lately, in a segment at the edge. */
 	__u32 acked;
 	/* What the segment of the CONNECT acknowledged, the broker's first sequence
-	 * number. No later segment acknowledges less. 0, as `acked`: not known (ABI 4).
+	 * number. No later segment acknowledges less. 0: not known (ABI 4).
 	 */
 	__u32 connect_ack;
 	/* Reserved: one past the last byte of the answers that the broker owes so far

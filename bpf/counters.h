@@ -50,7 +50,7 @@
 	X(RESYNCED, "streams", Normal, "streams judged again: a known topic showed the packet boundary") \
 	X(EARLY, "segments", Normal, "segments ahead of a missing one, kept until it comes") \
 	X(EARLY_JUDGED, "segments", Normal, "kept segments that were judged when the missing one came") \
-	X(EARLY_REFUSED, "segments", Look, "segments ahead of a missing one, dropped: their client has its share of early_segments") \
+	X(EARLY_REFUSED, "segments", Look, "segments ahead of a missing one, dropped: their flow has 8 of them, or their client its share of early_segments") \
 	X(DOUBTED, "segments", Look, "segments ahead of a missing one, dropped: they do not fit their connection; they are spoofed, or their client repeats them") \
 	X(CUT, "segments", Normal, "segments that repeated bytes before new ones, and went on without the new ones; the client repeats these") \
 	X(WITHHELD, "segments", Normal, "segments dropped until the kept ones after them are judged; the client repeats them") \

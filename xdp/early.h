@@ -19,14 +19,6 @@
 /* Entries of `early_segments`; set before load. */
 const volatile __u32 early_in_all = 1024;
 
-/* How many of them one flow may have. */
-static __always_inline __u32 share_of_flow(void)
-{
-	__u32 share = early_in_all / EARLY_SHARE / 2;
-
-	return share < MAX_EARLY ? share : MAX_EARLY;
-}
-
 static __always_inline const struct early_key *key_of_early(const struct packet *pkt,
 							    __u32 seq)
 {
@@ -230,7 +222,7 @@ static __noinline enum outcome keep_early(struct packet *pkt)
 		lose_boundaries(flow); /* too long */
 		run = 1;
 	}
-	if (flow->early >= share_of_flow() || !take_share(pkt))
+	if (flow->early >= MAX_EARLY || !take_share(pkt))
 		return flow->stream.blind ? FORWARD : drop(COUNT_EARLY_REFUSED);
 	copy->len = at->payload_len | at->fin | (run ? EARLY_RUN : 0);
 	chained = chain_early(pkt, copy);
@@ -380,6 +372,8 @@ static __always_inline void pass_segment(struct packet *pkt)
 	if ((__s32)(end - flow->edge) > 0) {
 		flow->edge = end;
 		flow->flags &= ~FLOW_FIN;
+		if (flow->flags & FLOW_EARLY)
+			flow->gap_began = pkt->now_ns >> GAP_SHIFT; /* another one */
 	}
 	if (at->fin && end == flow->edge)
 		flow->flags |= FLOW_FIN;

@@ -464,7 +464,7 @@ constexpr Key kRows[] = {
      .field = number<&Config::limits, &Limits::early_segments>({1024, 1'048'576}),
      .change = Change::kRestart,
      .meaning = "Segments that arrived ahead of a missing one.",
-     .details = "One client may fill an eighth of them, one connection half of that. The oldest "
+     .details = "One client may fill an eighth of them, one connection eight. The oldest "
                 "makes room; its stream is then not judged until Remora finds a packet boundary "
                 "again.",
      .maps = "early_segments"},

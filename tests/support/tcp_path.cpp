@@ -95,6 +95,7 @@ Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& opti
     if (*place != options.alone) ends_.insert(place, options.alone);
   }
   has_.resize(ends_.size());
+  waits_.resize(ends_.size());
 }
 
 void Path::cut_at_writes() {
@@ -117,7 +118,15 @@ std::size_t Path::draw(std::size_t least, std::size_t most) {
   return draw_from(least, most, random_);
 }
 
+// The client learns what the broker has.
+void Path::acknowledge() {
+  if (latest_ && latest_->begin <= acked_) acked_ = std::max(acked_, latest_->end);
+  if (missing_ < ends_.size()) acked_ = std::max(acked_, begin_of(missing_));
+  latest_.reset();
+}
+
 std::optional<Piece> Path::next() {
+  acknowledge();
   brought_.reset();
   while (missing_ < ends_.size() || !in_flight_.empty()) {
     const auto first = in_flight_.begin();
@@ -133,10 +142,15 @@ std::optional<Piece> Path::next() {
 }
 
 void Path::cut(std::size_t end) {
-  if (brought_ && end < ends_[*brought_]) dropped();
+  if (latest_) latest_->end = std::min(latest_->end, end);
+  if (!brought_ || end >= ends_[*brought_]) return;
+  const std::optional<Arrival> got = latest_;
+  dropped();
+  latest_ = got;
 }
 
 void Path::dropped() {
+  latest_.reset();
   if (!brought_) return;
   has_[*brought_] = false;
   missing_ = std::min(missing_, *brought_);
@@ -155,6 +169,7 @@ void Path::transmit() {
   if (!again_.empty() && again_.begin()->first <= now_) {
     const std::size_t segment = again_.begin()->second;
     again_.erase(again_.begin());
+    waits_[segment] = false;
     send_again(segment);
   } else if (may_send_new()) {
     const std::size_t segment = unsent_++;
@@ -183,17 +198,23 @@ void Path::send_again(std::size_t segment) {
     const std::size_t in_front = std::min(begin, draw(0, room));
     begin -= in_front;
     end = std::min(ends_[unsent_ - 1], end + draw(0, room - in_front));
+  } else if (acked_ < end) {
+    begin = std::max(begin, acked_);
   }
   send(segment, begin, end);
 }
 
 void Path::send_again_later(std::size_t segment) {
+  if (waits_[segment]) return;
+  waits_[segment] = true;
   again_.emplace(now_ + options_.window + draw(3, options_.window), segment);
 }
 
 Piece Path::arrive(const Arrival& arrival) {
+  latest_ = arrival;
   if (!has_[arrival.segment]) {
     if (happens(options_.loss_behind)) {
+      latest_.reset();
       send_again_later(arrival.segment);
     } else {
       has_[arrival.segment] = true;

@@ -78,6 +78,7 @@ class Path {
   void send(std::size_t segment, std::size_t begin, std::size_t end);
   void send_again(std::size_t segment);
   void send_again_later(std::size_t segment);
+  void acknowledge();
   Piece arrive(const Arrival& arrival);
 
   const Bytes& stream_;
@@ -87,12 +88,15 @@ class Path {
 
   std::vector<std::size_t> ends_;                    // of the segments
   std::vector<bool> has_;                            // the broker, which segments
+  std::vector<bool> waits_;                          // which are in again_, once each
   std::size_t missing_ = 0;                          // the first that the broker does not have
   std::size_t unsent_ = 0;                           // the first that was never sent
   std::uint64_t now_ = 0;                            // in times that it takes to send one segment
   std::multimap<std::uint64_t, std::size_t> again_;  // when to send which segment again
   std::multimap<std::uint64_t, Arrival> in_flight_;  // by time of arrival
   std::optional<std::size_t> brought_;  // by what arrived last: a segment new to the broker
+  std::optional<Arrival> latest_;       // what the broker got of it
+  std::size_t acked_ = 0;               // the broker has all bytes before this one
 };
 
 }  // namespace remora
