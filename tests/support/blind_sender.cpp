@@ -8,12 +8,13 @@ namespace remora {
 BlindSender::BlindSender(const Client& victim, std::string_view topic, std::mt19937& random)
     : victim_(victim.self()),
       service_(victim.service()),
+      first_seq_(victim.isn() + 1),
       publish_(publish_packet(topic)),
       random_(random) {}
 
 Segment BlindSender::any_near(std::uint32_t next_seq, std::uint32_t reach) {
   std::uint32_t seq = next_seq - reach + random_() % (2 * reach);
-  if (seq == next_seq) seq++;
+  if (seq == next_seq || seq == first_seq_) seq++;
   Segment segment = random_() % 4 == 0 ? fin() : data(sled(random_() % 200));
   if (random_() % 16 == 0) segment = rst();
   return addressed(segment, seq).acknowledging(static_cast<std::uint32_t>(random_()));

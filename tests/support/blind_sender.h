@@ -17,8 +17,9 @@ class BlindSender {
   // Its PUBLISHes are of `topic`. `random` must outlive the sender.
   BlindSender(const Client& victim, std::string_view topic, std::mt19937& random);
 
-  // Any segment within `reach` bytes of the victim's next one, but not exactly there: a FIN, a RST,
-  // or data. It acknowledges any number.
+  // Any segment within `reach` bytes of the victim's next one: a FIN, a RST, or data. It
+  // acknowledges any number. It hits neither that place nor the one after the SYN exactly: a RST
+  // counts there.
   Segment any_near(std::uint32_t next_seq, std::uint32_t reach);
   // Data that are old bytes to the broker at first, and may go on with new ones. It knows what the
   // victim acknowledges.
@@ -30,6 +31,7 @@ class BlindSender {
   Segment addressed(Segment segment, std::uint32_t seq) const;
 
   Peer victim_, service_;
+  std::uint32_t first_seq_;
   Bytes publish_;
   std::mt19937& random_;
 };
