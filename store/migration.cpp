@@ -14,7 +14,7 @@ constexpr std::int64_t kApplicationId = 0x52656d6f;
 // No version of this program will be so high: a header that says so is damaged.
 constexpr std::int64_t kImplausibleVersion = 100;
 
-constexpr const char* kMoveOld = R"sql(
+constexpr const char* kDropViews = R"sql(
 DROP VIEW IF EXISTS v_topics;
 DROP VIEW IF EXISTS v_mispredicts;
 DROP VIEW IF EXISTS v_changes;
@@ -22,6 +22,12 @@ DROP VIEW IF EXISTS v_new_clients;
 DROP VIEW IF EXISTS v_events;
 DROP VIEW IF EXISTS v_clients;
 DROP INDEX IF EXISTS events_mispredicts;
+)sql";
+
+// The tables of version 3 are the present ones.
+constexpr int kSameTables = 3;
+
+constexpr const char* kMoveOld = R"sql(
 DROP INDEX IF EXISTS events_by_time;
 DROP INDEX IF EXISTS events_by_client;
 DROP INDEX IF EXISTS clients_by_last_seen;
@@ -79,6 +85,19 @@ void name_services(Connection& connection, std::span<const ServiceName> services
   for (const auto& [service, name] : services) insert.run(service, name);
 }
 
+// Version 0: an empty file.
+void make_tables(Connection& connection, std::int64_t version,
+                 std::span<const ServiceName> services) {
+  const bool is_old = version > 0;
+  if (is_old) connection.execute(kMoveOld);
+  if (version == 1) connection.execute(kPrepareVersion1);
+  if (version == 2) connection.execute(kMoveVersion2);
+  connection.execute(kTables);
+  if (version == 2) connection.execute(kCopyVersion2);
+  name_services(connection, services);
+  if (is_old) connection.execute(kCopyOld);
+}
+
 }  // namespace
 
 // The tables tell what the file is, even if its header is damaged.
@@ -107,14 +126,9 @@ void migrate(Connection& connection, std::span<const ServiceName> services) {
   Transaction transaction(connection);
   const auto version = connection.integer("PRAGMA user_version");
   if (version < kSchemaVersion) {
-    const bool is_old = version > 0;
-    if (is_old) connection.execute(kMoveOld);
-    if (version == 1) connection.execute(kPrepareVersion1);
-    if (version == 2) connection.execute(kMoveVersion2);
-    connection.execute(kSchema);
-    if (version == 2) connection.execute(kCopyVersion2);
-    name_services(connection, services);
-    if (is_old) connection.execute(kCopyOld);
+    connection.execute(kDropViews);
+    if (version < kSameTables) make_tables(connection, version, services);
+    connection.execute(kViews);
     connection.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion));
     connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
   }

@@ -177,6 +177,25 @@ TEST_F(MigrationTest, RowsOfVersion2KeepTheirAges) {
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "1");
 }
 
+// Its views called each routed message a mispredict.
+TEST_F(MigrationTest, Version3GetsThePresentViews) {
+  open();
+  history_->record(learned("10.1.1.7", "a/t", "g", now_ms()));
+  close();
+  Connection(options_.path, Access::read_write)
+      .execute("DROP VIEW v_topics; DROP VIEW v_mispredicts; DROP INDEX events_mispredicts;"
+               "CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';"
+               "CREATE VIEW v_mispredicts AS SELECT * FROM v_events WHERE action <> 'learned';"
+               "UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
+
+  open();
+
+  EXPECT_TRUE(history_->status().ok) << history_->status().error;
+  EXPECT_EQ(rows("SELECT client, topic FROM clients"), Rows{"10.1.1.7|a/t"});
+  EXPECT_EQ(value("SELECT action FROM v_events"), "routed");
+  EXPECT_EQ(value("SELECT count(*) FROM v_mispredicts"), "0");
+}
+
 TEST_F(MigrationTest, AMigratedFileHasTheSchemaOfANewOne) {
   open();
   const Rows fresh = schema();
