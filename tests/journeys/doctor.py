@@ -174,7 +174,7 @@ class LoadBalancer(Doctor):
     def test_who_may_not_look_is_told_so(self):
         nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
         result = self.remoractl(topology.LB, *self.lb, prefix=nobody)
-        self.assertEqual((result.returncode, result.stderr), (2, ""), result.stdout)
+        self.assertEqual((result.returncode, result.stderr), (3, ""), result.stdout)
         self.assertIn("Permission denied", result.stdout)
         self.assertNotIn("ERROR", result.stdout)
 
