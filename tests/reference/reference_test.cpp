@@ -106,6 +106,7 @@ constexpr std::string_view kOtherWords[] = {"BPF_PROG_TEST_RUN", "BPF_RB_FORCE_W
                                             "NO_SPORT",          "PROBLEM",
                                             "EVENT_EVACUATED",   "FORWARD",
                                             "REMORA_ABI",        "REMORA_KATRAN_OBJ",
+                                            "REFUSED",           "REMORA_RUNTIME_DIR",
                                             "RUN_SERIAL",        "SKIP_UNITY_BUILD_INCLUSION",
                                             "SO_PEERCRED",       "VACUUM"};
 
