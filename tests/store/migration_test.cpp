@@ -183,10 +183,11 @@ TEST_F(MigrationTest, Version3GetsThePresentViews) {
   history_->record(learned("10.1.1.7", "a/t", "g", now_ms()));
   close();
   Connection(options_.path, Access::read_write)
-      .execute("DROP VIEW v_topics; DROP VIEW v_mispredicts; DROP INDEX events_mispredicts;"
-               "CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';"
-               "CREATE VIEW v_mispredicts AS SELECT * FROM v_events WHERE action <> 'learned';"
-               "UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
+      .execute(
+          "DROP VIEW v_topics; DROP VIEW v_mispredicts; DROP INDEX events_mispredicts;"
+          "CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';"
+          "CREATE VIEW v_mispredicts AS SELECT * FROM v_events WHERE action <> 'learned';"
+          "UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
 
   open();
 
