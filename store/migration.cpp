@@ -2,6 +2,7 @@
 #include "store/migration.h"
 
 #include <string>
+#include <string_view>
 
 #include "store/schema.h"
 
@@ -85,6 +86,18 @@ void name_services(Connection& connection, std::span<const ServiceName> services
   for (const auto& [service, name] : services) insert.run(service, name);
 }
 
+// Whether all that the file has is as this program makes it.
+bool has_present_schema(Connection& connection) {
+  const std::string_view tables = kTables, views = kViews;
+  Statement statement(connection,
+                      "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
+  while (statement.step()) {
+    const std::string sql{statement.bytes(0)};
+    if (tables.find(sql) == tables.npos && views.find(sql) == views.npos) return false;
+  }
+  return true;
+}
+
 // Version 0: an empty file.
 void make_tables(Connection& connection, std::int64_t version,
                  std::span<const ServiceName> services) {
@@ -112,10 +125,12 @@ void identify(Connection& connection) {
     throw ForeignFile("it is a database of another program: set another [store] path");
   }
   if (!has_tables) throw DatabaseError("reading the schema", SQLITE_CORRUPT, "tables are missing");
-  if (!has_mark || version < 1 || version >= kImplausibleVersion) {
+  const bool is_newer = version > kSchemaVersion;
+  if (!has_mark || version < 1 || version >= kImplausibleVersion ||
+      (is_newer && has_present_schema(connection))) {
     throw DatabaseError("reading the header", SQLITE_CORRUPT, "it does not fit the tables");
   }
-  if (version > kSchemaVersion) {
+  if (is_newer) {
     throw ForeignFile("it is of version " + std::to_string(version) +
                       ", and this program knows them up to " + std::to_string(kSchemaVersion) +
                       ": start the newer program, or move the file away");

@@ -42,11 +42,24 @@ class UnusableFileTest : public HistoryTest {
 
 TEST_F(UnusableFileTest, AFileOfANewerVersionIsLeftAlone) {
   fill_and_close();
-  Connection(options_.path, Access::read_write).execute("PRAGMA user_version = 50");
+  Connection(options_.path, Access::read_write)
+      .execute("CREATE TABLE later (n); PRAGMA user_version = 50");
 
   expect_from_memory("version 50");
 
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "500");
+}
+
+// Its tables are the present ones: the number is damaged.
+TEST_F(UnusableFileTest, ANewerVersionWithoutANewerSchemaIsDamage) {
+  fill_and_close();
+  Connection(options_.path, Access::read_write).execute("PRAGMA user_version = 50");
+
+  open();
+  history_->record(learned("10.9.9.9", "a", "g", now_ms()));
+
+  EXPECT_TRUE(history_->flush()) << history_->status().error;
+  EXPECT_TRUE(history_->status().set_aside.has_value());
 }
 
 TEST_F(UnusableFileTest, TheDatabaseOfAnotherProgramIsLeftAlone) {
