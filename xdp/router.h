@@ -12,7 +12,7 @@
 
 #include "xdp/packet.h"
 
-/* Of the kernel's enum (BPF_TCP_TIME_WAIT, BPF_TCP_LISTEN). */
+/* Two values of the kernel's enum (BPF_TCP_TIME_WAIT, BPF_TCP_LISTEN). */
 #define SOCKET_RESTS   6
 #define SOCKET_LISTENS 10
 
@@ -50,7 +50,7 @@ struct {
 	__type(value, struct client_way);
 } client_ways SEC(".maps");
 
-/* What the router takes; 0: there is none, and has not been. */
+/* The room that the router has; 0: there is none, and has not been. */
 static __always_inline const struct router_room *the_router(void)
 {
 	__u32 zero = 0;

@@ -120,7 +120,7 @@ std::vector<DefaultRoute> default_routes(int family, unsigned interface_index) {
   return routes;
 }
 
-// What the kernel knows about a nexthop object. An object that is gone has neither.
+// A nexthop object, as the kernel has it. An object that is gone has neither.
 struct NexthopObject {
   std::vector<std::uint32_t> members;  // of a group, by number
   std::vector<Address> hops;           // through the interface: one at most

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the command lines of all programs have in common: exit codes and complaints.
+// Exit codes and complaints, which are the same for all programs.
 #pragma once
 
 #include <optional>

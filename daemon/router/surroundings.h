@@ -35,7 +35,7 @@ struct Surroundings {
   };
 };
 
-// What happens to the sessions at a real.
+// The fate of the sessions at a real.
 enum class Fate {
   kStay,
   kMove,   // it takes no new connections: they move as soon as nothing is under way

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is learned from routed connections.
+// Learns from routed connections.
 //
 // A connection teaches when it ends, and only if no other one of its address is left: as long as
 // there are several, nothing is known of the next. An address that has published to several groups

@@ -67,7 +67,7 @@ class Routing {
   std::uint64_t sessions_at(std::uint16_t group, const Address& real) const;
 
  private:
-  // What a worker's thread needs to know of the configuration and the reals. It is never changed.
+  // The configuration and the reals, as far as a worker's thread needs them. It is never changed.
   struct View {
     std::shared_ptr<const TopicMatching> matching;
     Endpoint service;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What remoractl does when a daemon is there but does not answer, as when its process is stopped.
+// Checks remoractl against a daemon that is there but does not answer: its process is stopped.
 #include "cli/client.h"
 
 #include <gtest/gtest.h>
