@@ -30,8 +30,7 @@ void expect_as_read(const Bytes& stream, const Walker& walker) {
     if (sighting.topic) seen.push_back(sighting);
 
   EXPECT_EQ(seen, read);
-  // Of a packet that the stream does not hold as a whole the walker may have seen
-  // enough.
+  // The last packet may be incomplete. The walker may have recognised it all the same.
   const StreamPacket last = read_stream(stream).packets.back();
   if (last.offset + last.length <= stream.size() || reading.malformed_at) {
     EXPECT_EQ(walker.blind(), reading.malformed_at.has_value());

@@ -289,7 +289,7 @@ TEST(TopicBytesTest, FirstBytesKeepsThatMany) {
   EXPECT_EQ(first_bytes(word, 7), 0x77665544332211u);
 }
 
-// As the kernel decides.
+// Decides as the kernel does.
 bool is_valid(std::string_view topic, std::uint8_t behind = 0xff) {
   std::vector<__u64> words(topic.size() / 8 + 1);
   std::memset(words.data(), behind, words.size() * 8);
@@ -312,7 +312,7 @@ TEST(TopicNameTest, NoWildcardAndNoNulAnywhere) {
         std::string other = topic;
         other[place] = bad;
         EXPECT_FALSE(is_valid(other)) << length << " " << place;
-        other.back() = '\xc3';  // nor where it is not ASCII either
+        other.back() = '\xc3';  // nor in a topic that is not ASCII
         other.push_back('\xa9');
         if (place + 1 < length) {
           EXPECT_FALSE(is_valid(other)) << length << " " << place;

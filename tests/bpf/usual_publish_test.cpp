@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What find_usual() says of a segment without a walk is what the walk finds.
+// find_usual() reads a usual segment without a walk; the walk must find the same.
 #include <gtest/gtest.h>
 
 #include <cstring>

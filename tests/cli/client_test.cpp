@@ -70,7 +70,7 @@ TEST_F(SilentDaemon, AnAnswerThatDoesNotComeIsAnError) {
   EXPECT_NE(refusal().find("does not answer (" + path_), std::string::npos) << refusal();
 }
 
-// connect() itself waited for ever.
+// connect() itself used to wait for ever.
 TEST_F(SilentDaemon, AFullBacklogIsAnError) {
   fill_backlog();
   EXPECT_NE(refusal().find("does not answer (" + path_), std::string::npos) << refusal();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a test of the doctor expects: exactly the findings that are not ok.
+// For tests of the doctor: the expected findings, without those that are ok.
 #pragma once
 
 #include <gtest/gtest.h>

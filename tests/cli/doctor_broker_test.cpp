@@ -46,14 +46,14 @@ RouteAnswer by_the_gateway(std::uint32_t advmss) {
   return {.interface_index = kEth0, .gateway = at("10.1.3.1"), .advmss = advmss};
 }
 
-// The file names the service, it is in force, and so the doctor looks at it.
+// The configuration file names the service and is in force, so the doctor checks the service.
 void serve(BrokerFacts& facts, const ServiceAt& service) {
   facts.config.value->services = {service};
   facts.decap = DecapState{.services = std::vector{service}};
   facts.services = {service};
 }
 
-// With the decap program, and a file that names the service.
+// A sound host with the decap program and a configuration file that names the service.
 BrokerFacts sound() {
   BrokerFacts facts;
   facts.host.kernel_release = "6.1.0-23-amd64";
@@ -133,7 +133,7 @@ struct Break {
   const char* words;
 };
 
-// Otherwise GoogleTest prints the bytes, which differ from run to run.
+// Without this GoogleTest prints the bytes, which differ from run to run.
 void PrintTo(const Break& broken, std::ostream* out) {
   *out << broken.what;
 }

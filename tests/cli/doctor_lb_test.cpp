@@ -111,7 +111,7 @@ struct Break {
   const char* words;
 };
 
-// Otherwise GoogleTest prints the bytes, which differ from run to run.
+// Without this GoogleTest prints the bytes, which differ from run to run.
 void PrintTo(const Break& broken, std::ostream* out) {
   *out << broken.what;
 }
@@ -441,7 +441,7 @@ TEST(LbDoctorTest, TheLastStartFailureIsNamedWithItsRemedy) {
   EXPECT_EQ(refused[0].remedy.find("remorad --check "), 0u) << refused[0].remedy;
 }
 
-// It was said not to run, and that it should be started.
+// The doctor used to report that it does not run and should be started.
 TEST(LbDoctorTest, ADaemonThatDoesNotAnswerIsToBeRestarted) {
   LbFacts facts = sound();
   facts.daemon.status = Fact<json>::missing("remorad is there, but does not answer");
@@ -484,7 +484,7 @@ katran_root_array = "/sys/fs/bpf/jmp_eth0")");
 LbFacts sound_beside_katran() {
   LbFacts facts = sound();
   reconfigure(facts, beside_katran());
-  facts.router = Router{};  // Katran does that
+  facts.router = Router{};  // Katran routes the packets
   facts.pins.gateway = std::optional<MacAddress>();
   facts.routes_to_reals.value->clear();
   (**facts.pins.slots.value)[SLOT_FORWARDER] = "balancer_ingres";

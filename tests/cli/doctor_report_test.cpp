@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Findings as people and scripts read them.
+// Findings as text for people and as JSON for scripts.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>

@@ -34,8 +34,8 @@ TEST(AddressTest, TextComesBackAsItIsUsuallyWritten) {
       {"fc00::1", "fc00::1"},
       {"FC00:0:0::0:1", "fc00::1"},
       {"::", "::"},
-      // RFC 5952 §4: no leading zeros, lower case, the longest run of zeros as
-      // `::`, of two the first, and never for a single field.
+      // RFC 5952 §4: no leading zeros, lower case. `::` replaces the longest run of
+      // zeros, the first of two equal ones, and never a single field.
       {"2001:0DB8::0001", "2001:db8::1"},
       {"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
       {"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},

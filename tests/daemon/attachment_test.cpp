@@ -59,7 +59,7 @@ class AttachmentTest : public LbTest {
     const auto root = info_of(running_->programs.program(kRootProgram));
     return root && program_on(interface) == root->id;
   }
-  // In both directions.
+  // The filters of both directions.
   static int filters_on(const std::string& interface) {
     const std::string file = "/tmp/remora-filters-" + std::to_string(getpid());
     sh("{ tc filter show dev " + interface + " ingress; tc filter show dev " + interface +
@@ -107,7 +107,7 @@ TEST_F(AttachmentTest, ADeletedQdiscIsMadeAnew) {
   expect_put_back();
 }
 
-// It took the filters of both directions as one: each look replaced the probe by another program.
+// The ingress qdisc's filters used to count for both directions, and each look replaced the probe.
 TEST_F(AttachmentTest, AnotherQdiscInThePlaceOfClsactIsAProblem) {
   sh("tc qdisc del dev lb clsact && tc qdisc add dev lb ingress");
   const Fd link(bpf_obj_get((pins_ / kLinkPin).c_str()));
@@ -198,13 +198,13 @@ TEST_F(AttachmentTest, ARenamedInterfaceKeepsItsProgramsAndIsAProblem) {
   expect_problem("called lb9 now");
   EXPECT_TRUE(has_root_on("lb9"));
 
-  // Its programs still come back.
+  // Programs are still put back on the renamed interface.
   sh("tc qdisc del dev lb9 clsact");
   EXPECT_FALSE(attachment_->look());
   EXPECT_TRUE(attachment_->look());
   EXPECT_EQ(filters_on("lb9"), 3);
 
-  // Another interface of that name is none of ours.
+  // Another interface with the old name is left alone.
   sh("ip link add lb type veth peer name other");
   EXPECT_TRUE(attachment_->look());
   EXPECT_EQ(program_on("lb"), 0U);
@@ -277,7 +277,7 @@ TEST_F(AttachmentTest, WithoutDescriptorsNothingSeemsToBeMissing) {
   } while (all.back());
 
   const bool is_in_order = attachment_->look();
-  // Other askers have no reserve; to them an interface is not gone either.
+  // find_link() has no reserved descriptor: it throws, and does not report that lb is gone.
   EXPECT_THROW(find_link("lb"), std::system_error);
   EXPECT_THROW(find_name(index), std::system_error);
   all.clear();

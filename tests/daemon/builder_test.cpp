@@ -93,7 +93,7 @@ Parsed parse(const Bytes& packet) {
   out.options.assign(segment.begin() + sizeof(out.tcp),
                      segment.begin() + static_cast<std::ptrdiff_t>(header));
   out.payload.assign(segment.begin() + static_cast<std::ptrdiff_t>(header), segment.end());
-  // The zero bytes before a mapped IPv4 address add nothing, and neither does 0xffff.
+  // The zero bytes and the 0xffff that precede a mapped IPv4 address do not change the sum.
   std::uint32_t pseudo = IPPROTO_TCP + static_cast<std::uint32_t>(segment.size());
   pseudo = ones_sum(out.ip.source.bytes(), pseudo);
   pseudo = ones_sum(out.ip.destination.bytes(), pseudo);
@@ -107,7 +107,7 @@ class SegmentTest : public testing::TestWithParam<Family> {
   const Endpoint& service() const { return GetParam().service; }
   const Address& client() const { return GetParam().client; }
 
-  // A segment with a mispredicted PUBLISH after `good`.
+  // A record of a segment in which a mispredicted PUBLISH follows `good`.
   Record record_behind(const std::string& good) {
     payload_ = good + std::string("\x30\x05\x00\x01topic", 5);
     Record record{};
@@ -303,7 +303,7 @@ TEST_P(SegmentTest, TheOuterHeaderLeadsToTheReal) {
   }
 }
 
-// As the forwarder's own (xdp/forward_test.cpp has the same figures).
+// The forwarder uses the same address (xdp/forward_test.cpp has the same figures).
 TEST_P(SegmentTest, WithoutAnAddressOfItsOwnTheOuterSourceIsKatrans) {
   flow_key flow = record_behind("").head.flow;
   flow.client = Address::parse("10.1.1.7")->abi();

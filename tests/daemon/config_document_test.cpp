@@ -28,7 +28,7 @@ TEST(ExampleConfigTest, IsAccepted) {
   EXPECT_TRUE(load_config(kSource / "systemd/remora.toml").warnings.empty());
 }
 
-// Settings in comments are the defaults: with all of them in force nothing changes.
+// The commented-out settings are the defaults: enabling all of them changes nothing.
 TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   const auto path = kSource / "systemd/remora.toml";
   const std::string text = std::regex_replace(
@@ -37,8 +37,8 @@ TEST(ExampleConfigTest, CommentsShowTheDefaults) {
   const Config shown = load_config(path);
   const Config config = parse_config(text, "remora.toml");
 
-  // An operator's Katran has no defaults, nor has server_keep_alive, and the policy of a group is
-  // that of [mispredict].
+  // Keys of an operator's Katran and server_keep_alive have no default, and a group's policy
+  // defaults to that of [mispredict].
   const std::vector<std::string> apart = {"[lb] katran_object", "[lb] katran_root_array",
                                           "[[group]]"};
   for (const ChangedKey& key : changed_keys(shown, config))

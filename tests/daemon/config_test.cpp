@@ -36,7 +36,7 @@ std::string with_line(std::size_t line, std::string_view replacement) {
   return text.replace(begin, text.find('\n', begin) - begin, replacement);
 }
 
-// kMinimal followed by a text that begins in line 14.
+// kMinimal followed by a text that begins at line 14.
 std::string and_then(std::string_view addition) {
   return std::string(kMinimal) + std::string(addition);
 }
@@ -53,7 +53,7 @@ std::vector<Problem> problems_of(std::string_view text) {
 struct Invalid {
   std::string text;
   std::uint32_t line;
-  std::vector<std::string_view> words;  // all of them in the message
+  std::vector<std::string_view> words;  // the message must contain all of them
 };
 
 // Each of `cases` must be refused with exactly this problem.
@@ -499,7 +499,7 @@ TEST(ConfigTest, TakesAKatranObject) {
   EXPECT_EQ(config.lb.katran_object, "/k/balancer.bpf.o");
 }
 
-// The reals are in the server's own configuration.
+// With a Katran server no group lists reals: they are in the server's own configuration.
 TEST(ConfigTest, TakesAKatranServer) {
   std::string text = with_line(2,
                                "interface = \"eth0\"\nforwarder = \"katran-shared\"\n"

@@ -46,7 +46,7 @@ TEST_P(MisplacedTest, IsRefusedWithItsLineAndDoesNotStopTheProcess) {
 
 INSTANTIATE_TEST_SUITE_P(
     Bytes, MisplacedTest,
-    testing::Values(Misplaced{"\x19i[", 1},  // stopped a debug build
+    testing::Values(Misplaced{"\x19i[", 1},  // made a debug build abort
                     Misplaced{"\n\xcf\xbf", 2}, Misplaced{std::string("a = \0", 5), 1},
                     Misplaced{"a = 'x'\n\xc3\xa9 = 1\n", 2}, Misplaced{"a = \"\x01\"\n", 1},
                     Misplaced{"# \x7f\n", 1}, Misplaced{"a = \"open\n\xc3\xa9\n", 2},

@@ -143,7 +143,7 @@ TEST_F(ControlTest, BytesThatAreNotUtf8DoNotBreakTheAnswer) {
   EXPECT_NO_THROW(ask(path(), {{"request", "bytes"}}));
 }
 
-// Each of 64 idle connections was kept, and a newcomer closed at once.
+// The daemon used to keep 64 idle connections and to close each newcomer at once.
 TEST_F(ControlTest, IdleConnectionsDoNotLockTheOperatorOut) {
   std::vector<Fd> idle;
   for (int i = 0; i < 200; ++i) {
@@ -153,8 +153,7 @@ TEST_F(ControlTest, IdleConnectionsDoNotLockTheOperatorOut) {
   for (int i = 0; i < 10; ++i) EXPECT_NO_THROW(ask(path(), {{"request", "status"}}));
 }
 
-// All the answers were made at once and kept: 500 MB.
-// It got no answer, and the loop spun.
+// The client used to get no answer, and the loop spun.
 TEST_F(ControlTest, WithAllDescriptorsUsedUpItAnswers) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -187,12 +186,12 @@ TEST_F(ControlTest, AClientThatDoesNotReadGetsNoSecondAnswer) {
   for (int i = 0; i < kRequests; ++i) requests += "{\"request\":\"large\"}\n";
   ASSERT_EQ(send(stream.get(), requests.data(), requests.size(), MSG_NOSIGNAL),
             static_cast<ssize_t>(requests.size()));
-  // Asked after it, answered after what there is to do for it.
+  // These requests came later, so the daemon has done all that it can do for the first client.
   for (int i = 0; i < 10; ++i) ask(path(), {{"request", "status"}});
 
   EXPECT_EQ(large_answers_, 1);
 
-  // As it reads, it gets all of them.
+  // Once it reads, it gets all of them.
   int lines = 0;
   std::vector<char> chunk(1 << 20);
   while (lines < kRequests) {
@@ -203,7 +202,7 @@ TEST_F(ControlTest, AClientThatDoesNotReadGetsNoSecondAnswer) {
   EXPECT_EQ(large_answers_, kRequests);
 }
 
-// `echo … | socat`: the client has said all when its answer is made.
+// `echo … | socat` shuts its side down before the answer is made.
 TEST_F(ControlTest, AClientThatHasSaidAllGetsItsAnswers) {
   const Fd stream = connected();
   constexpr std::string_view kRequests = "{\"request\":\"large\"}\n{\"request\":\"status\"}\n";
@@ -223,7 +222,7 @@ class ImpatientControlTest : public ControlTest {
   ImpatientControlTest() : ControlTest(std::chrono::milliseconds(50)) {}
 };
 
-// Each byte renewed the patience.
+// Each byte used to start the time limit again.
 TEST_F(ImpatientControlTest, AByteAtATimeDoesNotKeepAConnection) {
   const Fd stream = connected();
   bool closed = false;

@@ -70,7 +70,7 @@ TEST(DecapConfigTest, OneNetworkNeedsNoArray) {
             std::vector{*Prefix::parse("10.1.2.2/32")});
 }
 
-// Packets pass by address and port, so a VIP for all ports needs a service that has some.
+// Packets pass by address and port, so a VIP without a port needs a service that has one.
 TEST(DecapConfigTest, AVipWithoutAPortNeedsAServiceThatHasOne) {
   const std::string vip = "[[vip]]\nvip = \"10.1.50.201\"\nservice = \"10.1.50.200\"\n";
   const std::string service = "[[service]]\naddress = \"10.1.50.200\"\nport = 1883\n";

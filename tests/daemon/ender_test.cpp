@@ -53,7 +53,7 @@ class EnderTest : public testing::TestWithParam<Case> {
     service_ = {address(GetParam().service), host_to_net16(1883)};
   }
 
-  // The packet that the broker's decapsulation delivers; nothing where none was sent to it.
+  // The packet that the broker's decapsulation delivers; no value if none was sent to the broker.
   std::optional<Bytes> next_inner() {
     const auto packet = network_->next_packet();
     if (!packet || destination_of(*packet) != address(GetParam().real)) return std::nullopt;

@@ -13,7 +13,7 @@
 namespace remora {
 namespace {
 
-// Notes what it is shown.
+// Records the flows that it is shown.
 struct Witness : FlowVisitor {
   bool wants_pass() const override { return wants; }
   void begin_pass(std::uint64_t) override { ++begun; }

@@ -62,13 +62,13 @@ class FlowsTest : public LbTest {
     return found;
   }
 
-  // Steps every 50 ms, as the daemon does it.
+  // Calls step() at times 50 ms apart, as the daemon does.
   template <class Part>
   void run_for(std::uint64_t period_ns, Part& part) {
     for (const std::uint64_t end = now_ + period_ns; now_ < end; now_ += 50 * kMs) step(part);
   }
 
-  // The daemon's order: flows are found, then dealt with.
+  // In the daemon's order: the scan finds flows first, then the part handles them.
   template <class Part>
   void step(Part& part) {
     if (!scan_) {

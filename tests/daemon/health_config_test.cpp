@@ -8,7 +8,7 @@
 namespace remora {
 namespace {
 
-// The smallest file followed by a text that begins in line 14.
+// The smallest file, followed by a text that begins at line 14.
 std::string file_with(std::string_view addition, std::string_view service = "10.1.50.200",
                       std::string_view real = "10.1.3.105") {
   return "[lb]\ninterface = \"eth0\"\n\n[[service]]\nname = \"mqtt\"\naddress = \"" +
@@ -67,7 +67,7 @@ TEST(HealthConfigTest, EveryKeyIsRead) {
 TEST(HealthConfigTest, AnErrorNamesTheLineAndWhatIsWrong) {
   const struct {
     std::string_view keys;
-    std::string_view message;  // the beginning, after the line of the second key
+    std::string_view message;  // its beginning, after the line number of the second key
   } cases[] = {
       {"check = \"ping\"", "check = \"ping\" is unknown; available: mqtt, tcp, off"},
       {"interval_s = 0", "\"interval_s\" of [health] is 0, but must be from 1 to 3600"},

@@ -46,7 +46,7 @@ TEST(HealthStateTest, NothingIsKnownBeforeTheFirstCheck) {
   EXPECT_EQ(state.checked_at_ns(), 0u);
 }
 
-// A reload may change the thresholds in the middle of a row.
+// A reload may change the thresholds in the middle of a row of failures.
 TEST(HealthStateTest, LowerThresholdsCountWhatWasSeen) {
   HealthState state(Life::kAlive, 0);
   state.take({false, ""}, {2, 5}, 1);

@@ -52,7 +52,7 @@ class KatranProgramTest : public testing::Test {
     return Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, value_size, entries, nullptr));
   }
 
-  // All slots of the VIP are one real's.
+  // Gives all slots of the VIP to one real.
   void ring_of(std::uint32_t index) {
     for (std::uint32_t slot = 0; slot < RING_SIZE; slot++) {
       const std::uint32_t key = kVipNum * RING_SIZE + slot;
@@ -143,7 +143,7 @@ TEST_F(KatranProgramTest, AVipThatIsNoLongerConfiguredIsGone) {
   EXPECT_EQ(run_xdp(katran.program_fd(), to_vip(syn())).verdict, XDP_PASS);
 }
 
-// With a VIP for all ports Katran's hash has none, and its choice is not ours.
+// For a VIP without a port Katran hashes no port, so its choice would differ from ours.
 TEST_F(KatranProgramTest, AVipIsOneForItsPortOnly) {
   const KatranProgram katran = load(kStandIn);
   katran.set_vips(vip("10.1.50.201", 8883));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beside a Katran server: the shared prog array, and what remorad learns of the server by
-// running its slot. The server is the stand-in of tests/katran. Runs in a network namespace and
-// a bpffs directory of its own; needs root.
+// remorad next to a Katran server: the shared prog array, and what remorad learns by running the
+// program in the server's slot. The server is the stand-in of tests/katran. Runs in a network
+// namespace and a bpffs directory of its own; needs root.
 #include "daemon/forwarders/katran_shared.h"
 
 #include <bpf/bpf.h>
@@ -204,7 +204,7 @@ TEST_F(KatranSharedTest, WhatIsNoSuchArrayIsRefused) {
 
 TEST_F(KatranSharedTest, AStartThatFailsLeavesNoArray) {
   Config bad = config();
-  bad.limits.flows = UINT32_MAX;  // more than the memory
+  bad.limits.flows = UINT32_MAX;  // needs more memory than there is
   EXPECT_THROW(start(bad), std::runtime_error);
   EXPECT_FALSE(fs::exists(array_));
 }
@@ -295,7 +295,8 @@ TEST_F(KatranSharedTest, ItTellsTheStateOfEveryGroupsVip) {
   EXPECT_EQ(forwarder.state_of("warm"), VipState::kEmptySlot);
 }
 
-// The reals are unknown here, so the longer header counts until Katran has shown a packet.
+// remorad does not know the reals here, so it assumes the longer header until Katran has
+// forwarded a packet.
 TEST_F(KatranSharedTest, TheOuterHeadersLengthIsLearned) {
   start(config());
   EXPECT_EQ(group("warm").outer_len, sizeof(ipv6_header));

@@ -30,7 +30,7 @@ Config config_of(std::string_view text) {
   return parse_config(text, "remora.toml");
 }
 
-// The running configuration with its `what` replaced.
+// The running configuration with the text `what` replaced.
 Config after(std::string_view what, std::string_view becomes) {
   std::string text(kRunning);
   return config_of(text.replace(text.find(what), what.size(), becomes));
@@ -40,7 +40,7 @@ std::string changed_by(std::string_view what, std::string_view becomes) {
   return names_of(changed_keys(config_of(kRunning), after(what, becomes)));
 }
 
-// Empty: a reload takes the change up.
+// The reason why a reload refuses the change; empty if it takes the change up.
 std::string refusal_of(std::string_view what, std::string_view becomes) {
   try {
     require_reloadable(config_of(kRunning), after(what, becomes));

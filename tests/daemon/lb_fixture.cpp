@@ -14,7 +14,7 @@ std::string LbText::text() const {
       "default_group = \"rest\"\n";
   for (const Group& group : groups) {
     text += "[[group]]\nname = \"" + group.name + "\"\nvip = \"" + group.vip + "\"\n";
-    if (group.reals.empty()) continue;  // those of a Katran server are its own business
+    if (group.reals.empty()) continue;  // a Katran server has its own
     text += "reals = [\n";
     for (const Real& real : group.reals) {
       text += "  { address = \"" + real.address + "\", weight = " + std::to_string(real.weight) +

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small LB for the tests of the daemon's parts: its configuration as values, and what
-// runs on the kernel for it. In a network namespace, a bpffs folder and a folder for files
-// of the test's own; needs root.
+// A small LB for the tests of the daemon's parts: its configuration as values, and its programs
+// and maps in the kernel. Uses a network namespace, a bpffs folder and a folder for files of
+// the test's own; needs root.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,8 +27,8 @@ namespace remora {
 constexpr std::uint32_t kMtu = 1500;
 inline const Endpoint kService = Endpoint::parse("10.1.50.200:1883").value();
 
-// A configuration in which the tests differ by what they set. One service, "mqtt" at
-// kService, with the default group "rest", and tables that are made quickly.
+// A configuration with the settings that tests vary. It has one service, "mqtt" at kService,
+// with the default group "rest", and small tables, which are made quickly.
 struct LbText {
   struct Real {
     std::string address;
@@ -53,9 +53,9 @@ struct LbText {
   Config config() const { return parse_config(text(), "test.toml"); }
 };
 
-// What of a daemon is in the kernel, or writes to it, in the order in which it is built.
+// The parts of a daemon that live in the kernel or write to it, in the order of construction.
 struct Running {
-  // As `config` wants it, not yet attached. The pins of a predecessor are taken over.
+  // Loads them as `config` says, without attaching. Takes over the pins of a predecessor.
   Running(const Config& a_config, const std::filesystem::path& pins, unsigned interface);
 
   // Puts the programs on the interface.
@@ -71,7 +71,7 @@ struct Running {
 
 class LbTest : public testing::Test {
  protected:
-  // Skips the test without root: an override returns if IsSkipped().
+  // Skips the test without root: an override must return if IsSkipped().
   void SetUp() override;
   void TearDown() override;
 

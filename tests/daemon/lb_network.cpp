@@ -59,7 +59,7 @@ LbNetwork::LbNetwork()
 }
 
 LbNetwork::~LbNetwork() {
-  // Everything that follows would run elsewhere.
+  // Everything that follows would run in the wrong namespace.
   if (setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
 }
 

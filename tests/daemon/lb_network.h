@@ -31,8 +31,8 @@ class LbNetwork {
   // 02:00:00:00:00:01.
   static void add_default_routes();
 
-  // The next IP packet of a host, without its Ethernet header, that `lb` sends: not
-  // the kernel's own talk about neighbours and groups. Nothing: none was sent until now.
+  // The next IP packet that `lb` sends, without its Ethernet header. Skips the kernel's own
+  // neighbour and multicast messages. Empty if no packet has been sent.
   std::optional<std::vector<std::uint8_t>> next_packet();
 
   unsigned lb_index() const;

@@ -125,7 +125,7 @@ TEST_F(LinkTest, ANextHopMayBeAnObjectOfItsOwn) {
   EXPECT_EQ(gateways(), addresses({"10.1.2.1", "10.1.2.3"}));
 }
 
-// FRR turns the compatible mode off. The route then has only the number of the object.
+// FRR turns the compatible mode off. The route then names only the number of the object.
 TEST_F(LinkTest, ANextHopObjectIsLookedUpIfTheRouteHasOnlyItsNumber) {
   run("sysctl -qw net.ipv4.nexthop_compat_mode=0");
   run("ip link add elsewhere up type veth peer name other && ip link set other up");
@@ -226,7 +226,7 @@ class LinkFollowerTest : public LinkTest {
     });
   }
 
-  // Only the kernel's messages lead to a look.
+  // Waits for a message of the kernel: nothing else makes the follower look.
   void wait_for_news() { loop_.run(); }
 
   EventLoop loop_;
@@ -313,7 +313,7 @@ TEST_F(LinkFollowerTest, AGatewayOfWhichNothingWasHeardForLongIsAskedAfter) {
   follower_->look();
 
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
-  // From one state to the next within seconds, as nobody answers.
+  // The state changes within seconds because nobody answers.
   run("ip neighbour show 10.1.2.1 dev lb | grep -q 'DELAY\\|PROBE\\|FAILED'");
 }
 

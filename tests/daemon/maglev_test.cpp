@@ -45,7 +45,7 @@ Slots slots_at(const Slots& ring, std::initializer_list<std::size_t> slots) {
   return values;
 }
 
-// The code of Katran and folly computed the values of the next two tests.
+// The expected values of the next two tests were computed by the code of Katran and folly.
 
 TEST(MaglevTest, HashesAddressesAsKatranDoes) {
   const std::pair<std::string_view, std::uint64_t> cases[] = {

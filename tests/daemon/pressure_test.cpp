@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When the flow table is nearly full, the packet path asks every client.
+// When the flow table is nearly full, the packet path questions every client.
 #include "daemon/sessions/pressure.h"
 
 #include "tests/daemon/flows_fixture.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks of a server on the loopback interface that follows the test's script.
+// Health checks of a server on the loopback interface that follows the test's script.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -110,7 +110,7 @@ class Checks {
   // The two ends of the last connection whose departure was asked for.
   const std::pair<Endpoint, Endpoint>& asked_of() const { return asked_of_; }
 
-  // The result of check 7 at the endpoint; nothing if there is none in time.
+  // The result of check 7 at the endpoint; empty if there is none in time.
   std::optional<CheckResult> result_at(const Endpoint& endpoint) {
     prober_.start(7, endpoint);
     return next();
@@ -286,7 +286,7 @@ TEST(MqttProberTest, OneThatHangsIsEndedAndTheNextGoesOn) {
   EXPECT_EQ(rest, "") << "without a CONNACK there is no DISCONNECT";
 }
 
-// Paho alone needed more than two seconds for the living one.
+// Paho used to need more than two seconds for the host that answers.
 TEST(MqttProberTest, HostsThatDoNotAnswerDoNotDelayOthers) {
   const Server full;  // its backlog is full: the next SYN gets no answer
   std::vector<Fd> fillers;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a real kernel, as the client's, answers the questions. Needs root.
+// How a real kernel answers the questions to clients. Needs root.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/tcp.h>
@@ -79,7 +79,7 @@ class QuestionsTest : public testing::Test {
     return seq;
   }
 
-  // The broker sends, and the client reads: afterwards everything sent before has been handled.
+  // The broker sends and the client reads, so the client has handled everything sent before.
   void say(std::string_view text) {
     ASSERT_EQ(send(broker_.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
     std::string heard(text.size(), 0);

@@ -61,14 +61,14 @@ class RecorderTest : public LbTest {
     parts_->recorder.take(*record, place);
   }
 
-  // The time that the kernel gives to what the client teaches now.
+  // The time that the kernel would give to a lesson of the client now.
   std::uint32_t lesson_time() const {
     const auto now = static_cast<std::uint32_t>(parts_->predictions.clock().at(monotonic_ns()));
     const auto known = predicted();
     return known ? next_lesson_time(now, known->time) : now;
   }
 
-  // In two pieces, the second one first, as from a stream that continues.
+  // Reports the topic in two pieces, the second one first, as a continuing stream may do.
   void publish_unjudged(const std::string& topic) { publish_unjudged(topic, lesson_time()); }
   void publish_unjudged(const std::string& topic, std::uint32_t time) {
     event head{};
@@ -217,7 +217,7 @@ TEST_F(RecorderTest, ALessonHasTheKernelsTimeInTheHistory) {
               static_cast<double>(unix_ms()) * 16 / 1000, 200);
 }
 
-// The probe does not say when the client taught what it reports.
+// The probe does not report the time of the lesson, so that of the prediction counts.
 TEST_F(RecorderTest, AMispredictHasTheTimeOfItsPrediction) {
   const std::uint32_t ahead = lesson_time() + 100;
   const std::uint64_t topic = running_->steering.matching()->hash("deep/one");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Topic to group in user space, and the tables for the kernel, against expected values and the
-// plain matcher. tests/xdp/learn_test.cpp asks the kernel the same questions.
+// The route of a topic in user space, and the tables for the kernel, against expected values and
+// a plain matcher. tests/xdp/learn_test.cpp asks the kernel the same questions.
 #include "daemon/mqtt/route_table.h"
 
 #include <gtest/gtest.h>

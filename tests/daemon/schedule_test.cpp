@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kStep = kSecond / 20;
 
-// Notes what it is asked to do.
+// Records what it is asked to do.
 class Notes : public Prober {
  public:
   void start(std::uint64_t id, const Endpoint& to) override {
@@ -57,7 +57,7 @@ class CheckScheduleTest : public testing::Test {
     }
   }
 
-  // Runs one check of each target; it ends at once, with the result of `good` for its address.
+  // Runs one check of each target, which ends at once with the result good(address).
   template <class Good>
   void round(Good good) {
     for (const std::uint64_t until = now + 4 * kSecond - kStep; now < until;) {
@@ -103,7 +103,7 @@ TEST_F(CheckScheduleTest, AHostThatCannotAskKillsNobody) {
   EXPECT_EQ(news, std::vector<std::string>());
 }
 
-// A firewall of this host dropped them.
+// A firewall on this host drops the checks.
 TEST_F(CheckScheduleTest, ChecksThatDoNotGetOutKillNobody) {
   notes.lets_out = false;
   use(2);
@@ -197,7 +197,7 @@ TEST_F(CheckScheduleTest, OneDeadServiceIsEnough) {
   EXPECT_EQ(news, (std::vector<std::string>{"dead 10.1.3.1", "alive 10.1.3.1"}));
 }
 
-// Their results were in the queue when the loop continued.
+// The results waited in the queue while the loop stood still.
 TEST_F(CheckScheduleTest, APauseOfTheLoopIsNoFailure) {
   use(1);
   run(kSecond);

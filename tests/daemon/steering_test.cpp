@@ -42,7 +42,7 @@ class SteeringTest : public LbTest {
     LbTest::TearDown();
   }
 
-  // Another daemon with the same tables.
+  // Starts another daemon on the same tables.
   void start_daemon() {
     ids_ = std::make_unique<Ids>(running_->maps, 64);
     steering_ = std::make_unique<Steering>(running_->maps, *ids_, *running_->forwarder);
@@ -127,7 +127,7 @@ TEST_F(SteeringTest, ADrainOutlivesAReloadButNotItsReal) {
   EXPECT_EQ(in_ring(), (Some{kA, kB}));
 }
 
-// 6000 addresses one after the other: more than there are numbers.
+// 6000 addresses one after the other: more than there are numbers of reals.
 TEST_F(SteeringTest, NumbersOfFormerRealsAreUsedAgainButForTheOnesWithConnections) {
   const auto thousand = [](int first) {
     std::vector<LbText::Real> reals;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a daemon can find at start: nothing, the pins of its predecessor, pins of another size or
+// The states that a start may meet: no pins, those of its predecessor, pins of another size or
 // version, a foreign program. Runs in a network namespace and a bpffs directory of its own;
 // needs root.
 #include <bpf/bpf.h>
@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr __u32 kOnly = 0;
 
-// What the history recorded of a client, with the routes of that time.
+// An observation as the history recorded it, with the routes of that time.
 Observation publish(const std::string& client, const std::string& topic,
                     const std::string& service = to_string(kService),
                     std::int64_t at_ms = unix_ms()) {
@@ -195,7 +195,7 @@ TEST_F(TakeoverTest, ASmallerTableKeepsWhatItHasRoomFor) {
   EXPECT_EQ(flows_in(third->maps), 500u);
 }
 
-// A start that fails leaves the table to its users.
+// After a failed start the table is still there for those who use it.
 TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   fill_with_flows(start(config_)->maps, 100);
 
@@ -207,7 +207,7 @@ TEST_F(TakeoverTest, AStartThatFailsLeavesTheFlows) {
   EXPECT_EQ(flows_in(start(config_)->maps), 100u);
 }
 
-// Katran's connection tables are pinned beside the maps.
+// Katran's connection tables are pinned next to the maps.
 TEST_F(TakeoverTest, AKatranObjectKeepsItsConnectionsAndOthersRemoveThem) {
   start(katran());
   EXPECT_TRUE(fs::exists(pins_ / "katran_lru_0"));
@@ -224,7 +224,7 @@ TEST_F(TakeoverTest, AKatranObjectThatIsNeverAttachedLeavesNoPins) {
   EXPECT_FALSE(fs::exists(pins_)) << "pins were left behind";
 }
 
-// For example, an earlier start was killed halfway.
+// An earlier start may have been killed halfway.
 TEST_F(TakeoverTest, APartOfAFlowTableIsNoFlowTable) {
   for (const char* part : {"flows", "places", "hints", "free_places", "places_taken"}) {
     SCOPED_TRACE(part);
@@ -302,7 +302,7 @@ TEST_F(TakeoverTest, AnotherInterfaceOfTheConfigurationIsTheOnlyOneWithPrograms)
   Programs::detach(pins_, other);
 }
 
-// The link of the other one was updated, and the start reported success without XDP.
+// A start used to update the link of the other one and to report success without XDP.
 TEST_F(TakeoverTest, AnInterfaceOfAnotherNamespaceWithTheSameIndexIsNotOurs) {
   start(config_);
   const unsigned index = network_->lb_index();
@@ -317,7 +317,7 @@ TEST_F(TakeoverTest, AnInterfaceOfAnotherNamespaceWithTheSameIndexIsNotOurs) {
   EXPECT_FALSE(is_attached()) << "an instance has one interface";
 }
 
-// A start counted all its entries before the loop ran: two seconds for five million.
+// A start used to count all entries before the loop ran: two seconds for five million.
 TEST_F(TakeoverTest, ALargeTableIsCountedWhileTheLoopRuns) {
   const auto running = start(config_);
   for (const char* address : {"10.1.1.7", "10.1.1.8", "10.1.1.9"})
@@ -436,7 +436,7 @@ TEST_F(TakeoverTest, TheHistoryTellsTheKernelWhatIsLater) {
   EXPECT_EQ(known->flags, PREDICTION_TOLD);
 }
 
-// Also when the wall clock was ahead for a while, and is right again.
+// This also holds if the wall clock was ahead for a while and is right again.
 TEST_F(TakeoverTest, WhatIsTaughtNowIsLaterThanTheWholeHistory) {
   History past = history();
   past.record(

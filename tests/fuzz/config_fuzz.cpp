@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any text as a configuration: it is accepted, or refused with a ConfigError that says where and
-// why; nothing else may happen.
+// Any text as a configuration: it must be accepted, or refused with a ConfigError that says where
+// and why.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

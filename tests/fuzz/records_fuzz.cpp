@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as records of the ring buffer, one after the other: they are read or refused,
+// Any bytes as records of the ring buffer, one after the other: they must be read or refused,
 // pieces of topics are assembled in bounded memory, and sessions are ended with packets of the
-// right length; nothing else may happen.
+// right length.
 //
 // The length of each record precedes it: two bytes, the lower one first.
 #include <algorithm>

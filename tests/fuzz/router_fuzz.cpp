@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The engine of routed connections between a client and brokers that send any bytes, in any
-// pieces, while brokers refuse, answer and die.
+// The engine of routed connections between a client and brokers that send any bytes, cut
+// anywhere, while brokers refuse, answer and die.
 //
 // The input is a list of steps; a step is a byte that says which, a byte or two, and for bytes that
 // are sent their number and the bytes. The first byte says which CONNECT precedes them, if any.
@@ -72,7 +72,7 @@ void step(World& world, Input& input) {
   }
 }
 
-// No broker has got a message of another group's topic.
+// A broker gets only messages whose topics belong to its group.
 void check_groups(const World& world) {
   for (const auto& [id, link] : world.links) {
     const auto& packets = link.broker.packets;
@@ -102,7 +102,7 @@ void check(const std::uint8_t* data, std::size_t size) {
   }
   while (input.size > 0) {
     step(world, input);
-    // What waits, what is kept of cut packets, and one step's input on each side.
+    // Bytes that wait, the kept heads of cut packets, and one step's input on each side.
     require(world.relay().memory() < 30'000, "the memory is not bounded");
   }
   const bool is_mqtt =

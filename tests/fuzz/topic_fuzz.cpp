@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Filters and a topic, one per line: what is valid, and what matches, against a matcher that
-// follows the definition by recursion; which filter wins; and whether kernel and daemon accept
+// Filters and a topic, one per line. Checks which are valid and which match, against a matcher
+// that follows the definition by recursion; which filter wins; and that kernel and daemon accept
 // the same topic names.
 #include <cstdint>
 #include <cstdlib>

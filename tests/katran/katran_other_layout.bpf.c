@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Looks like Katran's balancer, but has VIPs of another layout, and must be refused.
+ * Looks like Katran's balancer, but its VIPs have another layout, so it must be refused.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -77,7 +77,7 @@ struct {
 		});
 } lru_mapping SEC(".maps");
 
-/* The connection's real; for a SYN and an unknown connection that of the ring. */
+/* The connection's real; that of the ring for a SYN and an unknown connection. */
 static __always_inline __u32 find_real(const struct headers *headers,
 				       const struct vip_key *vip, __u32 vip_num)
 {

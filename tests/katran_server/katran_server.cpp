@@ -36,7 +36,7 @@ Fd make_array(const char* name, std::uint32_t value_size, std::uint32_t entries)
   return map;
 }
 
-// Where KatranProgram pins its connection tables, which must not outlive it.
+// A temporary folder in which KatranProgram pins its connection tables; removed with them.
 class PassingFolder {
  public:
   PassingFolder()

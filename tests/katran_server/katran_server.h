@@ -42,12 +42,12 @@ KatranPlan parse_katran_plan(std::string_view text);
 
 class KatranServer {
  public:
-  // Loads the object and pins nothing: connections end with the program. Throws
+  // Loads the object and pins nothing: its connections are lost with the program. Throws
   // std::runtime_error, std::system_error.
   explicit KatranServer(const std::filesystem::path& object);
 
-  // Fills the maps. VIPs and reals that come back keep their numbers, so that connections stay.
-  // Throws as above.
+  // Fills the maps. VIPs and reals that were there before keep their numbers, so that connections
+  // stay. Throws as above.
   void apply(const KatranPlan& plan);
 
   // Puts the program into slot `position` of the pinned prog array, in place of what is there.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// katran_server_stand_in: serves until SIGTERM; SIGHUP reads the plan again. Its program stays
-// in the slot when it ends, as that of a Katran server does.
+// katran_server_stand_in: serves until SIGTERM; SIGHUP makes it read the plan again. Its program
+// stays in the slot when it ends, as that of a Katran server does.
 #include <bpf/libbpf.h>
 #include <signal.h>
 
@@ -34,7 +34,7 @@ remora::KatranPlan read_plan(const std::string& path) {
   }
 }
 
-// As at start, but an invalid plan changes nothing.
+// Applies the plan as at start, but an invalid plan changes nothing.
 void read_again(remora::KatranServer& server, const std::string& path) {
   try {
     server.apply(read_plan(path));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The steps from one ABI to the next.
+// Conversion of entries from one ABI to the next.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ T read(EntryView bytes) {
   return value;
 }
 
-// As the packet path of ABI 4 may have left it.
+// A flow as the packet path of ABI 4 may have left it.
 abi4::flow random_flow(std::mt19937_64& random) {
   auto old = random_bytes<abi4::flow>(random);
   old.real %= 4096;
@@ -87,7 +87,7 @@ TEST(MapConverterTest, TakesTheStepsInTheirOrder) {
 
   EXPECT_TRUE(converter.takes(2, 2));
   EXPECT_FALSE(converter.takes(4, 4)) << "of the second step";
-  for (int i = 0; i < 2; ++i) {  // the same memory again
+  for (int i = 0; i < 2; ++i) {  // the second time with the same memory
     const auto entry = convert(3, 5);
     ASSERT_TRUE(entry);
     EXPECT_EQ(read<__u32>(entry->key), 4U);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flow table from the daemon's side, and what a remorad that is killed leaves in it.
+// The flow table from the daemon's side, and the state in which a killed remorad leaves it.
 #include "daemon/kernel/flow_table.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class KernelFlowTableTest : public testing::Test {
     }
   }
 
-  // New flows until the table is full; each must have a place of its own.
+  // Adds flows until the table is full; each must have a place of its own. Returns their number.
   std::uint32_t room() {
     std::uint32_t added = 0;
     while (table_->put(numbered_key(1000 + added), numbered_flow(1000 + added))) ++added;
@@ -97,8 +97,8 @@ TEST_F(KernelFlowTableTest, ManyFlowsAreAddedAtOnce) {
   EXPECT_EQ(room(), 1U);
 }
 
-// erase() is killed at each of its steps; however often, no place is lost, and none is given to
-// two flows.
+// Kills erase() at each of its steps. No place is lost, and none is given to two flows, however
+// often this happens.
 TEST_F(KernelFlowTableTest, AKillWhileAFlowIsErasedLosesNoPlace) {
   constexpr std::uint32_t kErased = 3;
   const flow_key key = numbered_key(kErased);
@@ -146,7 +146,7 @@ TEST_F(KernelFlowTableTest, AKillWhileAFlowIsErasedLosesNoPlace) {
   }
 }
 
-// The note outlived the place's next use.
+// The note is older than the place's present use.
 TEST_F(KernelFlowTableTest, ANoteOfAPlaceInUseIsIgnored) {
   fill(kLimit);
   note_in_place_0(2);
@@ -163,7 +163,7 @@ TEST_F(KernelFlowTableTest, ANoteOfNoPlaceIsIgnored) {
   EXPECT_EQ(room(), kLimit);
 }
 
-// The packet path takes a place first and writes the flow then.
+// The packet path takes a place before it writes the flow.
 TEST_F(KernelFlowTableTest, APlaceThatIsEmptyInOnePassOnlyIsLeftAlone) {
   fill(2);
   const std::uint32_t number = *table_->places().find(numbered_key(1));
@@ -181,7 +181,7 @@ TEST_F(KernelFlowTableTest, APlaceThatIsEmptyInOnePassOnlyIsLeftAlone) {
   EXPECT_TRUE(table_->find(numbered_key(1)));
 }
 
-// The port was used again meanwhile: its new flow lies elsewhere.
+// Meanwhile the port was used again, and its new flow lies elsewhere.
 TEST_F(KernelFlowTableTest, AnEmptyPlaceIsGivenBackWithoutItsKeysNewFlow) {
   fill(1);
   const std::uint32_t number = *table_->places().find(numbered_key(0));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Flows of an old table in today's.
+// Transfer of flows from an old table into the present one.
 #include "daemon/kernel/flow_transfer.h"
 
 #include <gtest/gtest.h>
@@ -75,7 +75,7 @@ TEST_F(FlowTransferTest, CountsWhatFindsNoRoom) {
   EXPECT_EQ(counts.lost, 5U);
 }
 
-// The packet path takes places until the old table is full, and counts on for a while.
+// The packet path takes places until the old table is full, but goes on counting.
 TEST_F(FlowTransferTest, ReadsNoFartherThanTheTable) {
   set_taken(kOldLimit + 5);
   set_old(kOldLimit, 1, numbered_flow(1));
@@ -102,9 +102,9 @@ TEST_F(FlowTransferTest, CatchesUpWithWhatTheOldProgramsDidMeanwhile) {
   later.seen_at_ns = monotonic_ns();
   later.edge = 500;
   later.isn = 1;
-  set_old(2, 1, later);  // went on in the old table alone
+  set_old(2, 1, later);  // changed in the old table only
   later.isn = 2;
-  set_old(3, 2, later);  // went on in the old table, then in the new one
+  set_old(3, 2, later);  // changed in the old table, then in the new one
   flow latest = later;
   latest.seen_at_ns += 1;
   latest.edge = 900;

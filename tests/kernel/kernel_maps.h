@@ -45,7 +45,7 @@ inline flow_key numbered_key(std::uint32_t number) {
   return key;
 }
 
-// One that names its key.
+// A flow that names its key.
 inline flow numbered_flow(std::uint32_t number) {
   flow entry{};
   entry.isn = number;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The list of maps against what people read about them, and against the BPF programs.
+// The list of maps against its documentation and the BPF programs.
 #include "daemon/config/map_list.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ struct DocumentedMap {
   std::string key, value;  // the cells
 };
 
-// Of the one table in docs/maps.md; a row may stand for several maps.
+// Rows of the one table in docs/maps.md; a row may stand for several maps.
 std::vector<DocumentedMap> documented_maps() {
   std::ifstream file(REMORA_SOURCE_DIR "/docs/maps.md");
   EXPECT_TRUE(file);
@@ -76,7 +76,7 @@ TEST(MapListTest, HasTheSizesOfTheDocumentation) {
   }
 }
 
-// A table in the plan needs a size that follows from the configuration.
+// A table in the plan needs a number of entries that follows from the configuration.
 TEST(MapListTest, KnowsTheEntriesOfWhatItPlansAndOfWhatRemoradMakes) {
   for (const MapSpec& map : map_list()) {
     if (!map.is(kPlanned) && !map.is(kOwn)) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lists of programs and maps against the BPF objects, which are opened, not loaded.
+// The lists of programs and maps against the BPF objects, which are opened but not loaded.
 #include "daemon/kernel/program_list.h"
 
 #include <bpf/libbpf.h>

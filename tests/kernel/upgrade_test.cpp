@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a start finds when its predecessor was another version, or was killed. In a network
-// namespace and a bpffs folder of the test's own; needs root.
+// A start whose predecessor was another version or was killed. Runs in a network namespace and a
+// bpffs folder of the test's own; needs root.
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <sched.h>
@@ -62,7 +62,7 @@ class UpgradeTest : public testing::Test {
   }
   static void attach(Programs& programs) { programs.attach(programs.program(kForwardProgram)); }
 
-  // A remorad that has learned something, and is gone.
+  // Runs a remorad that learns something and ends.
   void run_predecessor() const {
     const auto programs = load();
     const Maps maps(*programs);
@@ -203,7 +203,7 @@ TEST_F(UpgradeTest, MapsThatAreNoLongerThereLoseTheirPins) {
   EXPECT_FALSE(is_pinned("answerings"));
 }
 
-// What the old programs had reported, and what they report until the new ones are attached.
+// Reads the records of the old programs, also those written until the new ones are attached.
 TEST_F(UpgradeTest, RecordsOfTheFormerRingAreRead) {
   run_predecessor();
   downgrade_to_abi_4(folder_);
@@ -252,7 +252,7 @@ TEST_F(UpgradeTest, AStartThatIsKilledLeavesThePinsAsTheyWere) {
   downgrade_to_abi_4(folder_);
   if (const pid_t child = fork(); child == 0) {
     load().release();
-    _exit(0);  // nothing is tidied up
+    _exit(0);  // without any clean-up
   } else {
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -268,7 +268,7 @@ TEST_F(UpgradeTest, AStartThatIsKilledLeavesThePinsAsTheyWere) {
   EXPECT_FALSE(is_pinned("next"));
 }
 
-// Its programs write the new maps already: the old ones are out of date.
+// The new programs use the new maps already, so the old ones are out of date.
 TEST_F(UpgradeTest, AStartThatIsKilledAfterItsProgramsAreAttachedIsCompleted) {
   run_predecessor();
   const std::uint32_t flows = pinned_id("flows");

@@ -22,7 +22,7 @@ CONFIGS = (CONFIG, "etc/remora/decap.toml")
 UNITS = {"remora.service": "remorad", "remora-decap@.service": "remora-decap %I"}
 PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
-# What one kind of host has and the other has not.
+# Files that only one kind of host has.
 LB_ONLY = {
     CONFIG, "lib/systemd/system/remora.service", "usr/sbin/remorad", "usr/share/man/man8/remorad.8",
     "usr/share/man/man5/remora.toml.5", "usr/share/doc/remora/examples/remora.toml",
@@ -157,7 +157,7 @@ class Install(unittest.TestCase):
 
     def test_the_units_are_clean(self):
         for name, command in UNITS.items():
-            # systemd looks for the program where it will be, not below our root.
+            # systemd checks that the program exists at its final path, not below our root.
             unit = self.root / name.replace("@", "@eth0")
             text = (self.root / "lib/systemd/system" / name).read_text(encoding="utf-8")
             self.assertNotIn("@", text.replace("@system-service", ""), "all is filled in")

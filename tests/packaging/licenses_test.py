@@ -14,9 +14,9 @@ import unittest
 ROOT = pathlib.Path(sys.argv[1])
 SKIPPED = 77
 
-# License texts themselves; JSON has no comments; inputs of the fuzzers are bytes.
+# The license texts themselves, JSON, which has no comments, and the bytes that feed the fuzzers.
 WITHOUT = re.compile(r"LICENSES/.*|.*\.json|tests/fuzz/corpus/.*")
-# At the head, behind what must come first: `#!`, or a man page's title.
+# The tag may follow a first line that must come first: `#!`, or a man page's title.
 HEAD_LINES = 2
 TAG = re.compile(r"SPDX-License-Identifier: ([\w.-]+(?: OR [\w.-]+)*)")
 
@@ -53,7 +53,7 @@ class Licenses(unittest.TestCase):
         self.assertEqual(named, there)
 
     def test_bpf_programs_are_gpl(self):
-        # The kernel lends some of its helpers only to them.
+        # The kernel offers some helpers to GPL programs only.
         programs = {n: found for n, found in self.licenses.items() if n.endswith(".bpf.c")}
         self.assertEqual({n: f for n, f in programs.items() if f != "GPL-2.0-only"}, {})
 

@@ -60,7 +60,7 @@ std::string_view word_for(Change change) {
   throw std::logic_error("an unknown kind of change");
 }
 
-// With blanks between groups of three digits, from 10 000 on.
+// Groups of three digits are separated by blanks from 10 000 on.
 std::string grouped(std::uint64_t number) {
   std::string digits = std::to_string(number);
   if (digits.size() <= 4) return digits;
@@ -72,7 +72,7 @@ std::string in_megabytes(std::uint64_t bytes) {
   return std::to_string((bytes + 500'000) / 1'000'000);
 }
 
-// What one entry of a limit costs in all of its maps, bytes.
+// The bytes that one entry of a limit costs in all of its maps.
 std::string memory_cell(const Key& key, const std::vector<TableMemory>& plan) {
   std::uint64_t bytes = 0;
   std::istringstream maps{std::string(key.maps)};
@@ -89,8 +89,8 @@ std::string memory_cell(const Key& key, const std::vector<TableMemory>& plan) {
 
 struct Line {
   std::string text;
-  std::string table;  // that it stands in
-  std::string key;    // that it sets, or would set without its `#`
+  std::string table;  // the table that contains the line
+  std::string key;    // the key that the line sets, or would set without its `#`
   bool is_comment = false;
 };
 
@@ -121,7 +121,7 @@ std::string comment_of(const Key& key) {
   std::string text = wrapped(plain(key.meaning), "# ", kCommentColumns);
   for (const Word& word : key.field.words) {
     if (!word.value) continue;
-    // Only the first line begins where the words do.
+    // The text's first line follows the mark; the others are indented.
     std::string lines = wrapped(plain(sentence_of(word)), "#     ", kCommentColumns);
     text += "#   " + lines.substr(6);
   }
@@ -198,7 +198,7 @@ std::string memory_table() {
 std::string with_comments(const Keys& keys, std::string_view example) {
   const std::vector<Line> lines = lines_of(keys, example);
   std::set<std::pair<std::string, std::string>> shown;
-  std::vector<std::string> result;  // without the comments of the key to come
+  std::vector<std::string> result;  // without the comments of the next key
   std::vector<std::string> pending;
   const auto flush = [&] {
     result.insert(result.end(), pending.begin(), pending.end());
@@ -216,7 +216,7 @@ std::string with_comments(const Keys& keys, std::string_view example) {
     flush();
     result.push_back(setting_of(key, line));
 
-    // The table's last setting: those that it lacks follow.
+    // Settings that the table lacks follow its last one.
     const std::string_view heading = keys.heading(line.table);
     const bool is_last = std::none_of(
         lines.begin() + static_cast<std::ptrdiff_t>(at) + 1, lines.end(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What documents say of the keys of a configuration file, from the rows of the keys.
+// The parts of documents that describe the keys of a configuration file, from the rows of keys.
 #pragma once
 
 #include <string>
@@ -22,9 +22,9 @@ std::string keys_that_need(const Keys& keys, Change change);
 // The memory of the kernel's tables with the default limits, as a Markdown table.
 std::string memory_table();
 
-// An example file with its comments: those directly above a setting say what the key means,
-// and a setting in a comment is the default. Keys that a table which stands once lacks are
-// added to it. Throws std::runtime_error for another missing key.
+// An example file with its comments. Comments directly above a setting explain its key; a setting
+// in a comment is the default. Missing keys are added to tables that occur once. Throws
+// std::runtime_error for another missing key.
 std::string with_comments(const Keys& keys, std::string_view example);
 
 }  // namespace remora::reference

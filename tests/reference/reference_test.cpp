@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the lists of the code become documents.
+// How the lists in the code become documents.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -100,7 +100,7 @@ TEST(CounterReferenceTest, ATableHasARowForEachCounter) {
             "| `NO_REAL` | alarm | packets | packets dropped: the group has no real |\n");
 }
 
-// Words in capitals that documents put in code and that are no counters.
+// Capitalised words that documents write as code and that are not counters.
 constexpr std::string_view kOtherWords[] = {"BPF_PROG_TEST_RUN", "BPF_RB_FORCE_WAKEUP",
                                             "BPF_XDP",           "ERROR",
                                             "NO_SPORT",          "PROBLEM",
@@ -115,7 +115,7 @@ bool is_known(const std::string& word) {
          std::ranges::find(kernel_counters(), word, &CounterFacts::name) != kernel_counters().end();
 }
 
-// operations.md named a counter `HOLE` long after it was gone.
+// operations.md used to name a counter `HOLE` long after it was removed.
 TEST(DocumentsTest, AWordInCapitalsIsACounter) {
   namespace fs = std::filesystem;
   const fs::path source = REMORA_SOURCE_DIR;

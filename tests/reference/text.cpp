@@ -6,7 +6,7 @@
 namespace remora::reference {
 namespace {
 
-// Of [text](target) the text.
+// Replaces [text](target) by the text.
 std::string without_links(std::string_view markdown) {
   std::string text(markdown);
   for (std::size_t middle = text.find("]("); middle != std::string::npos;

@@ -9,13 +9,13 @@
 
 namespace remora::reference {
 
-// `code` without its marks, and of links the text.
+// The text without the marks of `code` and without the targets of links.
 std::string plain(std::string_view markdown);
 
-// For scdoc: `code` in bold, and nothing else that it would take for a mark.
+// For scdoc: `code` in bold, and everything else escaped that scdoc would take for a mark.
 std::string for_man(std::string_view markdown);
 
-// Lines of at most `columns` bytes, each with `head` in front, which counts.
+// Breaks text into lines of at most `columns` bytes, including the `head` that begins each line.
 std::string wrapped(std::string_view text, std::string_view head, std::size_t columns);
 
 }  // namespace remora::reference

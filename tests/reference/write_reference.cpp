@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes what documents say of keys and counters, from the lists in the code.
+// Writes the parts of documents that describe keys and counters, from the lists in the code.
 //
 //   write_reference [--check] SOURCE_FOLDER
 //
@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What can stand between the marks, by its name.
+// The texts that can stand between the marks, by name.
 using Parts = std::map<std::string, std::function<std::string()>>;
 
 Parts markdown_parts() {
@@ -58,7 +58,7 @@ Parts man_parts() {
   return parts;
 }
 
-// `text` with its parts as they should be.
+// `text` with up-to-date parts.
 std::string rewritten(const std::string& text, const Parts& parts) {
   constexpr std::string_view kMark = "reference: ", kEnd = "reference: end";
   std::istringstream lines(text);

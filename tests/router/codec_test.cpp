@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The MQTT codec of the router: packets out of bytes, and packets changed.
+// The MQTT codec of the router: reading packets from bytes, and changing packets.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ Version codec_version(MqttVersion version) {
   return static_cast<Version>(version);
 }
 
-// The packets of a stream that comes in these pieces, payloads put together again.
+// The packets of a stream that arrives in these pieces, with payloads put together again.
 struct Reading {
   std::vector<Bytes> packets;
   std::optional<Reason> problem;
@@ -198,7 +198,7 @@ TEST(ConnectTest, AFurtherSessionHasTheSameCredentialsAndNothingThatLasts) {
   EXPECT_EQ(connect->client_id, "dev");
   EXPECT_EQ(connect->keep_alive_s, 30);
   EXPECT_TRUE(connect->has_will());
-  EXPECT_TRUE(connect->is_persistent());  // its session expires later
+  EXPECT_TRUE(connect->is_persistent());  // the session outlives the connection
 
   const Bytes further = mqtt::further_connect(*connect, "dev-g1");
 
@@ -249,7 +249,7 @@ TEST(PublishTest, MalformedOnesHaveTheReasonOfTheStandard) {
   EXPECT_EQ(reason({}), Reason::kSuccess);
   EXPECT_EQ(reason({0x23, 0, 0}), Reason::kTopicAliasInvalid);
   EXPECT_EQ(reason({0x23, 0, 1, 0x23, 0, 1}), Reason::kProtocolError);
-  EXPECT_EQ(reason({0x11, 0, 0, 0, 1}), Reason::kMalformed);  // not of a PUBLISH
+  EXPECT_EQ(reason({0x11, 0, 0, 0, 1}), Reason::kMalformed);  // no PUBLISH may have it
   EXPECT_EQ(reason({0x23, 0}), Reason::kMalformed);
   EXPECT_EQ(reason({0x7f}), Reason::kMalformed);
   const auto no_id = parsed(publish_packet("t", "", {.qos = 1, .packet_id = 0}), Version::k311);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A broker without sockets: reads whole packets byte by byte, notes them, and answers as the
-// standard says. It shares no code with the code under test.
+// A broker without sockets: reads packets byte by byte, records them, and answers as the standard
+// demands. It shares no code with the code under test.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct PlainPublish {
 };
 PlainPublish read_publish(const PlainPacket& packet, MqttVersion version);
 
-// A CONNECT's fields as far as tests look at them.
+// The fields of a CONNECT that tests look at.
 struct PlainConnect {
   MqttVersion version;
   int flags = 0;
@@ -46,14 +46,14 @@ struct PlainConnect {
 PlainConnect read_connect(const PlainPacket& packet);
 
 struct FakeBroker {
-  // ---- how it behaves
+  // ---- its behaviour
   Bytes connack_properties;  // MQTT 5
-  int return_code = 0;       // of the CONNACK; others than 0 refuse
-  int granted = 0;           // the code of a SUBACK
+  int return_code = 0;       // in the CONNACK; any other code refuses the client
+  int granted = 0;           // the code in a SUBACK
   bool answers_connect = true;
   bool answers_messages = true;
 
-  // ---- what it has got
+  // ---- what it has received
   MqttVersion version = MqttVersion::k311;
   std::vector<PlainPacket> packets;
   std::vector<PlainPublish> messages;
@@ -61,7 +61,7 @@ struct FakeBroker {
   std::size_t in_flight = 0;
   std::size_t most_in_flight = 0;
 
-  // Bytes that have come. Answers wait in `answers`.
+  // Takes bytes that have arrived. Answers wait in `answers`.
   void get(const Bytes& bytes);
   std::size_t count(PacketType type) const;
 

@@ -88,7 +88,7 @@ void LoopbackBroker::serve(Link& link) {
     return;
   }
   const Bytes answers = std::exchange(link.broker.answers, {});
-  // Answers are small: the socket takes them.
+  // Answers are small, so the socket takes them at once.
   if (!answers.empty()) {
     require(send(link.socket.get(), answers.data(), answers.size(), MSG_NOSIGNAL) > 0, "send");
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fake broker behind a socket of the loopback device, with a thread of its own.
+// A fake broker on a socket of the loopback device, with its own thread.
 #pragma once
 
 #include <netinet/in.h>  // before the kernel's, which then agree with it
@@ -21,7 +21,7 @@ namespace remora {
 // Listens on a free port of 127.0.0.1.
 Fd loopback_listener(int backlog = 1024);
 Endpoint endpoint_of(const Fd& socket);
-// Connected, and blocking.
+// A connected, blocking socket.
 Fd connect_to(const Endpoint& endpoint);
 
 class LoopbackBroker {
@@ -31,12 +31,12 @@ class LoopbackBroker {
 
   Endpoint endpoint() const { return endpoint_; }
 
-  // ---- how it behaves
+  // ---- its behaviour
   std::atomic<bool> reads = true;
-  // Closes each connection with its n-th message, which it does not answer; 0: none.
+  // Closes each connection at its n-th message, without an answer; 0: never.
   std::atomic<std::size_t> dies_at = 0;
 
-  // ---- what it has got, of all connections
+  // ---- what it has received on all connections
   std::vector<PlainPublish> messages() const;
   std::size_t count(PacketType type) const;
   std::size_t connections() const;

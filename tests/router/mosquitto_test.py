@@ -202,7 +202,7 @@ class RouterTest(unittest.TestCase):
         client.subscribe("temperature/command", 1)
         self.assertTrue(subscribed.wait(DEADLINE))
         client.publish("humidity/state", "1", 1).wait_for_publish(DEADLINE)
-        # Its home is where it published first.
+        # The client's home is the broker of its first message.
         self.publish("temperature/command", "-m", "now", "-q", "1")
         wait_until(lambda: got == [b"now"], "the command")
         client._sock_close()  # as if the network had failed

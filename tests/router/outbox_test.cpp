@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes on their way to a peer: what is written, what is copied, and what another broker gets.
+// Bytes on their way to a peer: which are written, which are copied, and which go to another
+// broker.
 #include "daemon/router/outbox.h"
 
 #include <gtest/gtest.h>
@@ -71,7 +72,7 @@ TEST(OutboxTest, APacketWhoseBeginningIsGoneIsNotSentAgain) {
   EXPECT_EQ(owned(outbox.unsent()), next);
 }
 
-// A plain list of packets says what must come out, whatever is appended and written.
+// A plain list of packets predicts the output for any order of appending and writing.
 TEST(OutboxTest, AnyWritesLeaveWholePackets) {
   const auto [first, rounds] = seeds(300);
   for (std::uint32_t seed = first; seed < first + rounds; ++seed) {

@@ -28,7 +28,7 @@ TEST_F(RelayTest, WhatADeadBrokerHasNotAcknowledgedIsSentToAnother) {
   world.die(session);
   world.run();
 
-  // QoS 0 went to a broker's socket: once is all that it may get.
+  // A message of QoS 0 that was written to one broker must not be sent to another.
   EXPECT_EQ(messages_at(world.last_of(1).broker), (std::vector<std::string>{"2", "3"}));
   EXPECT_EQ(world.received_types(), (std::vector<int>{kConnack, kPuback, kPubrec}));
   EXPECT_FALSE(world.is_closed());
@@ -49,7 +49,7 @@ TEST_F(RelayTest, ASessionLeavesItsRealWhenNothingIsUnderWay) {
   world.leave(world.last_of(1).asked.session);
   world.leave(world.last_of(2).asked.session);
   world.run();
-  EXPECT_FALSE(home.has_closed);  // it owes an answer
+  EXPECT_FALSE(home.has_closed);  // an acknowledgement of the broker is missing
   EXPECT_TRUE(further.has_closed);
   world.say(world.last_of(1).asked.session, broker_ack(kPuback, 5));
   world.run();
@@ -132,7 +132,7 @@ TEST_F(RelayTest, APubrelFindsTheBrokerThatTookOver) {
   world.send(pubrel_packet(4));
   world.link(session + 1).broker.answers.clear();
   world.say(session + 1, connack_packet(MqttVersion::k5));
-  world.say(session + 1, Bytes{0x70, 3, 0, 4, 0x92});  // it does not know the message
+  world.say(session + 1, Bytes{0x70, 3, 0, 4, 0x92});  // the broker does not know the message
 
   EXPECT_EQ(world.received().back().bytes, broker_ack(kPubcomp, 4));
 }

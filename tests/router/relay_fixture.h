@@ -29,7 +29,7 @@ inline std::vector<std::string> messages_at(const FakeBroker& broker) {
   return messages;
 }
 
-// A CONNECT with all that may differ.
+// A CONNECT in which everything may vary.
 inline Bytes connect_with(MqttVersion version, int flags, std::string_view id,
                           const Bytes& properties = {}) {
   Bytes body = utf8_string(version == MqttVersion::k31 ? "MQIsdp" : "MQTT");
@@ -50,7 +50,7 @@ inline Bytes connect_with(MqttVersion version, int flags, std::string_view id,
 
 class RelayTest : public testing::Test {
  protected:
-  // Waits for its CONNACK, as most clients do.
+  // Sends the CONNECT and waits for its CONNACK, as most clients do.
   void connect(MqttVersion version = MqttVersion::k311) {
     world.send(connect_packet(version));
     world.run();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random sessions through the engine, against a plain model: what each group must have got, and
-// what the client must have been answered, in which order. Bytes move in pieces of random size and
+// Random sessions through the engine, against a plain model: which messages each group must get,
+// which answers the client must get, and in which order. Bytes move in pieces of random size and
 // in random order; in some rounds brokers die or refuse. REMORA_SEED and REMORA_ROUNDS: seeds.h.
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ struct Message {
   std::string text;  // begins with its number, so that no two are the same
 };
 
-// What happens in a round.
+// The events of a round.
 struct Plan {
   MqttVersion version;
   std::size_t messages;
@@ -36,7 +36,7 @@ struct Plan {
   bool is_patient;  // sends DISCONNECT when everything has been answered
   bool ends_with_disconnect;
   std::size_t deaths;
-  int receive_maximum;  // of further brokers; 0: none is told
+  int receive_maximum;  // of all brokers except home; 0: they send none
 };
 
 Plan random_plan(std::mt19937& random) {
@@ -56,14 +56,14 @@ Plan random_plan(std::mt19937& random) {
   return plan;
 }
 
-// A client that does what MQTT asks of it, and notes what it has sent.
+// A client that follows MQTT, and records its messages.
 class Client {
  public:
   Client(const Plan& plan, std::mt19937& random) : plan_(plan), random_(random) {
     out = connect_packet(plan.version);
   }
 
-  // Reads what has come since the last time.
+  // Reads the packets that have arrived since the last call.
   void read(const std::vector<PlainPacket>& received) {
     for (; seen_ < received.size(); ++seen_) {
       const PlainPacket& packet = received[seen_];
@@ -154,7 +154,7 @@ class Round {
     world_.writes_at_once = false;
     world_.set_up = [this](router::GroupId, FakeBroker& broker) {
       Bytes properties{0x22, 0, 8};
-      // The client is told of what its home takes, which is enough for it.
+      // The client learns only its home's limit, which is large enough.
       if (plan_.receive_maximum != 0 && world_.links.size() > 1) {
         properties = properties + Bytes{0x21, 0, static_cast<std::uint8_t>(plan_.receive_maximum)};
       }
@@ -253,7 +253,7 @@ class Round {
 
   void check_answers() const {
     const std::vector<int> types = world_.received_types();
-    // A client that hangs up in a hurry gets nothing.
+    // A client that hangs up in a hurry may get no answer at all.
     if (plan_.is_patient || !types.empty()) {
       ASSERT_FALSE(types.empty());
       EXPECT_EQ(types[0], kConnack);
@@ -273,7 +273,7 @@ class Round {
   }
 
   void check_group(router::GroupId group) const {
-    std::vector<std::string> got;  // the first time
+    std::vector<std::string> got;  // in the order of their first arrival
     std::size_t repeated = 0, lost = 0;
     for (const auto& [id, link] : world_.links) {
       for (const PlainPublish& message : link.broker.messages) {

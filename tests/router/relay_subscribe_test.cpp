@@ -18,7 +18,7 @@ class RelaySubscribeTest : public testing::Test {
  protected:
   RelaySubscribeTest() : world({.subscribe = router::Subscribe::kAll}) {}
 
-  // Sessions 1, 2 and 3 are at the groups 0, 1 and 2 then.
+  // Opens the sessions 1, 2 and 3, at the groups 0, 1 and 2.
   void subscribe() {
     world.send(connect_packet());
     world.run();
@@ -115,7 +115,7 @@ TEST_F(RelaySubscribeTest, ABrokerThatTakesOverIsToldTheSubscriptions) {
   EXPECT_EQ(world.last_of(1).broker.count(kSubscribe), 1U);
   EXPECT_FALSE(world.is_closed());
   EXPECT_EQ(std::ranges::count(world.received_types(), kSuback), 1);
-  // The exchange that the dead broker has begun is ended.
+  // The client completes the exchange that the dead broker began.
   world.send(control_packet(kPubrec, 0, two_bytes(5)));
   EXPECT_EQ(world.received().back().bytes, broker_ack(kPubrel, 5));
   world.send(control_packet(kPubcomp, 0, two_bytes(5)));

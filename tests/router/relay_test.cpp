@@ -33,7 +33,7 @@ TEST_F(RelayTest, AClientThatWaitsMovesHomeWithItsFirstMessage) {
   publish("g3/t");
   world.run();
 
-  // The Will goes along, and the former home is left with a DISCONNECT, which discards it.
+  // The Will moves along: a DISCONNECT to the former home discards it there.
   EXPECT_EQ(world.link(2).asked.group, 3U);
   EXPECT_EQ(world.broker(2).packets[0].bytes, packet);
   EXPECT_EQ(world.broker(1).count(kDisconnect), 1U);
@@ -150,7 +150,7 @@ TEST_F(RelayTest, APubrelOfAnEarlierConnectionIsAskedOfAll) {
   EXPECT_EQ(world.received_types(), (std::vector<int>{kConnack, kPubcomp}));
 }
 
-// Its bytes are the reader's, and gone with the next packet.
+// Its bytes belong to the reader, which overwrites them with the next packet.
 TEST_F(RelayTest, AHeadThatAReadHasCutIsCopied) {
   connect();
   world.send(publish_packet("g1/t", "1"));
@@ -308,7 +308,7 @@ TEST_F(RelayTest, AWrongPasswordIsRefusedByTheBroker) {
 TEST_F(RelayTest, WithoutBrokersTheClientIsToldSo) {
   world.refuses = [](const router::OpenSession&) { return true; };
   world.send(connect_packet());
-  EXPECT_EQ(world.actions.size(), 3U);  // attempts, at once
+  EXPECT_EQ(world.actions.size(), 3U);  // attempts to open a session, all at once
   world.wait(Time(20'000));
 
   EXPECT_EQ(world.to_client, connack_packet(MqttVersion::k311, 3));

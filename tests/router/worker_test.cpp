@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kConnack = 2;
 
-// Waits for a fact, not for a time. The deadline is for what hangs.
+// Waits until a fact holds. The deadline is for a test that hangs.
 template <class Fact>
 bool becomes_true(const Fact& fact) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
@@ -43,13 +43,13 @@ class Client {
       sent += static_cast<std::size_t>(count);
     }
   }
-  // How much the socket takes without waiting.
+  // Sends as much as the socket takes without waiting, and returns how much that was.
   std::size_t try_to_send(const Bytes& bytes) {
     const ssize_t count =
         ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return count < 0 ? 0 : static_cast<std::size_t>(count);
   }
-  // The next packet; waits for it. Of type 0 when the connection has ended.
+  // Waits for the next packet. Its type is 0 when the connection has ended.
   PlainPacket next() {
     while (packets_.empty()) {
       Bytes buffer(4096);
@@ -102,7 +102,7 @@ class WorkerTest : public testing::Test {
                                               std::move(surroundings), limits);
   }
 
-  // Two brokers a group, which the attempts take in turn.
+  // Each group has two brokers, and attempts alternate between them.
   LoopbackBroker& broker(router::GroupId group, std::size_t number = 0) {
     return brokers_[group * 2 + number];
   }
@@ -229,7 +229,7 @@ TEST_F(WorkerTest, ABrokerThatDiesIsNotNoticed) {
   for (std::uint16_t id = 1; id <= 20; ++id)
     EXPECT_EQ(client.next().bytes, broker_ack(kPuback, id));
 
-  // Each has got all that it has acknowledged, and the second what the first has not.
+  // The first broker has all messages that it acknowledged, and the second one the others.
   std::vector<std::string> got;
   for (const std::size_t number : {0U, 1U}) {
     for (const PlainPublish& message : broker(1, number).messages()) {

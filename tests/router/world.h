@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An engine with a client and brokers around it, without sockets: bytes go where they are asked
-// to go, in pieces of any size, and buffers are overwritten as soon as the engine must have copied
-// what it needs.
+// An engine with a client and brokers around it, without sockets. Bytes move in pieces of any size,
+// and buffers are overwritten as soon as the engine must have copied what it needs.
 #pragma once
 
 #include <map>
@@ -31,7 +30,7 @@ class World {
   // ---- the client
   void send(const Bytes& bytes);
   void hang_up();
-  // All that it has got.
+  // All packets that the client has received.
   std::vector<PlainPacket> received() const;
   std::vector<int> received_types() const;
   bool is_closed() const { return client_closed; }
@@ -43,9 +42,9 @@ class World {
   Link& last_of(router::GroupId group);
   void say(router::SessionId id, const Bytes& bytes);
   void die(router::SessionId id);
-  // Its real is drained.
+  // Tells the engine that the session's real is drained.
   void leave(router::SessionId id);
-  // Whether all that is asked for is opened and written at once. Otherwise write() does it.
+  // Opens and writes everything at once if true. Otherwise write() does it.
   bool writes_at_once = true;
   // A session is refused as long as this returns true.
   std::function<bool(const router::OpenSession&)> refuses;
@@ -53,12 +52,12 @@ class World {
   std::function<void(router::GroupId, FakeBroker&)> set_up;
 
   // ---- steps
-  // Takes at most `most` bytes to the broker; how many there were.
+  // Takes at most `most` bytes to the broker; returns their number.
   std::size_t write(router::SessionId id, std::size_t most);
   std::size_t write_to_client(std::size_t most);
-  // Hands at most `most` bytes of the broker's answers to the engine.
+  // Hands at most `most` bytes of the broker's answers to the engine; returns their number.
   std::size_t answer(router::SessionId id, std::size_t most);
-  // Until nothing moves any more.
+  // Moves bytes until there are none left to move.
   void run();
   void wait(router::Time time);
 
@@ -72,9 +71,9 @@ class World {
 
  private:
   static Bytes gathered(const std::vector<mqtt::ByteView>& ranges, std::size_t most);
-  // After each step: what a caller of the engine must do.
+  // Carries out new actions, as a caller of the engine must do after each step.
   void act();
-  // Hands `bytes` in, and spoils them afterwards.
+  // Hands `bytes` in, and overwrites them afterwards.
   template <class Call>
   void hand_in(Bytes bytes, const Call& call);
 

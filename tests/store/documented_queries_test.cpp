@@ -28,7 +28,7 @@ std::vector<std::string> queries() {
 
 class DocumentedQueriesTest : public HistoryTest {
  protected:
-  // Two weeks of a few clients, with an answer to each query.
+  // Two weeks of a few clients, for which each query has an answer.
   DocumentedQueriesTest() {
     open();
     const std::int64_t now = now_ms();

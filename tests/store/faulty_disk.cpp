@@ -15,7 +15,7 @@ struct Methods {
   sqlite3_io_methods faulty{};
 };
 
-// What the C callbacks see.
+// The state that the C callbacks see.
 struct State {
   std::mutex mutex;
   std::condition_variable changed;

@@ -17,14 +17,14 @@ class FaultyDisk {
   FaultyDisk(const FaultyDisk&) = delete;
   FaultyDisk& operator=(const FaultyDisk&) = delete;
 
-  // From now on; `sqlite_code` is SQLITE_FULL, SQLITE_IOERR_WRITE, …
+  // From now on all writes return `sqlite_code`: SQLITE_FULL, SQLITE_IOERR_WRITE, …
   void fail_writes(int sqlite_code);
-  // As on a full disk: no -shm file can be created.
+  // From now on no -shm file can be created, as on a full disk.
   void fail_shared_memory();
   void heal();
 
   int writes() const;
-  // Wait for more than `count` of them in all, or for `count` more failures. Fail the test after
+  // Wait for more than `count` writes in all, or for `count` more failed ones. Fail the test after
   // half a minute.
   void await_writes_after(int count);
   void await_failures(int count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What must hold when the disk or the file fails, or a person interferes.
+// The history while the disk or the file fails, or a person interferes.
 #include "store/history_file.h"
 #include "tests/store/faulty_disk.h"
 #include "tests/store/history_fixture.h"
@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 class HistoryFailureTest : public HistoryTest {
  protected:
-  // A sound file of some hundred pages.
+  // Fills a sound file with some hundred pages.
   void fill_and_close() {
     open();
     for (int n = 0; n < 5000; ++n) {
@@ -27,14 +27,14 @@ class HistoryFailureTest : public HistoryTest {
     file << bytes;
   }
 
-  // As a stray writer would: the log is emptied into the file, and the file
-  // loses its pages, all but the header.
+  // Damages the file as a stray writer would: empties the log into the file, and overwrites all
+  // its pages except the header.
   void damage_under_the_writer() {
     Connection(options_.path, Access::read_write).execute("PRAGMA wal_checkpoint(TRUNCATE)");
     overwrite(4096, std::string(fs::file_size(options_.path) - 4096, '\xee'));
   }
 
-  // The file was set aside and the new one works.
+  // Expects that the file was set aside and that a new one works.
   void expect_a_fresh_start() {
     const auto status = history_->status();
     EXPECT_TRUE(status.ok) << status.error;
@@ -148,7 +148,7 @@ TEST_F(HistoryFailureTest, DamageMetWhileRunningSetsTheFileAsideAndLosesNothingQ
 
 TEST_F(HistoryFailureTest, DamageMetByTheReaderSetsTheFileAside) {
   fill_and_close();
-  options_.check_limit = 0ms;  // not found at start
+  options_.check_limit = 0ms;  // so that the start does not find the damage
   overwrite(fs::file_size(options_.path) / 2 / 4096 * 4096, std::string(4096, '\0'));
   open();
 
@@ -339,7 +339,7 @@ TEST_F(RingTest, WhatWaitsIsNotCommitted) {
   report(100, "10.1.1.1");
   history_->flush();
   disk.fail_writes(SQLITE_FULL);
-  // Two wait in order; of the others the newest of each client.
+  // The queue holds two in order; after that it keeps only the newest of each client.
   for (std::uint64_t position : {200, 300, 400, 500, 600, 700}) {
     report(position, "10.1.1." + std::to_string(position / 100 % 2));
   }
@@ -393,7 +393,7 @@ TEST_F(HistoryFailureTest, AFileThatIsMovedWhileInUseHasAllRows) {
 
 class OverwrittenFileTest : public HistoryFailureTest {
  protected:
-  // A backup of ten clients; then hundreds more in the file.
+  // Backs up a file of ten clients, then adds hundreds more.
   void fill_and_back_up() {
     open();
     record_clients("10.1.1.", 10);
@@ -410,7 +410,7 @@ class OverwrittenFileTest : public HistoryFailureTest {
     }
   }
 
-  // As cp does: the same file, with other contents.
+  // Writes the backup into the same file, as cp does.
   void restore() {
     std::ifstream from(backup_, std::ios::binary);
     std::ofstream(options_.path, std::ios::binary | std::ios::trunc) << from.rdbuf();

@@ -36,7 +36,7 @@ inline std::int64_t now_ms() {
 
 inline constexpr const char* kMqtt = "10.1.50.200:1883";
 
-// A topic for which `client` was predicted correctly; its lesson is as late as the time says.
+// A correctly predicted topic of `client`, whose lesson has the same time.
 inline Observation learned(std::string client, std::string topic, std::string group,
                            std::int64_t at_ms) {
   return {at_ms,
@@ -68,7 +68,7 @@ struct TestClocks {
   std::atomic<std::int64_t> uptime_ms = 100'000'000;
   std::string boot = "boot-1";
 
-  // Time goes on.
+  // Moves both clocks on.
   void advance(std::int64_t ms) {
     unix_ms += ms;
     uptime_ms += ms;
@@ -92,7 +92,7 @@ class HistoryTest : public testing::Test {
     if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed");
     directory_ = name;
     options_.path = directory_ / "history.db";
-    // Nothing is written but by flush(), unless a test asks for it.
+    // Only flush() writes, unless a test asks for more.
     options_.commit_every = 1h;
     options_.look_every = 1h;
     options_.retry_after = 1h;
@@ -114,7 +114,7 @@ class HistoryTest : public testing::Test {
     open();
   }
 
-  // Opens it with the time of these clocks.
+  // Opens the history with these clocks.
   void open(TestClocks& clocks) {
     options_.clocks = clocks.clocks();
     open();
@@ -141,7 +141,7 @@ class HistoryTest : public testing::Test {
     return found.size() == 1 ? found.front() : std::to_string(found.size()) + " rows";
   }
 
-  // All clients as the daemon loads them.
+  // All clients, loaded as the daemon does it.
   std::vector<KnownClient> reload(std::size_t batch = 4096,
                                   std::uint64_t first = std::numeric_limits<std::uint64_t>::max()) {
     std::vector<KnownClient> clients;

@@ -315,7 +315,7 @@ TEST_F(HistoryTest, ReloadsAHundredThousandClientsInBatches) {
   for (const KnownClient& client : clients) distinct.insert(client.client);
   EXPECT_EQ(distinct.size(), clients.size()) << "each once";
 
-  // Whatever there is room for, nobody takes the place of a client that was seen later.
+  // However many come in order, none of them was seen before one that is left out.
   for (const std::uint64_t first : {0u, 1u, 50'000u, 65'536u, 80'000u, 99'999u, 200'000u}) {
     const auto again = reload(1000, first);
     ASSERT_EQ(again.size(), clients.size()) << first;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of earlier versions, as these wrote them.
+// Files of earlier versions, in the form in which those wrote them.
 #include "store/migration.h"
 
 #include "store/history_file.h"
@@ -10,7 +10,7 @@ namespace {
 
 using Rows = std::vector<std::string>;
 
-// Version 1 as it stood, with two clients of a service and one of another.
+// A file of version 1, with two clients of one service and one of another.
 constexpr const char* kVersion1 = R"sql(
 CREATE TABLE clients (
   client TEXT NOT NULL, service TEXT NOT NULL,
@@ -40,7 +40,7 @@ PRAGMA user_version = 1;
 PRAGMA application_id = 1382378863;
 )sql";
 
-// Version 2, likewise.
+// A file of version 2 with the same clients.
 constexpr const char* kVersion2 = R"sql(
 CREATE TABLE clients (
   client TEXT NOT NULL, service TEXT NOT NULL,
@@ -82,7 +82,7 @@ class MigrationTest : public HistoryTest {
  protected:
   MigrationTest() { options_.services = {{.service = kMqtt, .name = "mqtt"}}; }
 
-  // Of a client that published "a/t" an hour ago.
+  // Writes clients that published "a/t" an hour ago.
   void write_version1(const std::vector<std::pair<std::string, std::string>>& clients) const {
     Connection connection(options_.path, Access::read_write);
     connection.execute(kVersion1);
@@ -97,7 +97,7 @@ class MigrationTest : public HistoryTest {
     }
   }
 
-  // A client that published "a/t" some days ago, then "a/u".
+  // Writes a client that published "a/t" some days ago, then "a/u".
   void write_version2(std::int64_t days) const {
     Connection connection(options_.path, Access::read_write);
     connection.execute(kVersion2);
@@ -177,7 +177,7 @@ TEST_F(MigrationTest, RowsOfVersion2KeepTheirAges) {
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "1");
 }
 
-// Its views called each routed message a mispredict.
+// The views of version 3 called each routed message a mispredict.
 TEST_F(MigrationTest, Version3GetsThePresentViews) {
   open();
   history_->record(learned("10.1.1.7", "a/t", "g", now_ms()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How old and how large the history may get, and what it counts instead of writing it.
+// Limits on the age and size of the history, and events that are counted instead of written.
 #include "store/history_file.h"
 #include "tests/store/history_fixture.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 using Rows = std::vector<std::string>;
 
-// Nothing waits for the wall clock of the test.
+// In these tests no part of the history waits for the wall clock.
 class RetentionTest : public HistoryTest {
  protected:
   void restart() {
@@ -81,7 +81,7 @@ TEST_F(RetentionTest, OneChunkIsBounded) {
   EXPECT_EQ(file.expire(1, 15).events, 0U);
 }
 
-// A clock that is wrong at the boot, and is put right later.
+// The clock is wrong at boot and corrected later.
 TEST_F(RetentionTest, AClockThatIsAheadForAWhileDeletesNothing) {
   open(clocks_);
   record("10.1.1.1", "a");
@@ -119,7 +119,7 @@ TEST_F(RetentionTest, ATopicChangesAlsoWhileTheClockIsBehind) {
   clocks_.unix_ms -= kHour;
   clocks_.uptime_ms += kMinute;
   Observation after = learned("10.1.1.1", "after", "g", clocks_.unix_ms);
-  after.lesson_time = static_cast<std::uint64_t>(later) + 1;  // the daemon's never go back
+  after.lesson_time = static_cast<std::uint64_t>(later) + 1;  // lesson times never go back
   history_->record(after);
   history_->flush();
 
@@ -269,7 +269,7 @@ TEST_F(RetentionTest, AnHourLaterTheSameChangeHasARowOfItsOwn) {
             (Rows{"-|a|1", "a|b|2", "b|a|1", "b|a|1"}));
 }
 
-// As a bridge does: each PUBLISH on another topic.
+// A bridge sends each PUBLISH on another topic.
 TEST_F(RetentionTest, AClientWithManyTopicsGetsFewRowsInAMinute) {
   open(clocks_);
   for (int n = 0; n < 50 * 60; ++n) {

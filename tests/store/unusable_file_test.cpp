@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file that is damaged, not ours or not accessible: the history works, and uses it when it can.
+// A file that is damaged, not ours or not accessible: the history works without it, and uses it
+// as soon as it can.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The start goes on from memory, and the file is used as soon as it can be.
+// The history starts in memory and uses the file as soon as it can.
 class UnusableFileTest : public HistoryTest {
  protected:
   void fill_and_close() {
@@ -50,7 +51,7 @@ TEST_F(UnusableFileTest, AFileOfANewerVersionIsLeftAlone) {
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "500");
 }
 
-// Its tables are the present ones: the number is damaged.
+// The file's tables are the present ones, so its version number is damaged.
 TEST_F(UnusableFileTest, ANewerVersionWithoutANewerSchemaIsDamage) {
   fill_and_close();
   Connection(options_.path, Access::read_write).execute("PRAGMA user_version = 50");
@@ -135,7 +136,8 @@ class DamageTest : public HistoryTest {
     sound_.assign(std::istreambuf_iterator<char>(file), {});
   }
 
-  // Begins with `bytes` as the file; a new client must reach a file within one set-aside.
+  // Starts with the file's contents replaced by `bytes`. A new client must reach a file, although
+  // the history may set one aside first.
   void expect_use_of(const std::string& bytes) {
     std::ofstream(options_.path, std::ios::binary | std::ios::trunc) << bytes;
     ASSERT_NO_THROW(open());

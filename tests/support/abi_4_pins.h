@@ -13,9 +13,9 @@
 
 namespace remora {
 
-// The maps that changed are replaced by maps of the old layout with the same content; the
-// reserved fields of today's must be 0. The ring is replaced by an empty one. Programs that are
-// attached keep the maps that they have. Throws std::runtime_error.
+// Replaces the maps that changed by maps of the old layout with the same content; the fields that
+// are reserved now must be 0. Replaces the ring by an empty one. Attached programs keep their maps.
+// Throws std::runtime_error.
 void downgrade_to_abi_4(const std::filesystem::path& folder);
 
 // Writes a record into a ring as a BPF program does it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A sender that forges segments of somebody else's connection: it knows addresses and ports, and
-// comes near the sequence number, but sees none of the broker's answers.
+// Forges segments of another client's connection: knows its addresses and ports, comes near its
+// sequence number, and sees none of the broker's answers.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,17 @@ namespace remora {
 
 class BlindSender {
  public:
-  // Its PUBLISHes are of `topic`. `random` must outlive the sender.
+  // All its PUBLISHes have the topic `topic`. `random` must outlive the sender.
   BlindSender(const Client& victim, std::string_view topic, std::mt19937& random);
 
-  // Any segment within `reach` bytes of the victim's next one: a FIN, a RST, or data. It
-  // acknowledges any number. It hits neither that place nor the one after the SYN exactly: a RST
-  // counts there.
+  // Any segment within `reach` bytes of the victim's next one: a FIN, a RST, or data, with any
+  // acknowledgement number. It avoids that exact place and the one after the SYN, where a RST
+  // takes effect.
   Segment any_near(std::uint32_t next_seq, std::uint32_t reach);
-  // Data that are old bytes to the broker at first, and may go on with new ones. It knows what the
-  // victim acknowledges.
+  // Data that begin with bytes that the broker has and may go on with new ones. Their
+  // acknowledgement number is the victim's.
   Segment repetition(std::uint32_t next_seq);
-  // Packets of two bytes, so that MQTT is read from any even offset on, and then a PUBLISH.
+  // Packets of two bytes, so that a reader finds packets from any even offset on; then a PUBLISH.
   Bytes sled(std::size_t length) const;
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The real BPF programs, loaded and linked as in production: root, mqtt stage and
-// forwarder in one prog array, all maps shared; the TC programs beside them.
+// The real BPF programs, loaded and linked as in production: root, mqtt stage and forwarder in one
+// prog array, with all maps shared, and the TC programs.
 //
 // Nothing is pinned or attached: everything is gone with the object.
 #pragma once
@@ -24,7 +24,7 @@
 
 namespace remora {
 
-// What the daemon sets before it loads the programs.
+// The values that the daemon sets before it loads the programs.
 struct ChainLimits {
   std::uint32_t flows = 1024;
   std::uint32_t half_open = 1024;
@@ -34,10 +34,10 @@ struct ChainLimits {
   std::uint32_t early_segments = 1024;
   std::uint32_t rings = 4;
   std::uint32_t event_bytes = 1 << 16;
-  bool behind_katran = false;  // the forwarder's slot is for Katran: left empty
+  bool behind_katran = false;  // leaves the forwarder's slot empty, for Katran
 };
 
-// A map by its descriptor, which it does not own.
+// A map by its descriptor, which somebody else owns.
 template <class Key, class Value>
 class MapView {
  public:
@@ -132,7 +132,7 @@ struct RunResult {
   Bytes frame;
 };
 
-// Runs an XDP program once over a frame, with BPF_PROG_TEST_RUN.
+// Runs an XDP program once on a frame, with BPF_PROG_TEST_RUN.
 RunResult run_xdp(int program_fd, Bytes frame);
 
 struct TcResult {
@@ -140,7 +140,7 @@ struct TcResult {
   Bytes frame;
 };
 
-// The same for a TC program.
+// Runs a TC program in the same way.
 TcResult run_tc(int program_fd, Bytes frame);
 
 // Whether this process may load BPF programs at all.

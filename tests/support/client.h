@@ -11,7 +11,7 @@ namespace remora {
 
 class Client {
  public:
-  // What the client has acknowledged: the broker's first byte.
+  // The client acknowledges the broker's SYN, so it expects the broker's first byte.
   static constexpr std::uint32_t kAcknowledged = 0x70000001;
 
   Client(Peer self, Peer service, std::uint32_t isn = 1000)
@@ -31,7 +31,7 @@ class Client {
     return segment;
   }
 
-  // Any bytes of the stream, beginning at `offset`: repeated, early or never sent before.
+  // Bytes of the stream from `offset` on, which may be repeated, early or never sent before.
   Segment at(std::uint32_t offset, const Bytes& bytes) const {
     return addressed(data(bytes)).seq(isn_ + 1 + offset);
   }
@@ -42,7 +42,7 @@ class Client {
     return segment;
   }
 
-  // Bytes of the stream that passed or were lost without a segment here.
+  // Moves on by bytes that passed or were lost without a segment here.
   void skip(std::uint32_t bytes) { next_ += bytes; }
 
   Peer self() const { return self_; }

@@ -35,8 +35,8 @@ enum PacketType {
 struct PublishOptions {
   int qos = 0;
   std::uint16_t packet_id = 1;        // with QoS 1 and 2
-  bool dup = false;                   // sent before
-  std::optional<Bytes> properties{};  // MQTT 5.0 §3.3.2.3: those in the list; its length is added
+  bool dup = false;                   // the PUBLISH was sent before
+  std::optional<Bytes> properties{};  // MQTT 5.0 §3.3.2.3: without their length, which is added
 };
 
 Bytes connect_packet(MqttVersion version = MqttVersion::k311, std::string_view client_id = "c",
@@ -52,7 +52,7 @@ Bytes disconnect_packet();
 // A fixed header with any remaining length below 2^28.
 Bytes fixed_header_bytes(std::uint8_t first_byte, std::uint32_t remaining);
 Bytes control_packet(PacketType type, int flags, const Bytes& body);
-// The parts of a body (MQTT 5.0 §1.5.2, §1.5.4, §1.5.5). Binary data look like strings.
+// The parts of a body (MQTT 5.0 §1.5.2, §1.5.4, §1.5.5). Binary data are encoded like strings.
 Bytes two_bytes(std::size_t value);
 Bytes utf8_string(std::string_view text);
 Bytes variable_byte_integer(std::uint32_t value);
@@ -61,19 +61,19 @@ Bytes operator+(Bytes left, const Bytes& right);
 
 // One packet of a stream.
 struct StreamPacket {
-  std::size_t offset = 0;  // of its first byte
+  std::size_t offset = 0;  // of the packet's first byte
   std::uint8_t first_byte = 0;
   std::size_t length = 0;              // header included; may exceed the stream
-  std::optional<std::string> topic{};  // of a PUBLISH
+  std::optional<std::string> topic{};  // if it is a PUBLISH
   std::size_t topic_offset = 0;        // in the stream
 
   bool operator==(const StreamPacket&) const = default;
 };
 
 struct StreamReading {
-  std::vector<StreamPacket> packets;  // those whose header, and topic length, is whole
-  bool malformed = false;             // after the last of them
-  bool has_properties = false;        // the CONNECT was of MQTT 5
+  std::vector<StreamPacket> packets;  // those whose header, and topic length, are complete
+  bool malformed = false;             // the bytes after them are no packet
+  bool has_properties = false;        // the CONNECT says MQTT 5
 };
 
 // Reads the packets that begin in `stream`, from its beginning.

@@ -92,7 +92,7 @@ Bytes ipv6_header(const IpAddress& source, const IpAddress& destination, std::ui
   return out;
 }
 
-// The sum of the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1): zeros do not count.
+// The sum of the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1). Its zeros do not change the sum.
 std::uint16_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
                                 std::uint8_t protocol, std::size_t length) {
   Bytes pseudo;
@@ -179,7 +179,7 @@ Bytes Segment::frame() const {
   const bool over_ipv6 = destination_.address.is_ipv6();
   Bytes out = ethernet_header(over_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
   if (over_ipv6) {
-    // Each header names the kind of the next; the last is before TCP.
+    // Each header names the type of the next one; the last names TCP.
     std::uint8_t kind = IPPROTO_TCP;
     Bytes body = tcp;
     for (std::size_t i = extensions_.size(); i-- > 0;) {

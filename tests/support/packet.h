@@ -128,7 +128,7 @@ struct Peer {
   std::uint16_t port = 0;  // host order
 };
 
-// IEEE 802.1Q, or 802.1ad of a provider before it.
+// An IEEE 802.1Q tag, or that of a provider (802.1ad), which precedes it.
 struct VlanTag {
   std::uint16_t id = 0;
   std::uint16_t type = ETH_P_8021Q;
@@ -142,7 +142,7 @@ using Mac = std::array<std::uint8_t, ETH_ALEN>;
 inline constexpr Mac kGatewayMac{0x02, 0, 0, 0, 0, 0x01};
 inline constexpr Mac kLbMac{0x02, 0, 0, 0, 0, 0x02};
 
-// One TCP segment in IPv4 or IPv6, as its endpoints are, on Ethernet, on its way from
+// One TCP segment in IPv4 or IPv6, depending on its endpoints, on Ethernet, on its way from
 // the gateway to the LB.
 class Segment {
  public:
@@ -167,7 +167,7 @@ class Segment {
   Segment& ip_options(Bytes options);
   // Flags and offset (in units of 8 bytes) of the IPv4 header.
   Segment& fragment(std::uint16_t field) { return fragment_ = field, *this; }
-  // Bytes after the IP packet, as Ethernet's minimum of 60 bytes requires.
+  // Adds bytes after the IP packet, as Ethernet's minimum of 60 bytes requires.
   Segment& padded_to(std::size_t frame_size) { return frame_size_ = frame_size, *this; }
   // A wrong data offset, in words.
   Segment& claiming_data_offset(std::uint8_t words) { return data_offset_ = words, *this; }
@@ -252,16 +252,16 @@ class Packet {
   icmphdr icmp() const;  // also ICMPv6, whose MTU has 32 bits: `un.gateway`
   IpAddress source() const;
   IpAddress destination() const;
-  // The IP packet, what follows the IP header, and what follows the TCP header; no padding.
+  // The IP packet, the bytes after the IP header, and those after the TCP header; without padding.
   Bytes ip_packet() const;
   Bytes ip_body() const;
   Bytes payload() const;
-  // Whether it is IPv4 or IPv6 in IPv4 or IPv6; then the inner packet, after the same Ethernet
-  // header.
+  // Whether it is IPv4 or IPv6 in IPv4 or IPv6. inner() is the inner packet, after the same
+  // Ethernet header.
   bool is_encapsulated() const;
   Packet inner() const;
 
-  // Checks those of the IPv4 header, of TCP, ICMP or ICMPv6, and of the same in an inner packet.
+  // Checks the IPv4 header, TCP, ICMP and ICMPv6, also in an inner packet.
   bool checksums_are_valid() const;
 
  private:

@@ -45,7 +45,7 @@ std::vector<Piece> with_repeats(const Bytes& stream, std::uint32_t first_seq, st
                                 std::mt19937& random) {
   std::vector<Piece> pieces;
   for (std::size_t sent = 0; sent < stream.size();) {
-    // One in three goes back into bytes that were sent, and may reach beyond them.
+    // Every third piece begins with bytes that were sent before, and may go on beyond them.
     const std::size_t begin =
         draw(0, 2, random) == 0 ? sent - std::min(sent, draw(0, 2 * longest, random)) : sent;
     const std::size_t end = std::min(stream.size(), begin + draw(1, longest, random));

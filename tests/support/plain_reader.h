@@ -17,17 +17,17 @@ namespace remora {
 
 enum class TopicState {
   kGood,
-  kUnknownAlias,  // empty, and no alias says which topic is meant (MQTT 5.0 §3.3.2.1)
+  kUnknownAlias,  // the topic is empty, and its alias, if any, is not set (MQTT 5.0 §3.3.2.1)
   kInvalid,       // not a name that the standard allows
 };
 
 struct ReadPublish {
   std::size_t offset = 0;  // of its first byte in the stream
-  // One past the last byte that its topic depends on: of the topic, in MQTT 5 of the
-  // properties.
+  // One past the last byte that decides about its topic: the end of the topic, or in MQTT 5 of
+  // the properties.
   std::size_t decided_at = 0;
   int qos = 0;
-  std::string text;       // in place of the topic
+  std::string text;       // the topic field, which is empty if an alias is used
   std::size_t alias = 0;  // 0: none
   TopicState state = TopicState::kGood;
   std::string topic;  // with kGood

@@ -83,8 +83,8 @@ PrivateNetwork::PrivateNetwork(std::uint32_t lb_address) : lb_address_(lb_addres
   frames_ =
       require(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htobe16(ETH_P_ALL)), "packet socket");
   require(bind(frames_, reinterpret_cast<sockaddr*>(&gateway), sizeof(gateway)), "bind to gw");
-  // The gateway's end came up without a carrier: the kernel sets up its queue some time later, and
-  // frames sent before are lost.
+  // The gateway's end came up without a carrier. The kernel sets up its queue some time later, and
+  // loses frames that are sent before.
   const int bypass = 1;
   require(setsockopt(frames_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)),
           "send past the queue");
@@ -96,7 +96,7 @@ PrivateNetwork::~PrivateNetwork() {
   for (const int fd : {frames_, datagrams_})
     if (fd >= 0) close(fd);
   if (home_ < 0) return;
-  if (setns(home_, CLONE_NEWNET) != 0) std::abort();  // everything that follows would run elsewhere
+  if (setns(home_, CLONE_NEWNET) != 0) std::abort();  // all that follows would run elsewhere
   close(home_);
 }
 

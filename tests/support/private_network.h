@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A network namespace for one test, with one cable: at the gateway's end the test writes and
-// reads raw frames; at the LB's end the programs are attached.
+// A network namespace for one test, with one cable. At the gateway's end the test writes and reads
+// raw frames; the programs are attached to the LB's end.
 //
 // The calling thread enters the namespace, and leaves it with the destructor. The devices are
 // gone with the namespace. Needs root.
@@ -26,9 +26,9 @@ class PrivateNetwork {
   void attach_xdp(int program_fd);
   void attach_tc(int program_fd);
 
-  // From the gateway's end.
+  // Sends a frame from the gateway's end.
   void transmit(const Bytes& frame);
-  // The next IPv4 or IPv6 frame that the LB sent, with its tags; nothing if none comes in time.
+  // The next IPv4 or IPv6 frame that the LB sent, with its tags; empty if none comes in time.
   std::optional<Packet> receive(std::chrono::milliseconds wait);
 
   // Returns when the LB has handled everything that was transmitted so far.

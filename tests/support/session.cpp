@@ -93,7 +93,7 @@ Bytes short_property(std::uint8_t id, Dice& dice) {
 Bytes long_property(std::uint8_t id, Dice& dice) {
   return Bytes{id} + dice.bytes(4);
 }
-// Mostly short. A careless reader would look for the bytes of an alias here.
+// A property with a string, mostly short. A careless reader would look for an alias in its bytes.
 Bytes string_property(std::uint8_t id, Dice& dice) {
   std::string value = dice.text(dice.happens(0.03) ? 3000 : 20);
   if (dice.happens(0.2)) value += "#";
@@ -259,7 +259,7 @@ class Writer {
     return random_topic(options_.longest_topic, dice_.random());
   }
 
-  // Near the places where the remaining length grows by a byte, or where frames end.
+  // Lengths near those at which the remaining length grows by a byte, or frames end.
   std::size_t message_length() {
     constexpr std::size_t kEdges[] = {0, 1, 100, 110, 120, 127, 128, 1400, 16'370, 16'384};
     std::size_t length = dice_.from(0, 60);

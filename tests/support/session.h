@@ -37,7 +37,7 @@ struct SessionOptions {
 struct SentPublish {
   std::size_t offset = 0;  // in the stream
   int qos = 0;
-  std::optional<std::string> topic;  // the one that is meant; none: a mistake
+  std::optional<std::string> topic;  // the topic that is meant; empty: the PUBLISH is a mistake
 
   bool operator==(const SentPublish&) const = default;
 };

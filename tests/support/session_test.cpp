@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The random sessions contain what they claim, and what they should.
+// The random sessions are what they claim to be, and contain what they should.
 #include "tests/support/session.h"
 
 #include <gtest/gtest.h>

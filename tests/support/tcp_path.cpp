@@ -15,7 +15,7 @@ constexpr std::size_t kMostSegments = 3000;
 // The most segments that can overtake one segment.
 constexpr std::size_t kLate = 8;
 
-// Chooses the length of the next segment, in one way for a whole stream.
+// Chooses the length of the next segment, in the same manner for a whole stream.
 class Lengths {
  public:
   Lengths(std::size_t stream_length, std::size_t mss, std::mt19937& random)
@@ -67,7 +67,7 @@ std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::s
         case 1:
           pieces.push_back(Piece(pieces[draw_from(0, pieces.size() - 1, random)]));
           continue;
-        default:  // from an earlier place, and perhaps further than before
+        default:  // repeats an earlier place, and perhaps goes on further than before
           begin = sent - std::min(sent, draw_from(1, 2 * mss, random));
           end = std::min(stream.size(), begin + draw_from(1, mss, random));
           pieces.push_back(piece_of(stream, first_seq, begin, end));
@@ -89,7 +89,7 @@ Path::Path(const Bytes& stream, std::uint32_t first_seq, const PathOptions& opti
       ends_(random_cuts(stream.size(), options.mss, random)) {
   if (!options.writes.empty()) cut_at_writes();
   ends_.push_back(stream.size());
-  // Bytes that are sent alone end with their segment.
+  // The bytes that are sent alone end with their segment.
   if (options.alone > 0 && options.alone < stream.size()) {
     const auto place = std::lower_bound(ends_.begin(), ends_.end(), options.alone);
     if (*place != options.alone) ends_.insert(place, options.alone);
@@ -118,7 +118,7 @@ std::size_t Path::draw(std::size_t least, std::size_t most) {
   return draw_from(least, most, random_);
 }
 
-// The client learns what the broker has.
+// Tells the client what the broker has.
 void Path::acknowledge() {
   if (latest_ && latest_->begin <= acked_) acked_ = std::max(acked_, latest_->end);
   if (missing_ < ends_.size()) acked_ = std::max(acked_, begin_of(missing_));
@@ -164,7 +164,7 @@ bool Path::may_send_new() const {
   return unsent_ - missing_ < window;
 }
 
-// Lost segments come before new ones.
+// Sends lost segments again before new ones.
 void Path::transmit() {
   if (!again_.empty() && again_.begin()->first <= now_) {
     const std::size_t segment = again_.begin()->second;
@@ -193,7 +193,7 @@ void Path::send(std::size_t segment, std::size_t begin, std::size_t end) {
 void Path::send_again(std::size_t segment) {
   std::size_t begin = begin_of(segment), end = ends_[segment];
   if (options_.other_boundaries && happens(0.5)) {
-    // Also with bytes around it that were sent before.
+    // A repeat may include bytes around the segment that were sent before.
     const std::size_t room = options_.mss - (end - begin);
     const std::size_t in_front = std::min(begin, draw(0, room));
     begin -= in_front;

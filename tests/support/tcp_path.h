@@ -32,11 +32,11 @@ std::vector<Piece> in_order(const Bytes& stream, std::uint32_t first_seq, std::s
 struct PathOptions {
   std::size_t mss = 1400;
   double loss = 0;                // before the LB
-  double loss_behind = 0;         // the LB sees it, the broker does not
+  double loss_behind = 0;         // between the LB, which sees it, and the broker
   double reordering = 0;          // arrives a few segments late
   double duplication = 0;         // arrives twice
   double bypass = 0;              // reaches the broker, but not this LB
-  bool other_boundaries = false;  // of what is sent again
+  bool other_boundaries = false;  // repeats may be cut differently
   std::size_t window = 32;        // segments in flight
   // The client sends nothing after these bytes until the broker has them: it waits for the CONNACK.
   // They are sent one segment at a time.
@@ -58,7 +58,7 @@ class Path {
   std::optional<Piece> next();
   // The LB did not forward the last segment: the broker does not have it.
   void dropped();
-  // Nor what the last segment had from this byte of the stream on.
+  // The LB cut the last segment: the broker has nothing of it from `end` on (in the stream).
   void cut(std::size_t end);
 
   std::size_t segments() const { return ends_.size(); }
@@ -86,16 +86,16 @@ class Path {
   PathOptions options_;
   std::mt19937& random_;
 
-  std::vector<std::size_t> ends_;                    // of the segments
-  std::vector<bool> has_;                            // the broker, which segments
-  std::vector<bool> waits_;                          // which are in again_, once each
-  std::size_t missing_ = 0;                          // the first that the broker does not have
-  std::size_t unsent_ = 0;                           // the first that was never sent
+  std::vector<std::size_t> ends_;                    // where each segment ends
+  std::vector<bool> has_;                            // segments that the broker has
+  std::vector<bool> waits_;                          // segments in again_, where each is once
+  std::size_t missing_ = 0;                          // first segment that the broker lacks
+  std::size_t unsent_ = 0;                           // first segment that was never sent
   std::uint64_t now_ = 0;                            // in times that it takes to send one segment
-  std::multimap<std::uint64_t, std::size_t> again_;  // when to send which segment again
+  std::multimap<std::uint64_t, std::size_t> again_;  // segments to repeat, by time
   std::multimap<std::uint64_t, Arrival> in_flight_;  // by time of arrival
-  std::optional<std::size_t> brought_;  // by what arrived last: a segment new to the broker
-  std::optional<Arrival> latest_;       // what the broker got of it
+  std::optional<std::size_t> brought_;  // the segment that the last arrival brought the broker
+  std::optional<Arrival> latest_;       // the part of it that the broker got
   std::size_t acked_ = 0;               // the broker has all bytes before this one
 };
 

@@ -66,7 +66,7 @@ std::size_t covered(const std::vector<Piece>& pieces, std::size_t size) {
   return arrived.bytes();
 }
 
-// Pieces that arrived before earlier bytes did.
+// The number of pieces that arrived before earlier bytes did.
 std::size_t ahead(const std::vector<Piece>& pieces, std::size_t size) {
   std::size_t count = 0;
   Arrived arrived(size);

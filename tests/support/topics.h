@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random topics, filters and keys, and the choice of a route in its plainest form: the rule of
-// docs/config.md applied to all routes, with a matcher that follows the standard word by word.
+// Random topics, filters and keys, and a plain choice of the route: the rule of docs/config.md
+// applied to all routes, with a matcher that follows the standard word by word.
 #pragma once
 
 #include <cstddef>
@@ -55,13 +55,13 @@ inline const Route* plain_choice(const std::vector<Route>& routes, std::string_v
   return best;
 }
 
-// Topics and filters of few different levels, so that they often match: empty levels, `$`, names
+// Topics and filters with few different levels, so that they often match: empty levels, `$`, names
 // shorter and longer than a word, letters of two to four bytes.
 class TopicMaker {
  public:
   explicit TopicMaker(std::uint32_t seed) : random_(seed) {}
 
-  // With 1 to `most` levels, mostly few.
+  // A topic with 1 to `most` levels, mostly few.
   std::string topic(std::size_t most) {
     for (;;) {
       std::string text = name();
@@ -70,7 +70,7 @@ class TopicMaker {
     }
   }
 
-  // The same with wildcards: `+` in place of some names, and maybe `#` at the end.
+  // A topic filter: the same with `+` in place of some names, and maybe `#` at the end.
   std::string filter(std::size_t most) {
     for (;;) {
       std::string text = name_or_plus();

@@ -16,9 +16,9 @@
 namespace remora {
 namespace {
 
-// An entry per connection: both addresses, both ports, the protocol; the real, and the time.
+// A connection's entry. Key: both addresses, both ports, the protocol; value: the real and a time.
 constexpr std::uint32_t kConnectionKey = 40, kConnectionValue = 16;
-constexpr std::uint32_t kFewServerIds = 16;  // QUIC's; there is none here
+constexpr std::uint32_t kFewServerIds = 16;  // for QUIC, which is not used here
 
 // Address (IPv4 in the first four bytes), port in network order, protocol.
 using VipKey = std::array<std::uint8_t, 20>;
@@ -73,7 +73,7 @@ UpstreamKatran::UpstreamKatran(const std::string& path, const KatranLimits& limi
 
   bpf_program* balancer = bpf_object__find_program_by_name(object_.get(), "balancer_ingress");
   if (balancer == nullptr) fail(ENOENT, "find program balancer_ingress");
-  // As for the rest of the chain: a prog array accepts programs of one kind only.
+  // The same type as for the rest of the chain: a prog array accepts programs of one type only.
   require(bpf_program__set_expected_attach_type(balancer, BPF_XDP), "set the attach type");
   require(bpf_object__load(object_.get()), "load " + path);
   forget_connections();

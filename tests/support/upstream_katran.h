@@ -33,7 +33,7 @@ class UpstreamKatran {
 
   int program_fd() const;
 
-  // TCP to this address and port, in host order; port 0: any.
+  // A VIP for TCP at this address and port, in host order; port 0: any.
   void put_vip(const address& vip, std::uint16_t port, std::uint32_t vip_num,
                std::uint32_t flags = 0);
   void put_ring(std::uint32_t vip_num, const std::vector<std::uint32_t>& ring);

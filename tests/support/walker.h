@@ -17,9 +17,9 @@ namespace remora {
 
 // One packet that the walker reported.
 struct Sighting {
-  std::size_t offset = 0;              // of the packet in the stream
-  std::optional<std::string> topic{};  // of a PUBLISH
-  std::uint16_t alias = 0;             // likewise; 0: none
+  std::size_t offset = 0;              // place of the packet in the stream
+  std::optional<std::string> topic{};  // if it is a PUBLISH
+  std::uint16_t alias = 0;             // if it is a PUBLISH; 0: none
 
   bool operator==(const Sighting&) const = default;
 };
@@ -32,7 +32,7 @@ class Walker {
   walk_place feed(const Piece& piece);
 
   const std::vector<Sighting>& seen() const { return seen_; }
-  // The CONNECT's, once it has been read.
+  // Keepalive of the CONNECT, once it has been read.
   std::optional<std::uint16_t> keep_alive() const { return keep_alive_; }
   bool blind() const { return stream_.blind != 0; }
   const stream& state() const { return stream_; }
@@ -48,8 +48,8 @@ class Walker {
   std::optional<std::uint16_t> keep_alive_;
 };
 
-// What a walker must have found after the whole stream, however TCP split it; aliases are left
-// out.
+// The findings that a walker must have after the whole stream, however TCP split it. They are
+// without aliases.
 std::vector<Sighting> expected_sightings(const Bytes& stream);
 
 }  // namespace remora

@@ -102,7 +102,7 @@ TEST(ClientsTest, ConnectionsAreCountedUpToTheLimitAndLessonsLeaveThemAlone) {
   EXPECT_EQ(clients.all().at(7).connections, 0u);
 }
 
-// A forged SYN and CONNECT of ten times as many addresses as the table has room for.
+// Forged SYNs and CONNECTs from ten times as many addresses as the table has room for.
 TEST(ClientsTest, ConnectionsOfOthersPushNoLessonOut) {
   constexpr std::uint32_t kClients = 5000;
   Clients clients(table_sets(kClients), 2);
@@ -119,7 +119,7 @@ TEST(ClientsTest, ConnectionsOfOthersPushNoLessonOut) {
   EXPECT_GT(refused, 0u) << "some find no room";
 }
 
-// The history brings clients in any order: those that were taught last stay.
+// The history brings clients in any order: the table keeps those that were taught last.
 TEST(ClientsTest, ALateLessonOfAnOldClientPushesNoYoungerOneOut) {
   Clients clients(2, 3);  // room for 16
   constexpr std::uint32_t kUnit = 1 << CLIENT_AGE_SHIFT;

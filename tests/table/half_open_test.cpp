@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of half-open connections: which SYN of a port was the last, and what gives way.
+// The table of half-open connections: which SYN of a port was the last, and which entry makes room.
 #include "bpf/half_open.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ class HalfOpenTest : public testing::Test {
     return table_find(&set.table, nullptr, &key) < TABLE_WAYS;
   }
 
-  // Its initial sequence number; 0: there is none.
+  // Initial sequence number of the port's last SYN; 0: the table has none.
   std::uint32_t last_syn(const flow_key& port) {
     table_key key = half_open_table_key(&port, 0);
     const half_open_set& set = set_of(key);
@@ -65,7 +65,7 @@ class HalfOpenTest : public testing::Test {
 };
 
 TEST_F(HalfOpenTest, TheLastSynOfAPortIsFoundAmongOthersOfItsSet) {
-  make(8);  // two sets: ports share them
+  make(8);  // two sets, which the ports share
   syn(port_of(7), 1000, 5 * kSecond);
   syn(port_of(7), 3000, 6 * kSecond);
   syn(port_of(7), 2000, 5 * kSecond);
@@ -88,7 +88,7 @@ TEST_F(HalfOpenTest, SynsOfStrangersGiveWayToThoseOfKnownClientsForHalfAMinute) 
   EXPECT_TRUE(syn(port_of(100), 1, 32 * kSecond)) << "no CONNECT came";
 }
 
-// The figure of decision 031.
+// Decision 031 states this figure.
 TEST_F(HalfOpenTest, OfAsManyConnectionsAsItIsMadeForAtMostOneInAHundredIsPushedOut) {
   constexpr std::uint32_t kConnections = 65'536;
   for (const std::uint32_t seed : {1u, 2u, 3u}) {

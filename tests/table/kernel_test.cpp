@@ -45,7 +45,7 @@ class KernelTable {
 
   const TableView& view() const { return *view_; }
 
-  // The stream's operations as packets on the CPU.
+  // Runs the stream's operations as packets on this CPU.
   void run_as_packets(runner& stream, int cpu) const {
     cpu_set_t only;
     CPU_ZERO(&only);
@@ -77,7 +77,7 @@ class TableKernelTest : public testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
   }
 
-  // Packets on two CPUs, and the daemon; the last of the streams is the daemon's.
+  // Runs packets on two CPUs and the daemon; the last of the streams is the daemon's.
   static std::vector<runner> run_all(const KernelTable& table, std::uint32_t clients,
                                      std::uint32_t seed) {
     std::vector<runner> streams(3, runner{.next = 0,

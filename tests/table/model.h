@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a table of clients must hold after streams of operations, in whatever order they ran.
+// The contents that a table of clients must have after streams of operations, in any order.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -45,8 +45,8 @@ inline void expect_whole(const TableView& table) {
   });
 }
 
-// If nothing was pushed out: each client has the last of its lessons, and as many connections
-// as were begun and not ended.
+// If no entry was pushed out, each client has the last of its lessons, and as many connections as
+// were begun and not ended.
 inline void expect_all_done(const TableView& table, const std::vector<runner>& streams) {
   struct Known {
     std::uint32_t time = 0;

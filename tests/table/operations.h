@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A stream of operations on the table of clients, for the kernel and for user space alike:
- * several runners work on the same clients at the same time, and afterwards a plain model
- * tells what must be left.
+ * several runners work on the same clients at the same time, and a plain model says
+ * afterwards what the table must contain.
  *
- * A lesson's topic hash and group follow from its client and time. So an entry tells by
+ * A lesson's topic hash and group follow from its client and time, so an entry shows by
  * itself whether its words belong together.
  */
 #pragma once
 
 #include "bpf/clients.h"
 
-/* One runner's stream. As a frame of BPF_PROG_TEST_RUN it goes through the program. */
+/* One runner's stream. BPF_PROG_TEST_RUN passes it through the program as a frame. */
 struct runner {
   __u64 next;    /* number of the next operation */
   __u64 end;     /* one past the last */
@@ -19,7 +19,7 @@ struct runner {
   __u64 mixed;   /* entries found whose words do not belong together */
   __u64 twice;   /* clients found with two entries */
   __u64 refused; /* operations for which there was no room */
-  __u64 again;   /* operations that were begun again: others were at it */
+  __u64 again;   /* operations that were begun again because of other runners */
   __u32 clients;
   __u32 counts; /* whether connections are counted, too */
 };
@@ -50,8 +50,8 @@ TABLE_INLINE __u64 bits_of(const struct runner* runner, __u64 number) {
   return mixed_bits(runner->stream * 0x9e3779b97f4a7c15ull + number);
 }
 
-/* Even operations teach, read and, with `counts`, connect; odd ones do the same, but end
- * most connections that the operation before began.
+/* Even operations teach, read and, with `counts`, connect. Odd ones do the same, but end most
+ * of the connections that the operation before began.
  */
 TABLE_INLINE struct operation operation_of(const struct runner* runner, __u64 number) {
   __u64 bits = bits_of(runner, number), before = bits_of(runner, number - 1);
@@ -66,7 +66,7 @@ TABLE_INLINE struct operation operation_of(const struct runner* runner, __u64 nu
     bits = before;
   }
   operation.client = (__u32)((bits & 0xffffffff) * runner->clients >> 32);
-  /* Later ones mostly push earlier ones out. */
+  /* Later operations mostly push the entries of earlier ones out. */
   operation.time = 1000 + (__u32)number * 64 + (__u32)(bits >> 48);
   return operation;
 }
@@ -98,7 +98,7 @@ TABLE_INLINE int is_whole(const struct client* found) {
          found->group == group_taught(found->topic_hash);
 }
 
-/* Whether the client has two entries at the same moment. */
+/* Whether the client has two entries at the same time. */
 TABLE_FUNCTION __u32 has_two(const struct table_set* first, const struct table_set* second,
                              const struct table_key* key) {
   __u64 one = 0;
@@ -122,7 +122,7 @@ TABLE_FUNCTION __u32 has_two(const struct table_set* first, const struct table_s
            (TABLE_TURN | TABLE_TAG | TABLE_USED | TABLE_FILLING));
 }
 
-/* Runs one operation. Returns whether it is done; else others were at it. */
+/* Runs one operation. Returns 0 if another runner was at the entry: try again. */
 TABLE_INLINE int run_operation(struct runner* runner, struct table_set* first,
                                struct table_set* second, const struct table_key* key,
                                const struct operation* operation, __u64 by) {

@@ -25,7 +25,7 @@ class TableView {
   TableView(table_set* sets, std::uint32_t count, const table_seed& seed)
       : sets_(sets), count_(count), seed_(seed) {}
 
-  // The two sets of the key, which gets its tag.
+  // The two sets of the key; also fills in the key's tag.
   std::pair<table_set*, table_set*> sets_of(table_key& key) const {
     const std::uint64_t hash = table_hash(&seed_, &key);
     key.tag = table_tag(hash);
@@ -35,8 +35,8 @@ class TableView {
   std::uint32_t sets() const { return count_; }
   table_set& set(std::uint32_t number) const { return sets_[number]; }
 
-  // Calls `take(entry, claim)` for each entry, of one moment each. Entries that somebody
-  // is filling are left out.
+  // Calls `take(entry, claim)` for each entry, read consistently. Leaves out entries that somebody
+  // is filling.
   template <class Take>
   void for_each(const Take& take) const {
     for (std::uint32_t number = 0; number < count_; ++number) {
@@ -65,7 +65,7 @@ class TableView {
   table_seed seed_;
 };
 
-// One with memory of its own.
+// A table with memory of its own.
 class OwnTable {
  public:
   OwnTable(std::uint32_t sets, std::mt19937_64& random)

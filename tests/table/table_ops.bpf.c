@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Runs operations on a table of clients in the kernel: one each time, of the runner in
- * the frame.
+ * Runs operations on a table of clients in the kernel: each run does one operation of the
+ * runner in the frame.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -28,7 +28,7 @@ table_entry entry_of(const table_key& key, std::uint64_t payload) {
   return {{key.word[0], key.word[1], key.word[2], payload, ~payload}};
 }
 
-// A key, and where it may lie.
+// A key, and the sets where it may lie.
 struct Site {
   Site(const TableView& table, table_key its) : key(its) {
     std::tie(first, second) = table.sets_of(key);
@@ -47,7 +47,7 @@ struct Site {
   table_set *first, *second;
 };
 
-// What the table should do, said plainly: an unsorted list of entries in each set.
+// What the table should do, in its simplest form: an unsorted list of entries in each set.
 class Model {
  public:
   struct Entry {
@@ -71,7 +71,7 @@ class Model {
       std::erase_if(entries, [&](const Entry& entry) { return entry.number == number; });
   }
 
-  // False: refused.
+  // Returns false if it refuses the entry.
   bool insert(const Entry& entry, std::uint16_t now) {
     const auto [first, second] = sets_of(entry.number);
     if (std::min(first->size(), second->size()) < TABLE_WAYS) {
@@ -140,7 +140,7 @@ void expect_same(const TableView& table, Model& model) {
   EXPECT_EQ(found, model.size());
 }
 
-// Few keys and sets, so that all of it happens: full sets, refusals, ages that wrap.
+// Few keys and sets, so that everything happens: full sets, refusals, ages that wrap.
 TEST(TablePropertyTest, ItDoesWhatAPlainModelDoes) {
   constexpr int kSteps = 3000;
   const auto [first, rounds] = seeds(60);
@@ -150,7 +150,7 @@ TEST(TablePropertyTest, ItDoesWhatAPlainModelDoes) {
     const OwnTable own(static_cast<std::uint32_t>(2 + random() % 6), random);
     const TableView& table = own.view();
     Model model(table);
-    // Ages differ from each other, so that the oldest is one.
+    // Ages differ, so there is exactly one oldest entry.
     auto now = static_cast<std::uint16_t>(random());
 
     for (int step = 0; step < kSteps; ++step) {
@@ -162,7 +162,7 @@ TEST(TablePropertyTest, ItDoesWhatAPlainModelDoes) {
       Model::Entry* known = model.find(number);
       ASSERT_EQ(at != TABLE_NOWHERE, known != nullptr);
       if (!known) {
-        // A late one, as the history brings it, is older than others.
+        // Now and then an entry is older than others, as those from the history are.
         const auto age = static_cast<std::uint16_t>(now - (random() % 4 == 0 ? random() % 400 : 0));
         bool same_age = false;
         table.for_each(
@@ -219,7 +219,7 @@ TEST(TableTest, OnlyTheMaskedPartOfTheThirdWordIsTheKey) {
   EXPECT_EQ(Site(own.view(), table_key{{7, 21, 36}, 0xffff, 0}).find(), TABLE_NOWHERE);
 }
 
-// Others do not wait for ever, and change nothing. What can be read is read.
+// Other writers give up after a bounded wait and change nothing. Readers still find the entry.
 TEST(TableTest, AnEntryThatSomebodyWritesIsLeftAlone) {
   std::mt19937_64 random(1);
   const OwnTable own(2, random);
@@ -263,7 +263,7 @@ TEST(TableTest, AWayThatAKilledDaemonWasFillingIsMended) {
   EXPECT_EQ(look_up(own.view(), 7)->word[3], 2u);
 }
 
-// The figure of docs/performance.md: as many random keys as the table is made for.
+// docs/performance.md states this figure, for as many random keys as the table is made for.
 TEST(TableTest, OfAsManyKeysAsItIsMadeForAtMostOneInAHundredIsPushedOut) {
   for (const std::uint32_t seed : {1u, 2u, 3u}) {
     std::mt19937_64 random(seed);
@@ -287,7 +287,7 @@ TEST(TableTest, OfAsManyKeysAsItIsMadeForAtMostOneInAHundredIsPushedOut) {
   }
 }
 
-// Ten times the table's size of entries without a rank.
+// Inserts ten times as many entries without a rank as the table has room for.
 TEST(TableTest, AFloodWithoutRankPushesNobodyWithRankOut) {
   std::mt19937_64 random(5);
   constexpr std::uint32_t kKeys = 20'000;

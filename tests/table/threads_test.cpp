@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that work on one table at the same time; also with ThreadSanitizer.
+// Threads that work on one table at the same time; also run with ThreadSanitizer.
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -62,7 +62,7 @@ TEST(TableThreadsTest, NothingIsLostWhereThereIsRoom) {
   }
 }
 
-// More clients than there is room for: all of the time somebody is pushed out.
+// More clients than the table has room for, so entries are pushed out all the time.
 TEST(TableThreadsTest, NoEntryMixesTwoClients) {
   const auto [first, rounds] = seeds(2);
   for (std::uint32_t seed = first; seed < first + rounds; ++seed) {

@@ -31,7 +31,7 @@ class CheckTest : public SteerTest {
   }
 };
 
-// The LB's own address is the client, for each pair of families.
+// The client is the LB's own address, for each pair of families.
 struct Way {
   const char* name;
   Peer lb, service;
@@ -105,7 +105,7 @@ TEST_P(EveryWayCheckTest, TheAnswerComesFromTheCheckAddress) {
   }
 }
 
-// Behind Katran, where decap restores the service address.
+// For brokers behind Katran, where the decapsulation restores the service address.
 TEST_P(EveryWayCheckTest, AVipStandsInThePacketAndTheSumIsTheServices) {
   const IpAddress vip = service.address + 1;
   const IpAddress real = GetParam().over_ipv6 ? ipv6("fd00:2::1") : IpAddress(ipv4("10.2.0.1"));

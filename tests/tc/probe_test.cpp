@@ -50,7 +50,7 @@ class ProbeTest : public SteerTest {
     return client;
   }
 
-  // However long the test took until here: a daemon that is alive has just been so.
+  // First renews the time at which the daemon was alive, because the test may have taken long.
   void transmit(const Segment& segment) {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -81,7 +81,7 @@ TEST_F(ProbeTest, UnmarkedFramesPassUntouched) {
     EXPECT_EQ(out.verdict, TC_ACT_UNSPEC);
     EXPECT_EQ(out.frame, frame);
   }
-  network_->settle();  // other traffic reaches the host's own sockets
+  network_->settle();  // other traffic would reach the host's own sockets
   EXPECT_EQ(counter(COUNT_REPORTED), 0u);
 }
 

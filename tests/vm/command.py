@@ -28,7 +28,7 @@ CORE_JOURNEYS = (
 # The devices with which brokers remove outer headers, if the kernel has them.
 STOCK_DEVICES = ("ipip", "ip6_tunnel")
 
-# In the guest's seconds: whatever takes longer hangs.
+# Seconds of the guest's time. A check that takes longer hangs.
 LOAD_PATIENCE_S = 60
 TEST_PATIENCE_S = 300
 

@@ -2,7 +2,7 @@
 """The guest's first process: runs the checks of a job and reports them on the second serial line.
 
 A job is a JSON file: {"modules": folder, "checks": [{"name", "argv", "patience_s", "environment",
-"needs"}]}. A check is left out if one of those that it needs, given by name, has failed.
+"needs"}]}. A check is left out if one of the checks named in "needs" has failed.
 
 An event is a line of JSON: {"booted": release}, {"begun": name}, {"ended": name, "code", "seconds",
 "output"}, {"finished": true}, and in between {"alive": true}. Seconds are the guest's own. A check
@@ -90,7 +90,7 @@ def run(check):
             code = process.wait(check["patience_s"])
         except subprocess.TimeoutExpired:
             code = None
-            # And everything that it started: only this and the first process run here besides.
+            # End its children, too: besides them only this and the first process run here.
             os.kill(-1, signal.SIGKILL)
             process.wait()
     text = output.read_bytes()[-_MOST_OUTPUT:].decode(errors="replace")

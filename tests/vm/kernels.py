@@ -74,7 +74,7 @@ def _module_name(path):
 def fetch(series, cache):
     """The newest kernel of `series`, from the folder `cache` if it has been fetched before.
 
-    One that is in the cache is taken as it is, however old: remove the folder to have the newest.
+    A kernel in the cache is taken as it is, however old: remove the folder to get the newest.
     """
     folder = cache / series
     if not folder.exists():
@@ -104,7 +104,7 @@ def _download(series, cache, folder):
         package = _newest(series, configuration)
     if package is None:
         raise RuntimeError(f"no package of Linux {series} in the apt sources or the backports")
-    # apt downloads as a user of its own, who may not write here.
+    # apt downloads as a user of its own, who may not write into this folder.
     _apt(
         "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package, cwd=folder,
         configuration=configuration,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads one BPF object and prints what that cost the verifier: load.py OBJECT.
 
-For each program a line of its name, the instructions that the verifier processed and the seconds
-it took. If the kernel refuses, the end of the verifier's log follows on stderr, and 1 is the exit
-code. libbpf through ctypes: the object may come from any build.
+Prints a line for each program: its name, the number of instructions that the verifier processed,
+and the seconds it took. If the kernel refuses, the end of the verifier's log follows on stderr, and
+the exit code is 1. libbpf is used through ctypes, so the object may come from any build.
 """
 
 import ctypes

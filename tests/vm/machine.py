@@ -37,9 +37,9 @@ _KERNEL_ARGUMENTS = (
 _CPU = "qemu64,+rdrand"
 _MEMORY_MIB = 1024
 
-# The guest's clock counts instructions, a nanosecond each, and follows this machine's only while the
-# guest is idle. To itself the guest is as fast as an ordinary machine, however slow the emulation is
-# and whatever else runs here, so deadlines in the guest need not be longer than elsewhere.
+# The guest's clock counts instructions, a nanosecond each, and follows this machine's only while
+# the guest is idle. So in its own time the guest is as fast as an ordinary machine, however slow
+# the emulation is, and deadlines in the guest need not be longer than elsewhere.
 _CLOCK = ("-icount", "shift=0", "-rtc", "clock=vm")
 
 # Signs of life come every two seconds of the guest's time, which may be many of ours.
@@ -65,9 +65,9 @@ class Machine:
         self.console = folder / "console.log"
 
     def events(self):
-        """Yields the guest's events, as dictionaries, until it has ended.
+        """Yields the guest's events as dictionaries until it has ended.
 
-        Throws Silence when nothing has come for too long.
+        Throws Silence if no event comes for too long.
         """
         initial = self._folder / "initial.cpio"
         _write_initial_files(initial, self._kernel)

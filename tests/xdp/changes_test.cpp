@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Addresses that change between groups all the time are kept; forged lessons put nobody there.
+// Addresses that keep moving between groups are settled; forged lessons do not settle an address.
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {
@@ -22,7 +22,7 @@ class ChangesTest : public SteerTest {
   Client come(Peer from) { return connect_and_answer(from, next_isn()); }
   Client come() { return come({kClient.address, next_port()}); }
 
-  // Publishes, and comes again when it is reset.
+  // Publishes, and connects again if the connection is reset.
   void publish_and_come_back(Client& client, std::string_view topic) {
     if (publish(client, topic).is_marked()) client = come({client.self().address, next_port()});
   }
@@ -33,7 +33,7 @@ class ChangesTest : public SteerTest {
     publish_and_come_back(device, kHumidityTopic);
   }
 
-  // A forged connection: nobody answers what it causes.
+  // A forged connection: nobody answers the packets that it causes.
   Client forge(std::string_view topic) {
     Client forged({kClient.address, next_port()}, kService, next_isn());
     send(forged.syn());
@@ -118,7 +118,7 @@ TEST_F(ChangesTest, AfterADayWithoutAChangeItIsResetAgain) {
   EXPECT_EQ(counter(COUNT_KEPT_CHANGING), kept);
 }
 
-// The host is off, or a filter hides from it what the forged packets cause.
+// The host is off, or a filter hides the packets caused by the forged ones from it.
 TEST_F(ChangesTest, ForgedLessonsPutNobodyThere) {
   for (int i = 0; i < 50; i++) {
     forge(kHumidityTopic);
@@ -140,7 +140,7 @@ TEST_F(ChangesTest, ForgedConnectionsAloneDoNeither) {
   EXPECT_EQ(guard_of(kClient)->changes, 0);
 }
 
-// The host is there: it answers the question, and then the broker's SYN-ACK.
+// The host is running: it answers the question, and then the broker's SYN-ACK.
 TEST_F(ChangesTest, AHostThatDidNotConnectSaysSo) {
   for (int i = 0; i < 50; i++) {
     Client forged({kClient.address, next_port()}, kService, next_isn());

@@ -51,7 +51,7 @@ Bytes icmp_error(Peer to, std::uint8_t type, const Bytes& about, std::size_t quo
                               : ipv4_frame(kClient, to, IPPROTO_ICMP, message);
 }
 
-// What the broker sent as the service.
+// An answer of the broker, sent from the service address.
 Bytes answer(Peer service) {
   return data(bytes_of("an answer"))
       .from(service)
@@ -79,7 +79,7 @@ TEST_F(DecapFenceTest, ATunnelIntoTheBrokerIsClosed) {
   expect_refused(ipv6_frame(kClient6, kService6, IPPROTO_UDP, Bytes(30, 7)), "UDP over IPv6");
 }
 
-// Remora sends none of these to a broker, and their ports are hidden or not certain.
+// Remora sends no such packets to a broker, and their ports are hidden or uncertain.
 TEST_F(DecapFenceTest, OptionsAndFragmentsDoNotPass) {
   const auto segment = [] { return data(bytes_of("x")).from(kClient).to(kService); };
   expect_refused(segment().ip_options(Bytes(4, 1)).frame(), "IPv4 options");

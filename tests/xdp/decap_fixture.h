@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The decap program of a broker that serves kService and kService6, beside the chain that
-// sends it packets.
+// The decap program of a broker that serves kService and kService6, and the chain that sends it
+// packets.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@
 
 namespace remora {
 
-// The VIPs of a group, behind Katran.
+// The VIPs of a group behind Katran.
 inline constexpr Peer kVip{ipv4("10.1.50.201"), 1883};
 inline constexpr Peer kVip6{ipv6("2001:db8:50::201"), 1883};
 
@@ -40,7 +40,7 @@ class DecapTest : public SteerTest {
     load();
   }
 
-  // Loads the program again. Fenced: only outer sources in networks of from() pass.
+  // Loads the program again. Fenced, it accepts only outer sources in networks added with from().
   void load(bool is_fenced = false) {
     decap_.reset(remora_decap__open());
     ASSERT_TRUE(decap_);
@@ -55,7 +55,7 @@ class DecapTest : public SteerTest {
   }
 
   void serve(Peer service) { services().put(key(service), 1); }
-  // Packets to `vip` are for `service`; port 0: any.
+  // Maps packets for `vip` to `service`; port 0: any.
   void vip(const IpAddress& vip, std::uint16_t port, const IpAddress& service) {
     vips().put(key({vip, port}), abi_address(service));
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The broker's side: what decap does with the packets of forwarders.
+// The broker's side: how decap handles packets from forwarders.
 #include <algorithm>
 
 #include "tests/xdp/decap_fixture.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The same packets through the whole chain and through upstream's Katran, whose object
-// REMORA_KATRAN_OBJ names: the same verdict, the same real, the same outer packet, byte
-// for byte. REMORA_SEED and REMORA_ROUNDS: tests/support/seeds.h.
+// REMORA_KATRAN_OBJ names. The verdict, the real, and the outer packet must be the same, byte for
+// byte. REMORA_SEED and REMORA_ROUNDS: tests/support/seeds.h.
 //
 // Katran's inner packet has the VIP of the group, ours the service address; each must be the
 // packet that the balancer got. Where the two differ by design, both behaviours are asserted:
@@ -43,20 +43,20 @@ struct Connection {
   const BalancedService* service;
   std::uint16_t group;
   Client client;
-  std::uint32_t ours, katrans;  // reals; 0: none, by the ring
+  std::uint32_t ours, katrans;  // reals; 0: none is remembered, so the ring decides
   enum : std::uint8_t {
     kOpened,       // its SYN was sent
-    kEstablished,  // its CONNECT, too
+    kEstablished,  // its CONNECT was sent, too
     kUnopened,     // no balancer saw a SYN: the connection was opened elsewhere
     kCondemned,
   } state;
   Segment last;
   bool is_judged = true;  // ours still judges its stream
-  // Ours knows that it is over, or may take it to be: a SYN with the same number opens another.
+  // Ours knows that it has ended, or may think so: a SYN with the same number opens another one.
   bool is_over = false, may_be_over = false;
-  std::chrono::steady_clock::time_point spoke_at{};  // after its SYN; the epoch: not yet
-  bool has_gap = false;                              // a number is missing, and never comes
-  unsigned after_gap = 0;                            // segments since then
+  std::chrono::steady_clock::time_point spoke_at{};  // first segment after its SYN; epoch: none yet
+  bool has_gap = false;                              // a number is missing and will never come
+  unsigned after_gap = 0;                            // segments sent since then
 };
 
 // From three seconds after the first segment beyond the SYN on, ours takes a SYN for a new
@@ -158,13 +158,13 @@ class DifferentialTest : public testing::Test {
     return lru_[{at.client.self().address, at.group, at.service->at.port}];
   }
 
-  // Katran consults the ring for a SYN, and for a client that it does not know.
+  // Katran consults the ring for a SYN, and for any packet of a client that it does not know.
   void ask_katrans_ring(Connection& at) {
     if (const std::uint32_t real = by_ring(at)) at.katrans = real;
     if (is_shared(at) && at.katrans != 0) shared_real(at) = at.katrans;
   }
 
-  // Katran's real of a connection that it knows.
+  // Katran uses the real of a connection that it knows.
   void recall(Connection& at) {
     if (is_shared(at) && shared_real(at) != 0) at.katrans = shared_real(at);
   }
@@ -215,7 +215,7 @@ class DifferentialTest : public testing::Test {
     return static_cast<std::uint16_t>(first + below(TwoBalancers::kGroups - first));
   }
 
-  // One of few addresses, as behind NAT, or one that was never seen.
+  // A client at one of few addresses, as behind NAT, or at an address that was never seen.
   Peer new_client(const BalancedService& service) {
     const bool is_ipv6 = service.at.address.is_ipv6();
     for (;;) {
@@ -250,11 +250,11 @@ class DifferentialTest : public testing::Test {
     if (fresh.ours != 0) connections_.push_back(fresh);
   }
 
-  // A segment from the middle of a connection that neither has seen open.
+  // A segment from the middle of a connection that neither balancer has seen open.
   void take_over_connection() {
     const BalancedService& service = any_service();
     const Peer from = stranger(random_, service.at.address);
-    if (!used_.insert({from.address, 0}).second) return;  // no second one of this address
+    if (!used_.insert({from.address, 0}).second) return;  // one connection for each address
     const Client client(from, service.at, any());
     Connection fresh{&service, service.default_group, client,       0,
                      0,        Connection::kUnopened, client.ack(), true};
@@ -277,7 +277,7 @@ class DifferentialTest : public testing::Test {
                                std::chrono::steady_clock::now() - at.spoke_at < kCopiesComeWithin);
   }
 
-  // Its next segment is a FIN or RST, which stands at the edge as long as all was judged.
+  // Its next segment is a FIN or RST, which lies at the edge as long as everything was judged.
   static void end(Connection& at) {
     at.is_over = at.is_judged;
     at.may_be_over = true;
@@ -335,8 +335,8 @@ class DifferentialTest : public testing::Test {
       case Connection::kEstablished:
         break;
     }
-    // Difference by design 7: after a gap ours keeps a few segments, and drops the others, or what
-    // overlaps in part.
+    // Difference by design 7: after a gap ours keeps a few segments, and drops the others and those
+    // that overlap in part.
     if (at.has_gap && ++at.after_gap >= MAX_EARLY) return say(at.client.ack());
     switch (below(14)) {
       case 0:
@@ -373,7 +373,7 @@ class DifferentialTest : public testing::Test {
     }
   }
 
-  // A packet with any flags, and then no more of that connection.
+  // A packet with any flags, the only one of its connection.
   void send_lone_packet() {
     const BalancedService& service = any_service();
     Connection lone{&service,
@@ -402,7 +402,7 @@ class DifferentialTest : public testing::Test {
         if (real.weight != 0) return false;
       return true;
     };
-    // A packet to forward has nowhere to go.
+    // Without a real a packet cannot be forwarded.
     const auto fate = [&](Fate usual) {
       return usual == Fate::kForwarded && all_drained() ? Fate::kDropped : usual;
     };
@@ -427,7 +427,7 @@ class DifferentialTest : public testing::Test {
     if (dice < 310 && at.state == Connection::kEstablished && at.is_judged) {
       publish_mispredicted(at);
     } else if (dice < 320 && at.state == Connection::kEstablished) {
-      // A new connection from the port of an old one. Small stacks begin with the same number.
+      // A new connection from the port of an old one. Small stacks start with the same number.
       const Connection old = at;
       forget(place);
       const std::uint32_t ahead = old.is_over && one_in(2) ? 0 : 1 << 30;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The end of a connection that the daemon has marked as leaving: at a bare ACK between two MQTT
-// packets, and nowhere else.
+// The end of a connection that the daemon has marked as leaving: only at a bare ACK between two
+// MQTT packets.
 #include "tests/xdp/steer_fixture.h"
 
 namespace remora {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flow table: hints may be wrong, and the next connection gets a place that was given back.
+// The flow table: hints may be wrong, and the next connection reuses a place that was given back.
 #include <algorithm>
 #include <cstring>
 
@@ -48,7 +48,7 @@ class FewPlacesTest : public FlowTableTest {
  protected:
   FewPlacesTest() : FlowTableTest({.flows = 4}) {}
 
-  // A connection that gives way to no other.
+  // Opens a connection that must not give way to others.
   Client connect_for_good(Peer from) {
     Client client = connect(from);
     send(client.send(pingreq_packet()));
@@ -87,7 +87,7 @@ TEST_F(FlowTableTest, AHintIsPutRightByTheFirstPacket) {
   EXPECT_EQ(count_hints(place), 1u);
 }
 
-// Place 0 and all places that were never used also have a key: zeros.
+// Place 0 and all unused places have a key, too: all zeros.
 TEST_F(FlowTableTest, AClientOfZerosHasNoFlow) {
   service(kService6, 0, kDefault);
   set_all_hints(0);
@@ -144,8 +144,8 @@ TEST_F(FewPlacesTest, NoPlaceIsLostByComingAndGoing) {
   EXPECT_EQ(taken().find(0), 4u) << "who finds no place takes none";
 }
 
-// A daemon that was killed while it gave a place back leaves it to the next, which cannot see
-// whether the number is on the stack.
+// A daemon that is killed while it gives a place back leaves this to the next one, which cannot
+// see whether the number is already on the stack.
 TEST_F(FewPlacesTest, ANumberThatIsOnTheStackTwiceIsTakenOnce) {
   std::vector<Client> clients;
   for (std::uint32_t n = 0; n < 4; ++n) clients.push_back(connect_for_good(numbered_client(n)));

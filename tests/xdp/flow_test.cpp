@@ -69,8 +69,8 @@ TEST_F(FlowTest, ARetransmittedSynKeepsItsGroup) {
   EXPECT_EQ(send(client.ack()).group(), kDefault);
 }
 
-// A late copy of the SYN, when the connection is long established and its client has a prediction
-// of another group.
+// A late copy of the SYN comes when the connection is long established and its client has a
+// prediction of another group.
 TEST_F(FlowTest, ALateCopyOfTheSynDoesNotMoveTheConnection) {
   group(kTemperature, 1, POLICY_KEEP);
   Client client = connect();
@@ -82,7 +82,7 @@ TEST_F(FlowTest, ALateCopyOfTheSynDoesNotMoveTheConnection) {
   EXPECT_EQ(publish(client, kTemperatureTopic).group(), kDefault);
 }
 
-// The note of when the client went on could lie a millisecond ahead of the copy.
+// The time at which the client went on could be recorded a millisecond ahead of the copy.
 TEST_F(FlowTest, ACopyOfTheSynRightAfterTheHandshakeKeepsItsGroup) {
   for (std::uint16_t port = 1; port <= 64; port++) {
     const Client client({kClient.address, port}, kService);
@@ -204,7 +204,7 @@ TEST_F(FlowTest, AStreamWithoutConnectTeachesNothing) {
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
 }
 
-// MQTT 3.1.1 §3.1: CONNECT comes first; nothing is learned without one, not even from a spoofer.
+// MQTT 3.1.1 §3.1: CONNECT comes first. Without one nothing is learned.
 TEST_F(FlowTest, ARstDoesNotReplaceTheConnect) {
   Client client(kClient, kService);
   send(client.syn());

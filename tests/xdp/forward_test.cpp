@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forwarding: which real, which outer header, which link, and what happens if one of them is
-// missing. And decapsulation at the broker.
+// Forwarding: which real, which outer header, which link, and the result if one of them is missing;
+// and decapsulation at the broker.
 #include <map>
 #include <set>
 
@@ -56,7 +56,7 @@ constexpr std::string_view kIpv6Packet =
     "20 01 0d b8 00 50 00 00 00 00 00 00 00 00 02 00 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 6f 96 00 00 68 65 6c 6c 6f";
 
-// The same with TOS b9, a DSCP and "ECN capable"; the IPv6 frame also has a flow label.
+// The same frames with TOS b9, which is a DSCP and "ECN capable"; IPv6 also with a flow label.
 constexpr std::string_view kIpv4PacketOfClass =
     "45 b9 00 2d 00 00 40 00 40 06 f2 41 0a 01 01 07 0a 01 32 c8 "
     "9c 40 07 5b 00 00 00 09 00 00 00 00 50 18 fa f0 85 8f 00 00 68 65 6c 6c 6f";
@@ -104,7 +104,7 @@ TEST_F(ForwardTest, GoldenPackets) {
   }
 }
 
-// Katran's outer source: 172.16/16, and the rest varies with the flow.
+// Katran's outer source is in 172.16/16; the rest varies with the flow.
 TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
   const auto outer_source = [&](Peer client) {
     return send(Client(client, kService).syn()).packet.source();
@@ -117,8 +117,8 @@ TEST_F(ForwardTest, TheOuterSourceVariesWithTheFlow) {
   EXPECT_EQ(outer_source(kClient), outer_source(kClient));
 }
 
-// Katran's outer source: 100::/64; the last word is the client's, XORed with the port as it is in
-// memory.
+// Katran's outer source is in 100::/64; the last word is that of the client, XORed with the port
+// in network order.
 IpAddress katrans_source6(const IpAddress& client, std::uint16_t port) {
   IpAddress::Raw raw{0x01};
   for (std::size_t i = 12; i < 16; i++) raw[i] = client.raw()[i];
@@ -160,7 +160,7 @@ TEST_F(ForwardTest, AnIpv6PacketGoesToAnIpv6Real) {
   expect_wrapped_in_ipv6(send(segment), Packet(segment.frame()), kClient6);
 }
 
-// As with Katran; a configuration with IPv4 reals for an IPv6 service is refused.
+// Katran does the same. A configuration with IPv4 reals for an IPv6 service is refused.
 TEST_F(ForwardTest, AnIpv6PacketDoesNotGoToAnIpv4Real) {
   EXPECT_TRUE(send(Client(kClient6, kService6).syn()).dropped());
   EXPECT_EQ(counter(COUNT_NO_REAL), 1u);
@@ -228,7 +228,7 @@ TEST_F(ForwardTest, AnOuterSourceOfOurOwnIsUsedForAllFlows) {
   }
 }
 
-// Katran's choice, by its flow hash; the tests of bpf/flow_hash.h check that hash.
+// Katran's flow hash chooses the real; the tests of bpf/flow_hash.h check that hash.
 TEST_F(ForwardTest, ANewFlowGetsTheRealOfItsHash) {
   group(kDefault, 13);
   for (std::uint16_t port = 40'000; port < 40'050; port++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ICMP errors about packets on their way to a broker. They reach us only if the outer source is an
-// address of ours; then the client must learn of them.
+// ICMP errors about packets on their way to a broker. They reach the LB only if the outer source is
+// one of its addresses; then it must tell the client.
 #include <algorithm>
 
 #include "tests/xdp/steer_fixture.h"
@@ -34,7 +34,7 @@ class IcmpTest : public SteerTest {
   }
 };
 
-// A router's error about an IPv4 packet, which quotes `quoted` bytes of it.
+// A router's error about an IPv4 packet, with the packet's first `quoted` bytes.
 Bytes error4(const Packet& about, std::uint8_t type, std::uint8_t code, std::uint32_t info,
              std::size_t quoted = 548) {
   const Bytes packet = about.ip_packet();
@@ -53,7 +53,7 @@ Bytes error4(const Packet& about, std::uint8_t type, std::uint8_t code, std::uin
       about.tags());
 }
 
-// The same about an IPv6 packet.
+// A router's error about an IPv6 packet.
 Bytes error6(const Packet& about, std::uint8_t type, std::uint8_t code, std::uint32_t info,
              std::size_t quoted = 1232) {
   const Packet as4(error4(Packet(ipv4_frame(kOwn4, kOwn4, 0, about.ip_packet())), type, code, info,
@@ -130,7 +130,7 @@ TEST_F(IcmpTest, PacketTooBigReachesTheClient) {
   EXPECT_EQ(counter(COUNT_ICMP_TRANSLATED), 3u);
 }
 
-// RFC 2473 §8.1: the client hears of an IPv4 packet in IPv6 in its own family.
+// RFC 2473 §8.1: the error for the client's IPv4 packet in an IPv6 tunnel comes in IPv4.
 TEST_F(IcmpTest, PacketTooBigReachesAnIpv4Client) {
   ipv6_reals();
   Client client = connect();
@@ -151,8 +151,8 @@ TEST_F(IcmpTest, PacketTooBigReachesAnIpv4Client) {
   EXPECT_EQ(Bytes(body.begin() + 8, body.end()), Bytes(packet.begin(), packet.begin() + 28));
 }
 
-// RFC 2003 §5, RFC 2473 §8: the tunnel does not concern the client; to it the broker is
-// unreachable, whatever the reason.
+// RFC 2003 §5, RFC 2473 §8: the client need not know of the tunnel. For any error in it the client
+// is told that the broker is unreachable.
 TEST_F(IcmpTest, WhatCannotReachTheBrokerIsUnreachableToTheClient) {
   Client client = connect();
   const Packet wrapped = send(client.ack()).packet;
@@ -349,7 +349,7 @@ TEST_F(IcmpTest, ErrorsCutAnywhereDoNoHarm) {
                      "IPv6, cut");
 }
 
-// A broker's packets to a client come from the service, so errors about them come back here.
+// A broker sends packets to clients from the service address, so errors about them come to the LB.
 class BrokerIcmpTest : public SteerTest {
  protected:
   // A packet of 1400 bytes and more that a broker has sent to the client.
@@ -394,7 +394,8 @@ TEST_F(BrokerIcmpTest, PacketTooBigReachesTheBroker) {
   expect_wrapped(send_frame(error), error, real);
 }
 
-// The flow's real, not the ring's current one; without a flow the real of prediction and ring.
+// An error goes to the real of its flow even if the ring has changed; without a flow, to the real
+// that prediction and ring choose.
 TEST_F(BrokerIcmpTest, TheRealIsThatOfTheConnection) {
   predict(kClient, kTemperature);
   Client client = connect();
@@ -428,7 +429,7 @@ TEST_F(BrokerIcmpTest, OtherMessagesAreTheHosts) {
     expect_passed(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), "cut");
 }
 
-// A packet that met an empty slot must not affect the next packet.
+// A packet that found the forwarder's slot empty must not affect the next packet.
 TEST_F(BrokerIcmpTest, WithoutAForwarderItIsTheHostsAndNothingIsLeftOver) {
   connect();
   const Bytes error = error4(answer_to(kClient, kService), kUnreachable, 4, 1400);

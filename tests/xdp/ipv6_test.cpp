@@ -164,7 +164,7 @@ TEST_P(EveryWayTest, DataInASynAreCutOffAndJudgedBehindTheHandshake) {
   EXPECT_EQ(prediction_of(client())->group, kTemperature);
 }
 
-// What the two ends would agree on, none of it MQTT over one TCP connection.
+// TCP options with which the two ends could agree on something other than MQTT in one TCP stream.
 const Bytes kOtherStreams[] = {
     {30, 4, 0x01, 0x81},                           // MP_CAPABLE, RFC 8684
     {30, 12, 0x00, 0x81, 1, 2, 3, 4, 5, 6, 7, 8},  // MP_CAPABLE, RFC 6824
@@ -181,7 +181,7 @@ TEST_P(EveryWayTest, OptionsForAnotherStreamBecomeNops) {
   std::uint64_t replaced = 0;
   for (const Bytes& option : kOtherStreams) {
     const Bytes nops(option.size(), 1);
-    // At every place, so at odd ones, too; alone, twice, and up to the last byte.
+    // At even and odd offsets; alone, twice, and at the end of the options.
     for (std::size_t before = 0; before < 4; before++) {
       const auto with = [&](const Bytes& what) { return Bytes(before, 1) + what; };
       for (const auto& [sent, expected] :
@@ -241,7 +241,7 @@ TEST_P(EveryWayTest, OtherOptionsOfASynStayAsTheyAre) {
   EXPECT_EQ(counter(COUNT_SYN_OPTION), 0u);
 }
 
-// A wrong checksum does not become right, nor does an inconsistent header do any harm.
+// A wrong checksum stays wrong, and an inconsistent header does no harm.
 TEST_P(EveryWayTest, ABadSynForMultipathStaysBad) {
   Bytes damaged =
       Client(client(), service()).syn().options({30, 4, 1, 0x81}).tagged(GetParam().tags).frame();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Katran in the forwarder's slot: what the stage hands to it. A stand-in with Katran's maps takes
-// the packets and shows which real it chose.
+// Katran in the forwarder's slot: the packets that the stage passes to it. A stand-in with Katran's
+// maps takes them and shows which real it chose.
 #include <algorithm>
 
 #include "katran_stand_in.skel.h"
@@ -38,7 +38,7 @@ class KatranTest : public SteerTest {
     chain_->put_in_slot(SLOT_FORWARDER, bpf_program__fd(katran_->progs.stand_in));
   }
 
-  // A group's VIP, for the stage and for Katran, where it has that number.
+  // Adds a group's VIP to the stage and, under the same number, to Katran.
   void vip(std::uint16_t number, const IpAddress& address) {
     const auto groups = chain_->map<std::uint32_t, struct group>("groups");
     struct group group = groups.find(number).value();
@@ -104,7 +104,7 @@ TEST_F(KatranTest, AnIpv6PacketGetsTheVipOfItsGroup) {
   expect_addressed_to(send(segment), Packet(segment.frame()), ipv6("2001:db8:51::1"));
 }
 
-// RFC 1624 §3, in the stage's own words.
+// RFC 1624 §3. The stage computes the sum with its own code.
 TEST_F(KatranTest, TheIpChecksumIsRightForAllVips) {
   for (std::uint32_t n = 0; n < 400; n++) {
     const IpAddress address = n * 0x9e3779b1 + 1;
@@ -132,7 +132,7 @@ TEST_F(KatranTest, OtherTrafficReachesKatranUntouched) {
   EXPECT_EQ(send_frame(to_group_vip).verdict, XDP_TX);
 }
 
-// Katran passes them to the stack, where nobody knows the VIP.
+// Katran would pass them to the stack, where the VIP is unknown.
 TEST_F(KatranTest, VlanTagsAreDroppedAndCounted) {
   EXPECT_TRUE(send(Client(kClient, kService).syn().tagged({{100}})).dropped());
   EXPECT_EQ(counter(COUNT_VLAN), 1u);

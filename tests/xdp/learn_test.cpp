@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is learned from a PUBLISH, and which group its topic belongs to.
+// Lessons from a PUBLISH, and the group to which its topic belongs.
 #include <random>
 #include <set>
 #include <string>
@@ -15,7 +15,7 @@ namespace {
 
 class LearnTest : public SteerTest {
  protected:
-  // The group of a topic, found with a new connection that stays where it is.
+  // The group of a topic, found with a new connection whose mispredict has no effect.
   std::uint16_t group_of(std::string_view topic) {
     settings_.resets_per_client = 0;
     write(settings_);
@@ -160,7 +160,7 @@ TEST_F(LearnTest, HashMatchesAllButDollarTopics) {
   EXPECT_EQ(group_of("anything"), kHumidity);
   EXPECT_EQ(group_of("/"), kHumidity);
   EXPECT_EQ(group_of(kTemperatureTopic), kTemperature);
-  // MQTT 5.0 §4.7.2: not the topics that begin with `$`.
+  // MQTT 5.0 §4.7.2: the filter does not match topics that begin with `$`.
   EXPECT_EQ(group_of("$SYS/monitor"), kDefault);
 
   forget_routes();
@@ -275,7 +275,7 @@ TEST_F(LearnTest, BrokenUtf8IsNoLesson) {
   EXPECT_EQ(group_of("a-long-topic-of-24-byte\xc3\xa9"), kDefault);
 }
 
-// The daemon's plain matcher decides what is right; its compiled matcher must agree.
+// The daemon's plain matcher gives the expected result; its compiled matcher must agree.
 TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
   const auto seed = std::random_device()();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -291,7 +291,7 @@ TEST_F(LearnTest, RandomTopicsGoWhereThePlainMatcherSays) {
     std::set<std::string> filters;
     for (int i = 0; i < 40; i++) {
       const std::string filter = make.number() % 4 == 0 ? make.topic(most) : make.filter(most);
-      // No deep topics, which the kernel leaves to the daemon.
+      // Without deep filters, because the kernel leaves topics that they may match to the daemon.
       if (has_wildcard(filter) && !kernel_shape(filter)) continue;
       if (!filters.insert(filter).second) continue;
       const auto group = static_cast<std::uint16_t>(make.number() % 3);

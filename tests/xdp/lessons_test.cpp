@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Predictions that several teach at once: packets on one CPU, the daemon's lessons, and
-// what reaches the daemon of them.
+// Predictions taught from several sides at once: packets on one CPU, and the daemon's lessons; and
+// the reports about them that reach the daemon.
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -198,7 +198,7 @@ TEST_F(LostReportTest, OfAKeptMispredictIsRepeatedWithItsAction) {
   EXPECT_EQ(records[0].head.to_group, kTemperature);
 }
 
-// The probe's record is lost, and the client comes back to the right group at once.
+// The probe's record is lost, but the client comes back to the right group at once.
 TEST_F(LostReportTest, OfAMispredictIsMadeGoodByTheNextConnection) {
   fill_ring();
   Client client = connect();

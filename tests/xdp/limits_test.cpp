@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Full tables: something is not tracked or not recorded, a counter shows it, and traffic
+// Full tables: some connections are not tracked or recorded, a counter shows it, and traffic
 // continues.
 #include <functional>
 
@@ -14,7 +14,7 @@ class FewFlowsTest : public SteerTest {
   FewFlowsTest() : SteerTest({.flows = 4}) {}
 };
 
-// A topic without a route: of the default group.
+// A topic without a route, which belongs to the default group.
 constexpr std::string_view kOther = "other";
 
 Peer numbered_client(std::uint32_t n) {
@@ -66,13 +66,13 @@ TEST_F(FewFlowsTest, AFloodOfSynsEvictsNoEstablishedConnection) {
   EXPECT_LE(chain_->half_open().size(), 2048u);
 }
 
-// As many half-open connections as by default.
+// With the default number of half-open connections.
 class SynFloodTest : public SteerTest {
  protected:
   SynFloodTest() : SteerTest({.flows = 2048, .half_open = 65'536, .predictions = 4096}) {}
 };
 
-// What strangers send gives way to the SYNs of clients that are known.
+// Half-open connections of strangers give way to the SYNs of known clients.
 TEST_F(SynFloodTest, AFloodOfSynsCostsKnownClientsNothing) {
   constexpr std::uint32_t kKnown = 1000, kForged = 200'000;
   std::vector<Client> known;
@@ -144,7 +144,7 @@ TEST_F(ForgedFlowsTest, GiveWayToEachOtherAndNotToWhatWentBeyondItsConnect) {
 }
 
 TEST_F(ForgedFlowsTest, TheOneThatIsSilentForLongestGivesWay) {
-  Client client = connect();  // has the time of its PUBLISH
+  Client client = connect();  // last seen at its PUBLISH
   for (std::uint32_t n = 1; n < kFlows; n++) forge(n);
   const auto age = [&](std::uint32_t n, std::uint64_t by_ns) {
     const flow_key key = key_of(Client(numbered_client(n), kService));
@@ -184,7 +184,7 @@ TEST_F(ForgedFlowsTest, ARepeatedConnectIsNotBeyondIt) {
   EXPECT_TRUE(flow_of(client)->flags & FLOW_PROVEN);
 }
 
-// In a table that is nearly full every client is asked whether it is there.
+// When the table is nearly full, every client is questioned.
 class NearlyFullTest : public ForgedFlowsTest {
  protected:
   void SetUp() override {
@@ -194,7 +194,7 @@ class NearlyFullTest : public ForgedFlowsTest {
     write(settings_);
   }
 
-  // With as many packets as its sender likes, but without an answer.
+  // Forges connections with many packets each, but without an answer to questions.
   void forge_at_length(std::uint32_t n) {
     Client forged(numbered_client(n), kService, n);
     for (int i = 0; i < 2; i++) send(forged.syn());
@@ -265,26 +265,26 @@ TEST_F(LimitsTest, AReconnectOnTheSamePortIsNoSecondConnection) {
   EXPECT_EQ(counter(COUNT_CLIENT_CONNECTIONS), 0u);
 }
 
-// Forged packets of one network against the resets of all others, within one second.
+// Resets caused by forged packets from one network, against those of all others, in one second.
 class ResetSharesTest : public SteerTest {
  protected:
   using Addresses = std::function<IpAddress(std::uint32_t)>;
 
   ResetSharesTest() : SteerTest({.flows = 16'384, .predictions = 8192, .guards = 8192}) {}
 
-  // A client without a prediction, or with that of another group, publishes. Returns whether it
-  // is reset.
+  // A client publishes without a prediction, or with that of another group. Returns whether it is
+  // reset.
   bool mispredict(Peer from, std::string_view topic = kTemperatureTopic) {
     Client client = connect(from);
     return publish(client, topic).is_marked();
   }
 
-  // 2000 forged mispredicts, which take all of a second's resets if they may, and between them
-  // one each of 100 real clients in ten networks. Returns how many of these are reset.
+  // Sends 2000 forged mispredicts, which may use up a second's resets, and among them one each of
+  // 100 real clients in ten networks. Returns how many of the real clients are reset.
   std::uint32_t real_resets(const Addresses& forged, const Addresses& networks) {
     std::uint32_t reset = 0, real = 0;
     for (std::uint32_t pair = 0; pair < 2000; pair++) {
-      // Another topic than that of 250 pairs before: the address may be the same.
+      // The topic changes after 250 forged ones, because an address may occur again.
       mispredict({forged(pair), static_cast<std::uint16_t>(20'000 + pair)},
                  pair / 250 % 2 ? kHumidityTopic : kTemperatureTopic);
       if (pair % 20 != 19) continue;
@@ -299,7 +299,7 @@ class ResetSharesTest : public SteerTest {
     return [=](std::uint32_t n) { return base + n % count * step; };
   }
 
-  // IPv6 networks that differ in the third and fourth byte, or in the fifth and sixth, or ...
+  // IPv6 networks that differ in the third and fourth byte, or in the fifth and sixth, and so on.
   static Addresses from6(std::size_t byte) {
     return [=](std::uint32_t n) {
       IpAddress::Raw raw = ipv6("2001:db8::").raw();
@@ -328,7 +328,7 @@ TEST_F(ResetSharesTest, AVeryWideOneToo) {
 }
 
 TEST_F(ResetSharesTest, Ipv6NetworksHaveSharesOfTheSameKind) {
-  // In a /64, of 65536 subnets of a /48, and of 65536 networks of a /32.
+  // Addresses in a /64, in 65536 subnets of a /48, and in 65536 networks of a /32.
   for (const std::size_t byte : {std::size_t{14}, std::size_t{6}, std::size_t{4}}) {
     chain_->map<std::uint32_t, reset_budget>("reset_budget").put(0, {});
     const auto others = [=](std::uint32_t n) {

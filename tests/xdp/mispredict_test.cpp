@@ -81,7 +81,7 @@ TEST_F(MispredictTest, TheWrongOneAmongSeveralIsPointedAt) {
 
 TEST_F(MispredictTest, APublishThatBeganEarlierSaysSo) {
   const Bytes wrong = publish_packet(kHumidityTopic, std::string(200, 'm'));
-  const std::size_t header = 5;  // one, two of length, two of topic length
+  const std::size_t header = 5;  // fixed header: one byte, length: two, topic length: two
   std::uint16_t port = 40'000;
   settings_.resets_per_client = 100;
   write(settings_);
@@ -171,7 +171,7 @@ TEST_F(MispredictTest, PolicyDropSilencesTheConnection) {
   EXPECT_EQ(prediction_of(kClient)->group, kHumidity);
 }
 
-// The policy is that of the group that the PUBLISH belongs to.
+// The policy of the group to which the PUBLISH belongs counts.
 TEST_F(MispredictTest, ThePolicyIsThatOfTheTopicsGroup) {
   group(kTemperature, 1, POLICY_KEEP);
   Client client = temperature_client();
@@ -295,7 +295,7 @@ TEST_F(MispredictTest, AboveResetsPerSecondConnectionsAreKeptForNow) {
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].head.flags, EVENT_OVER_LIMIT);
 
-  // A full token bucket, as after a second.
+  // Fills the token bucket, as it is after a second without resets.
   settings_.resets_per_second = 1000;
   write(settings_);
   chain_->map<std::uint32_t, reset_budget>("reset_budget").put(0, {});
@@ -327,7 +327,7 @@ TEST_F(MispredictTest, AMispredictedSegmentWithAFinCountsTheConnectionOnce) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
 }
 
-// The whole life of a client that changes its topic.
+// A client changes its topic, is reset, and connects again.
 TEST_F(MispredictTest, TheNextConnectionIsRight) {
   Client client = connect();
   ASSERT_TRUE(publish(client, kTemperatureTopic).is_marked());

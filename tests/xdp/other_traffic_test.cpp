@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets that are not for a service pass unchanged, at every place of the chain.
+// Packets that are not for a service pass unchanged through every part of the chain.
 
 #include <iterator>
 #include <random>
@@ -188,7 +188,7 @@ TEST_F(OtherTrafficTest, PassesWhileTheSlotsAreEmpty) {
   EXPECT_EQ(out.packet.bytes(), ssh);
 }
 
-// The forwarder uses only what the stage handed to it for this packet.
+// The forwarder uses only what the stage has written for this packet.
 TEST_F(OtherTrafficTest, FollowsServiceTrafficUntouched) {
   ASSERT_TRUE(send(Client(kClient, kService).syn()).forwarded());
   expect_untouched(segment_to({kService.address, 22}).frame(), "after a forwarded packet");

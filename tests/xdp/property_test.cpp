@@ -123,13 +123,13 @@ class PropertyTest : public SteerTest {
     return chosen == nullptr ? kDefault : static_cast<std::uint16_t>(std::stoul(chosen->group));
   }
 
-  // Whether the kernel must judge the PUBLISH in a stream without gaps.
+  // Whether the kernel must judge the PUBLISH if the stream has no gaps.
   static bool is_for_the_kernel(const ReadPublish& publish) {
     return publish.state == TopicState::kGood && publish.topic.size() <= MAX_TOPIC &&
            !(publish.text.empty() && publish.alias > MAX_ALIAS);
   }
 
-  // What the ring buffer must contain.
+  // The changes of topic that the ring buffer must contain.
   static std::vector<Judged> changes(const std::vector<ReadPublish>& publishes) {
     std::vector<Judged> out;
     for (const ReadPublish& publish : publishes)
@@ -146,7 +146,7 @@ class PropertyTest : public SteerTest {
     return out;
   }
 
-  // Everything that was judged was published, in this order, and belongs to its group.
+  // Everything that was judged was published, in this order, and has the group of its topic.
   static void expect_some_of(const std::vector<Judged>& judged,
                              const std::vector<ReadPublish>& publishes) {
     auto next = publishes.begin();
@@ -188,12 +188,12 @@ class PropertyTest : public SteerTest {
     ASSERT_EQ(outcome.group(), kDefault);
   }
 
-  // Segments that the client is to send again.
+  // Number of dropped segments that the client must send again.
   std::uint64_t withheld() const {
     return counter(COUNT_WITHHELD) + counter(COUNT_EARLY_REFUSED) + counter(COUNT_DOUBTED);
   }
 
-  // The same, or it is withheld.
+  // Like deliver(), but the segment may be withheld.
   void deliver_or_withhold(const Client& client, const Piece& piece, Path& path) {
     const std::uint64_t before = withheld();
     const Outcome outcome = send_piece(client, piece);
@@ -207,12 +207,12 @@ class PropertyTest : public SteerTest {
     }
   }
 
-  // Where the part of the piece that was forwarded ends in the stream: the rest may be cut off.
+  // The end of the forwarded part in the stream; the rest of the piece may have been cut off.
   static std::size_t end_of(const Client& client, const Piece& piece, const Outcome& outcome) {
     return piece.seq - client.isn() - 1 + outcome.packet.inner().payload().size();
   }
 
-  // As if a gap lasted for long, once the client is so far beyond it.
+  // Makes a gap look old once the client is far enough beyond it.
   void lose_patience(const Client& client, const Piece& latest) {
     const auto flow_then = flow_of(client);
     if (!flow_then || (flow_then->flags & FLOW_EARLY) == 0) return;
@@ -234,7 +234,7 @@ class PropertyTest : public SteerTest {
   }
 
   const std::vector<Judged>& judged() const { return judged_; }
-  // Topics whose pieces were sent to the daemon.
+  // The topics whose pieces were sent to the daemon.
   const std::vector<std::string>& left() const { return left_; }
 
   void forget(const Client& client) {
@@ -254,7 +254,7 @@ class PropertyTest : public SteerTest {
     }
   }
 
-  // Pieces overlap if segments do.
+  // Pieces overlap if their segments do.
   void take_piece(const Event& event) {
     if (left_.empty() || event.head.seq != left_seq_) left_.emplace_back();
     left_seq_ = event.head.seq;
@@ -359,7 +359,7 @@ TEST_F(PropertyTest, NothingBehindMalformedBytesIsJudged) {
   }
 }
 
-// The most important property: whatever TCP repairs is judged as if nothing had happened.
+// The most important property: losses that TCP repairs do not change what is judged.
 TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
   const auto [first, rounds] = seeds(40);
   std::size_t all = 0, well = 0;
@@ -389,8 +389,7 @@ TEST_F(PropertyTest, AtOnePercentLossAndReorderingAllIsJudgedAsRead) {
   EXPECT_GE(well, all * 99 / 100) << "of " << all;
 }
 
-// Whatever TCP does, in any implementation: senders that do not keep boundaries repeat as much as
-// fits.
+// TCP in any implementation: senders that do not keep boundaries repeat as much as fits.
 TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
   const auto [first, rounds] = seeds(40);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
@@ -418,7 +417,7 @@ TEST_F(PropertyTest, OnABadPathAllIsJudgedAsRead) {
   EXPECT_EQ(counter(COUNT_BLIND) + counter(COUNT_TOPIC_LOST) + counter(COUNT_EVENT_LOST), 0u);
 }
 
-// Somebody sends in the client's name all the time, near the next byte that it expects.
+// A blind sender sends in the client's name all the time, near the next byte that the LB expects.
 TEST_F(PropertyTest, WithABlindSenderAllIsJudgedAsRead) {
   const auto [first, rounds] = seeds(20);
   for (std::uint32_t seed = first; seed < first + rounds && !HasFailure(); seed++) {
@@ -491,7 +490,7 @@ TEST_F(PropertyTest, WithHolesNothingIsJudgedWrongly) {
   EXPECT_TRUE(rounds < 30 || counter(COUNT_RESYNCED) > 0);
 }
 
-// With the policy `reset` the broker of a wrong group never gets everything that decides about a
+// With the policy `reset` the broker of a wrong group never gets all bytes that decide about a
 // PUBLISH, whatever the network does.
 TEST_F(PropertyTest, NoBrokerOfAWrongGroupCanReadAPublish) {
   set_policy(POLICY_RESET);

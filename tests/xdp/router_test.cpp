@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which packets go up to the router: with real sockets, in a network namespace of the test's own.
+// Packets that are passed up to the router. With real sockets, in a network namespace of the test's
+// own.
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -83,7 +84,7 @@ class RouterTest : public SteerTest {
     return fd;
   }
 
-  // A connection of that client that the host's own TCP has.
+  // A connection of that client that belongs to the host's own TCP.
   static std::pair<Fd, Fd> connection(const Fd& listener, Peer client, Peer service) {
     Fd fd = bound(client);
     const SocketAddress to = address_of(service);

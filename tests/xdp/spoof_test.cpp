@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blind spoofing: what is sent in a client's name by somebody who does not see the broker's answers
-// neither ends its connection, nor teaches, nor makes its stream be read wrongly.
+// Blind spoofing: packets sent in a client's name by somebody who does not see the broker's answers
+// do not end the client's connection, teach nothing, and do not make its stream be misread.
 #include <random>
 
 #include "bpf/mqtt.h"
@@ -18,7 +18,7 @@ class SpoofTest : public SteerTest {
  protected:
   SpoofTest() : SteerTest({.early_segments = 8192}) {}
 
-  // A client of the default group that publishes there.
+  // A client of the default group, which publishes a topic of that group.
   Client victim() {
     Client client = connect();
     publish(client, "own/topic");
@@ -29,14 +29,14 @@ class SpoofTest : public SteerTest {
     return segment.from(client.self()).to(client.service()).seq(seq).acknowledging(kAck);
   }
 
-  // As if no packet had come for so long.
+  // Makes the flow look as if no packet had come for so long.
   void let_pass(const Client& client, std::uint32_t milliseconds) {
     flow later = *flow_of(client);
     later.gap_began -= milliseconds;
     chain_->flows().put(key_of(client), later);
   }
 
-  // Its connection is as it was: each PUBLISH is read, and one of another group is noticed.
+  // Expects that the connection works as before: each PUBLISH is read, and a mispredict is noticed.
   void expect_unharmed(Client& client) {
     ASSERT_TRUE(flow_of(client));
     EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
@@ -62,7 +62,7 @@ TEST_F(SpoofTest, FinsAllOverTheNumbersCloseNothing) {
   expect_unharmed(client);
 }
 
-// The same twice, so late that the gap before them is given up.
+// Sends the FINs twice, the second time so late that the LB has given up the gap before them.
 TEST_F(SpoofTest, FinsBehindAGapThatIsGivenUpCloseNothing) {
   Client client = victim();
   for (std::uint32_t i = 0; i < 256; i++) send(forged(client, fin(), i << 24));
@@ -121,7 +121,7 @@ TEST_F(SpoofTest, AFinAfterMissingBytesCountsWhenTheyHaveCome) {
   }
 }
 
-// It overlaps the next byte from any offset, and knows what the client acknowledges.
+// The sled covers the next byte from any offset and has the client's acknowledgement number.
 TEST_F(SpoofTest, ASledOverTheNextByteIsNotRead) {
   std::mt19937 random(1);
   Client client = victim();
@@ -138,7 +138,7 @@ TEST_F(SpoofTest, ASledOverTheNextByteIsNotRead) {
   expect_unharmed(client);
 }
 
-// It lies ahead, where the client comes to: in the middle of one of its segments.
+// The forged segment lies ahead, in the middle of bytes that the client is about to send.
 TEST_F(SpoofTest, AnEarlySegmentThatDiffersFromTheBytesThatComeIsNotRead) {
   std::mt19937 random(1);
   const Bytes own = publish_packet("own/topic", std::string(100, 'm'));
@@ -173,7 +173,7 @@ TEST_F(SpoofTest, WhatAcknowledgesAnyNumberIsNoEarlySegment) {
   expect_unharmed(client);
 }
 
-// Exactly where the client is expected to go on: 32 bits that were guessed.
+// The segment lies exactly at the next byte: the sender has guessed 32 bits.
 TEST_F(SpoofTest, WhatAcknowledgesAnyNumberTeachesAndCondemnsNothing) {
   Client client = victim();
 
@@ -213,7 +213,7 @@ class StampedTest : public SpoofTest {
     return client;
   }
 
-  // Whether a PUBLISH at the edge condemns.
+  // Whether a PUBLISH at the edge condemns the connection.
   bool condemns(Client& client, const Bytes& options) {
     return send(client.send(publish_packet(kTemperatureTopic)).options(options)).is_marked();
   }
@@ -337,7 +337,7 @@ TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsServedAfterItsFin) {
   expect_served(1000, kHumidity, kHumidityTopic);
 }
 
-// It rebooted without a word.
+// The device rebooted without ending its connection.
 TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsNotTakenForItsOldConnection) {
   Client client = victim();
   for (int i = 0; i < 20; i++) publish(client, "own/topic");
@@ -384,8 +384,8 @@ TEST_F(PortTest, AStreamThatIsNotMqttIsForwardedAfterAReset) {
   for (int i = 0; i < 3; i++) EXPECT_EQ(send(client.send({0x16, 3, 1})).group(), kTemperature);
 }
 
-// Two brokers have something left of this port. The client's SYN reaches one; what that one has
-// left has a number that nobody here knows.
+// Two brokers have a former connection of this port. The client's SYN reaches one of them, whose
+// former connection has a number that the LB does not know.
 TEST_F(PortTest, ARstGoesToTheBrokerThatIsRefused) {
   Client old = victim();
   send(old.fin());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of the packet path's tests: one service, a few groups and routes, and the verbs to
-// send packets through the whole chain.
+// Fixture of the packet path's tests: one service, a few groups and routes, and verbs that send
+// packets through the whole chain.
 //
 // Real N of group G has the address 10.2.G.N or fd00:2::G.N, so an outer destination shows at once
 // where a packet went.
@@ -37,7 +37,7 @@ inline constexpr std::uint16_t kServiceNumber = 5;
 inline constexpr std::string_view kTemperatureTopic = "measurements/temperature";
 inline constexpr std::string_view kHumidityTopic = "measurements/humidity";
 
-// What the chain did with one packet.
+// The result of one packet in the chain.
 struct Outcome {
   xdp_action verdict;
   Bytes metadata;
@@ -66,9 +66,9 @@ class SteerTest : public testing::Test {
 
   // ---- the world ----
   void service(Peer at, std::uint16_t number, std::uint16_t default_group);
-  // A group of `reals` equal reals, which own the slots in turn.
+  // Adds a group of `reals` equal reals, which own the slots in turn.
   void group(std::uint16_t number, std::uint32_t reals = 1, policy policy = POLICY_RESET);
-  // From now on the reals of existing and new groups are of that family; IPv4 at first.
+  // From now on the reals of existing and new groups are IPv4 or IPv6; IPv4 at first.
   void ipv4_reals();
   void ipv6_reals();
   // From now on all new connections of a client go to one real of the group.
@@ -90,11 +90,11 @@ class SteerTest : public testing::Test {
   Client connect(Peer from = kClient, std::uint32_t isn = 1000,
                  MqttVersion version = MqttVersion::k311);
   Client open(Client client, MqttVersion version = MqttVersion::k311);
-  // The same of a client that answers if it is asked, and then repeats its SYN.
+  // The same for a client that answers a question and then repeats its SYN.
   Client connect_and_answer(Peer from, std::uint32_t isn);
   static bool is_question(const Outcome& out);
-  // The RST of a host that gets a SYN-ACK which it did not ask for (RFC 9293 §3.10.7.1), or in
-  // SYN-SENT one that acknowledges what it did not send (§3.10.7.3).
+  // The RST of a host that gets a SYN-ACK it did not ask for (RFC 9293 §3.10.7.1) or, in SYN-SENT,
+  // one that acknowledges something it did not send (§3.10.7.3).
   static Segment answer_to(const Client& client, const Outcome& question);
   Outcome publish(Client& client, std::string_view topic, std::string_view message = "21.5");
 

@@ -4,7 +4,7 @@
 namespace remora {
 namespace {
 
-// Its sequence numbers have 32 bits.
+// A generator of 32 bits, which is the size of sequence numbers.
 using Random = std::mt19937;
 
 std::uint32_t any(Random& random) {
@@ -127,7 +127,7 @@ Stray ping(Random& random, const BalancedService& service) {
   return {icmp(random, service, is_ipv6(service) ? 128 : 8, any_bytes(random, 8, 64)), true};
 }
 
-// About a packet that a broker sent as the service; Katran's version names the VIP.
+// An error about a packet that a broker sent as the service; in Katran's version, as the VIP.
 Stray unreachable(Random& random, const BalancedService& service) {
   const IpAddress vip = TwoBalancers::vip(service.default_group, service.at.address);
   const Segment lost = any_segment(random, service)
@@ -203,7 +203,7 @@ Peer stranger(std::mt19937& random, const IpAddress& same_family) {
 std::span<const StrayKind> stray_kinds() {
   using enum Fate;
   static constexpr StrayKind kKinds[] = {
-      // Packets that concern neither of them.
+      // Neither balancer is concerned.
       {"UDP to the service", udp_to_service, kPassed, kPassed},
       {"UDP elsewhere", udp_elsewhere, kPassed, kPassed},
       {"TCP to another address", tcp_to_another_address, kPassed, kPassed},
@@ -213,13 +213,13 @@ std::span<const StrayKind> stray_kinds() {
       {"the answer to a ping", ping_answer, kPassed, kPassed},
       {"neighbour solicitation, timestamp", neighbour, kPassed, kPassed},
       {"a VLAN tag, elsewhere", tagged_elsewhere, kPassed, kPassed},
-      // Packets that both refuse.
+      // Both refuse them.
       {"IPv4 options to the service", options_to_service, kDropped, kDropped},
       {"a first fragment to the service", first_fragment_to_service, kDropped, kDropped},
       // Katran answers all pings itself.
       {"a ping", ping, kPassed, kAnswered},
       // ICMP errors about a broker's packets go to the broker. These name the VIP as the sender,
-      // which is no address of ours.
+      // which is not an address of ours.
       {"ICMP unreachable", unreachable, kPassed, kForwarded},
       // Katran drops all of these; ours does not touch other traffic.
       {"options or fragments elsewhere", odd_elsewhere, kPassed, kDropped},
@@ -232,11 +232,11 @@ std::span<const StrayKind> stray_kinds() {
       {"an IPv6 extension header, to the service", extension_to_service, kDropped, kPassed},
       // Katran believes the IP header; ours does not send bytes that are not there.
       {"an IP length beyond the frame", ip_length_beyond_the_frame, kDropped, kForwarded},
-      // The group's VIP is no address of ours.
+      // The group's VIP is not an address of ours.
       {"TCP to a group's VIP", tcp_to_a_vip, kPassed, kForwarded},
       // TCP Fast Open: ours removes the data, because it could not be judged.
       {"a SYN with data", syn_with_data, kForwarded, kForwarded},
-      // Ours has both ends speak plain TCP.
+      // Ours removes the option, so that both ends speak plain TCP.
       {"a SYN for Multipath TCP", syn_for_multipath, kForwarded, kForwarded},
   };
   return kKinds;

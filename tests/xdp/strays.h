@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Packets that belong to no connection of the differential test, of every kind that one of the
-// balancers handles specially, and what each of them does with it. All differences are by design;
+// balancers handles specially, and how each of them handles it. All differences are by design;
 // docs/katran.md lists them.
 #pragma once
 
@@ -13,10 +13,10 @@
 namespace remora {
 
 struct Stray {
-  // Addressed to the service, if it has a destination at all. Empty: the service's family has no
-  // such packet.
+  // A packet to the service, if it has a destination at all. Empty if the service's address family
+  // has no such packet.
   Bytes frame;
-  // Whether Katran gets it addressed to the VIP of the service's default group.
+  // Whether Katran gets the packet with the VIP of the service's default group as destination.
   bool has_vip = false;
 };
 

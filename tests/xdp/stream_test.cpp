@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The MQTT stream of a connection as TCP delivers it: split, repeated, with gaps, or not MQTT at
-// all.
+// The MQTT stream of a connection as TCP delivers it: split, repeated, with gaps; and streams that
+// are not MQTT.
 #include <algorithm>
 #include <random>
 
@@ -56,7 +56,7 @@ TEST_F(StreamTest, EveryCutOfAPublishIsJudged) {
   }
 }
 
-// The history gets the whole topic, in whatever segments it came.
+// The history gets the whole topic, however TCP cut it.
 TEST_F(StreamTest, ATopicThatIsCutIsReportedWhole) {
   Client client = connect();
   const Bytes packet = publish_packet("a/topic/in/three/pieces");
@@ -228,8 +228,7 @@ TEST_F(StreamTest, AShorterCopyOfAnEarlySegmentDoesNotTakeItsPlace) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// The segment that closes the gap overlaps early ones: senders that do not keep boundaries repeat
-// as much as fits.
+// The segment that closes the gap overlaps early ones: some senders repeat as much as fits.
 TEST_F(StreamTest, ARepeatMayReachIntoAnEarlySegment) {
   const std::uint32_t begin = size(connect_packet());
   const Bytes stream =
@@ -253,7 +252,7 @@ TEST_F(StreamTest, ARepeatMayReachIntoAnEarlySegment) {
   }
 }
 
-// Two early segments have the same part of a topic; the second ends earlier.
+// Two early segments contain the same part of a topic; the second one ends earlier.
 TEST_F(StreamTest, AnEarlySegmentWithinAnotherTakesNothingFromACutTopic) {
   Client client = connect();
   const Segment first = client.send(publish_packet("a"));
@@ -269,7 +268,7 @@ TEST_F(StreamTest, AnEarlySegmentWithinAnotherTakesNothingFromACutTopic) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// A window of full segments of small messages after one that was lost.
+// After a lost segment comes a window of full segments with small messages.
 TEST_F(StreamTest, AllOfManyEarlySegmentsIsJudged) {
   Client client = connect(kClient, 1000, MqttVersion::k5);
   const Segment first = client.send(publish_packet("a", "m", {.properties = Bytes{0x01, 0x00}}));
@@ -283,7 +282,7 @@ TEST_F(StreamTest, AllOfManyEarlySegmentsIsJudged) {
     if (!send(segment).forwarded()) refused.push_back(segment);
   }
 
-  // Withheld until what waits is judged; then the client sends the others again.
+  // The first one is withheld until the waiting ones are judged; then the client repeats the rest.
   for (int i = 0; i < 100 && !send(first).forwarded(); i++) continue;
   for (const Segment& segment : refused) ASSERT_TRUE(send(segment).forwarded());
 
@@ -386,7 +385,7 @@ TEST_F(StreamTest, AFinMayCarryAPublish) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
 }
 
-// The missing segment took another path: after a wait longer than a sender's before its repeat,
+// The missing segment took another path. After a wait longer than a sender's before a repeat,
 // judging resumes at a known topic.
 TEST_F(StreamTest, AGapThatLastsTooLongIsGivenUp) {
   Client client = connect();
@@ -491,7 +490,7 @@ TEST_F(BlindStreamTest, TheWayBackLeadsThroughProperties) {
 }
 
 // The broker has what was forwarded after the gap and acknowledges it selectively, so the client
-// repeats only the rest. The stream is in step up to there: what came next was not kept.
+// repeats only the rest. The stream is in step up to there: the segments after it were not kept.
 TEST_F(BlindStreamTest, ARepeatedSegmentBringsBackAStreamUpToTheNextOne) {
   Client client = blind();
   const Segment lost = client.send(publish_packet("known/topic"));
@@ -605,7 +604,7 @@ TEST_F(AliasTest, AliasesBelongToTheirConnection) {
   EXPECT_EQ(counter(COUNT_TOPIC_ALIAS), 1u);
 }
 
-// The same port again, with entries of its former connection in `topics`.
+// The port is used again, and `topics` has entries of its former connection.
 TEST_F(AliasTest, AliasesEndWithTheirConnection) {
   Client former = connect5();
   publish_as(former, kTemperatureTopic, 1);

@@ -106,7 +106,7 @@ TEST_F(TooBigTest, WhatDoesNotFitOverIpv6IsAnsweredWithPacketTooBig) {
   EXPECT_EQ(counter(COUNT_TOO_BIG), 6u);
 }
 
-// In a group with reals of both families, the real of the flow counts.
+// If a group has reals of both families, the real of the flow decides.
 TEST_F(TooBigTest, TheFlowsRealDecides) {
   Client over_ipv4 = connect();
   ipv6_reals();

@@ -19,7 +19,7 @@ std::uint16_t read16(const Bytes& bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
 }
 
-// Where the IP header begins, and whether it is complete.
+// The offset of the IP header, and whether the header is complete.
 std::size_t ip_at(const Bytes& frame) {
   std::size_t at = ETH_HLEN;
   while (at + 4 <= frame.size() &&

@@ -22,7 +22,7 @@ namespace remora {
 
 inline constexpr std::uint32_t kBalancedMtu = 1500;
 
-// What a balancer did with a packet.
+// How a balancer handled a packet.
 enum class Fate : std::uint8_t {
   kPassed,  // passed to the stack unchanged
   kMarked,  // passed to the stack with a mark for the probe
@@ -37,7 +37,7 @@ std::ostream& operator<<(std::ostream& out, Fate fate);
 Fate fate_of(const RunResult& result, const Bytes& sent);
 
 // The packet with another destination, or another TOS (IPv6: traffic class) and TTL (hop limit).
-// The checksum of an IPv4 header is corrected, that of TCP is not.
+// Corrects the checksum of an IPv4 header, but not that of TCP.
 Bytes with_destination(Bytes frame, const IpAddress& destination);
 Bytes with_tos_and_ttl(Bytes frame, std::uint8_t tos, std::uint8_t ttl);
 
@@ -54,12 +54,11 @@ class TwoBalancers {
   // Throws std::system_error if one cannot be loaded.
   explicit TwoBalancers(const std::string& katran_object);
 
-  // Both without services, groups and connections.
+  // Removes all services, groups and connections from both.
   void begin_anew();
 
   void service(const BalancedService& service);
-  // Every group gets a VIP of each family, for the ports of all services so far, and a route from
-  // its topic.
+  // Gives the group a VIP of each family, for the ports of all services so far, and a route.
   void group(std::uint16_t number, affinity affinity);
   // Writes what the daemon would write for these reals and weights.
   void reals(std::uint16_t group, const std::vector<RingReal>& reals, RingVariant variant);
@@ -77,7 +76,7 @@ class TwoBalancers {
 
   affinity affinity_of(std::uint16_t group) const { return affinities_[group]; }
 
-  // Not the numbers of our rings: Katran has its own.
+  // Katran's numbers differ from those of our rings.
   static std::uint32_t katran_vip_num(std::uint16_t group) { return group + 3u; }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a client's packets may cost. Work is counted by the PUBLISHes that are judged: bench/dearest
-// measures what they cost in time.
+// Limits on the work for a client's packets. Work is counted in judged PUBLISHes; bench/dearest
+// measures its time.
 #include <algorithm>
 #include <random>
 
@@ -11,14 +11,14 @@ namespace remora {
 namespace {
 
 constexpr std::size_t kFullSegment = 1428;
-// More is never judged at once, whatever a PUBLISH costs.
+// No packet may cause more judgements than this, whatever a PUBLISH costs.
 constexpr std::uint64_t kMostAtOnce = 400;
 
 class WorkTest : public SteerTest {
  protected:
   WorkTest() : SteerTest({.early_segments = 8192, .event_bytes = 1 << 22}) {}
 
-  // As many shapes as there may be. All fit topics of six levels, and none matches.
+  // Adds the largest number of shapes. All fit topics of six levels, and none matches.
   void SetUp() override {
     SteerTest::SetUp();
     if (IsSkipped()) return;
@@ -29,10 +29,10 @@ class WorkTest : public SteerTest {
     }
   }
 
-  // A topic to which all of them come near: only the first name is another one.
+  // A topic that nearly matches each of them: only the first name differs.
   static std::string dear_topic(unsigned n) { return "y/x/x/x/x/x/" + std::to_string(n); }
 
-  // PUBLISHes in `count` full segments; the last one goes on in none.
+  // PUBLISHes in at least `count` full segments; the last segment may be shorter.
   template <class Topic>
   static std::vector<Bytes> full_segments(std::size_t count, std::size_t message, Topic topic) {
     Bytes stream;
@@ -76,7 +76,7 @@ class WorkTest : public SteerTest {
     }
   }
 
-  // The topic that was judged last.
+  // The topic that was judged last, according to the records.
   std::string last_topic() {
     for (Event& event : events()) {
       if (event.head.action == ACTION_LEARNED) last_topic_ = event.topic();
@@ -84,7 +84,7 @@ class WorkTest : public SteerTest {
     }
     return last_topic_;
   }
-  // Records of connections that are not judged, of those that last_topic() has seen.
+  // Number of records of unjudged connections among those that last_topic() has read.
   int unjudged() const { return unjudged_; }
 
   std::vector<Event> unjudged_events() {
@@ -131,7 +131,7 @@ TEST_F(WorkTest, AnHonestClientWithAliasesNeverMeetsTheLimit) {
     ASSERT_TRUE(
         send(client.send(aliased("home/temperature/" + std::to_string(alias), alias))).forwarded());
 
-  // What was waiting when the client could send again: 40 messages in a segment.
+  // Messages that waited until the client could send again: 40 in a segment.
   for (unsigned i = 0; i < 300; i++) {
     Bytes segment;
     for (unsigned n = 0; n < 40; n++)
@@ -191,8 +191,8 @@ TEST_F(WorkTest, ManyTinyPacketsInASegmentAreNoTrouble) {
   EXPECT_EQ(counter(COUNT_UNJUDGED), 0u);
 }
 
-// A stream that costs much rests before it is judged again: it finds the way back each time, and is
-// judged less and less often.
+// A costly stream rests before it is judged again: judging resumes each time, but less and less
+// often.
 TEST_F(WorkTest, AClientThatGoesOnIsNotJudgedAllTheTime) {
   Client client = connect();
   publish(client, "known/topic");
@@ -227,7 +227,7 @@ TEST_F(WorkTest, AStreamIsJudgedAgainWhereAKnownTopicShowsTheWay) {
   EXPECT_EQ(prediction_of(kClient)->group, kTemperature);
 }
 
-// The attack of a gap: a few bytes are missing, thousands of segments wait, then they come.
+// An attack with a gap: a few bytes are missing, thousands of segments wait, then the bytes come.
 TEST_F(WorkTest, WhatWaitsBehindAGapIsNotAllJudgedAtOnce) {
   Client client = connect();
   publish(client, "known/topic");
@@ -247,7 +247,7 @@ TEST_F(WorkTest, WhatWaitsBehindAGapIsNotAllJudgedAtOnce) {
   EXPECT_EQ(unjudged_events().size(), 1u);
 }
 
-// The broker cannot read past the gap before all that waits is judged.
+// The broker cannot read past the gap until all waiting segments are judged.
 TEST_F(WorkTest, AMispredictFarBehindAGapStillEndsTheConnection) {
   Client client = connect();
   const auto segments = full_segments(MAX_EARLY - 2, 10, [](unsigned) { return "known/topic"; });
@@ -264,7 +264,7 @@ TEST_F(WorkTest, AMispredictFarBehindAGapStillEndsTheConnection) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
 }
 
-// Segments of the flow that carry on meanwhile carry the judging on, too.
+// Segments of the flow that arrive meanwhile go on with the judging, too.
 TEST_F(WorkTest, NewSegmentsGoOnWithWhatWaits) {
   Client client = connect();
   const auto segments = full_segments(MAX_EARLY - 1, 10, [](unsigned) { return "known/topic"; });
@@ -283,7 +283,7 @@ TEST_F(WorkTest, NewSegmentsGoOnWithWhatWaits) {
   EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
 }
 
-// In whatever order they come: the place of an early segment is looked for from the nearer end.
+// Any order of arrival is cheap: an early segment's place is searched from the nearer end.
 TEST_F(WorkTest, EarlySegmentsMayComeInAnyOrder) {
   std::mt19937 random(1);
   std::uint16_t port = 40'000;
@@ -313,7 +313,7 @@ TEST_F(WorkTest, EarlySegmentsMayComeInAnyOrder) {
   EXPECT_EQ(counter(COUNT_UNJUDGED) + counter(COUNT_BLIND), 0u);
 }
 
-// A half-open connection is nobody's yet: nobody is named for it.
+// Nobody has proved to own a half-open connection, so no client is reported for it.
 TEST_F(WorkTest, AConnectionWithoutAConnectIsNotReported) {
   Client client(kClient, kService);
   send(client.syn());
@@ -325,7 +325,7 @@ TEST_F(WorkTest, AConnectionWithoutAConnectIsNotReported) {
   EXPECT_TRUE(unjudged_events().empty());
 }
 
-// A long window: its client would wait for a timeout each time that the missing segment is
+// In a long window, the client would wait for a timeout each time that the missing segment is
 // withheld.
 TEST_F(WorkTest, OneRepetitionClosesAGapInALongWindow) {
   Client client = connect();
@@ -350,7 +350,7 @@ class ShareTest : public SteerTest {
  protected:
   ShareTest() : SteerTest({.flows = 8192, .early_segments = 8192}) {}
 
-  // Connections with a gap and one byte after it, again and again.
+  // Opens connections, and sends each a gap followed by single bytes.
   void send_single_bytes(IpAddress address, int connections, int bytes) {
     for (int i = 0; i < connections; i++) {
       Client client = connect({address, static_cast<std::uint16_t>(20'000 + i)});
@@ -394,7 +394,7 @@ TEST_F(ShareTest, WhatWasJudgedMakesRoom) {
   EXPECT_EQ(counter(COUNT_EARLY_REFUSED), 0u);
 }
 
-// It is dropped, so that nothing is lost and nothing unjudged: the client sends it again.
+// A refused segment is dropped, so nothing is lost or left unjudged: the client sends it again.
 TEST_F(ShareTest, WhatIsRefusedIsJudgedWhenItComesAgain) {
   Client client = connect();
   const Segment late = client.send(publish_packet("a"));
