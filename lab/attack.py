@@ -17,7 +17,7 @@ from lab.progress import Progress
 
 CLIENTS, BROKERS = 2, 3
 
-_WIDTHS = (18, 23, 29)  # of the columns; the verdict has 4 more: 80 in all
+_WIDTHS = (18, 23, 29)  # of the first columns; the verdict has 4 more: 80 in all
 
 
 def row(*cells):

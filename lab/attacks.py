@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attacks on a load balancer from a client's network, and what they come to.
+"""Attacks on a load balancer from a client's network, and their results.
 
-Each is a class: what the attacker does, what Remora promises, and how many of the promised things
-were found. A promise counts; the times that are printed beside it judge nothing.
+Each attack is a class: the attacker's packets, the promise that Remora makes, and how often it was
+kept. Promises are judged by counting; the times that are printed as well judge nothing.
 """
 
 import concurrent.futures
@@ -31,7 +31,7 @@ _STATS = "/proc/sys/kernel/bpf_stats_enabled"
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What an attack came to."""
+    """The result of an attack."""
 
     promise: str
     found: str
@@ -39,14 +39,14 @@ class Result:
 
 
 class Attack:
-    """The base: a lab of its own is up when run() is called."""
+    """Base class of the attacks: a lab of its own is up when run() is called."""
 
     title = ""
     settings = Settings()
 
     def __init__(self, lab, show):
         self.lab = lab
-        self.show = show  # takes a line about how far it is
+        self.show = show  # shows a line of progress
         self._before = lab.daemon.counters()
 
     def run(self):
@@ -67,7 +67,7 @@ class Attack:
         session.read(mqtt.PUBACK)
 
     def counted(self, name):
-        """How much a counter has grown since the lab is up."""
+        """The growth of a counter since the lab came up."""
         return self.lab.daemon.counters()[name] - self._before[name]
 
     def wait_for_packets(self):
@@ -117,7 +117,7 @@ class DearPackets(Attack):
 
 
 class BlindSender(Attack):
-    """An attacker that knows addresses and port, and guesses the numbers."""
+    """An attacker that knows the addresses and the port, and guesses the sequence numbers."""
 
     title = "FINs and data at guessed numbers"
     _fins = 256
@@ -138,7 +138,7 @@ class BlindSender(Attack):
         )
 
     def _forge_fins(self, forger):
-        """Everywhere, 16 MiB apart. Returns how many closed the flow, and whether it lives."""
+        """FINs everywhere, 16 MiB apart. Returns how many closed the flow, and whether it lives."""
         with self.victim() as session:
             for number in range(self._fins):
                 self._forge(forger, session, number << 24, FIN | ACK)
@@ -146,7 +146,7 @@ class BlindSender(Attack):
             return self.counted("CLOSED"), _is_alive(lambda: self.publish(session, OTHER, 2))
 
     def _forge_data(self, forger):
-        """Around the right number. Returns how many ended the flow, and whether it lives."""
+        """Near the right number. Returns how many ended the flow, and whether it lives."""
         before = self.counted("MISPREDICT")
         sled = _sled(mqtt.publish(TEMPERATURE, "x"))
         with self.victim() as session:
@@ -164,7 +164,7 @@ class BlindSender(Attack):
 
 
 class FullTable(Attack):
-    """SYN and CONNECT from twice as many made-up sources as there is room for."""
+    """SYN and CONNECT from twice as many made-up sources as the tables have room for."""
 
     title = "a flow table full of CONNECTs"
     _flows = 2000
@@ -217,7 +217,7 @@ class SpentResets(Attack):
         with self.forger() as forger, concurrent.futures.ThreadPoolExecutor(1) as pool:
             attack = pool.submit(self._attack, forger, is_over)
             try:
-                with contextlib.suppress(TimeoutError):  # it has a share, and nothing is kept
+                with contextlib.suppress(TimeoutError):  # never, if the network has a share only
                     wait_until(lambda: self.counted("KEPT_RATE"), "used up resets", 5)
                 reset = sum(
                     self._is_reset(number, source) for number, source in enumerate(sources))
@@ -232,7 +232,7 @@ class SpentResets(Attack):
         )
 
     def _attack(self, forger, is_over):
-        """Four times as many as may be reset, until told to stop. Returns how many."""
+        """Sends four times as many as may be reset, until told to stop. Returns their number."""
         topics = (TEMPERATURE, HUMIDITY)
         forged = 0
         started = time.monotonic()
@@ -249,7 +249,7 @@ class SpentResets(Attack):
         return forged
 
     def _is_reset(self, number, source):
-        """Whether the first mispredict of a client is reset: it is answered otherwise."""
+        """Whether the first mispredict of a client is reset; otherwise the broker answers."""
         self.show(f"client {number} of {self._clients}")
         time.sleep(self._pause_s)  # the load, not a wait
         with Session(self.lab, VICTIM, source=source) as session:
@@ -257,7 +257,7 @@ class SpentResets(Attack):
 
 
 class EarlySegments(Attack):
-    """Thousands of tiny segments ahead of a gap, while others wait for a missing one, too."""
+    """Thousands of tiny segments after a gap, while honest clients have gaps of their own."""
 
     title = "early segments of others"
     _connections = 4
@@ -271,7 +271,7 @@ class EarlySegments(Attack):
                       for source in addresses("10.9.0.0/24", self._connections)]
             victim.send_at(2, message)
             for number in range(self._segments):
-                # Each leaves one byte out.
+                # Each segment leaves a gap of one byte.
                 others[number % len(others)].send_at(2 + 2 * (number // len(others)), b"x")
             self.wait_for_packets()
             kept = self.counted("EARLY")
@@ -289,7 +289,7 @@ class EarlySegments(Attack):
 ATTACKS = (DearPackets, BlindSender, FullTable, SpentResets, EarlySegments)
 
 
-# ---- parts of them -------------------------------------------------------------
+# ---- parts of the attacks ------------------------------------------------------
 
 
 class _Pings:
@@ -360,7 +360,7 @@ def _write(path, text):
 
 
 def _is_alive(step):
-    """Whether a connection bears `step`."""
+    """Whether `step` succeeds on a connection."""
     try:
         step()
         return True
@@ -381,10 +381,10 @@ def _next_seq(connection):
 
 
 def _sled(packet):
-    """Bytes from which a walk comes to `packet` wherever it begins in the first half.
+    """Bytes in which a walk that starts anywhere in the first half arrives at `packet`.
 
-    Each byte of the sled is a packet's type or its remaining length, 0x20: 34 bytes further. A
-    byte of the zone that follows is also the number of bytes from there to `packet`.
+    Each byte of the first half, the sled, works as a packet's type and as its remaining length,
+    0x20, so each step goes 34 bytes further. A byte of the second half is the distance to `packet`.
     """
     zone = bytes(range(0x7F, 0x3F, -1))
     return b"\x20" * 400 + zone + b"\x20" * 0x40 + packet

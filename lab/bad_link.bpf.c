@@ -4,12 +4,12 @@
  * others be overtaken by later ones. Loaded at TC egress of the gateway's end of
  * the load balancer's link, where no netem is needed. Everything but TCP passes.
  *
- * A TC program cannot hold a packet back, but it can keep its bytes: a segment
- * that is to be late is copied and dropped. The one that takes it along, up to
- * MOST_LATE segments later, leaves as a clone and is then itself overwritten with
- * the late one. If no later segment comes, the late one is lost.
+ * A TC program cannot delay a packet, but it can keep its bytes: a segment that is to be
+ * late is copied and dropped. Up to MOST_LATE segments later another segment leaves as a
+ * clone and is then overwritten with the late one. If no later segment comes, the late
+ * one is lost.
  *
- * What happens to a segment follows from the seed and its number alone.
+ * The seed and a segment's number alone decide what happens to it.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -21,16 +21,16 @@
 #include <bpf/bpf_helpers.h>
 
 #define MOST_LATE 8
-/* Power of two, and above MOST_LATE: no two numbers that are due share a slot. */
+/* Power of two, above MOST_LATE, so that no two late segments share a slot. */
 #define SLOTS	  16
 #define FRAME_MAX 1600
-/* Marks packets that were here before: the program's own clone comes by again. */
+/* Marks packets that the program has seen: its own clone passes it again. */
 #define DONE 0x62616421
 
 /* lab/bad_link.py knows this layout. */
 struct link {
 	__u64 seed;
-	__u32 lose; /* of 2^32 */
+	__u32 lose; /* share of the segments, in units of 2^-32 */
 	__u32 delay;
 	__u64 segments;
 	__u64 lost;
@@ -61,8 +61,8 @@ struct {
 	__type(value, struct late_segment);
 } late_segments SEC(".maps");
 
-/* Keeps the compiler from checking something else instead of `x`. Linux 6.1
- * draws no lower bound from a comparison with 0, so lengths are checked less 1.
+/* Keeps the compiler from checking another value instead of `x`. Linux 6.1 draws no
+ * lower bound from a comparison with 0, so the length less 1 is checked.
  */
 #define FORGET(x) asm volatile("" : "+r"(x))
 
@@ -115,7 +115,7 @@ static __always_inline int keep(struct __sk_buff *skb, __u64 due)
 	return 1;
 }
 
-/* Overwrites the packet with the late one; returns whether that worked. */
+/* Overwrites the packet with the late one; returns whether this succeeded. */
 static __always_inline int become(struct __sk_buff *skb, struct late_segment *late)
 {
 	__u32 last = late->len - 1;

@@ -10,16 +10,16 @@ import time
 from lab.progress import Progress
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# What messages call the lab's own command: another one where it is installed.
+# The lab's own command as messages name it, which depends on how it is installed.
 LAB_COMMAND = os.environ.get("REMORA_LAB_COMMAND", "./scripts/lab")
 
-# Each preset's options beside those in CMakePresets.json. The lab shows no man page, so it needs no
-# tool for them.
+# Options of each preset in addition to those in CMakePresets.json. The lab shows no man page, so it
+# needs no tool for them.
 _OPTIONS = {"programs": ["-DREMORA_MAN_PAGES=OFF"], "release": []}
 
 
 class LabError(RuntimeError):
-    """Something that the user can put right; its text is one line."""
+    """A mistake that the user can correct; its text is one line."""
 
 
 def build_folder():

@@ -24,7 +24,7 @@ class Clients:
         self._state.save(moves={**self._moves, node: self._moves.get(node, 0) + 1})
         new = self.address(node)
         network.ip_batch(
-            # In this order: the interface's routes would go with its last address.
+            # In this order, because the interface's routes would vanish with its last address.
             [self._plan.add(new, "eth0"), self._plan.delete(old, "eth0")],
             self._layout.namespace(node),
         )
@@ -36,7 +36,7 @@ class Clients:
         return new
 
     def add_addresses(self, node, count):
-        """Gives one client `count` more addresses: each is a client of its own to Remora."""
+        """Gives one client `count` more addresses, each of which is a client to Remora."""
         addresses = [self._plan.address(_MORE_NETWORK, number) for number in range(1, count + 1)]
         network.ip_batch(
             [self._plan.add(address, "eth0") for address in addresses],

@@ -24,10 +24,10 @@ DEMO_ROUTES = (
 
 @dataclasses.dataclass
 class Settings:
-    """What differs from one lab to the next. The defaults are the demo's.
+    """The settings that differ between labs. The defaults are the demo's.
 
-    The default forwarder is REMORA_FORWARDER, so that a journey can run with each of them. Those of
-    Katran use the object REMORA_KATRAN_OBJ.
+    The default forwarder is REMORA_FORWARDER, so that a journey can run with each of them. Katran
+    forwarders use the object REMORA_KATRAN_OBJ.
     """
 
     forwarder: str = dataclasses.field(
@@ -47,7 +47,7 @@ class Settings:
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
     weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
-    health: str = ""  # keys of [health]; empty: no checks, whose packets other stories would count
+    health: str = ""  # keys of [health]; empty: no checks, whose packets would be counted, too
     clients: int = 100_000
     flows: int = 100_000
     extra: str = ""  # more TOML, at the end
@@ -167,7 +167,7 @@ def _forwarder_keys(layout, forwarder, outer_source):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What the lab needs to know of a configuration file, its own or the user's."""
+    """The parts of a configuration file that the lab needs, its own file or the user's."""
 
     path: str
     instance: str
@@ -196,7 +196,7 @@ class Config:
 
 
 def _written(address):
-    """As the topology writes it."""
+    """The file that the topology writes."""
     return str(ipaddress.ip_address(address))
 
 

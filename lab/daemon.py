@@ -11,7 +11,7 @@ from lab.config import KATRAN_SHARED, LIKE_A_NIC, shared_root_array
 from lab.waiting import PATIENCE_S, wait_until
 
 REMORAD = "remorad"
-# Exit code of `remoractl status`: it answers, and reports a problem.
+# Exit code of `remoractl status` when remorad answers and reports a problem.
 PROBLEM = 3
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What removes the outer header before a packet reaches its broker: the kernel's own tunnel device,
-or remora-decap."""
+"""Removal of the outer header before a packet reaches its broker: by the kernel's own tunnel device
+or by remora-decap."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ _KERNEL_DEVICES = {  # {IP version of the outer header: (module, kind of link)}
 
 @dataclasses.dataclass(frozen=True)
 class Admitted:
-    """What remora-decap lets through to a broker."""
+    """The services and VIPs that remora-decap accepts for a broker."""
 
     services: frozenset = frozenset()  # (address, port)
     vips: frozenset = frozenset()  # (VIP, service's address, port)
@@ -33,7 +33,7 @@ class Decapsulation:
         self._forwarder = forwarder
 
     def is_the_kernels(self):
-        """Whether the kernel's device does it, loading its module if need be."""
+        """Whether the kernel's device removes the header; loads its module if necessary."""
         # Katran's packets are addressed to the group's VIP, which a device leaves as it is.
         if self._forwarder != config.EMBEDDED:
             return False
@@ -54,14 +54,14 @@ class Decapsulation:
             self.tell(services, groups)
 
     def start(self, node):
-        """Starts it again after stop()."""
+        """Starts the decapsulation of a broker again after stop()."""
         if self.is_the_kernels():
             self._add_device(node)
         else:
             self._run(node, "--config", self._config_file(node))
 
     def stop(self, node):
-        """Outer headers stay on the packets from here on."""
+        """Stops removing outer headers on a broker."""
         if self.is_the_kernels():
             namespaces.run(
                 self._layout.namespace(node), ["ip", "link", "delete", "outer0"], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what the brokers got, with a subscriber to everything in each broker's namespace.
+"""Counts the messages that the brokers got, with a subscriber to everything at each broker.
 
 A message counts as delivered when a mosquitto_sub that is connected to that broker over its
 loopback prints it. Nothing is inferred.
@@ -20,15 +20,15 @@ from lab.waiting import PATIENCE_S
 # Time, topic and payload, with tabs between; the payload may contain anything but a line end.
 _FORMAT = "%U\t%t\t%p"
 _FENCE = "lab/fence"
-_REPEAT_FENCE_S = 1.0  # a subscriber that is not back yet misses it
+_REPEAT_FENCE_S = 1.0  # a subscriber that is still reconnecting misses a fence
 
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
     """One message at one broker.
 
-    `at` is CLOCK_REALTIME in seconds. `client`, `phase` and `number` are what the payload says, and
-    None if it is not one of the lab's.
+    `at` is CLOCK_REALTIME in seconds. `client`, `phase` and `number` come from the payload, and are
+    None if the message is not one of the lab's.
     """
 
     broker: str
@@ -49,7 +49,7 @@ class Deliveries:
         self._all = []
         self._counts = collections.Counter()
         self._fences = itertools.count(1)
-        self._last_fence = {}  # broker: number of the latest one that came back
+        self._last_fence = {}  # broker: number of the latest fence that came back
         self._subscribers = {}
         self._reader = threading.Thread(target=self._read, name="deliveries", daemon=True)
         for node in lab.layout.broker_nodes:
@@ -120,7 +120,7 @@ class Deliveries:
             self._last_fence[node] = max(last_fence, self._last_fence.get(node, 0))
             self._changed.notify_all()
 
-    # ---- everybody else's ----------------------------------------------------
+    # ---- other threads ---------------------------------------------------------
 
     def all(self):
         with self._changed:
@@ -150,7 +150,7 @@ class Deliveries:
     def settle(self, patience_s=PATIENCE_S, repeat_s=_REPEAT_FENCE_S):
         """Waits until everything that has reached a broker by now is counted here.
 
-        A message that is published at the broker itself now comes back after what came before it.
+        A message that is published at the broker itself now arrives after all earlier ones.
         """
         number = next(self._fences)
         deadline = time.monotonic() + patience_s
@@ -169,7 +169,7 @@ class Deliveries:
         return {node for node in nodes if self._last_fence.get(node, 0) < fence}
 
     def _publish_fence(self, node, number):
-        """Returns whether the broker was there to take it."""
+        """Publishes a fence. Returns whether the broker took it."""
         with namespaces.inside(self._lab.namespace(node)):
             connection = socket.socket()
         with connection:
@@ -179,7 +179,7 @@ class Deliveries:
             except ConnectionRefusedError:
                 return False
             connection.sendall(mqtt.connect(f"lab-fence-{number}"))
-            # Only then: the broker has looked at all its other connections in between.
+            # Before it answers, the broker has looked at all its other connections.
             connection.recv(4, socket.MSG_WAITALL)
             connection.sendall(mqtt.publish(_FENCE, str(number)) + mqtt.disconnect())
             while connection.recv(1 << 10):

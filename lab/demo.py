@@ -29,7 +29,7 @@ GROUP_OF = {TEMPERATURE: "temperature", HUMIDITY: "humidity", OTHER: "default"}
 KEEPALIVE_S = {"reset": 60, "keep": 60, "drop": 5}
 SECONDS_PER_PHASE = {"reset": 20, "keep": 20, "drop": 30}
 
-# How long the last messages of a phase may be under way on a busy machine.
+# Time that the last messages of a phase may take on a busy machine.
 LATEST_DELIVERY_S = 10
 
 
@@ -119,7 +119,7 @@ class Demo:
         self._forget_counters()
         self._traffic = Traffic(self._lab, name, KEEPALIVE_S[self._policy], self._sent)
         play()
-        # What is still missing after that was lost, and is judged as such.
+        # A message that is still missing after that was lost, and is judged as such.
         with contextlib.suppress(TimeoutError):
             wait_until(
                 lambda: not self._observed().unexplained_losses(), "deliveries", LATEST_DELIVERY_S)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP segments of made-up connections, as an attacker sends them: from any IPv4 address, and without
-a look at the answers."""
+looking at the answers."""
 
 import ipaddress
 import socket
@@ -15,7 +15,7 @@ _WINDOW = 0xFFFF
 
 
 class Forger:
-    """Sends from the namespace of one client. The gateway of the lab filters no source."""
+    """Sends from the namespace of one client. The gateway of the lab does not filter sources."""
 
     def __init__(self, lab, node):
         self._to = lab.layout.service_address
@@ -36,7 +36,7 @@ class Forger:
 
 
 class Connection:
-    """One made-up connection. Its handshake and its CONNECT are sent when it is made."""
+    """One made-up connection. The constructor sends its handshake and its CONNECT."""
 
     def __init__(self, forger, source, port=40000, isn=1000, acknowledges=5000):
         self._forger = forger
@@ -49,17 +49,17 @@ class Connection:
         self.send(mqtt.connect(f"forged-{source}-{port}"))
 
     def send(self, data):
-        """The next bytes of the stream."""
+        """Sends the next bytes of the stream."""
         self.send_at(0, data)
         self._sent += len(data)
 
     def send_at(self, ahead, data):
-        """Bytes of the stream, `ahead` of the next one."""
+        """Sends bytes of the stream, `ahead` bytes beyond the next one."""
         seq = (self._first + self._sent + ahead) & 0xFFFFFFFF
         self._forger.send(*self._end, seq, self._ack, PSH | ACK, data)
 
     def skip(self, count):
-        """Bytes of the stream that were sent with send_at()."""
+        """Moves on by bytes of the stream that were sent with send_at()."""
         self._sent += count
 
 
@@ -81,7 +81,7 @@ def _packet(source, to, port, seq, ack, flags, payload):
 
 
 def _checksum(data):
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's Katran server beside remorad: it owns slot 2 of the root array, and its own maps.
+"""The operator's Katran server next to remorad: it owns slot 2 of the root array, and its own maps.
 
 tests/katran_server stands in for it.
 """
@@ -45,7 +45,7 @@ class KatranServer:
             ]
 
     def wait_until_noticed(self, daemon):
-        """remorad looks now and then. Until then it expects the longer of the two outer headers."""
+        """remorad looks from time to time. Until then it expects the longer of the two headers."""
         wait_until(
             lambda: all(group["katran"] == "forwards"
                         for group in daemon.status()["groups"] if group["configured"]),

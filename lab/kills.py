@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills remorad at random moments under load, and counts what is lost, moved or written twice.
 
-Each message of the load has another topic than the one before, so that each is an event of the
-history. The topics have no route: no connection is on a wrong group, and none must be moved.
+Each message of the load has another topic than the one before, so that each is an event in the
+history. The topics have no route, so no connection is on a wrong group and none must be moved.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ WITHIN_S = 1  # after a start, all clients are in the history
 
 @dataclasses.dataclass
 class Outcome:
-    """What was found; all but the first two should be 0."""
+    """The findings; all but the first two should be 0."""
 
     kills: int = 0
     messages: int = 0
     connections_lost: int = 0  # ended while the load ran: their flow was moved or dropped
     reports_lost: int = 0  # counted by the kernel: no room in the ring
-    rows_lost: int = 0  # committed before a kill, and not there after it
+    rows_lost: int = 0  # committed before a kill and missing after it
     events_missing: int = 0  # messages that are not in the history
     events_twice: int = 0
-    clients_late: int = 0  # published before the last start, not in the history 1 s after it
+    clients_late: int = 0  # published before the last start, and not in the history 1 s after it
 
     def problems(self):
         fields = dataclasses.fields(self)[2:]
@@ -109,7 +109,7 @@ class Kills:
         return self._outcome
 
     def _publish_once(self, address):
-        """A client that is new to Remora; the kill may follow at once."""
+        """A client that is new to Remora; it may be followed at once by the kill."""
         with Session(self._lab, "client0", f"once-{address}", source=address) as session:
             session.publish("once", b"x", qos=1, packet_id=1)
             session.read(mqtt.PUBACK)
@@ -132,7 +132,7 @@ class Kills:
         self._outcome.clients_late = len(missing)
 
     def _count_events(self, sent):
-        """Waits until no more come, then compares."""
+        """Waits until no more rows come, then compares."""
         self._outcome.messages = sum(sent.values())
 
         def counts():
@@ -149,7 +149,7 @@ class Kills:
             max(0, found.get(client, 0) - n) for client, n in sent.items())
 
     def _rows(self):
-        """{row: how many events it stands for}."""
+        """{row: number of events that it stands for}."""
         events = self._query("SELECT id, count FROM events")
         clients = self._query("SELECT client, service FROM clients")
         return dict(events) | {client: 1 for client in clients}

@@ -18,13 +18,13 @@ from lab.katran_server import KatranServer
 from lab.link import Link
 from lab.state import State, only_one
 
-# Signals that end a command by way of its clean-up.
+# Signals that end a command after its clean-up.
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def taken_down(lab, command):
-    """Takes the lab down at the end, however it comes; after an error remorad's last words show."""
+    """Takes the lab down at the end, however the block ends; after an error shows remorad's log."""
     try:
         yield
     except Exception:
@@ -120,7 +120,7 @@ class Lab:
             )
 
     def _claim(self, is_ours):
-        """Writes down what is about to be made, and for whom."""
+        """Records what is about to be made, and for which process."""
         owner = {"pid": os.getpid(), "started": processes.started_at(os.getpid())}
         self.state.save(
             clients=self.layout.clients,
@@ -173,9 +173,9 @@ class Lab:
         return config.read_services(path), groups
 
     def reconfigure(self, settings):
-        """Writes another configuration file, which remorad reads when it is told to.
+        """Writes another configuration file, which remorad reads on reload.
 
-        A Katran server and the brokers are told at once.
+        A Katran server and the brokers get it at once.
         """
         config.write(self.daemon.config.path, self.layout, settings, self.daemon.config.history)
         if self.katran:
@@ -186,7 +186,7 @@ class Lab:
     # ---- down ----------------------------------------------------------------
 
     def down(self):
-        """Removes everything that the state names, however little of it is left.
+        """Removes everything that the state names, even if only parts of it are left.
 
         Returns one line for each thing that could not be removed.
         """
@@ -221,7 +221,7 @@ class Lab:
         for name, pids in network.inhabitants(names).items():
             numbers = ", ".join(map(str, pids))
             problems.append(f"{name} lives on until process {numbers} ends")
-        # The links go with the gateway's namespace only if nobody is left in it.
+        # The links vanish with the gateway's namespace only if no process is left in it.
         attempt(network.remove_links, self.layout)
         if self.link:
             attempt(self.link.remove_pins)

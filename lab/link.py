@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The link between the gateway and the load balancer, and what a story may do to it."""
+"""The link between the gateway and the load balancer, and its changes in journeys."""
 
 import os
 
@@ -17,7 +17,7 @@ class Link:
         self.pins = os.path.join(network.BPFFS, f"{layout.instance}-link")
 
     def prepare(self):
-        """Makes it fit for native XDP; the load balancer's programs come after it."""
+        """Makes the link fit for native XDP, before the load balancer's programs are attached."""
         network.prepare_lb_link(
             self._layout,
             os.path.join(self._build_folder, "bpf", "xdp_pass.bpf.o"),
@@ -28,7 +28,7 @@ class Link:
         network.ip_batch(["link delete lb0"], self._layout.namespace(topology.GATEWAY))
 
     def make_anew(self):
-        """After delete(): the same names and addresses, on new devices."""
+        """Makes the link again after delete(): the same names and addresses, on new devices."""
         gateway = self._layout.namespace(topology.GATEWAY)
         network.ip_batch(topology.lb_link_commands(self._layout), gateway)
         network.ip_batch(topology.node_commands(self._layout, topology.LB),
@@ -36,19 +36,19 @@ class Link:
         self.prepare()
 
     def configure_lb(self):
-        """Gives eth0 of the load balancer, which has lost them, its addresses and routes."""
+        """Gives the load balancer's eth0 its addresses and routes again after it lost them."""
         network.ip_batch(topology.node_commands(self._layout, topology.LB),
                          self._layout.namespace(topology.LB))
 
     def spoil(self, *, lose, delay, seed):
-        """Makes it bad towards the load balancer; returns the BadLink."""
+        """Makes the link towards the load balancer bad; returns the BadLink."""
         return BadLink(
             self._layout, self._build_folder, os.path.join(self.pins, "bad_link"),
             lose=lose, delay=delay, seed=seed,
         )
 
     def tag(self):
-        """From here on its frames carry a VLAN tag."""
+        """From now on the link's frames carry a VLAN tag."""
         tagged_link.tag(
             self._layout, self._build_folder, os.path.join(self.pins, "tagged_link"))
 

@@ -8,7 +8,7 @@ PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 
 
 def _remaining_length(value):
-    """MQTT 3.1.1 §2.2.3: seven bits a byte, least significant first."""
+    """The encoding of a length, MQTT 3.1.1 §2.2.3: seven bits a byte, least significant first."""
     out = bytearray()
     while True:
         value, low = divmod(value, 128)
@@ -49,7 +49,7 @@ def pubrel(packet_id):
 
 
 def subscribe(topic_filter, *, packet_id=1):
-    """At QoS 0, MQTT 3.1.1 (§3.8)."""
+    """A SUBSCRIBE at QoS 0, MQTT 3.1.1 (§3.8)."""
     body = struct.pack("!H", packet_id) + _string(topic_filter) + b"\0"
     return bytes([SUBSCRIBE << 4 | 0x02]) + _remaining_length(len(body)) + body
 
@@ -95,7 +95,7 @@ def published(first_byte, body):
     return body[2 : 2 + length].decode(errors="replace"), body[start:]
 
 
-# ---- what the lab's messages carry --------------------------------------------
+# ---- payloads of the lab's messages --------------------------------------------
 
 
 def message(client, phase, number, size=0):

@@ -98,7 +98,7 @@ class ForwarderSlot:
         self._key = ctypes.byref(ctypes.c_uint32(FORWARDER_SLOT))
 
     def program(self):
-        """Id of the program that is in it; None: it is empty."""
+        """Id of the program in the slot; None: it is empty."""
         found = ctypes.c_uint32()
         with _open_map(self._path) as fd:
             try:
@@ -126,13 +126,13 @@ class ForwarderSlot:
 def copy_of(program_id, bpf_object, pin):
     """Loads a second program from the file `bpf_object`, with the maps of the first; yields its id.
 
-    It lives for as long as the block, and while something else holds it.
+    It stays loaded during the block, and while something else holds it.
     """
     arguments = []
     for map_id in _show("prog", program_id)["map_ids"]:
         name = _show("map", map_id)["name"]
-        # Constants have the same values in both. Long names are cut: those maps of Katran's belong
-        # to features that are not used here.
+        # Constants have the same values in both. Maps of Katran with long names, which are cut,
+        # belong to features that are not used here.
         if "." not in name and len(name) < _LONGEST_NAME:
             arguments += ["map", "name", name, "id", str(map_id)]
     os.makedirs(os.path.dirname(pin), exist_ok=True)

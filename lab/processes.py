@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends processes that outlive the one that started them, and no others.
+"""Ends processes that outlive the one that started them, and no other processes.
 
 A process id may be reused; together with the start time from /proc/PID/stat it identifies one
 process for good.
@@ -27,7 +27,7 @@ def started_at(pid):
 
 
 def is_running(process):
-    """`process`: {"pid", "started"} as recorded when it was started."""
+    """`process`: {"pid", "started"} as recorded at its start."""
     # A process without a start time had ended before it could be recorded.
     return process["started"] is not None and started_at(process["pid"]) == process["started"]
 
@@ -41,7 +41,7 @@ def end(processes, patience_s=PATIENCE_S):
                 fd = os.pidfd_open(process["pid"])
             except ProcessLookupError:
                 continue
-            # Checked with the descriptor open: from here on the id cannot be reused.
+            # Checked while the descriptor is open: from here on the id cannot be reused.
             if is_running(process):
                 open_fds[fd] = process
             else:

@@ -6,7 +6,7 @@ import sys
 
 
 class Progress:
-    """Rewrites its line on a terminal; elsewhere it prints only what is final, and milestones."""
+    """Rewrites its line on a terminal; elsewhere it prints only final lines and milestones."""
 
     def __init__(self, stream=None):
         self._stream = stream = stream or sys.stdout

@@ -2,9 +2,8 @@
 """A publisher on paho: publishes each line "TOPIC PAYLOAD" that it reads, and reconnects by itself.
 
 Run as a program: publisher.py HOST PORT CLIENT_ID [--qos N] [--keepalive S] [--will TOPIC]. It
-reads nothing until its first connection, and ends its session at the end of its input. Messages
-published without a connection are paho's business: it loses them at QoS 0 and sends them later at
-QoS 1 and 2.
+reads nothing until its first connection, and ends its session at the end of its input. Paho handles
+messages published without a connection: it loses them at QoS 0 and sends them later at QoS 1 and 2.
 """
 
 import argparse

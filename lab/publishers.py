@@ -32,7 +32,7 @@ class Publisher:
             raise RuntimeError(f"{self.kind} in {self.node} has ended: {errors.strip()}") from None
 
     def close(self, patience_s=PATIENCE_S):
-        """Ends the input and waits until the client has sent everything and ended."""
+        """Closes the input and waits until the client has sent everything and ended."""
         try:
             self._process.stdin.close()
             self._process.wait(patience_s)
@@ -42,7 +42,7 @@ class Publisher:
             self.kill()
 
     def freeze(self):
-        """Stops the process: its connection stays open, and nothing is sent any more."""
+        """Stops the process: its connection stays open, but it sends nothing any more."""
         self._process.send_signal(signal.SIGSTOP)
 
     def kill(self):

@@ -2,7 +2,7 @@
 """Makes one CPU receive all packets of the load balancer, while its programs stay attached.
 
 Katran has a connection table for each CPU and relies on the NIC to bring all packets of a
-connection to the same one. On veth a packet is received by the CPU that sent it, and a connection
+connection to the same one. On veth the CPU that sends a packet also receives it, and a connection
 whose ring has changed since would be lost. So a thread that stays on one CPU polls the device.
 """
 
@@ -24,7 +24,7 @@ def pollers():
 
 
 def _name_of(pid):
-    """At most 15 characters of it; empty if there is no such process."""
+    """At most 15 characters of the process's name; empty if there is no such process."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")
@@ -33,7 +33,7 @@ def _name_of(pid):
 
 
 def settle(layout, earlier):
-    """To be called after the programs were attached, which makes the device's queue.
+    """Call this after attaching the programs, which makes the device's queue.
 
     `earlier` is pollers() from before that.
     """
@@ -45,5 +45,5 @@ def settle(layout, earlier):
     )
     for poller in pollers() - earlier:
         os.sched_setaffinity(poller, {min(os.sched_getaffinity(0))})
-        # A measurement runs ahead of the machine's other work, and so must this thread.
+        # A measurement runs with priority, and so must this thread.
         os.sched_setscheduler(poller, os.sched_getscheduler(0), os.sched_getparam(0))

@@ -46,7 +46,7 @@ def client_table(phases, brokers):
     head = f"{'client':<8}{'program':<14}{'topic':<12}{'sent':>5}{'delivered':>10} "
     lines = [head + "".join(f"{_short(name, width):>{width}}" for name in brokers)]
     total = collections.Counter()
-    # Messages that are not the demo's have no client; they come last.
+    # Messages that the demo did not send have no client; they come last.
     for key in sorted(sent, key=lambda k: (str(k[0]), k[1])):
         client, topic = key
         row = delivered[key]

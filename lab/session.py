@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An MQTT client on a bare socket, for what no library allows: two PUBLISHes in one segment, an
-immediate reconnect, telling a reset from a close."""
+"""An MQTT client on a bare socket, for things that no library allows: two PUBLISHes in one segment,
+an immediate reconnect, telling a reset from a close."""
 
 import contextlib
 import select

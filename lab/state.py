@@ -2,7 +2,7 @@
 """Records in a file what a lab has made, so that it can be removed after any crash.
 
 Namespaces are recorded before they are made, processes as soon as they have an id. The lab removes
-and ends nothing that the file does not name.
+and ends only what the file names.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class State:
         return self.values.get("processes", [])
 
     def record(self, what, pid):
-        """Records the process `pid`, which is called `what` here."""
+        """Records the process `pid` under the name `what`."""
         kept = [p for p in self.processes if processes.is_running(p)]
         entry = {"what": what, "pid": pid, "started": processes.started_at(pid)}
         self.save(processes=[*kept, entry])

@@ -7,7 +7,7 @@ from lab import network, topology
 
 
 def tag(layout, build, pins):
-    """Tags from here on; `pins` is a folder of the bpffs that goes with the lab.
+    """Tags frames from here on; `pins` is a folder of the bpffs that goes with the lab.
 
     The load balancer's own stack has no VLAN interface and does not get the gateway's answers, so
     each must know the other's Ethernet address.
@@ -24,7 +24,7 @@ def tag(layout, build, pins):
              for address in neighbours],
             layout.namespace(node),
         )
-    # The tag belongs into the frame: XDP does not see one that is kept beside it.
+    # The tag must be in the frame, because XDP does not see tags kept outside it.
     network.run(layout.namespace(topology.GATEWAY), "ethtool", "-K", "lb0", "txvlan", "off")
     network.attach_tc(
         layout, os.path.join(build, "bpf", "tagged_link.bpf.o"), pins,

@@ -22,8 +22,8 @@ GATEWAY = "gateway"
 LB = "lb"
 MQTT_PORT = 1883
 
-# The gateway has this address on each of its links: an address on its lo, as in IPv4, would answer
-# no neighbour solicitation that arrives on another device (RFC 4861 §7.2.3).
+# The gateway has this address on each of its links. An address on its lo, as with IPv4, would not
+# answer neighbour solicitations that arrive on another device (RFC 4861 §7.2.3).
 _GATEWAY_LINK_LOCAL = "fe80::1"
 
 MOST_CLIENTS = 150
@@ -120,7 +120,7 @@ class Addressing(enum.Enum):
 
     @property
     def plans(self):
-        """The plans that the lab needs, each once."""
+        """The plans that the lab needs, without repetition."""
         return [self.service] if self.service is self.reals else [self.service, self.reals]
 
 
@@ -193,7 +193,7 @@ class Topology:
 
 
 def number_of(node):
-    """7 of client7."""
+    """The number in a name: 7 for client7."""
     return int(re.search(r"\d+$", node).group())
 
 
@@ -244,9 +244,9 @@ def node_commands(topology, node):
         return lines
     if node.startswith("broker"):
         lines.append(reals.add(reals.broker(number_of(node)), "eth0"))
-        # On lo: the broker accepts its packets, and announces it to no neighbour.
+        # On lo: the broker accepts packets to it, but announces it to no neighbour.
         lines.append(service.add(service.service, "lo"))
-        # To the clients, and to hosts that address the broker itself.
+        # Routes to the clients, and to hosts that address the broker itself.
         return lines + [plan.route_to_gateway() for plan in plans]
     lines.append(service.add(service.client(number_of(node)), "eth0"))
     lines.append(service.route_to_gateway())
@@ -254,7 +254,7 @@ def node_commands(topology, node):
 
 
 def node_sysctls(topology, node):
-    """{path below /proc/sys: value}, to be set before the links exist, which take `default`.
+    """{path below /proc/sys: value}. Set them before the links exist, which take `default`.
 
     rp_filter: the outer source of an encapsulated packet is not routable on the LB's leg, and with
     DSR a broker's answer comes from an address that is routed elsewhere. With forwarding on the LB,

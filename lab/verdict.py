@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges whether what happened in each phase is what Remora promises. Values in, values out."""
+"""Judges whether the events of each phase are what Remora promises. Values in, values out."""
 
 import collections
 import dataclasses
@@ -14,7 +14,7 @@ class Phase:
     sent: list  # of traffic.Sent
     deliveries: list  # of deliveries.Delivery
     mispredicts: list  # of witness.Mispredict
-    counted: dict  # remorad's counters: how much they grew
+    counted: dict  # growth of remorad's counters
     group_brokers: dict  # {topic: brokers of its group}
 
     @property
@@ -68,7 +68,7 @@ class Claim:
 
 
 def percentile(values, percent):
-    """By nearest rank: the smallest value that at least `percent` of all do not exceed."""
+    """The percentile by nearest rank: the smallest value not exceeded by `percent` % of all."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(rank, 1) - 1]
@@ -113,7 +113,7 @@ def judge(policy, phases):
 
 
 def _mispredicted(policy, phases):
-    """The kernel judged like the witness, and treated the connections as the policy says."""
+    """The kernel judged like the witness, and handled the connections as the policy says."""
     seen = sum(len(phase.mispredicts) for phase in phases)
     counted = sum(phase.counted.get("MISPREDICT", 0) for phase in phases)
     resets = sum(phase.counted.get("RESET", 0) for phase in phases)

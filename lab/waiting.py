@@ -2,7 +2,7 @@
 """Waiting for facts.
 
 A deadline keeps a run that hangs from hanging for ever. It is generous, and never a verdict on
-speed: a machine that is ten times slower must come to the same result.
+speed: a machine that is ten times slower must reach the same result.
 """
 
 import time
@@ -12,9 +12,9 @@ _ASK_EVERY_S = 0.02
 
 
 def wait_until(predicate, what, patience_s=PATIENCE_S):
-    """Asks again and again until `predicate()` holds, for facts that give no sign of their own.
+    """Polls until `predicate()` holds, for facts that give no sign of their own.
 
-    Returns what it returned. Throws TimeoutError, which names `what`.
+    Returns its value. Throws TimeoutError, which names `what`.
     """
     deadline = time.monotonic() + patience_s
     while not (answer := predicate()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sees every TCP connection to the service, at the clients' and at the brokers' interfaces.
+"""Observes every TCP connection to the service, at the clients' and the brokers' interfaces.
 
 One thread reads a packet socket in each namespace. Times are the kernel's own, taken as a frame
 leaves or arrives (SO_TIMESTAMPNS, CLOCK_REALTIME), so a late reader costs no accuracy.
@@ -24,8 +24,8 @@ _PACKET_OUTGOING = 4
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _LONGEST_FRAME = 1 << 16
 _STOP, _LOOK = b"s", b"l"  # what wakes the thread
-# From a frame's time stamp to its being in the socket: microseconds, unless the CPU is taken away
-# in between.
+# Time from a frame's time stamp until it is in the socket: microseconds, unless the thread loses
+# the CPU in between.
 _SETTLING_S = 0.02
 
 
@@ -41,7 +41,7 @@ class Publish:
 
 
 class Stream:
-    """One direction of a TCP connection, of which each byte is read once, in order."""
+    """One direction of a TCP connection, in which each byte is read once and in order."""
 
     def __init__(self, next_seq):
         self.next_seq = next_seq
@@ -92,10 +92,10 @@ class Connection:
     reset_at: float | None = None  # arrival of the first RST that the client accepts
     resets: int = 0  # all RSTs that arrived, including ignored ones
     closed_at: float | None = None  # the client's FIN or RST
-    broker: str | None = None  # that got its SYN
-    arrivals: list = dataclasses.field(default_factory=list)  # PUBLISHes there
-    ended_by: str | None = None  # what ended it at the broker: disconnect, reset, fin
-    strays: int = 0  # its segments at other brokers
+    broker: str | None = None  # the broker that got its SYN
+    arrivals: list = dataclasses.field(default_factory=list)  # PUBLISHes that reached the broker
+    ended_by: str | None = None  # its end at the broker: disconnect, reset, fin
+    strays: int = 0  # its segments that reached other brokers
 
     def __post_init__(self):
         self.sent = Stream((self.isn + 1) & 0xFFFFFFFF)
@@ -147,7 +147,7 @@ class Witness:
         self._wake_writer.close()
 
     def all(self):
-        """All connections, with everything that has passed an interface before this call."""
+        """All connections, including everything that has passed an interface before this call."""
         called_at = time.time()
         with self._changed:
             self._wanted_until = called_at
@@ -156,7 +156,7 @@ class Witness:
                 raise RuntimeError("the witness is stuck")
             return list(self.connections)
 
-    # ---- the witness' thread -------------------------------------------------
+    # ---- the thread of the witness ----------------------------------------------
 
     def _run(self):
         stopping = False
@@ -216,7 +216,7 @@ class Witness:
         for first, body in known.sent.feed(segment.seq, segment.payload):
             if first >> 4 == mqtt.PUBLISH:
                 known.publishes.append(_publish(at, first, body))
-        # Before the broker's SYN-ACK a RST answers the stage's question, and the client goes on.
+        # Before the broker's SYN-ACK, a RST answers the stage's question and the client goes on.
         is_end = segment.flags & _FIN or (segment.flags & _RST and known.received)
         if is_end and known.closed_at is None:
             known.closed_at = at
@@ -258,7 +258,7 @@ class Witness:
             elif first >> 4 == mqtt.DISCONNECT:
                 known.ended_by = known.ended_by or "disconnect"
         if segment.flags & _RST:
-            # The broker ignores a RST that has overtaken what comes before it (RFC 5961 §3.2).
+            # The broker ignores a RST that has overtaken earlier bytes (RFC 5961 §3.2).
             if segment.seq == known.at_broker.next_seq:
                 known.ended_by = known.ended_by or "reset"
         elif segment.flags & _FIN:
@@ -354,7 +354,7 @@ def _publish(at, first, body):
 def _tap(namespace):
     """A packet socket on `eth0` of `namespace`: both directions, from the IP header on."""
     with namespaces.inside(namespace):
-        # Protocol 0 until it is bound keeps out frames of other devices.
+        # Protocol 0 until bind() keeps out frames of other devices.
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         tap.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 << 20)
         tap.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

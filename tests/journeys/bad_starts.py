@@ -54,7 +54,7 @@ class BadStarts(Journey):
         return result.returncode, result.stdout + result.stderr
 
     def expect_refusal(self, code, *words, log_lines=0, **start):
-        """Expects one line that contains `words`, after `log_lines` lines of log."""
+        """Expects one line that contains `words`, after `log_lines` lines of the log."""
         found, text = self.start(*start.pop("arguments", ()), **start)
         self.assertEqual(found, code, text)
         lines = text.splitlines()
@@ -70,7 +70,7 @@ class BadStarts(Journey):
         self.daemon.start()
         self.teach("client0", "measurements/temperature")
 
-    # ---- with nothing of ours there ----------------------------------------------
+    # ---- a host without a running remorad -----------------------------------------
 
     def test_somebody_elses_xdp_program(self):
         self.daemon.throw_away()
@@ -79,8 +79,8 @@ class BadStarts(Journey):
         self.addCleanup(lambda: os.path.exists(pin) and os.unlink(pin))
         self.in_lb("bpftool", "prog", "load", program, pin, "type", "xdp", check=True)
         self.in_lb("bpftool", "net", "attach", "xdp", "pinned", pin, "dev", "eth0", check=True)
-        # A Katran server is still in its array, so a line for each group says what it does; the
-        # gateway is the server's, so there is no line about it.
+        # A Katran server is still in its array, so each group has a line about its VIP; the gateway
+        # is the server's, so it has no line.
         log_lines = 1 + len(self.group_brokers) if self.lab.katran else 2
         self.expect_refusal(
             FAILED, '"xdp_pass"', "ip link set dev eth0 xdp off", log_lines=log_lines)
@@ -117,7 +117,7 @@ class BadStarts(Journey):
         self.assertIn('unknown group "nowhere"', self.what_the_doctor_says())
 
     def what_the_doctor_says(self):
-        """About the daemon, with the remedy."""
+        """The finding about the daemon, with the remedy."""
         told = self.in_lb(
             os.path.join(build_folder(), "remoractl"), "--runtime-dir", self.daemon.runtime_dir,
             "doctor", "--config", self.daemon.config.path, "--json")
@@ -137,7 +137,7 @@ class BadStarts(Journey):
 
     def test_missing_capabilities(self):
         self.daemon.throw_away()
-        # CAP_SYS_ADMIN can replace CAP_BPF and CAP_PERFMON, so both of a pair are taken away.
+        # CAP_SYS_ADMIN can replace CAP_BPF and CAP_PERFMON, so each case lacks both of a pair.
         for lacks in ("-sys_admin,-bpf", "-sys_admin,-perfmon", "-net_admin,-sys_admin", "-net_raw",
                       "-all"):
             with self.subTest(lacks=lacks):
@@ -160,7 +160,7 @@ class BadStarts(Journey):
         self.configure(self.settings)
         self.expect_a_good_start()
 
-    # ---- beside, or after, a good one ----------------------------------------------
+    # ---- a start next to, or after, a good one --------------------------------------
 
     def test_a_second_one_of_the_same_instance(self):
         before = self.attached(), self.pinned()

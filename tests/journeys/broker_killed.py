@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A broker is killed under load. Its clients come back at other brokers of its group, and nobody
-else notices. It returns and is used again. If all brokers of a group are dead, the last set stays.
-"""
+"""A broker is killed under load. Its clients come back at other brokers of its group, and no other
+client notices. The broker returns and is used again. If all brokers of a group are dead, the last
+set stays."""
 
 import contextlib
 import threading
@@ -14,8 +14,8 @@ TOPIC = "anything"
 
 
 class Publisher(threading.Thread):
-    """Publishes at QoS 1, each message when the last one is acknowledged. After a reset it connects
-    again at once and repeats the message."""
+    """Publishes at QoS 1, one message at a time. After a reset it connects again at once and
+    repeats the message that was not acknowledged."""
 
     def __init__(self, lab, name, address):
         super().__init__(name=name, daemon=True)
@@ -59,7 +59,7 @@ class BrokerKilled(Journey):
         self.addresses = self.lab.clients.add_addresses("client0", CLIENTS)
 
     def homes(self, after=None):
-        """{client: the brokers that got its messages}, of those after {client: number}."""
+        """{client: brokers that got its messages}, for messages after {client: number}."""
         homes = {}
         for delivery in self.deliveries.all():
             if after is None or delivery.number > after[delivery.client]:
@@ -67,7 +67,7 @@ class BrokerKilled(Journey):
         return homes
 
     def wait_for_messages_of_all(self, publishers):
-        """Each has had three more acknowledged."""
+        """Waits until each client has three more messages acknowledged."""
         goals = {publisher: publisher.acknowledged + 3 for publisher in publishers}
         self.wait_until(
             lambda: all(p.acknowledged >= goal for p, goal in goals.items()),
@@ -91,7 +91,7 @@ class BrokerKilled(Journey):
 
         self.lab.brokers.kill("broker1")
         self.wait_for_state("broker1", "dead")
-        # The dead broker may have had the message after the last one that was acknowledged.
+        # The dead broker may have received one more message than it acknowledged.
         began = {p.name: p.acknowledged + 1 for p in publishers}
         self.wait_for_messages_of_all(publishers)
         self.deliveries.settle()
@@ -152,7 +152,7 @@ class BrokerKilled(Journey):
             self.assertIn(in_ring[0], ("broker2", "broker3"))
             idle.close()
 
-        # A restart of remorad forgets no death: dead brokers stay out of the ring.
+        # remorad remembers deaths across a restart: dead brokers stay out of the ring.
         self.daemon.stop()
         self.daemon.start()
         states = {row["state"] for row in self.daemon.ask("reals", "list")["reals"]}

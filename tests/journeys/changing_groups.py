@@ -1,20 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses that change between groups all the time: after a few resets they are kept.
+"""Addresses that change between groups all the time: after a few resets their connections are kept.
 
-A reset helps such clients until their next message only, so it costs more than it brings.
+A reset helps such clients only until their next message, so it costs more than it gains.
 """
 
 from support import Journey, Paho, Session, Settings, main, mqtt
 
 TELE, STAT = "measurements/temperature", "measurements/humidity"
-# Two mispredicts until the address is asked, and four changes of its own.
+# Two mispredicts until the address is questioned, and four changes of its own.
 MOST_RESETS = 8
 MOST_CYCLES = 20
 
 
 class ChangingGroups(Journey):
-    # The limit per minute would keep each connection, too.
+    # Without this, the limit per minute would keep the connections, too.
     settings = Settings(resets_per_client=1000)
 
     def run_until_kept(self, cycle):
@@ -53,7 +53,7 @@ class OneAddress(ChangingGroups):
     """Two clients, each with topics of one group, behind one address."""
 
     def publish_once(self, client_id, topic):
-        """Connects, publishes and disconnects, and again when it is reset."""
+        """Connects, publishes and disconnects; does so again after a reset."""
         for _ in range(3):
             try:
                 with Session(self.lab, "client0", client_id) as session:

@@ -16,7 +16,7 @@ class DecapStopped(Journey):
     settings = Settings(groups={"default": [1, 2]}, routes=(), health=HEALTH)
 
     def connect(self, phase):
-        """A connection that has published; and the broker that it is on."""
+        """A connection that has published, and the broker that it is on."""
         session = Session(self.lab, "client0", "client0")
         self.addCleanup(session.close)
         session.publish(TOPIC, mqtt.message("client0", phase, 1), qos=1, packet_id=1)
@@ -25,7 +25,7 @@ class DecapStopped(Journey):
         return session, self.brokers_that_got("client0", phase).pop()
 
     def expect_found(self, spoil, repair):
-        # Each has been checked, and is alive.
+        # Wait until each broker has been checked and is alive.
         for node in self.lab.layout.broker_nodes:
             self.wait_until(lambda node=node: (self.real(node)["health"]["last"] or {}).get("good"),
                             f"a good check of {node}")
@@ -77,7 +77,7 @@ class DecapStopped(Journey):
 
 
 class Briefly(DecapStopped):
-    """Only the path of the checks differs, which one test shows."""
+    """Only the path of the checks differs here, so one test is enough."""
 
     test_the_last_one_keeps_its_connections_until_another_is_back = None
     test_the_service_address_is_not_on_lo = None

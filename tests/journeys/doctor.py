@@ -27,7 +27,7 @@ class Doctor(Journey):
 
     def setUp(self):
         super().setUp()
-        # docs/operations.md asks for it; the lab's own brokers have no neighbours and do without.
+        # docs/operations.md asks for this; the lab's own brokers have no neighbours and do without.
         self.on(BROKER, "sysctl -qw net.ipv4.conf.all.arp_ignore=1 "
                         "net.ipv4.conf.all.arp_announce=2")
         self.service = self.lab.layout.service_address
@@ -64,7 +64,7 @@ class Doctor(Journey):
         return seen, findings
 
     def complaints(self, node):
-        """Without the fence: the lab's kernel devices have none, and one test mends that."""
+        """Ignores the fence: the lab's kernel devices have none. One test adds it."""
         seen, _ = self.ask(node, *(self.lb if node == topology.LB else self.broker))
         return seen - {("warning", "fence")}
 
@@ -75,7 +75,7 @@ class Doctor(Journey):
 
     @contextlib.contextmanager
     def complaining(self, node, *complaints, mend=None):
-        """Expects exactly these complaints after the block, then mends the host and expects none.
+        """Expects exactly these complaints after the block, then repairs the host and expects none.
 
         Without `mend` it runs the command that the doctor suggests.
         """
@@ -89,7 +89,7 @@ class Doctor(Journey):
         self.wait_until(lambda: self.complaints(node) == SOUND, f"{node} to be sound again")
 
     def restart(self):
-        """Stands for the remedies that use systemctl."""
+        """Replaces the remedies that use systemctl."""
         self.daemon.stop()
         self.daemon.start()
 
@@ -122,7 +122,7 @@ class LoadBalancer(Doctor):
             self.on(topology.LB, "ip route delete default")
 
     def test_frames_that_veth_throws_away_are_named(self):
-        """Health checks succeed, and no client can connect: nothing else shows it."""
+        """Health checks succeed, but no client can connect, and nothing else shows it."""
         self.assertEqual(self.complaints(topology.LB), SOUND)
         self.on(topology.GATEWAY, "bpftool net detach xdp dev lb0; ethtool -K lb0 gro off")
 
@@ -160,7 +160,7 @@ class LoadBalancer(Doctor):
             self.daemon.ask("reals", "drain", real)
 
     def test_packets_that_were_dropped_are_named(self):
-        # Only the counter tells later: the slot is filled again.
+        # The slot is filled again, so that only the counter tells.
         self.on(topology.LB, f"bpftool map delete pinned {self.daemon.pins}/root_array key 2 0 0 0")
         with namespaces.inside(self.lab.namespace("client0")):
             client = socket.socket()
@@ -215,7 +215,7 @@ class Broker(Doctor):
             processes.end([self.lab.brokers.process(BROKER)])
 
     def test_a_reverse_path_filter_is_judged_by_the_kernel(self):
-        # Answers to the client leave by another link than its packets arrive on.
+        # Answers to the client leave through another link than its packets arrive on.
         self.on(BROKER, "ip link add other type veth peer name end && "
                         "ip link set other up && ip link set end up")
         client = self.lab.layout.client_address(0)
@@ -225,7 +225,7 @@ class Broker(Doctor):
         where = "outer0" if self.kernel_strips else "all"
         with self.complaining(BROKER, ("error", "rp_filter")):
             self.on(BROKER, f"sysctl -qw net.ipv4.conf.{where}.rp_filter=1")
-        # With both on the same link it does no harm yet.
+        # While both use the same link this does no harm.
         self.on(BROKER, f"ip route delete {client}/32 dev other")
         if not self.kernel_strips:
             with self.complaining(BROKER, ("warning", "rp_filter")):
@@ -255,7 +255,7 @@ class Broker(Doctor):
         self.assertEqual(self.complaints(BROKER), SOUND)
 
     def send_through_a_tunnel(self, payload, port):
-        """UDP in IPIP from a client to the broker's own address, as anybody can send it."""
+        """Sends UDP in IPIP from a client to the broker's own address, as anybody can."""
         broker = self.lab.layout.broker_address(1)
         source, destination = (socket.inet_aton(a) for a in (self.lab.layout.client_address(0), broker))
         udp = struct.pack("!HHHH", 40000, port, 8 + len(payload), 0) + payload
@@ -281,7 +281,7 @@ class Broker(Doctor):
                             "the packet to be refused")
             with self.assertRaises(BlockingIOError):
                 service.recv(100)
-        # Attached anew, the program counts from 0.
+        # A program that is attached again counts from 0.
         self.lab.decapsulation.start(BROKER)
         self.assertEqual(self.complaints(BROKER), SOUND)
 

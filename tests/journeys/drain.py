@@ -28,7 +28,7 @@ class Drain(Journey):
         return self.lab.layout.broker_address(topology.number_of(broker))
 
     def connect_often(self, phase, times=6):
-        """Opens new connections, each with a port of its own; returns the brokers that got them."""
+        """Opens connections from different ports; returns the brokers that got them."""
         self.teach("client1", TOPIC)
         for number in range(times):
             self.mosquitto_pub("client1", TOPIC, number, phase=phase, qos=1)

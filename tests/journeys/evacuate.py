@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A broker is evacuated: its clients are reset, or told where the configuration says so, and come
-back elsewhere; nobody's Will is published, nothing is lost, and those on the other broker stay.
+"""A broker is evacuated: its clients are reset, or told if the configuration says so, and come back
+elsewhere. No Will is published, nothing is lost, and the clients of the other broker stay.
 
-That no more are asked in a second than were ordered is for tests/daemon/evacuation_test.cpp, which
-has a clock of its own."""
+tests/daemon/evacuation_test.cpp checks, with a clock of its own, that no more clients are asked in
+a second than were ordered."""
 
 import time
 
@@ -115,7 +115,7 @@ class EvacuateWithFarewell(Evacuate):
 
     def setUp(self):
         super().setUp()
-        # Only a client that was silent for a second is told.
+        # Only a client that has been silent for a second is told.
         silent_at = time.monotonic() + 1.1
         self.wait_until(lambda: time.monotonic() > silent_at, "a second of silence")
 

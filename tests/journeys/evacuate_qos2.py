@@ -20,14 +20,14 @@ class EvacuateQos2(Journey):
     settings = Settings(groups={"default": [1, 2]}, routes=())
 
     def evacuate(self, node):
-        """Starts it; the other broker takes new connections again."""
+        """Starts the evacuation; the other broker takes new connections again."""
         number = int(node.removeprefix("broker"))
         self.daemon.ask("reals", "enable", self.lab.layout.broker_address(3 - number))
         self.daemon.ask("reals", "evacuate", self.lab.layout.broker_address(number),
                         "--per-second", PER_SECOND)
 
     def start_message(self, session, number):
-        """Sends a message of QoS 2 up to its PUBREC."""
+        """Publishes a message of QoS 2 up to its PUBREC."""
         session.publish(TOPIC, mqtt.message("client0", "1", number), qos=2, packet_id=number)
         session.read(mqtt.PUBREC)
 
@@ -40,7 +40,7 @@ class EvacuateQos2(Journey):
         return [d.broker for d in self.deliveries.all() if d.client == client][-1]
 
     def evacuate_between_pubrec_and_pubrel(self):
-        """Returns the session, whose client has been asked to leave, and which lives."""
+        """A session whose client has been asked to leave, and which goes on."""
         session = Session(self.lab, "client0", will=("wills/client0", "gone"))
         self.addCleanup(session.close)
         self.start_message(session, 1)
@@ -49,7 +49,7 @@ class EvacuateQos2(Journey):
         self.start_message(session, 2)
         self.evacuate(self.home_of("client0"))
         self.wait_until(lambda: self.daemon.own_counters()["evacuation_asked"] == 1, "the question")
-        # The client acknowledges each answer: without the open message that would be the end.
+        # The client acknowledges each answer. Without the open message the first would be the end.
         for _ in range(3):
             session.send(mqtt.pingreq())
             session.read(mqtt.PINGRESP)
@@ -62,7 +62,7 @@ class EvacuateQos2(Journey):
 
     def test_a_connection_stays_until_its_pubrel(self):
         session = self.evacuate_between_pubrec_and_pubrel()
-        # PUBCOMP may be acknowledged, and the connection be over, before it is read.
+        # The connection may end before PUBCOMP is read.
         session.send(mqtt.pubrel(2))
         self.wait_for_number("client0", 2)
         self.expect_ended_cleanly(session)
@@ -91,7 +91,7 @@ class EvacuateQos2(Journey):
         self.expect_all_delivered()
 
     def publish_some(self, publishers):
-        """One more message of each client, and then those of the slowest one must be there."""
+        """Each client publishes one more message; waits until those of the slowest have arrived."""
         for publisher in publishers:
             last = self.feed(publisher, TOPIC, 1)
         self.wait_for_number(publishers[-1].node, last)

@@ -15,7 +15,7 @@ class Flood(Journey):
     clients = 10
 
     def flood(self, messages, *, meanwhile=lambda number: None):
-        """All clients, known by now, a hundred messages a second each; nothing may be missing."""
+        """All clients, known by now, publish a hundred messages a second each; none may be lost."""
         nodes = self.lab.layout.client_nodes
         for node in nodes:
             self.teach(node, TOPIC)
@@ -26,7 +26,7 @@ class Flood(Journey):
             ]
             for publisher in publishers:
                 self.addCleanup(publisher.kill)
-            start = time.monotonic()  # for the load alone: how late it gets through does not matter
+            start = time.monotonic()  # paces the load; delays in the delivery do not matter
             for number in range(1, messages + 1):
                 meanwhile(number)
                 for publisher in publishers:

@@ -18,7 +18,7 @@ REPLACEMENTS = 20
 PACE_S = 0.02
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 CARRIERS = {socket.IPPROTO_TCP, socket.IPPROTO_IPIP, socket.IPPROTO_IPV6}
-# Counters that may grow while all is well.
+# Counters that may grow in normal operation.
 USUAL = {"SYN", "SYN_PREDICTED", "SYN_UNKNOWN", "ESTABLISHED", "CLOSED", "PUBLISH", "JUDGED",
          "OTHER_TRAFFIC", *OF_CONDEMNED}
 
@@ -71,7 +71,7 @@ class ForwarderSlot(Journey):
                     arrived = self.deliveries.count()
                     self.deliveries.wait_for_count(arrived + 3)
             self.slot.put(copy)
-        # Now only the slot holds the copy.
+        # From now on only the slot holds the copy.
         self.publish(5, "copied")
         for publisher in self.publishers:
             publisher.close()
@@ -109,7 +109,7 @@ class ForwarderSlot(Journey):
             before, arrived = self.counters(), self.arrivals()
             self.slot.clear()
             self.assertIsNone(self.slot.program())
-            # No older frames are on their way: everything was delivered and acknowledged.
+            # No older frames are on their way, because everything was acknowledged.
             self.segments(tap)
             # Unlike paho, mosquitto_pub waits for the answer to its SYN for as long as it takes.
             late = MosquittoPub(self.lab, "client2", "measurements/other")

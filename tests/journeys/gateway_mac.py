@@ -11,7 +11,7 @@ from support import (
 
 TOPICS = {"client0": "measurements/temperature", "client1": "measurements/humidity"}
 MACS = ("02:00:00:00:0a:01", "02:00:00:00:0a:02")
-RETRANSMISSIONS = 2  # of each client show that nothing gets through
+RETRANSMISSIONS = 2  # of each client: they show that nothing gets through
 PACE_S = 0.02
 
 
@@ -39,7 +39,7 @@ class GatewayMac(Journey):
         network.ip_batch([f"link set lb0 address {mac}"], self.gateway)
 
     def announce_changes(self):
-        """As routers do: gratuitous ARP, unsolicited neighbour advertisements."""
+        """Announces it as routers do: gratuitous ARP, unsolicited neighbour advertisements."""
         version = self.addressing.service.version
         name = "ipv4/conf/lb0/arp_notify" if version == 4 else "ipv6/conf/lb0/ndisc_notify"
         namespaces.set_sysctls(self.gateway, {f"net/{name}": 1})
@@ -76,7 +76,7 @@ class GatewayMac(Journey):
         self.configure(dataclasses.replace(self.settings, gateway_mac=self.first_mac))
         self.reload("configuration reloaded")
         self.announce_changes()
-        # A neighbour that claims the gateway's IP address does not get its packets.
+        # A neighbour that claims the gateway's IP address does not get the packets.
         plan = self.addressing.service
         network.ip_batch(
             [f"neighbour replace {plan.lb_link_gateway} lladdr {MACS[0]} dev eth0 nud permanent"],
@@ -88,7 +88,7 @@ class GatewayMac(Journey):
         network.ip_batch(
             [f"neighbour delete {plan.lb_link_gateway} dev eth0"], self.lab.namespace(topology.LB))
 
-        # The gateway itself is not followed either, until the configuration says so.
+        # Nor does remorad follow the gateway itself, until the configuration says so.
         arrived = self.deliveries.count()
         self.move_gateway(MACS[1])
         before = {node: self.retransmitted(node) for node in TOPICS}
@@ -122,8 +122,8 @@ class SilentGateway(GatewayMac):
             "net/ipv4/neigh/eth0/delay_first_probe_time": 1,
             "net/ipv4/neigh/eth0/retrans_time_ms": 100,
         })
-        # With its address the gateway forgets its neighbours on the link. It must not ask for the
-        # load balancer, which would learn the new address from that.
+        # Along with its address the gateway forgets its neighbours on the link. It must not ask for
+        # the load balancer, which would learn the new address from the question.
         namespaces.set_sysctls(self.gateway, {
             "net/ipv4/neigh/lb0/mcast_solicit": 0,
             "net/ipv4/neigh/lb0/ucast_solicit": 0,

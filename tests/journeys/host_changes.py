@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Other tools change the load balancer's host while remorad runs: what is missing comes back, what
-cannot be put right is reported, no broker dies and the living connection goes on."""
+"""Other tools change the load balancer's host while remorad runs: it restores what is missing and
+reports what it cannot restore. No broker dies, and the existing connection goes on."""
 
 import os
 import pathlib
@@ -53,7 +53,7 @@ class HostChanges(Journey):
         return self.in_lb_unchecked(*command).returncode
 
     def expect_problem(self, words):
-        """In the status, its exit code and the log."""
+        """Expects a problem in the status, its exit code and the log."""
         self.wait_until(lambda: words in (self.problem() or ""), f"a problem: {words}")
         self.assertEqual(self.status_code(), PROBLEM)
         self.assertIn(words, self.daemon.last_words(10))
@@ -70,7 +70,7 @@ class HostChanges(Journey):
         return self.daemon.ask("reals", "list")["reals"]
 
     def wait_for_good_checks(self):
-        """Of all brokers, begun from now on; none is or was dead."""
+        """Waits for checks of all brokers that begin from now on; no broker is or was dead."""
         began = time.monotonic()
 
         def are_good():
@@ -126,7 +126,7 @@ class HostChanges(Journey):
 
     def test_the_interface_loses_its_addresses(self):
         self.in_lb("ip", "address", "flush", "dev", "eth0")
-        # Two failures would be a death. A line in ten seconds counts those before it.
+        # Two failures would be a death. A line every ten seconds counts those before it.
         excused = r"nothing about the brokers.* \(and (\d+) failures before"
         self.wait_until(
             lambda: any(int(count) >= 2 * len(self.reals())
@@ -174,7 +174,7 @@ class HostChanges(Journey):
 
     def test_another_program_takes_the_place(self):
         self.in_lb("bpftool", "link", "detach", "pinned", self.daemon.pins + "/xdp_link")
-        # remorad may put it back in between: then the link is detached again.
+        # remorad may put the link back in between: then it is detached again.
         pin = self.daemon.pins + "-other"
         self.in_lb("bpftool", "prog", "load", os.path.join(build_folder(), "bpf", "xdp_pass.bpf.o"),
                    pin, "type", "xdp")

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A mispredicted PUBLISH follows a hundred whose PUBACKs are still under way: the client is reset
-all the same, ends cleanly at the wrong broker, and is back at the right one with the next packet.
-
-The broker's answers make the sequence number of any one RST stale before it arrives (RFC 5961).
-bench/reset-time measures how long it takes.
+"""A mispredicted PUBLISH follows a hundred whose PUBACKs are still under way. The client is reset
+nevertheless, its session ends cleanly at the wrong broker, and its next packet brings it to the
+right one. The broker's answers make the sequence number of any one RST stale before it arrives
+(RFC 5961). bench/reset-time measures the time of this.
 """
 
 from support import Addressing, Journey, Session, Settings, main, mqtt
@@ -19,7 +18,7 @@ class InFlight(Journey):
     settings = Settings(resets_per_client=1000, changes_per_day=0)
 
     def publish_and_be_reset(self, name, right, wrong):
-        """A hundred PUBLISHes in flight, then one to a topic of another group."""
+        """Sends a hundred PUBLISHes without waiting, then one to a topic of another group."""
         with Session(self.lab, "client0") as session:
             session.send(*(
                 mqtt.publish(right, mqtt.message("client0", name, number), qos=1, packet_id=number)
@@ -47,7 +46,7 @@ class InFlight(Journey):
 
         mispredicts = witness.mispredicts(self.brokers_of)
         self.assertEqual(len(mispredicts), CONNECTIONS)
-        # By a RST that the client took, not by a timeout of its own.
+        # The client ended by a RST that it accepted, not by a timeout of its own.
         self.assertEqual([m for m in mispredicts if m.reset_ms is None], [])
         self.wait_for_ends(mispredicts, "disconnect")
         self.assertEqual([m for m in mispredicts if m.recovery_ms is None], [])

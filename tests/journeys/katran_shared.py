@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A Katran server beside remorad: either may stop and come back, and connections go on. VIPs that
-the server does not know are reported."""
+"""A Katran server next to remorad: either may stop and come back while connections go on. remorad
+reports VIPs that the server does not know."""
 
 import os
 
@@ -30,7 +30,7 @@ class KatranShared(Journey):
         self.expect_all_delivered(phase)
 
     def states(self):
-        """{group: what the server does with its VIP}, according to remorad."""
+        """{group: how the server handles its VIP}, according to remorad."""
         return {g["name"]: g["katran"] for g in self.daemon.status()["groups"] if g["configured"]}
 
     def wait_for_states(self, **states):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""remorad is killed again and again under load: nothing that it has read is lost or counted twice."""
+"""remorad is killed repeatedly under load: nothing that it has read is lost or counted twice."""
 
 import random
 

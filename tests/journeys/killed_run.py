@@ -19,7 +19,7 @@ from lab.waiting import wait_until
 
 class KilledRun(unittest.TestCase):
     def run_and_kill(self, name, argv, told):
-        """Starts a run in the lab `name` and kills it once its clients work; its process."""
+        """Starts a run in the lab `name`, kills it once its clients publish; its process."""
         self.addCleanup(lambda: Lab(name).down())
         run = subprocess.Popen(
             argv, env={**os.environ, "REMORA_LAB": name, "REMORA_BUILD": build_folder()},
@@ -61,7 +61,7 @@ class KilledRun(unittest.TestCase):
             sys.executable, str(pathlib.Path(__file__).with_name("long_lived_connection.py")),
             "LongLivedConnection.test_a_living_connection_changes_its_topic",
         ]
-        # A journey's lab is named after its file, as far as a lab's name may be long.
+        # A journey's lab is named after its file; the name may have to be cut.
         killed = self.run_and_kill("j-long-lived-connect", argv, self.at_work)
         self.expect_only_services_left(killed)
         again = subprocess.run(argv, capture_output=True, text=True, timeout=5 * PATIENCE_S,
@@ -73,7 +73,7 @@ class KilledRun(unittest.TestCase):
         argv = [os.path.join(PROJECT, "scripts", "demo"), "--seconds-per-phase", "6"]
         killed = self.run_and_kill("j-killed-demo", argv, self.at_work)
         self.expect_only_services_left(killed)
-        # The next demo starts with this.
+        # The next demo calls this first.
         Lab("j-killed-demo").clear_abandoned()
         self.expect_nothing_left(killed)
 

@@ -46,7 +46,7 @@ class LabCommand(unittest.TestCase):
         )
         with subscriber:
             def has_got_it():
-                # It misses what is published before it has subscribed.
+                # A subscriber misses messages published before it has subscribed.
                 self.lab("exec", "client1", "mosquitto_pub", "-h", self.env["MQTT_VIP"],
                          "-t", "anything", "-m", "hi")
                 return subscriber.poll() is not None
@@ -87,7 +87,7 @@ class LabCommand(unittest.TestCase):
         self.expect_nothing_left()
 
     def test_only_root(self):
-        # Another user, who may nevertheless read a checkout in root's home.
+        # Another user may read a checkout in root's home nevertheless.
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                   "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         self.assertIn("root", self.lab("up", expect=1, through=nobody))

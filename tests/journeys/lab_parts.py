@@ -112,7 +112,7 @@ class ParseTest(unittest.TestCase):
 
 
 class QuestionTest(unittest.TestCase):
-    """The stage's SYN-ACK that is no broker's, and the client's answer to it."""
+    """The SYN-ACK with which the stage questions a client, and the client's answer."""
 
     CLIENT, SERVICE = ("10.1.1.100", 40000), ("10.1.50.200", 1883)
 
@@ -141,10 +141,10 @@ class QuestionTest(unittest.TestCase):
 
 
 class EndTest(unittest.TestCase):
-    """What ends a connection at its broker."""
+    """How a connection ends at its broker."""
 
     def ended_by(self, *segments):
-        """Of a connection whose SYN has the number 9; segments are (seq, flags, payload)."""
+        """The end of a connection whose SYN has the number 9; segments: (seq, flags, payload)."""
         seen = witness.Connection("client0", "10.1.1.100", 40000, 9, 0.0, broker="broker1")
         watch = witness.Witness.__new__(witness.Witness)
         watch._by_tuple = {("10.1.1.100", 40000): seen}
@@ -263,7 +263,7 @@ class WaitingTest(unittest.TestCase):
 
 
 class AttackTest(unittest.TestCase):
-    """The attacks themselves run by hand: docs/testing.md."""
+    """The attacks themselves are run by hand: docs/testing.md."""
 
     def test_the_table_fits_80_columns(self):
         for kind in attacks.ATTACKS:
@@ -285,7 +285,7 @@ class AttackTest(unittest.TestCase):
 
 
 class BenchTest(unittest.TestCase):
-    """The measurements themselves run by hand: docs/performance.md."""
+    """The measurements themselves are run by hand: docs/performance.md."""
 
     def test_the_commands_of_the_lab_start(self):
         for name in ("reset-time", "lossy"):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client that alternates between topics of two groups, at QoS 1.
 
-Whatever group its connection is on, its queue of unacknowledged messages has one for the other:
-without a limit it would be reset for ever and never get everything acknowledged.
+Whatever group its connection is on, its queue of unacknowledged messages contains one for the other
+group. Without a limit it would be reset for ever and never get everything acknowledged.
 """
 
 from support import Addressing, Journey, Paho, Settings, main

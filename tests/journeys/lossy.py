@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One segment in a hundred is lost on its way to the load balancer, and another one comes late.
 
-Nobody may be reset for it, and nearly all must be judged. The seed of the link and of the messages'
-sizes is printed, and taken from REMORA_SEED if set. bench/lossy measures what inspection costs of
-the throughput.
+No client may be reset for it, and nearly all messages must be judged. The seed of the link and of
+the messages' sizes is printed; REMORA_SEED sets it. bench/lossy measures how much throughput the
+inspection costs.
 """
 
 import concurrent.futures
@@ -30,7 +30,7 @@ class Lossy(Journey):
         print(f"REMORA_SEED={SEED}", flush=True)
 
     def expect_a_bad_link(self, link):
-        """That the link was what it is meant to be."""
+        """Expects that the link lost and delayed as many segments as it should."""
         counts = link.counts()
         print(counts, flush=True)
         self.assertGreater(counts.segments, 5_000)

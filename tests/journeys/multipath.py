@@ -50,7 +50,7 @@ class Multipath(Journey):
         self.assertGreaterEqual(after["SYN_OPTION"] - before["SYN_OPTION"], 2)
         self.assertGreaterEqual(self.multipath_counter("client0", "MPCapableSYNTX"), 2)
         for node in self.lab.layout.broker_nodes:
-            # Subscribers are no clients of the LB.
+            # Subscribers do not connect through the LB.
             self.assertEqual(self.multipath_counter(node, "MPCapableSYNRX"),
                              self.multipath_counter(node, "MPCapableSYNTX"))
 

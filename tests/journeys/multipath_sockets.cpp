@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For LD_PRELOAD: makes each TCP socket that a program opens one of Multipath TCP.
+// For LD_PRELOAD: makes each TCP socket that a program opens a Multipath TCP socket.
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -25,8 +25,8 @@ class NoDaemon(Journey):
     def test_clients_are_reset_and_come_back_and_nothing_is_forgotten(self):
         witness = self.watch()
         self.daemon.kill()
-        # For three seconds the kernel still counts on the daemon, here for as long as it takes: the
-        # client's next packet gets the RST.
+        # For three seconds the kernel still assumes that a daemon runs; here for as long as needed.
+        # The client's next packet gets the RST.
         with self.meanwhile(lambda: pinned.beat(self.daemon.pins), every_s=0.1):
             self.expect_recovery(Paho(self.lab, "client0"), witness)
         self.wait_until(
@@ -38,7 +38,7 @@ class NoDaemon(Journey):
         counters = self.counters()
         self.assertEqual((counters["RESET"], counters["PROBE_RST"]), (2, 1),
                          "the probe answers where no daemon does")
-        # Their sessions at the wrong brokers waited for the daemon, and end without a Will.
+        # Their sessions at the wrong brokers waited for the daemon. They end without a Will.
         self.wait_until(
             lambda: self.daemon.own_counters()["clean_ends"] == 2, "both sessions to end"
         )

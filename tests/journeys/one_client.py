@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The seed's Test 1: one client and one route; other topics have another broker. It moves."""
+"""The seed's Test 1: a client with one route. It moves when it publishes other topics."""
 
 from support import Addressing, Journey, Settings, main
 

@@ -49,7 +49,7 @@ class LbAddressIpv4OverIpv6(LbAddress):
 
 
 class KatransAddress(NarrowLink):
-    """The control: Katran's outer source leads nowhere, and full segments do not get through.
+    """The control: Katran's outer source is not routed, and full segments do not get through.
 
     Over IPv6 no router fragments (RFC 8200 §5). Over IPv4 the gateway does, and whether that helps
     depends on what removes the outer header: XDP cannot reassemble fragments.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A publisher on Paho C++ for the journeys: publishes what it reads, one
-// "TOPIC PAYLOAD" a line at QoS 0, and reconnects by itself.
+// A publisher on Paho C++ for the journeys: publishes each line "TOPIC PAYLOAD" that it reads, at
+// QoS 0, and reconnects by itself.
 //
 //   paho_cpp_publisher HOST PORT CLIENT_ID
 #include <mqtt/async_client.h>
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    // With no room for buffered messages, a publish while offline would throw.
+    // Without room for buffered messages, a publish while offline would throw.
     constexpr int kBufferedMessages = 1000;
     const std::string host = argv[1];
     const bool is_ipv6 = host.find(':') != std::string::npos;
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       const auto blank = line.find(' ');
       last = client.publish(line.substr(0, blank), line.substr(blank + 1), 0, false);
     }
-    // The client drops what it has not written by then, and does not list pending tokens at QoS 0.
+    // At the end the client drops unwritten messages, and it lists no pending tokens at QoS 0.
     if (last) last->wait();
     client.disconnect()->wait();
   } catch (const std::exception& error) {

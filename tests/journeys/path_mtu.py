@@ -42,7 +42,7 @@ class PathMtu(Journey):
         self.assertEqual(self.path_mtu(), MTU - self.outer_header)
 
     def test_ten_thousand_messages_without_a_pause(self):
-        """With mosquitto_pub, Nagle's algorithm cuts the stream (RFC 896)."""
+        """Publishes with mosquitto_pub, whose stream Nagle's algorithm cuts (RFC 896)."""
         with self.expect_all_judged(MESSAGES, MISPREDICT=0):
             with MosquittoPub(self.lab, "client0", TOPIC) as publisher:
                 for number in range(1, MESSAGES + 1):
@@ -74,7 +74,7 @@ class ChangingMtu(PathMtu):
     test_nor_without_nagle = None
 
     def set_mtu(self, mtu):
-        """Sets it on both ends of the link: veth accepts no frame that exceeds its own MTU."""
+        """Sets the MTU on both ends of the link: veth accepts no frame larger than its own MTU."""
         ends = [(topology.GATEWAY, "lb0"), (topology.LB, "eth0")]
         for node, device in ends if mtu < MTU else reversed(ends):
             network.ip_batch([f"link set {device} mtu {mtu}"], self.lab.namespace(node))
@@ -93,7 +93,7 @@ class ChangingMtu(PathMtu):
         return count
 
     def expect_path_mtu(self, expected, phase):
-        """Publishes until the client's kernel has learned it; nothing may be lost."""
+        """Publishes until the client's kernel has learned the path MTU; nothing may be lost."""
         deadline = time.monotonic() + PATIENCE_S
         count = self.publish_until(
             lambda: self.path_mtu() == expected or time.monotonic() > deadline, phase
@@ -106,7 +106,7 @@ class ChangingMtu(PathMtu):
         self.set_mtu(1400)
         self.expect_path_mtu(1400 - self.outer_header, "lowered")
         self.set_mtu(MTU)
-        # The client's kernel would try larger ones in ten minutes (RFC 1191 §6.3).
+        # The client's kernel would try a larger MTU after ten minutes (RFC 1191 §6.3).
         namespaces.run(self.lab.namespace("client0"), ["ip", "route", "flush", "cache"], check=True)
         namespaces.run(
             self.lab.namespace("client0"), ["ip", "-6", "route", "flush", "cache"], check=True
@@ -121,8 +121,8 @@ class ChangingMtuIpv6(ChangingMtu):
 class NarrowClient(Journey):
     """The path from the brokers to a client has a smaller MTU than they can know.
 
-    They answer with the service's address, so routers send their ICMP errors to that. The load
-    balancer has to forward each to the broker whose packet it is about.
+    They answer with the service's address, so routers send their ICMP errors to it. The load
+    balancer has to forward each error to the broker that sent the packet.
     """
 
     LENGTH = 100_000

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The policies keep and drop: one leaves a connection where it is, the other silences it."""
+"""The policies keep and drop: keep leaves a connection where it is, drop silences it."""
 
 import concurrent.futures
 

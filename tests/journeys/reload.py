@@ -27,7 +27,7 @@ class Reload(Journey):
         self.publish(5, "before")
 
     def publish(self, count, phase):
-        """For clients that are not reset. Returns when every message has arrived."""
+        """Feeds clients that are not reset. Returns when every message has arrived."""
         for _ in range(count):
             self.feed_in_step(self.moved, MOVED, 1, phase=phase)
             self.feed_in_step(self.unmoved, UNMOVED, 1, phase=phase)
@@ -101,7 +101,7 @@ class Reload(Journey):
                 line = self.reload("the configuration stays as it was")
                 self.assertIn(why, line)
                 with self.assertRaisesRegex(RuntimeError, re.escape(why)):
-                    self.daemon.ask("reload")  # what systemctl reload runs
+                    self.daemon.ask("reload")  # the command of systemctl reload
                 self.assertIn(why, self.daemon.status()["last_reload"]["refused"])
                 self.publish(5, "after")
             self.close()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""remorad is killed, and started again with and without what the kernel held."""
+"""remorad is killed, and started again with or without the state that the kernel held."""
 
 import concurrent.futures
 import dataclasses
@@ -29,7 +29,7 @@ class Restart(Journey):
         return publishers
 
     def publish(self, publishers, count):
-        """Returns once everything has arrived."""
+        """Publishes, and returns once everything has arrived."""
         for publisher in publishers:
             self.feed_in_step(publisher, TOPICS[publisher.node], count)
         self.expect_all_delivered()
@@ -83,7 +83,7 @@ class Restart(Journey):
         self.addCleanup(by_hand.kill)
         self.wait_until(self.daemon.status, "an answer")
         by_hand.send_signal(signal.SIGHUP)
-        self.daemon.ask("reload")  # each writes to the log
+        self.daemon.ask("reload")  # each reload writes to the log
         self.assertIsNotNone(self.daemon.status())
         self.assertIsNone(by_hand.poll())
 
@@ -155,7 +155,7 @@ class Restart(Journey):
 
 
 class RestartIpv6(Restart):
-    """For the code that writes addresses and reads them again."""
+    """For the code that writes addresses and parses them again."""
 
     addressing = Addressing.IPV6
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unknown clients go to the router: each message reaches its group, from the first one on.
 
-No client is reset, and none is refused because of a daemon that is killed, stopped or restarting.
+No client is reset, and none is refused when the daemon is killed, stopped or restarted.
 """
 
 import concurrent.futures
@@ -129,7 +129,7 @@ class SeveralTopics(RouterJourney):
 
 
 class Device(RouterJourney):
-    """As Tasmota does: a Will, telemetry and state in two groups, and commands to it."""
+    """A client like Tasmota: a Will, telemetry and state in two groups, and commands to it."""
 
     def test_it_gets_its_commands_and_both_groups_its_messages(self):
         with self.nothing_reset(), Session(
@@ -139,7 +139,7 @@ class Device(RouterJourney):
             for number, topic in enumerate((TEMPERATURE, HUMIDITY) * 10, start=1):
                 device.publish(topic, mqtt.message("client0", "1", number))
             self.expect_delivered("client0", range(1, 21))
-            # The home is in the default group: it has subscribed before it published.
+            # The home is in the default group, because the client subscribed before it published.
             home, = {b for b in self.group_brokers["default"] if self.real(b)["routed"]}
             self.assertEqual(namespaces.run(
                 self.lab.namespace(home),
@@ -237,12 +237,12 @@ class Flood(RouterJourney):
 
 
 class Daemon(RouterJourney):
-    """Without a daemon an unknown client takes the usual way."""
+    """Without a daemon an unknown client goes to the default group as usual."""
 
     clients = 20
 
     def publish_while_stopped(self):
-        """Each client publishes once, until one needs no daemon; all are served in the end."""
+        """Each client publishes once, until one needs no daemon; all of them are served."""
         pid = self.daemon.process()["pid"]
         with concurrent.futures.ThreadPoolExecutor(max_workers=self.clients) as pool:
             os.kill(pid, signal.SIGSTOP)

@@ -15,7 +15,7 @@ from clients import Npm, PahoCpp, install_npm_client
 
 TOPIC = "measurements/temperature"
 MEGABYTE = 1_000_000
-MESSAGES = 100  # the last of which has a megabyte
+MESSAGES = 100  # the last one has a megabyte
 
 
 class SegmentSizes(Journey):
@@ -53,7 +53,7 @@ class SegmentSizes(Journey):
         self.publish_with_each_client()
 
     def test_the_smallest_mss_that_linux_takes(self):
-        # The broker's SYN-ACK limits the client's segments to 88 bytes, of which time stamps take
+        # The broker's SYN-ACK limits the client's segments to 88 bytes, of which timestamps take
         # 12.
         for node in self.lab.layout.broker_nodes:
             for plan in self.addressing.plans:
@@ -72,7 +72,7 @@ class SegmentSizes(Journey):
 
         for byte in data:
             session.socket.sendall(bytes([byte]))
-            # Bytes that wait would be sent together.
+            # TCP would send bytes that wait together.
             deadline = time.monotonic() + PATIENCE_S
             while not is_acknowledged():
                 self.assertLess(time.monotonic(), deadline, "a byte is not acknowledged")
@@ -97,7 +97,7 @@ class SegmentSizes(Journey):
                     session, mqtt.publish(TOPIC, mqtt.message("client0", "1", 1))
                 )
                 wrong = mqtt.publish("measurements/humidity", mqtt.message("client0", "1", 2))
-                # It is reset as soon as the topic is complete.
+                # The client is reset as soon as the topic is complete.
                 with self.assertRaises((ConnectionResetError, BrokenPipeError)):
                     self.send_in_single_bytes(session, wrong)
         self.expect_delivered("client0", [1])

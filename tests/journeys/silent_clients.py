@@ -1,17 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that end without a word from the client: their flows leave the table all the same.
+"""Connections end without a packet from the client: their flows leave the table nevertheless.
 
-A client says nothing when its broker resets the connection, as mosquitto does when another client
-takes over its identifier, and when it is gone. Its flow stays until the keepalive rules out that
-the connection still lives.
+A client is silent when its broker resets the connection, as mosquitto does when another client
+takes over its identifier, and when it is gone. Its flow stays until the keepalive proves that the
+connection has ended.
 """
 
 from support import PATIENCE_S, Journey, Paho, Settings, main
 from lab.waiting import wait_until
 
 KEEPALIVE_S = 1
-# 2 * keepalive + 30 s, and a sweep in ten seconds; 60 s for those that ended with a FIN.
+# 2 * keepalive + 30 s, and a sweep every ten seconds; 60 s for those that ended with a FIN.
 GONE_AFTER_S = 75
 
 
@@ -29,7 +29,7 @@ class SilentClients(Journey):
         self.addCleanup(frozen.kill)
         self.feed_in_step(frozen, "others", 1)
         frozen.freeze()
-        # Each of the two connects again and again, and ends the other one's connection.
+        # The two clients connect in turn, and each ends the other one's connection.
         rivals = [Paho(self.lab, node, client_id="shared", keepalive_s=KEEPALIVE_S)
                   for node in (first, second)]
         for rival in rivals:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all journeys share: a private lab for each test, and verbs to tell a story with.
+"""Base of all journeys: a private lab for each test, and verbs to tell a story with.
 
 A journey is a program that runs its tests. Where it cannot run at all it ends with 77, which ctest
 shows as skipped. REMORA_BUILD names the build folder whose remorad is tested.
@@ -22,7 +22,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-# The path comes first.
+# The path must be set first.
 from lab import config, mqtt, namespaces, network, topology, verdict  # noqa: E402
 from lab.build import build_folder, preset_folder  # noqa: E402
 from lab.config import Settings  # noqa: E402
@@ -43,7 +43,7 @@ __all__ = [
 
 SKIPPED = 77
 
-# Journeys need programs of the tests, too.
+# Journeys need programs that are built with the tests.
 os.environ.setdefault("REMORA_BUILD", preset_folder("release"))
 
 # Counters of late packets of a mispredicted connection, which may come at any time.
@@ -85,7 +85,7 @@ class Journey(unittest.TestCase):
         self.brokers_of = lambda topic: self.group_brokers[routes.get(topic, "default")]
 
     def _has_failed(self):
-        # Not _outcome.success, which now tells of the cleanup itself.
+        # Not _outcome.success, which by now includes the clean-up.
         told = self._outcome.result.errors + self._outcome.result.failures
         return any(self in (test, getattr(test, "test_case", None)) for test, _ in told)
 
@@ -136,7 +136,7 @@ class Journey(unittest.TestCase):
         return number
 
     def feed_in_step(self, publisher, topic, count, *, phase="1"):
-        """As feed(), but each message waits until the one before it has been delivered."""
+        """Like feed(), but each message waits until the one before it has been delivered."""
         for _ in range(count):
             number = self.feed(publisher, topic, 1, phase=phase)
             self.wait_for_number(publisher.node, number, phase)
@@ -144,8 +144,7 @@ class Journey(unittest.TestCase):
     def feed_until_back(self, publisher, topic, phase="1"):
         """Feeds a client that will be reset until it has come back; returns the last number.
 
-        A client without a connection may drop messages, so only the arrival of one shows that it is
-        back.
+        A client without a connection may drop messages, so only an arrival shows that it is back.
         """
         deadline = time.monotonic() + PATIENCE_S
         first = number = self.feed(publisher, topic, 1, phase=phase)
@@ -177,7 +176,7 @@ class Journey(unittest.TestCase):
                 is_over.set()
             running.result()
 
-    # ---- what is expected ----------------------------------------------------------
+    # ---- expectations --------------------------------------------------------------
 
     def numbers(self, client, phase="1"):
         """The numbers of the messages of `client` that arrived anywhere, in order of arrival."""
@@ -189,7 +188,7 @@ class Journey(unittest.TestCase):
         return {d.broker for d in self.deliveries.all() if (d.client, d.phase) == (client, phase)}
 
     def wait_for_number(self, client, number, phase="1"):
-        """Waits until that message has arrived anywhere."""
+        """Waits until that message has arrived at any broker."""
         if not self.deliveries.wait_for(
             lambda everything: any(
                 (d.client, d.phase, d.number) == (client, phase, number) for d in everything)
@@ -205,13 +204,13 @@ class Journey(unittest.TestCase):
         self.expect_no_wrong_group()
 
     def expect_all_delivered(self, phase="1"):
-        """Waits until all that was fed in `phase` has arrived, once each and at right brokers."""
+        """Waits until all messages fed in `phase` have arrived, once each and at right brokers."""
         for client in sorted({m.client for m in self.sent if m.phase == phase}):
             numbers = [m.number for m in self.sent if (m.client, m.phase) == (client, phase)]
             self.expect_delivered(client, numbers, phase)
 
     def expect_losses_only_in_gaps(self, witness, phase="1"):
-        """Expects no losses but between a mispredict and its client's reconnect.
+        """Expects losses only between a mispredict and its client's reconnect.
 
         Returns the mispredicts that the witness saw in `phase`.
         """
@@ -251,7 +250,7 @@ class Journey(unittest.TestCase):
 
     @contextlib.contextmanager
     def expect_counted(self, **expected):
-        """The counters that grow within the block, and by how much."""
+        """Expects these counters to grow within the block by exactly these amounts."""
         before = self.counters()
         yield
         after = self.counters()
@@ -259,21 +258,21 @@ class Journey(unittest.TestCase):
 
     @contextlib.contextmanager
     def expect_all_judged(self, count, **expected):
-        """As expect_counted(), and exactly `count` PUBLISHes that are all judged."""
+        """Like expect_counted(), with exactly `count` PUBLISHes, all of which are judged."""
         before = self.counters()
         with self.expect_counted(PUBLISH=count, BLIND=0, MALFORMED=0, **expected):
             yield
         self.assertEqual(self.unjudged(before), 0)
 
     def unjudged(self, before):
-        """How many PUBLISHes were seen and not judged since the counters `before`."""
+        """Number of PUBLISHes that were seen but not judged since the counters `before`."""
         return sum(
             value - before[name] for name, value in self.counters().items()
             if name.startswith("TOPIC_")
         )
 
     def retransmitted(self, node):
-        """How many segments a client's kernel has sent again."""
+        """Number of segments that a client's kernel has retransmitted."""
         with namespaces.inside(self.lab.namespace(node)):
             with open("/proc/thread-self/net/snmp", encoding="ascii") as file:
                 names, values = (line.split() for line in file if line.startswith("Tcp:"))
@@ -287,7 +286,7 @@ class Journey(unittest.TestCase):
             self.fail(str(error))
 
     def real(self, node):
-        """What `remoractl reals list` says of the broker of `node`."""
+        """The row of `remoractl reals list` for the broker of `node`."""
         address = self.lab.layout.broker_address(topology.number_of(node))
         rows = self.daemon.ask("reals", "list")["reals"]
         return next(row for row in rows if row["real"] == address)
@@ -296,11 +295,11 @@ class Journey(unittest.TestCase):
         self.wait_until(lambda: self.real(node)["state"] == state, f"{node} to be {state}")
 
     def configure(self, settings):
-        """Writes another configuration file; remorad reads it when it is told to."""
+        """Writes another configuration file, which remorad reads on reload."""
         self.lab.reconfigure(settings)
 
     def reload(self, outcome):
-        """SIGHUP; waits until the log says `outcome` and returns that line."""
+        """Sends SIGHUP, waits until the log says `outcome`, and returns that line."""
         log = pathlib.Path(self.daemon.log)
         before = log.stat().st_size
         said = []

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""remorad is upgraded: the pinned maps of the version before become its own.
+"""remorad is upgraded: it takes over the pinned maps of the version before it.
 
-A version of ABI 4 is not at hand, so abi_4_pins makes its maps from today's. The programs that
-are attached go on with their own maps meanwhile, which a real predecessor's would have pinned: so
-nothing is published until the new remorad runs.
+There is no remorad of ABI 4 to run, so abi_4_pins makes its maps from those of the present version.
+Until the new remorad runs, the attached programs use maps of their own that are not pinned, unlike
+those of a real predecessor. So nothing is published until then.
 """
 
 import os
@@ -44,7 +44,7 @@ class Upgrade(Journey):
     def test_no_flow_drain_or_topic_key_is_lost(self):
         homes = {node: self.brokers_that_got(node, "before") for node in TOPICS}
         home, = homes["client0"]
-        # A connection that is not found goes where the ring leads: no longer here.
+        # A connection that is not found would go where the ring leads: not here any more.
         self.drain(home)
         tables = self.pinned_tables()
         with self.expect_all_judged(10, NO_FLOW=0, MISPREDICT=0, RESET=0, ESTABLISHED=0):

@@ -21,7 +21,7 @@ class Versions(Journey):
         for node, version in zip(self.lab.layout.client_nodes, VERSIONS):
             with self.subTest(version=version):
                 with self.expect_counted(MISPREDICT=1, RESET=1, LEARNED=1):
-                    # At QoS 1, so that it ends when its message has arrived, reset or not.
+                    # At QoS 1 the publisher ends when its message has arrived, reset or not.
                     self.publish(node, "unknown", qos=1, version=version, count=1)
                     self.expect_delivered(node, [1], "unknown")
                 for qos in (0, 1, 2):

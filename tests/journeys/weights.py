@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A broker's weight is doubled under load: connections stay where they are and lose nothing, few
-slots of the ring move without need, and new connections follow the new weights."""
+slots of the ring move unnecessarily, and new connections follow the new weights."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ CONNECTIONS = 160
 HEAVY = 2
 TOPIC = "anything"
 
-# Share of the slots that may move between reals whose weight did not change. The Maglev paper (NSDI
+# Share of slots that may move between reals whose weight did not change. The Maglev paper (NSDI
 # 2016, §5.3) has 2 % when one of many reals leaves a table of this size.
 MOST_EXCHANGED = 0.02
 
@@ -40,7 +40,7 @@ class Weights(Journey):
         return session
 
     def publish(self):
-        """Publishes one more message of each client; returns once all are acknowledged."""
+        """Each client publishes one more message; returns once all are acknowledged."""
         self.published += 1
         for name, session in self.sessions.items():
             session.publish(TOPIC, mqtt.message(name, "living", self.published), qos=1,

@@ -12,7 +12,7 @@ ROUTES = (
     ("+/+/alarm", "alarms"),
     ("#", "rest"),
 )
-# MQTT 5.0 §4.7; of two filters, the one with a literal level further left is more specific.
+# MQTT 5.0 §4.7. The filter with a literal level further left is more specific.
 GROUP_OF = {
     "house/kitchen/temperature": "kitchen",
     "house/bath/temperature": "rooms",
@@ -48,7 +48,7 @@ class Wildcards(Journey):
         with self.expect_counted(MISPREDICT=changes, RESET=changes, LEARNED=len(topics)):
             for topic in topics:
                 self.teach("client0", topic)
-        # The subscription to `#` shows no topic that begins with `$`.
+        # The subscription to `#` does not match topics that begin with `$`.
         visible = [topic for topic in topics if not topic.startswith("$")]
         self.deliveries.wait_for(lambda all_: len(all_) == len(visible))
         self.expect_no_wrong_group()

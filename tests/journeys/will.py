@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A hundred mispredicted clients with a Will: none is published, and no good message is lost."""
+"""A hundred mispredicted clients with a Will: no Will is published, and no good message is lost."""
 
 from support import Addressing, Journey, Session, Settings, main, mqtt, namespaces, topology
 
@@ -27,7 +27,7 @@ class WillJourney(Journey):
                 self.assertTrue(session.wait_for_reset(), f"{name} is reset")
 
     def left_behind(self):
-        """Connections of clients that a broker still has, each of which may end with its Will."""
+        """Client connections that a broker still has. Each of them may end with its Will."""
         found = []
         for node in self.lab.layout.broker_nodes:
             shown = namespaces.run(
@@ -60,10 +60,10 @@ class CleanEnd(WillJourney):
 
 
 class AnswersOwed(WillJourney):
-    """The broker has something to answer before the wrong message: the answer must not fail."""
+    """The broker has to answer a packet before the wrong message, and the answer must not fail."""
 
     def before_the_wrong_one(self, number, name):
-        """Packets that a broker answers, one kind for every fourth client."""
+        """Packets that the broker answers, of a different kind for every fourth client."""
         good = mqtt.message(name, "good", 1)
         return [
             [mqtt.publish(GOOD, good, qos=1, packet_id=1)],
@@ -95,7 +95,7 @@ class AnswersOwed(WillJourney):
 
 
 class NoCleanEnd(WillJourney):
-    """The control: with RSTs alone every Will is published."""
+    """The control: with RSTs alone, every Will is published."""
 
     settings = Settings(session_end="reset")
 
