@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plain TCP as fast as it goes, for bench/lossy: what a broker would do costs no time here.
+"""Plain TCP at full speed, for bench/lossy: no time is spent on the work of a broker.
 
     bulk.py sink PORT                                 reads connections to their ends, for ever
     bulk.py send HOST PORT CONNECTIONS MEGABYTES mqtt|unjudged SEED
 
 `send` opens the connections, writes to all of them at once, waits until the sink has confirmed
 each, and prints {"seconds", "bytes", "publishes"}. A stream is a CONNECT and PUBLISHes of random
-sizes. Before those of an `unjudged` stream comes a PINGREQ: Remora judges no stream that does not
-begin with a CONNECT, and forwards it on its flow all the same.
+sizes. An `unjudged` stream begins with a PINGREQ: Remora does not judge a stream that does not
+begin with a CONNECT, but forwards it on its flow.
 """
 
 import json
@@ -93,7 +93,7 @@ def send(host, port, count, megabytes, kind, seed):
 
 
 def run_on(index):
-    """Sender and sink keep off each other, and one measurement is like the next."""
+    """Puts sender and sink on different CPUs, so that all measurements are alike."""
     processors = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {processors[index % len(processors)]})
 

@@ -14,7 +14,7 @@ namespace remora::bench {
 namespace {
 
 constexpr std::uint32_t kIsn = 1'000'000;
-// An initial sequence number that no earlier SYN of the run had.
+// From one initial sequence number of a flow to the next, so that none comes twice in a run.
 constexpr std::uint32_t kNextIsn = 64'007;
 constexpr std::uint32_t kScramble = 0x9e3779b1;  // odd; Knuth's, 2^32 over the golden ratio
 constexpr std::uint32_t kInOrder = 1;
@@ -31,7 +31,7 @@ shape shape_of(const Bytes& frame, std::uint32_t word_at, std::uint32_t seq) {
   return shape;
 }
 
-// Numbers the cases, so that each has clients of its own.
+// Numbers the cases, so that each has its own clients.
 class Builder {
  public:
   explicit Builder(std::uint32_t flow_bits) : flow_bits_(flow_bits) {}
@@ -41,8 +41,8 @@ class Builder {
     return add(name, frame, seq, frame, seq, static_cast<std::uint32_t>(sizeof(shape::head)));
   }
 
-  // Packets look like `even` and `odd` in turn, which differ in their heads and
-  // in the word at `word_at` only.
+  // Packets look like `even` and `odd` in turn, which differ only in their heads and in the word
+  // at `word_at`.
   Case& add(const std::string& name, const Bytes& even, std::uint32_t even_seq, const Bytes& odd,
             std::uint32_t odd_seq, std::uint32_t word_at) {
     const auto number = static_cast<std::uint32_t>(cases_.size());
@@ -80,7 +80,7 @@ class Builder {
   std::vector<Case> take() { return std::move(cases_); }
 
  private:
-  // Not 0, the default group.
+  // Never 0, which is the default group.
   static std::uint32_t group_of(std::uint32_t number) { return 1 + number % (kGroups - 1); }
 
   std::uint32_t flow_bits_;
@@ -102,7 +102,7 @@ std::vector<Case> make_cases(std::uint32_t flow_bits) {
     made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED};
   }
   {
-    // The padding after the SYN is no payload: frames of one length.
+    // The padding after the SYN is no payload; it gives both frames the same length.
     Case& made = build.add("syn and connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
                            static_cast<std::uint32_t>(connect.size() - 8));
     made.start = Start::kNothing;
@@ -172,7 +172,7 @@ Case opening(const Case& of) {
   open.packets.frame_len = static_cast<std::uint32_t>(connect.size());
   open.packets.seq_step = 0;
   open.packets.step_shift = 1;
-  // So the order of the table's elements in memory differs from that of the packets.
+  // Unscrambled, so that the order of the packets differs from that of the elements in memory.
   open.packets.scramble = kInOrder;
   return open;
 }

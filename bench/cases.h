@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cases that are measured: for each its packets, and what the packet path must count if
-// the packets took the intended path.
+// The cases that are measured: the packets of each, and what the packet path must count if they
+// took the intended path.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +31,11 @@ struct KatranGoals {
 struct Case {
   std::string name;
   std::uint32_t group = 0;
-  Bytes frame;  // as handed to BPF_PROG_TEST_RUN
+  Bytes frame;  // as passed to BPF_PROG_TEST_RUN
   traffic packets{};
   Start start = Start::kEstablished;
   Expect expect = Expect::kForwarded;
-  // Packets of a flow per unit, the time of which is reported: 2 for a SYN and its CONNECT.
+  // The time of a unit is reported; packets of a flow per unit: 2 for a SYN and its CONNECT.
   std::uint32_t unit = 1;
   std::vector<enum counter> counted;          // once per unit; no other counter changes
   std::optional<double> goal;                 // times the floor
@@ -50,10 +50,10 @@ std::vector<Case> make_cases(std::uint32_t flow_bits);
 // The packets that precede a case: SYN and CONNECT of each of its flows.
 Case opening(const Case& of);
 
-// The packets of a case as a stage would hand them on to Katran.
+// The packets of a case as a stage would pass them to Katran.
 Case to_vip(const Case& of);
 
-// The floor's packets: ACKs.
+// The packets for the floor: ACKs.
 Case make_floor(std::uint32_t flow_bits);
 
 }  // namespace remora::bench

@@ -3,8 +3,9 @@
 // Searches for the packets that keep the packet path busy for longest, and prints them: the dearest
 // single packets, and the connections whose packets are dearest on average.
 //
-// Random recipes at first, then variants of the dearest ones. Each recipe is played several times,
-// and the shortest time of each packet counts, so that what else runs on the machine does not.
+// It begins with random recipes and goes on with variants of the dearest ones. Each recipe is
+// played several times, and the shortest time of each packet counts: this excludes other work on
+// the machine.
 #include <bpf/bpf.h>
 #include <sched.h>
 #include <unistd.h>
@@ -40,8 +41,8 @@ address abi_address(const IpAddress& ip) {
   return out;
 }
 
-// As many shapes as there may be. All fit a topic that begins with six slashes, and all but the
-// first of its levels are those of the filters: none matches, and each must be looked up.
+// The largest number of shapes. All fit a topic that begins with six slashes, and all but the first
+// of its levels are those of the filters, so none matches but each must be looked up.
 std::vector<Route> dear_routes() {
   std::vector<Route> routes;
   for (unsigned plus = 0; plus < MAX_SHAPES - 1; plus++) {
@@ -52,7 +53,7 @@ std::vector<Route> dear_routes() {
   return routes;
 }
 
-// A service with one group, in whose routes every topic is looked for in vain.
+// A service with one group, whose routes match no topic of the search.
 class World {
  public:
   World() : chain_(limits()) {
@@ -136,8 +137,8 @@ class World {
 
 struct Found {
   Recipe recipe;
-  double dearest_us = 0;  // packet
-  std::size_t at = 0;     // which one, from 0
+  double dearest_us = 0;  // time of its dearest packet
+  std::size_t at = 0;     // number of that packet, from 0
   std::size_t packets = 0;
   double mean_us = 0;
 };
@@ -154,8 +155,8 @@ Found measure(World& world, const Recipe& recipe, unsigned rounds) {
           sum / 1e3 / static_cast<double>(best.size())};
 }
 
-// The dearest recipes by one figure. One of each order of arrival at most `kOfEach` times, so that
-// the search does not stay with one kind.
+// The dearest recipes by one figure, with at most `kOfEach` of each order of arrival, so that the
+// search does not stay with one kind.
 class Table {
  public:
   explicit Table(double Found::*figure) : figure_(figure) {}
@@ -215,7 +216,7 @@ int run(int argc, char** argv) {
         is_new ? random_recipe(random)
                : variant_of(table.rows()[random() % table.rows().size()].recipe, random);
     Found found = measure(world, recipe, 2);
-    // Again, before one that was disturbed is taken for dear.
+    // Measure again before a disturbed packet is taken for a dear one.
     if (found.dearest_us > 20) found = measure(world, recipe, 4);
     if (found.dearest_us > 40) found = measure(world, recipe, 12);
     packets.add(found);

@@ -45,12 +45,12 @@ Bytes segment(Flags flags, const Bytes& payload, std::uint16_t service_port) {
   put16(frame, kIp + kTcp + payload.size());
   put32(frame, 0x00004000);  // do not fragment
   put32(frame, 0x40060000);  // TTL 64, TCP
-  put32(frame, 0);           // the client: the wrapper's
+  put32(frame, 0);           // client address, written by the wrapper
   put32(frame, kServiceAddress);
 
   put16(frame, kClientPort);
   put16(frame, service_port);
-  put32(frame, 0);  // sequence number: the wrapper's
+  put32(frame, 0);  // sequence number, written by the wrapper
   put32(frame, flags == Flags::kSyn ? 0 : 1);
   put16(frame, kTcp / 4 << 12 | static_cast<unsigned>(flags));
   put16(frame, 502);

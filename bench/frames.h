@@ -2,8 +2,8 @@
 //
 // Frames from a client to a service, byte by byte.
 //
-// Pure. The wrapper writes client address and sequence number. Checksums are zero: the packet
-// path reads none of those that a client writes.
+// Pure. The wrapper writes client address and sequence number. Checksums are zero, because the
+// packet path does not read those that a client writes.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the measurements in the lab have in common.
+"""Common parts of the measurements in the lab.
 
 They print figures and judge none: a figure belongs to the machine it was measured on. A run fails
-only if it could not measure what it says.
+only if it could not measure what it claims to.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from lab.lab import Lab
 def own_lab(name, **up):
     """A lab that this process builds, brings up and takes down again; the arguments are Lab.up()'s.
 
-    All of it runs ahead of whatever else the machine has to do: the slowest of many events is else
-    that of the machine's scheduler.
+    All its processes run with priority over the machine's other work. Otherwise the machine's
+    scheduler would decide how slow the slowest of many events is.
     """
     require_root()
     # With --json, stdout is for the figures alone.

@@ -33,7 +33,7 @@ namespace remora::bench {
 namespace {
 
 constexpr std::uint64_t kTimedPackets = 131'072;
-constexpr std::uint64_t kWarmPackets = 8'192;  // at least, and one unit of every flow
+constexpr std::uint64_t kWarmPackets = 8'192;  // the least, and one unit of every flow
 // Cases that write records run in slices that fit into the ring buffer.
 constexpr std::uint64_t kLearningSlice = 16'384;
 constexpr unsigned kManyFlowBits = 16;
@@ -73,7 +73,7 @@ class Targets {
 };
 
 struct Samples {
-  // `baseline`: of the same round.
+  // `baseline_ns` was measured in the same round.
   void add(double per_packet, double baseline_ns) {
     ns.push_back(per_packet);
     baseline.push_back(baseline_ns);
@@ -86,8 +86,8 @@ struct Samples {
   std::vector<double> ns, baseline, ratio;
 };
 
-// What the chain is compared with, given an object of Katran: Katran alone, and the stage
-// followed by Katran.
+// Competitors of the chain, given an object of Katran: Katran alone, and the stage followed by
+// Katran.
 struct Rivals {
   explicit Rivals(const std::string& object) : katran(object), behind_stage(katran) {}
 
@@ -152,7 +152,7 @@ class Bench {
     return rows;
   }
 
-  // Against Katran alone.
+  // The rows that compare with Katran alone.
   std::vector<Row> rival_rows() const {
     std::vector<Row> rows;
     for (std::size_t i = 0; i < cases_.size(); ++i) {
@@ -184,8 +184,8 @@ class Bench {
     it.packets.next = first.packets.next;
   }
 
-  // Sends packets of all connections until Katran knows them: above 125 000 new ones per second
-  // it keeps none.
+  // Sends packets of all connections until Katran knows them: above 125 000 new connections per
+  // second it remembers none.
   void introduce(Runner& runner, Case& it) {
     constexpr int kPatience = 1000;
     for (int n = 0; n < kPatience; ++n) {
@@ -325,8 +325,8 @@ void stay_on_this_cpu() {
 }
 
 struct Wanted {
-  std::string part;    // of the names of the cases
-  std::string object;  // of Katran; empty: none
+  std::string part;    // only cases whose names contain it
+  std::string object;  // Katran's object; empty: none
   unsigned rounds;
   bool tells_progress;
 };
@@ -340,8 +340,8 @@ void tell(const Wanted& wanted, const std::string& progress) {
   if (wanted.tells_progress) std::cerr << '\r' << progress << "          " << std::flush;
 }
 
-// Each case with tables of its own: connections of others would fill them, and how
-// full they are decides how much memory a look-up touches.
+// Gives each case its own tables, because their fill decides how much memory a look-up touches, and
+// other cases' connections would change it.
 std::vector<Row> compare_with_katran(Runner& runner, const Wanted& wanted) {
   std::vector<Row> rows;
   for (const unsigned flow_bits : {0u, kManyFlowBits}) {

@@ -9,10 +9,10 @@
 namespace remora::bench {
 namespace {
 
-// More than waits after a gap, and less than a window of TCP holds.
+// More segments than may wait after a gap, and fewer than a window of TCP holds.
 constexpr unsigned kMostSegments = 4500;
 constexpr std::size_t kMostBytes = 2 << 20;
-// Payload of the longest frame that XDP takes in one piece, on most drivers.
+// Payload of the longest frame that XDP accepts in one piece, with most drivers.
 constexpr unsigned kLongestSegment = 3400;
 constexpr unsigned kFullSegment = 1448;
 constexpr unsigned kLongestTopic = 1600;
@@ -21,7 +21,7 @@ unsigned draw(std::mt19937& random, unsigned least, unsigned most) {
   return least + static_cast<unsigned>(random()) % (most - least + 1);
 }
 
-// Small numbers as often as large ones.
+// Draws small numbers as often as large ones.
 unsigned draw_size(std::mt19937& random, unsigned least, unsigned most) {
   unsigned limit = least + 1;
   while (limit < most && random() % 3 != 0) limit *= 2;

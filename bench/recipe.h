@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a client that wants to cost much writes its stream, and in which order the segments arrive.
+// How a client that wants to cost much work writes its stream, and in which order segments arrive.
 //
 // Pure. A recipe is a handful of numbers, so that a search can change one at a time.
 #pragma once
@@ -17,9 +17,9 @@ namespace remora::bench {
 
 enum class Order : std::uint8_t {
   kInOrder,     // no gap
-  kAscending,   // all that follows arrives before the first segment
-  kDescending,  // likewise, the last one first
-  kInward,      // likewise, first and last in turn
+  kAscending,   // all other segments arrive before the first one
+  kDescending,  // the same, the last one first
+  kInward,      // the same, first and last in turn
   kShuffled,
   kSwapped,  // each two change places
 };

@@ -21,16 +21,16 @@ Figure figure_of(std::vector<double> samples);
 
 struct Row {
   std::string name;
-  Figure ns;        // per packet, net of the wrapper
+  Figure ns;        // per packet, without the wrapper's cost
   Figure baseline;  // in the same rounds
-  Figure ratio;     // of the two, round by round
+  Figure ratio;     // ns to baseline, round by round
   std::optional<double> goal;
 };
 
 struct Report {
   std::vector<VerifierCost> programs;
-  std::vector<Row> rows;                           // against the floor
-  std::optional<std::vector<Row>> against_katran;  // alone; nullopt: there was no object
+  std::vector<Row> rows;                           // compared with the floor
+  std::optional<std::vector<Row>> against_katran;  // compared with Katran alone, if there is one
 };
 
 void print_table(std::ostream& out, const Report& report);

@@ -37,10 +37,9 @@ struct Runner::Object {
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
-  // A run with a repeat count enters its program into the kernel's XDP dispatcher
-  // and takes it out again, which lasts two grace periods of RCU; not when it is
-  // there already, because it is attached somewhere: to the loopback device of
-  // a network namespace of this process's own.
+  // A run with a repeat count enters its program into the kernel's XDP dispatcher and takes it out
+  // again, which lasts two grace periods of RCU, unless the program is there already. So it is
+  // attached to the loopback device of a network namespace of this process.
   void hold_dispatcher() {
     if (unshare(CLONE_NEWNET) ||
         bpf_xdp_attach(static_cast<int>(if_nametoindex("lo")),

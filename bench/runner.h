@@ -14,8 +14,8 @@
 namespace remora::bench {
 
 struct Outcome {
-  double ns_per_packet = 0;  // with the wrapper's own cost
-  // The last packet:
+  double ns_per_packet = 0;  // including the wrapper's own cost
+  // The result of the last packet:
   std::uint32_t verdict = 0;
   Bytes packet;
 };

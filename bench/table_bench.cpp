@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nanoseconds per look-up and per insertion of a client: in a hash of the kernel's that evicts
-// the least recently used, and in a set-associative table, on one CPU and on two at once.
+// Nanoseconds per look-up and per insertion of a client: in a hash of the kernel that evicts the
+// least recently used entry, and in a set-associative table, on one CPU and on two at once.
 //
 // Every operation is checked: the last one of a run must have had the intended result, and the
 // table must hold what was put in.
@@ -113,7 +113,7 @@ double measure(const Tables& tables, const Task& task, std::uint32_t clients, in
     frame.clients = task.is_flood ? 0 : clients;
     frame.above = task.is_flood ? kFlood + static_cast<std::uint32_t>(cpu) : 0;
     table_run idle = frame;
-    idle.clients = 2;  // the same work, and even numbers last
+    idle.clients = 2;  // the same work with a table that stays in the cache
     idle.next = 0;
     const double base = run(tables.programs().progs.bench_nothing, idle, kOperations | 1);
     together.arrive_and_wait();
@@ -132,7 +132,7 @@ double measure(const Tables& tables, const Task& task, std::uint32_t clients, in
 void measure_all(std::uint32_t clients, unsigned rounds) {
   const Tables tables(clients);
   const auto& progs = tables.programs().progs;
-  // Every client once, so that each look-up finds one.
+  // Insert every client once, so that each look-up finds one.
   table_run all{.next = 0, .clients = std::bit_floor(clients), .above = 0};
   table_run again = all;
   for (std::uint32_t done = 0; done < all.clients; done += std::min(all.clients, kOperations)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One look-up or insertion of a client each time, in a hash of the kernel's and in a
+ * Looks up or inserts one client per run, in one of the kernel's hashes and in a
  * set-associative table (bpf/table.h).
  */
 #include <linux/bpf.h>
@@ -35,8 +35,8 @@ struct {
 
 const volatile __u32 sets_in_all = 2;
 
-/* The client of this run, IPv4. The frame has the number of the run; a look-up takes one
- * of `clients`, an insertion one that was never there.
+/* The client of this run, IPv4. The frame contains the number of the run. A look-up takes
+ * one of `clients`, an insertion a client that was never there.
  */
 static __always_inline int next_client(struct __sk_buff *skb, struct client_key *client)
 {

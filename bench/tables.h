@@ -6,7 +6,7 @@
 
 struct table_run {
   __u64 next;    /* number of the next client */
-  __u32 clients; /* as many different ones; a power of two, or 0: no end of them */
+  __u32 clients; /* number of different ones: a power of two, or 0 for no end of them */
   __u32 above;   /* the third word of their addresses */
 };
 

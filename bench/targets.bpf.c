@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the chain is compared with: an empty program, and the minimum that any balancer
- * with a flow table does per packet.
+ * Programs to compare the chain with: an empty one, and the minimum work per packet of
+ * any balancer with a flow table.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

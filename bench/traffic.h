@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * How each packet of a run looks: what the benchmark tells its wrapper. Clang compiles
- * this C for BPF, g++ for the benchmark.
+ * The looks of each packet of a run: the benchmark's instructions to its wrapper. Clang
+ * compiles this C for BPF, g++ for the benchmark.
  */
 #pragma once
 
@@ -14,11 +14,11 @@
 /* Flows at most, as a power of two. */
 #define MOST_FLOW_BITS 16
 
-/* One shape of a flow's packet: the head, and a word somewhere after it. */
+/* One shape of a flow's packet: the head, and one word after it. */
 struct shape {
 	__u64 head[HEAD_WORDS];
 	__u64 word;
-	__u32 seq; /* of the flow's first packet, host order */
+	__u32 seq; /* sequence number of the flow's first packet, host order */
 	__u32 pad;
 };
 
@@ -28,7 +28,7 @@ struct shape {
 struct traffic {
 	__u64 next;		/* number of the next packet */
 	__u64 broken;		/* packets that could not be restored */
-	struct shape shapes[2]; /* of even and of odd rounds */
+	struct shape shapes[2]; /* for even and odd rounds */
 	__u32 flow_bits;
 	__u32 scramble;	    /* odd */
 	__u32 frame_len;    /* bytes */

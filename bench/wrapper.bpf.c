@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Runs before the program that is measured. BPF_PROG_TEST_RUN with a repeat count gives
- * every run the packet that the last one left, so the wrapper restores its length,
- * head and first bytes, makes it the next packet of its flow, and tail-calls the program.
+ * Runs before the program that is measured. With a repeat count, BPF_PROG_TEST_RUN gives
+ * every run the packet that the last one left. So the wrapper restores its length, head
+ * and first bytes, makes it the next packet of its flow, and tail-calls the program.
  *
  * Its work does not depend on what the program did, so its own cost, measured with an
  * empty program, can be subtracted.

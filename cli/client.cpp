@@ -17,7 +17,7 @@
 namespace remora {
 namespace {
 
-// EAGAIN: the patience is over.
+// EAGAIN means that the time limit has passed.
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
   if (errno == EAGAIN) {
     throw NoAnswer("remorad is there, but does not answer (" + path.string() +

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One question over the control socket.
+// Sends one request over the control socket and returns the answer.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +16,7 @@ namespace remora {
 // How long a daemon may take to accept a connection or a request, or to go on with its answer.
 constexpr std::chrono::milliseconds kPatience{10'000};
 
-// A daemon is there, but does not answer in time, as when its process is stopped.
+// A daemon is there but does not answer in time, for example because its process is stopped.
 class NoAnswer : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -29,7 +29,7 @@ nlohmann::ordered_json ask(const std::filesystem::path& socket,
                            const nlohmann::ordered_json& request,
                            std::chrono::milliseconds patience = kPatience);
 
-// The process that listens there; nothing if none does, or not in time.
+// The process that listens there; no value if none does, or not in time.
 std::optional<pid_t> listener_of(const std::filesystem::path& socket);
 
 }  // namespace remora

@@ -10,7 +10,7 @@
 
 namespace remora {
 
-// Of a column that shows `key` of each row: as wide as it must be.
+// Width of a column that shows `key` of each row: as wide as its longest value needs.
 inline std::size_t width_of(const nlohmann::ordered_json& rows, const char* key) {
   constexpr std::size_t kUsual = 16, kGap = 2;
   std::size_t width = kUsual;

@@ -146,7 +146,7 @@ class Reader {
     config_.vips.push_back(entry);
   }
 
-  // What takes all entries to judge: a packet passes by the address and port of a service.
+  // Checks that need all entries. A packet passes by the address and port of a service.
   void finish() {
     for (const DecapVip& entry : config_.vips) {
       if (entry.port != 0) add_service(config_.services, {entry.service, entry.port});
@@ -165,7 +165,7 @@ class Reader {
 
   Problems& problems_;
   DecapConfig config_;
-  std::map<std::pair<Address, std::uint16_t>, std::uint32_t> lines_;  // of VIP and port
+  std::map<std::pair<Address, std::uint16_t>, std::uint32_t> lines_;  // by VIP and port
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 // /etc/remora/decap.toml: the services of a broker, the load balancers' networks, and the
 // VIPs that become services.
 //
-// Pure, and read as daemon/config/config.h is: a file is accepted as a whole or not at all,
-// and everything that is wrong with it is reported at once.
+// Pure, and read like daemon/config/config.h: a file is accepted as a whole or not at all, and
+// all its mistakes are reported at once.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +23,14 @@ namespace remora {
 
 struct DecapVip {
   Address vip;
-  Address service;         // of the same family
-  std::uint16_t port = 0;  // the service's, host order; 0: any
+  Address service;         // of the VIP's address family
+  std::uint16_t port = 0;  // port of the service, host order; 0: any
 };
 
 struct DecapConfig {
   std::string interface;  // empty: the command line names it
   XdpMode xdp_mode = XdpMode::kNative;
-  // Inner packets pass to these alone: the entries of [[service]], and those of [[vip]] that
+  // Only packets to these services pass: the entries of [[service]], and those of [[vip]] that
   // name a port. Sorted, each once, with a port.
   std::vector<ServiceAt> services;
   std::vector<Prefix> from;  // networks of outer sources; empty: any source
@@ -43,7 +43,7 @@ const Keys& decap_keys();
 // Throws ConfigError, also when the file cannot be read.
 DecapConfig load_decap_config(const std::filesystem::path& path);
 
-// The same for a text; `name` stands for the file in messages.
+// Parses a text in the same way; `name` stands for the file in messages.
 DecapConfig parse_decap_config(std::string_view text, std::string_view name);
 
 // Adds a service, unless it is there already.

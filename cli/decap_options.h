@@ -18,14 +18,14 @@ struct DecapOptions {
   std::string interface;            // empty: that of the configuration
   std::string config;               // empty: kDefaultDecapConfig, if there is one
   std::string check;                // a configuration to check instead of attaching; empty: none
-  std::vector<ServiceAt> services;  // beside those of the configuration
+  std::vector<ServiceAt> services;  // in addition to those of the configuration
   bool detach = false;
   bool generic = false;
 };
 
 inline constexpr const char* kDefaultDecapConfig = "/etc/remora/decap.toml";
 
-// What the command line asks for; or the exit code, when the answer is printed already (--help, a
+// The options of the command line; or an exit code if the answer has been printed (--help, a
 // mistake).
 std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv);
 

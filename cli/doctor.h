@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `remoractl doctor`: looks at this host and says what is wrong. Changes nothing.
+// `remoractl doctor`: examines this host and reports what is wrong. Changes nothing.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@ namespace remora {
 struct DoctorOptions {
   bool as_json = false;
   bool is_broker = false;
-  std::string config;  // empty: the usual place
+  std::string config;  // empty: the default path
   std::string bpffs = "/sys/fs/bpf";
   std::string interface;
   std::vector<std::string> services;
@@ -20,7 +20,7 @@ struct DoctorOptions {
   std::vector<std::string> clients;
 };
 
-// Prints what it found. 0: nothing is wrong; 1: something is; 2: it could not look.
+// Prints its findings. 0: nothing is wrong; 1: something is; 2: it could not look.
 int run_doctor(const DoctorOptions& options, const std::filesystem::path& runtime_dir,
                const std::string& instance);
 

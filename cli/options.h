@@ -26,12 +26,12 @@ struct RequestOptions {
 
 struct Options {
   std::filesystem::path runtime_dir = "/run/remora";
-  std::string instance;  // empty: the only one, or that of `pid`
-  std::int64_t pid = 0;  // 0: any
+  std::string instance;  // empty: the only one, or that of process `pid`
+  std::int64_t pid = 0;  // 0: not given
   std::variant<RequestOptions, DoctorOptions> command;
 };
 
-// What the command line asks for; or the exit code, when the answer is printed already (--help, a
+// The options of the command line; or an exit code if the answer has been printed (--help, a
 // mistake).
 std::variant<Options, int> parse_options(int argc, char** argv);
 

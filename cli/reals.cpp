@@ -12,7 +12,7 @@
 namespace remora {
 namespace {
 
-// "alive 12 s", "dead 4 s: no answer within 2 s"; nothing where nobody checks.
+// "alive 12 s", "dead 4 s: no answer within 2 s"; empty if the real is not checked.
 std::string health_of(const nlohmann::ordered_json& health) {
   if (health.is_null()) return {};
   std::string text = fmt::format("  {} {} s", health.at("alive").get<bool>() ? "alive" : "dead",

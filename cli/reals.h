@@ -8,7 +8,7 @@
 
 namespace remora {
 
-// A table of the rows that the daemon answers with.
+// Prints a table of the rows that the daemon answers with.
 void print_reals(std::ostream& out, const nlohmann::ordered_json& reals);
 
 }  // namespace remora

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Without --instance and --pid: the only one that runs.
+// Without --instance and --pid: the only instance that runs.
 fs::path socket_of(const remora::Options& options) {
   const fs::path& runtime_dir = options.runtime_dir;
   if (!options.instance.empty()) return runtime_dir / (options.instance + ".sock");

@@ -15,7 +15,7 @@ namespace remora {
 
 struct ServiceAt {
   Address address;
-  std::uint16_t port = 0;  // host order; 0: not known
+  std::uint16_t port = 0;  // host order; 0: unknown
 
   auto operator<=>(const ServiceAt&) const = default;
 };

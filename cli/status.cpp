@@ -26,7 +26,7 @@ std::string traffic_columns(const json& group) {
                      group.at("bytes").get<std::uint64_t>());
 }
 
-// What a Katran server does with the VIP.
+// The column that shows how a Katran server handles the VIP.
 std::string katran_column(const json& group) {
   const json& state = group.at("katran");
   return fmt::format("{:>12}", state.is_null() ? "?" : state.get<std::string>());
@@ -45,7 +45,7 @@ std::string gateway_of(const json& status) {
   return mac.is_null() ? "not found yet: packets for brokers are dropped" : mac.get<std::string>();
 }
 
-// Frames for brokers that XDP_TX has lost in the last minute; empty: none.
+// The frames for brokers that XDP_TX has lost in the last minute; empty: none.
 std::string lost_by_driver(const json& status) {
   const json xdp_tx = status.value("xdp_tx", json::object());
   const json grew = xdp_tx.value("grew_s_ago", json());
@@ -67,7 +67,7 @@ std::string last_reload_of(const json& status) {
   return "reload   REFUSED " + ago + ", " + reasons + '\n';
 }
 
-// With the class of those above 0 that are not part of normal operation.
+// Prints counters, with the class of those above 0 that do not belong to normal operation.
 void print_counters(std::ostream& out, const char* heading, const json& counters) {
   out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
   for (const auto& [name, counter] : counters.items()) {
@@ -81,7 +81,7 @@ void print_counters(std::ostream& out, const char* heading, const json& counters
 
 // Size, limit and growth of the file.
 std::string size_of(const json& history) {
-  if (!history.contains("bytes")) return "";  // of an earlier remorad
+  if (!history.contains("bytes")) return "";  // the answer of an earlier remorad
   constexpr double kMib = 1 << 20;
   return fmt::format(", {:.1f} of {} MiB, {:+.1f} MiB a day", history["bytes"].get<double>() / kMib,
                      history["max_bytes"].get<std::uint64_t>() >> 20,

@@ -26,7 +26,7 @@ foreach(component lb broker lab)
   endif()
 endforeach()
 
-# Kinds of hosts. What both need, such as remoractl, is part of either component.
+# Kinds of hosts. Files that both need, such as remoractl, are part of either component.
 set(REMORA_HOSTS ${REMORA_COMPONENTS})
 list(REMOVE_ITEM REMORA_HOSTS lab)
 

@@ -14,7 +14,7 @@ namespace remora::log {
 
 enum class Level { debug, info, warning, error };
 
-// Sets what is written from now on: messages of `level` (trace, debug, info, warning or error) and
+// Sets the log's output from now on: messages of `level` (trace, debug, info, warning or error) and
 // above, to standard error.
 void start(const std::string& process, const std::string& level);
 

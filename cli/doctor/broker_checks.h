@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What may be wrong with a broker host. Pure, and built as lb_checks.h is.
+// The checks of a broker host. Pure, and built like lb_checks.h.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace remora::doctor {
 
-// Where a service listens if nobody names its port (IANA: mqtt).
+// The port of a service if it is not named (IANA: mqtt).
 inline constexpr std::uint16_t kMqttPort = 1883;
 
-// The remora-decap that attaches the program as the file and the question want it.
+// The remora-decap command that attaches the program as configuration and options say.
 std::string attach_command(const BrokerFacts& facts);
 
-// All of them, in the order in which a packet meets them.
+// Runs all checks, in the order in which a packet meets their subjects.
 Findings check_broker(const BrokerFacts& facts);
 
 // The way of a packet up to the stack: broker_link_checks.cpp.
@@ -29,7 +29,7 @@ Findings check_outer_header(const BrokerFacts& facts);
 Findings check_fragments(const BrokerFacts& facts);
 Findings check_broker_mtu(const BrokerFacts& facts);
 
-// What passes from the tunnel into the host: broker_fence_checks.cpp.
+// Packets that pass from the tunnel into the host: broker_fence_checks.cpp.
 Findings check_decap_services(const BrokerFacts& facts);
 Findings check_sources(const BrokerFacts& facts);
 Findings check_refused(const BrokerFacts& facts);

@@ -14,7 +14,7 @@ constexpr const char* kDefaultConfig = "/etc/remora/decap.toml";
 
 const Address kSomeClient4 = *Address::parse("198.51.100.1");
 const Address kSomeClient6 = *Address::parse("2001:db8::1");
-// One of those that Katran gives to outer packets, and Remora by default.
+// One of the source addresses that Katran, and Remora by default, write into outer headers.
 const Address kSomeOuterSource = *Address::parse("172.16.0.1");
 
 Address client_for(const BrokerQuestion& question, const Address& service) {
@@ -29,7 +29,7 @@ std::vector<ServiceAt> services_of(const BrokerFacts& facts) {
   }
   std::ranges::sort(all);
   all.erase(std::unique(all.begin(), all.end()), all.end());
-  // An address alone adds nothing where another entry says the port.
+  // An address without a port adds nothing if another entry has the port.
   std::erase_if(all, [all](const ServiceAt& one) {
     return one.port == 0 && std::ranges::any_of(all, [&](const ServiceAt& other) {
              return other.address == one.address && other.port != 0;
@@ -38,8 +38,8 @@ std::vector<ServiceAt> services_of(const BrokerFacts& facts) {
   return all;
 }
 
-// Where the load balancer's packets arrive: as somebody says, where the decap program is,
-// or where packets for clients leave.
+// The interface where the load balancer's packets arrive: the one that is named, the one with the
+// decap program, or the one through which packets for clients leave.
 std::string find_arrival_interface(const BrokerFacts& facts) {
   if (!facts.question.interface.empty()) return facts.question.interface;
   if (facts.config && !facts.config->interface.empty()) return facts.config->interface;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the checks of a broker host judge, and the look that collects it.
+// The facts that the checks of a broker host judge, and the function that collects them.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +21,16 @@ namespace remora::doctor {
 
 struct BrokerQuestion {
   std::filesystem::path config;  // empty: the default, if there is one
-  std::string interface;         // empty: found out
+  std::string interface;         // empty: it is found out
   std::vector<ServiceAt> services;
-  std::vector<Address> vips;  // of the groups that the broker belongs to, behind Katran
-  // Stand for all clients. By default addresses that are nobody's (RFC 5737, RFC 3849).
+  std::vector<Address> vips;  // behind Katran: those of the broker's groups
+  // Examples of clients. The defaults belong to nobody (RFC 5737, RFC 3849).
   std::optional<Address> client4;
   std::optional<Address> client6;
 };
 
-// A packet as it gets to the stack: the inner one behind whatever takes the outer header
-// off, and the outer one where the kernel does.
+// A packet as it reaches the stack: the inner one after the device or program that removes the
+// outer header, and the outer one if the kernel's device does that.
 struct Arrival {
   std::string interface;
   bool is_outer = false;
@@ -53,8 +53,8 @@ struct BrokerFacts {
   // Interfaces for which an nftables rule drops packets; only without the decap program.
   Fact<std::set<std::string>> guarded_interfaces;
   Fact<std::vector<Listener>> listeners;
-  Fact<std::vector<Arrival>> arrivals;             // IPv4 alone has a reverse path filter
-  Fact<std::map<Address, RouteAnswer>> ways_back;  // by service: to a client
+  Fact<std::vector<Arrival>> arrivals;             // IPv4 only, which has reverse path filters
+  Fact<std::map<Address, RouteAnswer>> ways_back;  // by service: the route to a client
 };
 
 // The name of the decap program, as the kernel keeps it.
@@ -65,7 +65,7 @@ inline bool has_decap(const BrokerFacts& facts) {
          (facts.xdp->native_name == kDecapProgram || facts.xdp->generic_name == kDecapProgram);
 }
 
-// Whether a kernel's device takes outer headers off packets to that service.
+// Whether the interface is a kernel device that removes outer headers from packets to that service.
 inline bool strips_for(const Interface& interface, const Address& service) {
   return interface.kind == "ip6tnl" || (interface.kind == "ipip" && service.is_ipv4());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What passes from the tunnel into this host: anybody can send IPIP to it.
+// Packets that pass from the tunnel into this host: anybody can send IPIP to it.
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kFile = "/etc/remora/decap.toml";
 
-// Whether both are one service, as far as their ports are known.
+// Whether both can be the same service, as far as their ports are known.
 bool are_one(const ServiceAt& a, const ServiceAt& b) {
   return a.address == b.address && (a.port == b.port || a.port == 0 || b.port == 0);
 }
@@ -22,7 +22,7 @@ bool contains(const std::vector<ServiceAt>& services, const ServiceAt& service) 
   return std::ranges::any_of(services, [&](const ServiceAt& one) { return are_one(one, service); });
 }
 
-// A service that somebody named, against those in force.
+// Judges a service that the user named by those in force.
 Finding judge_service(const BrokerFacts& facts, const ServiceAt& service) {
   const About about{"services", to_string(service)};
   if (contains(*facts.decap->services, service))

@@ -17,7 +17,7 @@ bool wants_generic(const BrokerFacts& facts) {
   return facts.config && facts.config->xdp_mode == XdpMode::kGeneric;
 }
 
-// The program is on the interface; in which way.
+// The program is on the interface; judges its mode.
 Finding judge_decap(const BrokerFacts& facts) {
   const About about{"outer_header", "remora-decap on " + facts.interface_name};
   const bool is_generic = facts.xdp->generic_name == kDecapProgram;
@@ -33,7 +33,7 @@ Finding judge_decap(const BrokerFacts& facts) {
       fmt::format("takes outer headers off, in {} mode", is_generic ? "generic" : "native"));
 }
 
-// Of a service for which the kernel's own devices must do it.
+// Judges a service whose outer headers the kernel's own devices must remove.
 Finding judge_devices(const BrokerFacts& facts, const Address& service) {
   const About about{"outer_header", "packets for " + to_string(service)};
   const Interface *down = nullptr, *narrow = nullptr;
@@ -132,8 +132,8 @@ Findings check_outer_header(const BrokerFacts& facts) {
   return found;
 }
 
-// Fragments of outer packets pass the XDP program, and nothing decapsulates what the kernel
-// reassembles.
+// Fragments of outer packets bypass the XDP program, and nothing decapsulates the packets that the
+// kernel reassembles from them.
 Findings check_fragments(const BrokerFacts& facts) {
   if (!has_decap(facts)) return {};
   const About about{"fragments", "IPv4 fragments"};

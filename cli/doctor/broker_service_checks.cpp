@@ -27,12 +27,12 @@ std::string add_to_lo(const Address& address) {
   return "ip address add " + host_prefix(address) + " dev lo" + (address.is_ipv4() ? "" : " nodad");
 }
 
-// The interfaces that have the address and would tell neighbours so.
+// Whether the interface announces its addresses to neighbours.
 bool tells_neighbours(const Interface& interface) {
   return interface.answers_arp && interface.kind != "dummy";
 }
 
-// The larger of the setting for all and that of the interface, as the kernel takes it.
+// The value in effect: the larger of the settings for all interfaces and for this one.
 std::optional<long> effective(const Sysctls& sysctls, const std::string& interface,
                               std::string_view key) {
   const auto all = sysctl(sysctls, conf_path("ipv4", "all", key));
@@ -41,7 +41,7 @@ std::optional<long> effective(const Sysctls& sysctls, const std::string& interfa
   return std::max(*all, *own);
 }
 
-// What turns a setting off of which the larger of two counts.
+// The command that turns off a setting of which the larger value counts.
 std::string turn_off(const Sysctls& sysctls, const std::string& interface, std::string_view key) {
   std::string command = "sysctl -w";
   for (const std::string& scope : {std::string("all"), interface}) {
@@ -61,7 +61,7 @@ bool is_in_network(const Address& address, const InterfaceAddress& network) {
   return true;
 }
 
-// Neighbours ask for what is in a network of the interface; else only odd ones do.
+// Neighbours ask for addresses in a network of the interface; for others only in odd setups.
 bool is_asked_for(const BrokerFacts& facts, const Address& service) {
   return std::ranges::any_of(*facts.host.addresses, [&](const InterfaceAddress& own) {
     return own.interface_index == facts.interface->index && own.address != service &&
@@ -84,7 +84,7 @@ Finding judge_arp_setting(const BrokerFacts& facts, const Address& service, std:
 
 struct Heard {
   bool surely = false;
-  bool perhaps = false;  // on `::`, but whether IPv4 too is not known
+  bool perhaps = false;  // it listens on `::`, but IPv4 is not certain
 };
 
 Heard hears(const Listener& listener, const Address& service) {
@@ -149,7 +149,7 @@ Finding judge_rp_filter(const BrokerFacts& facts, const std::string& interface, 
         remedy);
   }
   if (*value != 1) return about.ok(fmt::format("is {}, which lets them pass", *value));
-  // No answer ever leaves by a tunnel that takes any source.
+  // Answers never leave through a tunnel that accepts any source.
   if (is_tunnel && !arrival)
     return about.error("is 1: packets that arrive there are dropped" + drops, remedy);
   return about.warning(
@@ -194,7 +194,7 @@ Findings check_service_is_local(const BrokerFacts& facts) {
 Findings check_arp(const BrokerFacts& facts) {
   if (!facts.host.addresses || !facts.interface) return {};
   Findings found;
-  std::optional<Address> hidden;  // an IPv4 one; rather one that neighbours ask for
+  std::optional<Address> hidden;  // an IPv4 address, preferably one that neighbours ask for
   for (const Address& service : addresses_of(facts)) {
     bool is_hidden = false;
     std::vector<std::pair<const Interface*, const InterfaceAddress*>> told;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the checks of both kinds of host share. Pure.
+// Parts that the checks of both kinds of host share. Pure.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace remora::doctor {
 
 inline constexpr std::uint32_t kUsualMtu = 1500;
-// IPv6 wants so much of every link (RFC 8200 §5).
+// IPv6 requires this of every link (RFC 8200 §5).
 inline constexpr std::uint32_t kSmallestIpv6Mtu = 1280;
 
 // Bytes of an outer header to a real of that family.
@@ -28,7 +28,7 @@ inline std::uint32_t tcp_headers(const Address& service) {
   return service.is_ipv4() ? 40 : 60;
 }
 
-// As an operator writes it: "net.ipv4.ip_forward"; sysctl(8) takes slashes where the
+// The name as an operator writes it: "net.ipv4.ip_forward". sysctl(8) takes slashes if the
 // interface's name has dots.
 inline std::string sysctl_name(std::string path) {
   if (path.find('.') == std::string::npos) std::ranges::replace(path, '/', '.');
@@ -74,7 +74,7 @@ inline Finding judge_kernel(const Host& host) {
   return about.ok("is recent enough");
 }
 
-// Null: there is none of that name.
+// `interface` is null if there is none of that name.
 inline Finding judge_interface(const std::string& name, const Interface* interface) {
   const About about{"interface", name};
   if (!interface) return about.error("there is no such interface", "ip link show");

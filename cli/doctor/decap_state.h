@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a decap program on an interface lets through, read from its maps. Changes nothing;
+// The packets that a decap program on an interface accepts, read from its maps. Changes nothing;
 // needs root.
 #pragma once
 
@@ -16,8 +16,8 @@ namespace remora::doctor {
 
 struct DecapState {
   std::vector<DecapVip> vips;
-  // Inner packets pass to these alone. Nothing: a program of version 0.1, which lets them
-  // pass to any address.
+  // Only packets to these services pass. No value: the program is of version 0.1, which lets
+  // packets to any address pass.
   std::optional<std::vector<ServiceAt>> services;
   std::vector<Prefix> from;  // outer sources that may send; empty: any
   // Packets dropped since the program was attached.
@@ -25,7 +25,7 @@ struct DecapState {
   std::uint64_t foreign_source = 0;
 };
 
-// Throws std::system_error.
+// Reads the maps of the program. Throws std::system_error.
 DecapState decap_in_force(std::uint32_t program_id);
 
 }  // namespace remora::doctor

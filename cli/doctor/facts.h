@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Facts about this host, as plain values: what the checks judge.
+// Facts about this host, as plain values, for the checks to judge.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace remora::doctor {
 
-// Something that was looked for; without a value it could not be looked at.
+// A fact that was looked for; without a value it could not be found out.
 template <class T>
 struct Fact {
   std::optional<T> value;
@@ -36,7 +36,7 @@ struct Fact {
   const T* operator->() const { return &*value; }
 };
 
-// The fact that `find` returns; what it throws is why there is none.
+// The fact that `find` returns; if it throws, the fact has no value.
 template <class Find>
 auto look(Find&& find) -> Fact<decltype(find())> {
   try {
@@ -70,7 +70,7 @@ struct Interface {
   bool is_loopback = false;
   bool answers_arp = true;
   std::uint32_t mtu = 0;  // bytes, without the link's header
-  // Of a tunnel: it takes packets of any outer source.
+  // A tunnel that accepts packets from any outer source.
   bool takes_any_source = false;
 };
 
@@ -86,12 +86,12 @@ struct InterfaceAddress {
 struct Listener {
   Address address;         // `::` or 0.0.0.0: all
   std::uint16_t port = 0;  // host order
-  // Of one on `::`: whether it takes IPv4, too. Unknown without the kernel's
+  // For a listener on `::`: whether it accepts IPv4, too. Unknown without the kernel's
   // tcp_diag.
   std::optional<bool> takes_ipv4;
 };
 
-// The values of /proc/sys, by their path below it.
+// Values of files below /proc/sys, by path.
 using Sysctls = std::map<std::string, long>;
 
 struct Host {
@@ -100,17 +100,17 @@ struct Host {
   Fact<std::vector<Interface>> interfaces;
   Fact<std::vector<InterfaceAddress>> addresses;
   Sysctls sysctls;
-  // Of /proc/net/snmp and netstat: "Ip.ReasmReqds".
+  // Values of /proc/net/snmp and netstat, by names such as "Ip.ReasmReqds".
   std::map<std::string, std::uint64_t> network_counters;
 };
 
 // How the kernel would route a packet.
 struct RouteAnswer {
-  int refused = 0;  // errno; 0: it would go
+  int refused = 0;  // errno; 0: it would be routed
   unsigned interface_index = 0;
   bool is_local = false;
   std::optional<Address> gateway = {};
-  std::optional<std::uint32_t> advmss = {};  // of the route, bytes
+  std::optional<std::uint32_t> advmss = {};  // bytes, if the route has one
 };
 
 }  // namespace remora::doctor

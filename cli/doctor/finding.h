@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a check of `remoractl doctor` found.
+// Findings of the checks of `remoractl doctor`.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,22 @@ namespace remora::doctor {
 
 enum class State : std::uint8_t {
   kOk,
-  kWarning,  // it works, but not as it should, or not for sure
+  kWarning,  // it works, but not as it should or not for certain
   kError,
   kUnknown,  // it could not be looked at
 };
 
 struct Finding {
   std::string check;      // one word that stays the same, for scripts
-  std::string looked_at;  // a file, a setting, a device: the subject of what `says` says
+  std::string looked_at;  // a file, a setting, a device: the subject of the sentence in `says`
   State state = State::kOk;
-  std::string says;    // of an unknown one: why
+  std::string says;    // if unknown, the reason
   std::string remedy;  // a command; empty: there is none
 };
 
 using Findings = std::vector<Finding>;
 
-// What a check is about, to which its outcome is added.
+// The subject of a check, to which the outcome is added.
 struct About {
   std::string check;
   std::string looked_at;

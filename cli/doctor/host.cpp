@@ -62,7 +62,7 @@ std::string text_of(const char* path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// A tunnel's own attributes, of ipip and ip6tnl alike.
+// Reads a tunnel's attributes, which ipip and ip6tnl share.
 bool takes_any_source(const nlattr* data) {
   if (!data) return false;
   const Attributes tunnel = attributes_of(*data);
@@ -95,8 +95,8 @@ rtmsg& begin_route(NetlinkQuestion& question, const Address& to) {
   return header;
 }
 
-// Asks the kernel's tcp_diag, which alone knows of sockets for IPv6 only. False when
-// there is none.
+// Asks the kernel's tcp_diag, which alone knows of sockets for IPv6 only. Returns false if there
+// is no tcp_diag.
 bool listeners_by_diag(int family, std::vector<Listener>& into) {
   NetlinkQuestion question(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
   auto& request = question.header<inet_diag_req_v2>();
@@ -202,7 +202,7 @@ std::vector<InterfaceAddress> read_addresses() {
       [&](const nlmsghdr& message) {
         const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(&message));
         const Attributes attributes = attributes_of(message, sizeof(ifaddrmsg));
-        // IFA_ADDRESS is the other end's on a point-to-point link.
+        // On a point-to-point link IFA_ADDRESS is the address of the other end.
         const auto address =
             address_in(attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS]);
         if (!address) return;

@@ -15,7 +15,7 @@ namespace remora::doctor {
 // Whether the file is there and this process lacks the permission to read it.
 bool may_not_read(const std::filesystem::path& file);
 
-// What every check may need.
+// The facts that every check may need.
 Host look_at_host();
 
 // Throws std::system_error.
@@ -23,17 +23,17 @@ std::vector<Interface> read_interfaces();
 std::vector<InterfaceAddress> read_addresses();
 std::vector<Listener> read_listeners();
 
-// Of a packet that this host sends; `from` without a value: from any address.
+// The route of a packet that this host sends; without `from`, from any address.
 RouteAnswer route_to(const Address& to, const std::optional<Address>& from);
 
-// Of a packet that comes in: whether the kernel would take it, reverse path filter
+// The route of a packet that comes in: whether the kernel would accept it, reverse path filter
 // included.
 RouteAnswer route_of_arrival(const Address& from, const Address& to, unsigned interface_index);
 
-// "6.1.0-23-amd64" as numbers; zeros when it is none.
+// Parses "6.1.0-23-amd64"; zeros if the text is no release.
 KernelVersion parse_kernel_release(const std::string& release);
 
-// The text of /proc/net/snmp or netstat: pairs of lines, names and then values.
+// Parses /proc/net/snmp or netstat: pairs of lines, first names and then values.
 std::map<std::string, std::uint64_t> parse_network_counters(const std::string& text);
 
 }  // namespace remora::doctor

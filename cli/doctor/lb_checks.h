@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What may be wrong with an LB host. Pure: facts in, findings out.
+// The checks of an LB host. Pure: facts in, findings out.
 //
-// A check is one function and one entry in the list of lb_checks.cpp. It says nothing
-// where what it would look at is not there, and another check says that.
+// A check is one function and one entry in the list of lb_checks.cpp. It reports nothing if its
+// subject is missing, because another check reports that.
 #pragma once
 
 #include "cli/doctor/finding.h"
@@ -11,7 +11,7 @@
 
 namespace remora::doctor {
 
-// All of them, in the order in which a packet, and then an operator, meets them.
+// Runs all checks, in the order in which a packet, and then an operator, meets their subjects.
 Findings check_lb(const LbFacts& facts);
 
 // The host: lb_host_checks.cpp.

@@ -47,7 +47,7 @@ bool is_bpffs(const fs::path& path) {
   return status.f_type == BPF_FS_MAGIC;
 }
 
-// What `read` makes of a pin; without a value when there is none.
+// The value that `read` gets from a pin; empty if there is no such pin.
 template <class Read>
 auto pinned(const fs::path& pin, Read&& read) -> Fact<std::optional<decltype(read(0))>> {
   return look([&]() -> std::optional<decltype(read(0))> {
@@ -70,7 +70,7 @@ Fact<std::optional<Value>> first_of(const fs::path& folder, const char* name) {
   });
 }
 
-// The fact `from`, seen through `part`.
+// A part of the fact `from`, as `part` extracts it.
 template <class Value, class Part>
 auto part_of(const Fact<std::optional<Value>>& from, Part&& part)
     -> Fact<std::optional<decltype(part(std::declval<Value>()))>> {
@@ -87,7 +87,7 @@ std::array<std::uint64_t, COUNTERS> sums_of(int counters_fd) {
   return sums;
 }
 
-// `root_array`: its pin, which a Katran server may have elsewhere.
+// `root_array` is the path of its pin, because a Katran server may have it elsewhere.
 Pins look_at_pins(const fs::path& folder, const fs::path& root_array) {
   Pins pins;
   pins.link_interface = pinned(folder / kLinkPin, interface_of_link);

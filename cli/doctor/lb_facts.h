@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the checks of an LB host judge, and the look that collects it.
+// The facts that the checks of an LB host judge, and the function that collects them.
 #pragma once
 
 #include <array>
@@ -26,9 +26,9 @@ struct LbPlaces {
   std::string instance;  // empty: that of the configuration
 };
 
-// What an instance has pinned. A fact whose value is absent: no such pin.
+// The pins of an instance. A fact whose value is empty: there is no such pin.
 struct Pins {
-  Fact<std::optional<unsigned>> link_interface;  // 0: the link holds nothing any more
+  Fact<std::optional<unsigned>> link_interface;  // 0: the link does not hold a program any more
   Fact<std::optional<std::map<std::uint32_t, std::string>>> slots;  // names of the programs
   Fact<std::optional<::settings>> settings;
   Fact<std::optional<MacAddress>> gateway;        // all zero: not known yet
@@ -37,10 +37,10 @@ struct Pins {
 };
 
 struct Daemon {
-  // Of the control socket; without a value it refused, or nobody answers.
+  // Answer of the control socket; no value if it refused or nobody answers.
   Fact<nlohmann::ordered_json> status;
-  bool may_not_ask = false;      // no permission: whether it runs is not known
-  bool does_not_answer = false;  // it is there
+  bool may_not_ask = false;      // no permission, so it is unknown whether remorad runs
+  bool does_not_answer = false;  // remorad is there
   Fact<std::string> config_text;
   std::optional<StartFailure> start_failure;  // of the last start, if it failed
 };
@@ -51,7 +51,7 @@ struct Offloads {
 };
 
 struct Router {
-  std::optional<Address> address;  // of the default route through the interface
+  std::optional<Address> address;  // gateway of the default route through the interface
   std::optional<MacAddress> mac;
 };
 
@@ -67,7 +67,7 @@ struct LbFacts {
   Fact<bool> has_bpffs;
   Fact<Config> config;
   bool may_not_read_config = false;
-  // Of the configuration's interface; without a configuration nothing below is known.
+  // Interface of the configuration. Without a configuration the facts below are unknown.
   std::optional<Interface> interface;
   Fact<AttachedXdp> xdp;
   Fact<std::string> probe;  // as probe_name()

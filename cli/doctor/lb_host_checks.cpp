@@ -19,8 +19,8 @@ bool has_ipv6_service(const Config& config) {
                              [](const Service& service) { return !service.address.is_ipv4(); });
 }
 
-// The largest outer header that a packet may get. A Katran server's reals are not known
-// here: of those of an IPv4 service it is likely IPv4's.
+// The largest outer header that a packet may get. The reals of a Katran server are unknown here;
+// those of an IPv4 service probably have IPv4 addresses.
 std::uint32_t largest_outer_header(const Config& config) {
   std::uint32_t largest = outer_header(config.services.front().address);
   for (const Group& group : config.groups) {
@@ -35,7 +35,7 @@ bool is_on_this_host(const Host& host, const Address& address) {
          });
 }
 
-// What is wrong with the forwarding of one family, as `path` says it.
+// Judges the forwarding of one family by its settings `all` and `own`.
 Finding judge_forwarding(const LbFacts& facts, const std::string& all, const std::string& own) {
   const auto of_interface = sysctl(facts.host.sysctls, own);
   const About about{"ip_forward", sysctl_name(own)};
@@ -77,7 +77,7 @@ Findings check_link_mtu(const LbFacts& facts) {
   const std::string& name = facts.interface->name;
   const About about{"mtu", fmt::format("{}, MTU {},", name, mtu)};
 
-  // remorad follows the link while it runs.
+  // While remorad runs it follows the link.
   const auto& settings = facts.pins.settings;
   if (!settings) return {about.unknown(settings.why_not)};
   if (*settings && (*settings)->link_mtu != mtu) {
@@ -242,9 +242,9 @@ Findings check_outer_source(const LbFacts& facts) {
   return found;
 }
 
-// XDP takes service packets before the stack sees them, so a local address takes none away.
-// It answers ARP, ping and other ports; and while no program is attached, the kernel
-// refuses connections, or a local broker takes them.
+// XDP takes service packets before the stack sees them, so a local service address takes none
+// away. But it answers ARP, ping and other ports, and while no program is attached, the kernel
+// refuses connections, or a local broker accepts them.
 Findings check_service_addresses(const LbFacts& facts) {
   if (!facts.config) return {};
   Findings found;

@@ -24,7 +24,7 @@ bool runs(const LbFacts& facts) {
   return static_cast<bool>(facts.daemon.status);
 }
 
-// What brings programs and tables into the kernel again.
+// The command that brings programs and tables into the kernel again.
 const char* remedy_by_start(const LbFacts& facts) {
   return runs(facts) ? kRestart : kStart;
 }
@@ -48,7 +48,7 @@ std::string duration(std::uint64_t seconds) {
   return fmt::format("{} s", seconds);
 }
 
-// What happens to mispredicts while nobody is alive.
+// The consequence for mispredicts while no daemon runs.
 std::string last_beat(const LbFacts& facts) {
   const auto& beat = facts.pins.beat_at_ns;
   if (!beat || !*beat) return "";
@@ -58,8 +58,8 @@ std::string last_beat(const LbFacts& facts) {
                      duration(ago_s));
 }
 
-// Why the last start failed, and what to do about it. The reasons end with what to do, after a
-// semicolon, where that is known.
+// Why the last start failed, and how to fix it. The reasons end with the remedy, after a
+// semicolon, if it is known.
 Finding start_failure(const About& about, const LbFacts& facts, const StartFailure& failure) {
   const auto ago_s =
       static_cast<std::uint64_t>(std::max<std::int64_t>(facts.now_s - failure.at_s, 0));
@@ -76,7 +76,7 @@ Finding start_failure(const About& about, const LbFacts& facts, const StartFailu
   return about.error(says + "." + last_beat(facts), first + kStart);
 }
 
-// `expected`: the name of its program; empty: any.
+// `expected` is the name of the slot's program; empty: any.
 Finding judge_slot(const LbFacts& facts, std::uint32_t slot, std::string_view what,
                    std::string_view expected, std::string_view consequence,
                    const std::string& remedy) {
@@ -156,7 +156,7 @@ Findings check_configuration_in_force(const LbFacts& facts) {
   std::optional<Config> running;
   try {
     running = parse_config(*facts.daemon.config_text, "the running configuration");
-  } catch (const ConfigError&) {  // of another version
+  } catch (const ConfigError&) {  // the file is for another version
     return {
         about.unknown("remorad was started with a file that this remoractl refuses; restart it "
                       "if it is of another version")};
@@ -257,7 +257,7 @@ Findings check_reals(const LbFacts& facts) {
   if (facts.config->lb.forwarder == ForwarderKind::kKatranShared)
     return {About{"reals", "the reals"}.ok("are the Katran server's")};
   Findings found;
-  std::map<std::string, bool> alive;  // by group: whether somebody is not dead
+  std::map<std::string, bool> alive;  // by group: whether it has a real that is not dead
   std::size_t count = 0;
   for (const json& row : facts.daemon.status->value("reals", json::array())) {
     const auto group = row.at("group").get<std::string>(), real = row.at("real").get<std::string>(),
@@ -288,7 +288,7 @@ Findings check_reals(const LbFacts& facts) {
 Findings check_tables(const LbFacts& facts) {
   if (!runs(facts)) return {};
   Findings found;
-  // The others forget by themselves what is used least.
+  // The other tables drop their least recently used entries by themselves.
   const json tables = facts.daemon.status->value("tables", json::object());
   for (const char* name : {"flows", "predictions"}) {
     const json table = tables.value(name, json::object());

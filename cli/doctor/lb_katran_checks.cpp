@@ -18,13 +18,13 @@ std::set<std::uint16_t> ports_of(const Config& config) {
   return ports;
 }
 
-// A VIP and a port as Katran's own client wants them.
+// A VIP and a port in the notation of Katran's own client.
 std::string for_katranc(const Group& group, std::uint16_t port) {
   const std::string vip = to_string(group.vip);
   return (group.vip.is_ipv4() ? vip : "[" + vip + "]") + ":" + std::to_string(port);
 }
 
-// What a Katran server does with the VIP of a group, as remorad found out.
+// Judges how a Katran server handles a group's VIP, according to remorad.
 Finding judge_vip(const Config& config, const Group& group, const json& state) {
   const About about{"katran", fmt::format("VIP {} of group {}", to_string(group.vip), group.name)};
   if (!state.is_string()) return about.unknown("remorad has not asked Katran yet");
@@ -54,13 +54,13 @@ Findings check_katran_object(const LbFacts& facts) {
 
 Findings check_katran_vips(const LbFacts& facts) {
   if (!facts.config || facts.config->lb.forwarder != ForwarderKind::kKatranShared) return {};
-  if (!facts.daemon.status) return {};  // it alone can ask
+  if (!facts.daemon.status) return {};  // only remorad can ask Katran
   Findings found;
   const json groups = facts.daemon.status->value("groups", json::array());
   for (const Group& group : facts.config->groups) {
     const auto row = std::ranges::find_if(
         groups, [&](const json& candidate) { return candidate.value("name", "") == group.name; });
-    if (row == groups.end()) continue;  // of a file that is not in force yet
+    if (row == groups.end()) continue;  // the file is not in force yet
     const json state = row->value("katran", json());
     if (state == "slot empty") continue;  // check_slots() says that
     found.push_back(judge_vip(*facts.config, group, state));

@@ -40,7 +40,7 @@ std::string name_of(std::uint32_t interface_index) {
   return if_indextoname(interface_index, name.data()) ? name.data() : "";
 }
 
-// The value that a comparison for equality takes; nothing for other comparisons.
+// The value of a comparison for equality; empty for other comparisons.
 std::optional<std::string_view> equal_to(const Attributes& comparison) {
   const nlattr* operation = comparison[NFTA_CMP_OP];
   const nlattr* data = comparison[NFTA_CMP_DATA];
@@ -63,7 +63,7 @@ class Rule {
     }
   }
 
-  // The interface that the rule drops packets of; empty: none.
+  // The interface whose packets the rule drops; empty: none.
   std::string guarded() const { return drops_ ? interface_ : ""; }
 
  private:
@@ -79,7 +79,7 @@ class Rule {
     }
   }
 
-  std::optional<std::uint32_t> loaded_;  // what the expression before has loaded
+  std::optional<std::uint32_t> loaded_;  // loaded by the expression before
   std::string interface_;
   bool drops_ = false;
 };

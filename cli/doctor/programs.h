@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is in the kernel of BPF: asked by interface, by pin and by number. Changes
-// nothing; needs root.
+// BPF objects in the kernel, found by interface, by pin and by number. Changes nothing; needs
+// root.
 #pragma once
 
 #include <cstdint>
@@ -14,28 +14,28 @@
 
 namespace remora::doctor {
 
-// Of the interface with that number. Throws std::system_error.
+// The XDP programs on the interface with that number. Throws std::system_error.
 AttachedXdp attached_xdp(unsigned interface_index);
 
-// The name of the classifier in the place of the probe; empty: there is none. Throws
+// The name of the classifier at the place of the probe; empty: there is none. Throws
 // std::system_error.
 std::string probe_name(unsigned interface_index);
 
 // The program with that number. Throws std::system_error.
 Fd open_program(std::uint32_t id);
 
-// The name of the program with that number, as far as the kernel keeps it (15
+// The name of the program with that number, as far as the kernel stores it (15
 // characters). Throws std::system_error.
 std::string program_name(std::uint32_t id);
 
-// Of a pinned map, or nothing when there is no such pin. Throws std::system_error.
+// Descriptor of a pinned map; empty if there is no such pin. Throws std::system_error.
 Fd open_pin(const std::filesystem::path& pin);
 
-// The programs of a pinned program array by their slots, 0 to ROOT_SLOTS - 1; empty
+// The programs of a pinned prog array by slot, 0 to ROOT_SLOTS - 1; empty
 // slots are left out. Throws std::system_error.
 std::map<std::uint32_t, std::string> programs_by_slot(int array_fd);
 
-// The interface that a pinned link holds a program on; 0: none any more. Throws
+// The interface on which a pinned link holds a program; 0: none any more. Throws
 // std::system_error.
 unsigned interface_of_link(int link_fd);
 

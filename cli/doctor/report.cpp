@@ -23,8 +23,8 @@ std::size_t count(const Findings& findings, State state) {
   return static_cast<std::size_t>(std::ranges::count(findings, state, &Finding::state));
 }
 
-// Words of `text` from the column kTextFrom on; a line that is already begun is gone on
-// with. A word that is too long stands alone.
+// Prints words of `text` from the column kTextFrom on, and continues a line that is already begun.
+// A word that is too long stands alone.
 void print_wrapped(std::ostream& out, const std::string& text) {
   std::istringstream lines(text);
   bool is_first_line = true;
@@ -72,7 +72,7 @@ std::string_view to_string(State state) {
 
 void print_findings(std::ostream& out, const Findings& findings) {
   for (const Finding& finding : findings) {
-    // What could not be looked at has its reason; all else is a sentence.
+    // A subject that could not be examined has a reason; all others have a sentence.
     const std::string gap = finding.state == State::kUnknown ? ": " : " ";
     out << fmt::format("{:<8} {:<16}", label(finding.state), finding.check);
     print_wrapped(out, finding.looked_at + gap + finding.says);

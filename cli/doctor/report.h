@@ -11,14 +11,14 @@
 
 namespace remora::doctor {
 
-// 0: nothing is wrong, warnings aside; 1: something is; 2: nothing that was looked at,
-// but something could not be.
+// 0: nothing is wrong except for warnings; 1: something is; 2: no error was found, but something
+// could not be examined.
 int exit_code(const Findings& findings);
 
 // "ok", "warning", "error", "unknown".
 std::string_view to_string(State state);
 
-// For a terminal of 80 columns; commands stand on lines of their own, uncut.
+// Prints for a terminal of 80 columns; commands have lines of their own and are not cut.
 void print_findings(std::ostream& out, const Findings& findings);
 
 nlohmann::ordered_json to_json(const Findings& findings);
