@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The forwarder of xdp/forward.bpf.c. The mqtt stage hands it the real of each packet.
+// The forwarder of xdp/forward.bpf.c. The mqtt stage tells it the real of each packet.
 #pragma once
 
 #include "daemon/forwarders/forwarder.h"
@@ -10,8 +10,8 @@ namespace remora {
 
 class EmbeddedForwarder : public Forwarder {
  public:
-  // `stats`: the descriptor of the map of that name. Throws std::system_error with the remedy
-  // when raw sockets are refused.
+  // `stats` is the descriptor of the map of that name. Throws std::system_error with the remedy if
+  // raw sockets are refused.
   EmbeddedForwarder(NamedProgram program, int stats);
 
   NamedProgram program() const override { return program_; }

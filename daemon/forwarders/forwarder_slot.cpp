@@ -17,12 +17,12 @@
 namespace remora {
 namespace {
 
-// Longer than any packet with its outer header; jumbo frames included.
+// Longer than any packet with its outer header, including jumbo frames.
 constexpr std::size_t kLongestFrame = 16'384;
 constexpr std::uint16_t kProbes = 4;
 constexpr std::size_t kTypeOffset = 2 * ETH_ALEN;
 
-// An address for documentation (RFC 5737, RFC 3849), which no client has.
+// A documentation address (RFC 5737, RFC 3849), which no client has.
 Address nobody(const Address& vip) {
   return *Address::parse(vip.is_ipv4() ? "192.0.2.1" : "2001:db8::1");
 }

@@ -18,8 +18,8 @@ namespace remora {
 
 class ForwarderSlot {
  public:
-  // `ask`: the program of xdp/ask.bpf.c, which must outlive it. Throws
-  // std::system_error with the remedy when packet sockets are refused.
+  // `ask` is the program of xdp/ask.bpf.c, which must outlive it. Throws std::system_error with
+  // the remedy if packet sockets are refused.
   ForwarderSlot(int ask, unsigned interface_index);
 
   struct Answer {
@@ -30,8 +30,8 @@ class ForwarderSlot {
   // statistics. `port`: network byte order. Throws std::system_error.
   Answer ask(const Address& vip, __be16 port) const;
 
-  // Sends an IP packet as the forwarder wraps it. False, with errno set, when the forwarder or
-  // the kernel does not take it.
+  // Sends an IP packet wrapped by the forwarder. Returns false, with errno set, if the forwarder or
+  // the kernel refuses it.
   bool send(const Bytes& packet) const;
 
  private:
@@ -39,7 +39,7 @@ class ForwarderSlot {
     std::uint32_t verdict;  // enum xdp_action
     Bytes frame;
   };
-  // Nothing, with errno set, when the kernel does not run the program.
+  // Returns no value, with errno set, if the kernel does not run the program.
   std::optional<Outcome> run(const Bytes& packet) const;
 
   int ask_;

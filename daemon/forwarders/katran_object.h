@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The operator's own Katran as the forwarder: an object file that this process loads and fills
-// with the VIPs, rings and reals of the configuration.
+// The operator's own Katran as the forwarder: this process loads an object file and fills it with
+// the VIPs, rings and reals of the configuration.
 #pragma once
 
 #include <filesystem>
@@ -15,9 +15,9 @@ namespace remora {
 
 class KatranObject : public Forwarder {
  public:
-  // Loads the object at `path` with maps of `programs` and pins beside theirs. Throws
-  // std::runtime_error that names what is wrong with it; the pins are then as they were, and so
-  // they are when it is destroyed without settle().
+  // Loads the object at `path` with maps of `programs`, and pins its own maps next to theirs.
+  // Throws std::runtime_error that says what is wrong with the object. The pins are then as before,
+  // as they are if this is destroyed without settle().
   KatranObject(const std::filesystem::path& path, const Programs& programs);
 
   NamedProgram program() const override { return {"katran", katran_.program_fd()}; }

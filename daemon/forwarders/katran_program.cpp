@@ -18,7 +18,7 @@
 namespace remora {
 namespace {
 
-// Katran's own layout: what the programs at both ends of these maps must agree on.
+// Katran's map layouts, on which the programs at both ends of the maps must agree.
 struct Layout {
   const char* name;
   bpf_map_type type;
@@ -34,11 +34,11 @@ constexpr Layout kStats = {"stats", BPF_MAP_TYPE_PERCPU_ARRAY, "array per CPU", 
                            sizeof(vip_stats)};
 constexpr Layout kLruMapping = {"lru_mapping", BPF_MAP_TYPE_ARRAY_OF_MAPS, "array of maps", 4, 4};
 
-// Of one CPU.
+// Entries of one CPU's table.
 constexpr __u32 kFlowsPerCpu = 131'072;
 constexpr const char* kFlowTablePin = "katran_lru_";  // and the CPU's number
 
-// A map of 512 times 65537 entries for QUIC servers, of which there are none here.
+// A map of 512 times 65537 entries for QUIC servers, which are not used here.
 constexpr const char* kServerIds = "server_id_map";
 constexpr __u32 kFewServerIds = 16;
 
@@ -63,7 +63,7 @@ class Loader {
     throw std::runtime_error("katran_object " + file_ + ": " + what);
   }
 
-  // One that Katran can do without: nullptr where it is not as it should be.
+  // A map that Katran can do without; nullptr if it is missing or has another layout.
   bpf_map* find(const Layout& layout) const {
     bpf_map* map = bpf_object__find_map_by_name(object_, layout.name);
     const bool fits = map && bpf_map__type(map) == layout.type &&
@@ -95,7 +95,7 @@ class Loader {
       fail(std::string("cannot be given the map ") + layout.name + ": " + because(error));
   }
 
-  // Katran's, or the only one there is.
+  // Katran's program, or the only one that the object has.
   bpf_program* find_program() const {
     if (bpf_program* named = bpf_object__find_program_by_name(object_, kProgram)) return named;
     bpf_program* first = bpf_object__next_program(object_, nullptr);
@@ -176,7 +176,7 @@ KatranProgram::KatranProgram(const std::filesystem::path& path, const std::files
   bpf_object__for_each_program(other, object_.get()) {
     bpf_program__set_autoload(other, other == program_);
   }
-  // As the rest of the chain: the prog array takes one kind only.
+  // The type of the other programs in the chain: a prog array takes one type only.
   bpf_program__set_type(program_, BPF_PROG_TYPE_XDP);
   bpf_program__set_expected_attach_type(program_, BPF_XDP);
   bpf_program__set_flags(program_, 0);
@@ -194,7 +194,7 @@ KatranProgram::KatranProgram(const std::filesystem::path& path, const std::files
   take_flow_tables(folder);
 }
 
-// Takes the tables that are pinned in the folder, and makes those of CPUs that have none there.
+// Takes over the tables that are pinned in the folder, and makes those of the other CPUs.
 void KatranProgram::take_flow_tables(const std::filesystem::path& folder) {
   for (int cpu = 0; cpu < libbpf_num_possible_cpus(); ++cpu) {
     const auto fail = [&](const std::string& what) {

@@ -2,9 +2,9 @@
 //
 // The operator's own Katran in the forwarder's slot: its object file, unmodified.
 //
-// Rings, reals and the gateway are in maps of the same layout as the embedded
-// forwarder's, so Katran is given those. Its tables of connections, one for each CPU,
-// stay pinned, and with them its connections, when remorad is restarted.
+// Rings, reals and the gateway are in maps with the layout of the embedded forwarder's maps, so
+// Katran gets those. Its connection tables, one for each CPU, stay pinned when remorad restarts,
+// and so do its connections.
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -23,11 +23,11 @@
 
 namespace remora {
 
-// IPv4 in the first 4 bytes, the rest 0.
+// An IPv4 address is in the first 4 bytes, and the rest is 0.
 using KatranAddress = std::array<__u8, 16>;
 KatranAddress katran_address(const Address& address);
 
-// Of `vip_map`.
+// Key of `vip_map`.
 struct KatranVipKey {
   KatranAddress address;
   __be16 port;  // 0: any
@@ -45,7 +45,7 @@ static_assert(sizeof(KatranVip) == 8);
 // By address and port, the latter in network order.
 using KatranVips = std::map<std::pair<Address, __be16>, KatranVip>;
 
-// Of a table of connections.
+// Key of a connection table.
 struct KatranConnectionKey {
   KatranAddress client;
   KatranAddress vip;
@@ -64,7 +64,7 @@ static_assert(sizeof(KatranConnection) == 16);
 
 using KatranConnections = BpfMap<KatranConnectionKey, KatranConnection>;
 
-// Pins that go again with the start that made them, until it succeeds.
+// Pins that are removed again with the start that made them, unless it succeeds.
 class NewPins {
  public:
   NewPins() = default;
@@ -82,37 +82,37 @@ class NewPins {
 
 class KatranProgram {
  public:
-  // Descriptors of maps that Katran takes for its own; the kernel keeps what it needs.
+  // Descriptors of maps that Katran uses as its own. Only needed here: the kernel keeps the maps.
   struct Maps {
     int ch_rings = -1;
     int reals = -1;
     int ctl_array = -1;
   };
 
-  // Loads the object at `path`, with pins in `folder`. New pins go with this object, unless
-  // keep_pins() is called. Throws std::runtime_error that names the map and what is wrong with
-  // it, or what the kernel refuses; the pins are then as they were.
+  // Loads the object at `path`, with pins in `folder`. New pins are removed with this object unless
+  // keep_pins() is called. Throws std::runtime_error that names the map and what is wrong with it,
+  // or what the kernel refuses; the pins are then as before.
   KatranProgram(const std::filesystem::path& path, const std::filesystem::path& folder,
                 const Maps& maps);
 
-  // For the forwarder's slot.
+  // The program for the forwarder's slot.
   int program_fd() const;
 
-  // TCP to these VIPs goes by the rings of these numbers; to others by none. A VIP must name
-  // its port: Katran's hash leaves it out when any will do, and would choose other reals
-  // than the embedded forwarder.
+  // Forwards TCP to these VIPs, and to no others, by the rings with these numbers. A VIP must name
+  // its port: otherwise Katran's hash leaves the port out and chooses other reals than the embedded
+  // forwarder.
   void set_vips(const KatranVips& vips) const;
 
-  // Packets and bytes by VIP, in the layout of ours; -1: the object has none.
+  // Packets and bytes by VIP, in the layout of our map; -1: the object has no such map.
   int stats_fd() const;
 
-  // Of each CPU.
+  // Connection tables, one for each CPU.
   std::vector<KatranConnections> connections() const;
 
-  // From here on the pins outlive this object.
+  // From now on the pins outlive this object.
   void keep_pins() noexcept { new_pins_.keep(); }
 
-  // The pins in `folder` that a forwarder of another kind has no use for.
+  // Removes the pins in `folder` that a forwarder of another kind does not use.
   static void remove_pins(const std::filesystem::path& folder);
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Takes the connections of dead reals out of Katran's tables, so that it sends what is
-// left of them elsewhere. A batch at a time, on the loop's thread.
+// Removes the connections of dead reals from Katran's tables, so that it sends their packets
+// elsewhere. Works in batches on the loop's thread.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ class KatranPurge {
  public:
   explicit KatranPurge(const std::vector<KatranConnections>& tables);
 
-  // Those to a VIP; the real by its index in `reals`, which the VIP's ring must no longer
-  // have: it would write new ones.
+  // Removes connections of a VIP to a real, given by its index in `reals`. The VIP's ring must not
+  // contain the real any more, or Katran would add new ones.
   void start(const Address& vip, std::uint32_t real);
 
   // Called often. Reads one batch. Throws std::system_error.
@@ -37,9 +37,9 @@ class KatranPurge {
   };
 
   std::deque<Table> tables_;  // by CPU
-  std::size_t at_ = 0;        // the one that is being read
-  std::set<Dead> dead_;       // of this pass over all tables
-  std::set<Dead> coming_;     // of the next one
+  std::size_t at_ = 0;        // the table that is being read
+  std::set<Dead> dead_;       // for this pass over all tables
+  std::set<Dead> coming_;     // for the next pass
   std::uint64_t purged_ = 0;  // connections
 };
 

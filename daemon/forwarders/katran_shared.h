@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A Katran server beside this daemon as the forwarder: it fills the slot and its own maps.
+// A Katran server in another process as the forwarder: it fills the slot and its own maps.
 //
-// Its maps are not opened. What must be known is found out by running the program in the slot
-// on packets (forwarder_slot.h), and changes are logged.
+// This class does not open the server's maps. It runs packets through the program in the slot
+// (forwarder_slot.h) to find out what it must know, and logs changes.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace remora {
 
 class KatranShared : public Forwarder {
  public:
-  // `ask`: the program of xdp/ask.bpf.c. Throws std::system_error with the remedy when packet
+  // `ask` is the program of xdp/ask.bpf.c. Throws std::system_error with the remedy if packet
   // sockets are refused.
   KatranShared(NamedProgram ask, unsigned interface_index);
 

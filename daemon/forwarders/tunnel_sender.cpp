@@ -12,7 +12,7 @@ bool TunnelSender::send(const Bytes& packet, const flow_key& flow, const BrokerW
   const Address& real = way.real.value();
   const Address source = (real.is_ipv4() ? source4_ : source6_).value_or(Address());
   const Bytes inner = way.vip ? readdressed(packet, *way.vip) : packet;
-  // The outer header that the connection's packets have.
+  // Uses the outer header of the connection's other packets.
   flow_key varying = flow;
   if (way.affinity == Affinity::kPerClient) varying.port = 0;
   return sender_.send(encapsulated(inner, varying, source, real), real);

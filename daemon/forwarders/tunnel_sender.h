@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sends packets to reals with the outer header that the forwarder gives them.
+// Sends packets to reals with the same outer header as the forwarder.
 #pragma once
 
 #include <optional>
@@ -13,11 +13,11 @@ namespace remora {
 
 class TunnelSender {
  public:
-  // The source of outer headers from here on.
+  // Sets the source of outer headers.
   void use(const Lb& lb);
 
-  // False, with errno set, when the kernel does not take it. `flow` decides the source of the
-  // outer header where the configuration names none.
+  // Returns false, with errno set, if the kernel refuses it. `flow` decides the source of the outer
+  // header unless the configuration names one.
   bool send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) const;
 
  private:

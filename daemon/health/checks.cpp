@@ -21,10 +21,10 @@ namespace {
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kLookEveryNs = kSecondNs;
 constexpr std::size_t kBatch = 4096;
-// If there are no more checks, none is forgotten before it is over.
+// With no more checks than this, none is forgotten before it has ended.
 constexpr std::size_t kSurelyRemembered = MAX_CHECK_FLOWS / 4;
 
-// The first line of the file.
+// Reads the password, which is the first line of the file.
 std::string password_of(const Config& config) {
   const Health& health = config.health;
   if (health.password_file.empty()) return {};
@@ -40,7 +40,7 @@ std::string password_of(const Config& config) {
   return password;
 }
 
-// The networks of the families that have services.
+// The networks for the address families of the services.
 std::vector<Prefix> networks_of(const Config& config) {
   std::vector<Prefix> networks;
   if (!are_checked(config)) return networks;
@@ -141,7 +141,7 @@ Prober* HealthChecks::prober_for(const Config& config) {
   return nullptr;
 }
 
-// The TC program remembers each SYN that it has sent on.
+// The TC program records each SYN that it has sent.
 bool HealthChecks::has_left(const Endpoint& local, const Endpoint& to) const {
   if (!local.address.is_unspecified() && addresses_.all().size() > kSurelyRemembered) return true;
   const auto way = maps_.checks.find(to.address.abi());
@@ -149,7 +149,7 @@ bool HealthChecks::has_left(const Endpoint& local, const Endpoint& to) const {
   const auto left =
       maps_.check_flows.find({local.address.abi(), way->service, local.port, to.port});
   const bool is_on_its_way = left && Address(*left) == to.address;
-  // A host that has lost its addresses sends from none.
+  // A host that has lost its addresses sends from an unspecified one.
   if (is_on_its_way && !local.address.is_unspecified()) return true;
   log_failure("health checks",
               "they do not get out of this host, and say nothing about the brokers: look at its "

@@ -32,7 +32,7 @@ enum Connack {
   kNotAuthorised = 5,
 };
 
-// Paho could not begin: no thread, socket or memory is left.
+// Paho could not start for lack of threads, sockets or memory.
 constexpr int kCouldNotBegin = -1000;
 
 std::string base36(std::uint64_t number) {
@@ -77,11 +77,11 @@ CheckResult result_of_connack(int code, const MqttLogin& login) {
   }
 }
 
-// A TCP handshake comes first, on the loop: Paho waits for all of its connections at once, and
-// one that hangs would make the answers of others late by seconds.
+// A TCP handshake comes first, on the loop: Paho waits for all of its connections at once, and one
+// that hangs would delay the answers of others by seconds.
 //
-// Everything but the constructor, the destructor and what posts to its queue runs on the
-// worker's thread; the listeners' methods run on Paho's.
+// Everything runs on the worker's thread, except the constructor, the destructor and functions that
+// post to its queue; the listeners' methods run on Paho's threads.
 class MqttProber::Worker {
  public:
   Worker(EventLoop& loop, Handler on_result, HasLeft has_left)
@@ -116,7 +116,7 @@ class MqttProber::Worker {
     post({.kind = Order::kLogin, .login = std::move(login)});
   }
 
-  // On the loop's thread.
+  // Called on the loop's thread.
   void start(std::uint64_t id, const Endpoint& to) {
     uris_[id] = uri_of(to);
     tcp_.start(id, to);
@@ -130,7 +130,7 @@ class MqttProber::Worker {
 
   bool has_left(std::uint64_t id) const { return tcp_.has_left(id); }
 
-  // From any thread.
+  // Called on any thread.
   void post(Order order) {
     {
       const std::lock_guard lock(mutex_);
@@ -140,8 +140,8 @@ class MqttProber::Worker {
   }
 
  private:
-  // One attempt. Ends in the queue, from which the thread destroys it: Paho's threads
-  // must not.
+  // One attempt. At its end it goes into the queue, from which the worker's thread destroys it:
+  // Paho's threads must not.
   struct Attempt : mqtt::iaction_listener {
     Attempt(Worker& a_worker, std::uint64_t an_id, const std::string& uri,
             const std::string& client_id)
@@ -156,7 +156,7 @@ class MqttProber::Worker {
 
     Worker& worker;
     const std::uint64_t id;
-    std::atomic<bool> is_over = false;  // Paho tells of a failure while it is destroyed
+    std::atomic<bool> is_over = false;  // Paho also reports a failure during destruction
     mqtt::async_client client;
   };
 
@@ -170,7 +170,7 @@ class MqttProber::Worker {
     }
   }
 
-  // On Paho's threads.
+  // Called on Paho's threads.
   void ended(std::uint64_t id, int code) noexcept {
     guarded("end of an MQTT check", [&] {
       report(id, code);
@@ -182,11 +182,11 @@ class MqttProber::Worker {
     const std::lock_guard lock(mutex_);
     results_.emplace_back(id, code);
     const std::uint64_t one = 1;
-    static_cast<void>(!write(wake_.get(), &one, sizeof(one)));  // full: it is readable anyway
+    static_cast<void>(!write(wake_.get(), &one, sizeof(one)));  // fails if full, thus readable
   }
 
   void work() {
-    // Paho's threads end with its last client, and waiting for that takes long.
+    // Paho's threads end with its last client, and waiting for their end takes long.
     const mqtt::async_client lasting("tcp://127.0.0.1:1", "remora");
     for (;;) {
       const Order order = next();
@@ -214,7 +214,7 @@ class MqttProber::Worker {
     }
   }
 
-  // Sends DISCONNECT if it is connected.
+  // Sends DISCONNECT if the attempt is connected.
   void end_attempt(std::uint64_t id) {
     const auto found = attempts_.find(id);
     if (found == attempts_.end()) return;
@@ -241,7 +241,7 @@ class MqttProber::Worker {
     }
   }
 
-  // On the loop's thread, as use().
+  // Called on the loop's thread, like use().
   void deliver() {
     std::uint64_t count;
     static_cast<void>(!read(wake_.get(), &count, sizeof(count)));
@@ -261,14 +261,14 @@ class MqttProber::Worker {
   // Used on the loop's thread:
   MqttLogin loops_login_;
   TcpProber tcp_;
-  std::map<std::uint64_t, std::string> uris_;  // whose handshake is under way
+  std::map<std::uint64_t, std::string> uris_;  // attempts whose handshake is under way
 
   const Fd wake_;
-  std::string mark_;  // tells the clients of this process from those of others
-  MqttLogin login_;   // of the worker's thread, as the attempts
+  std::string mark_;  // distinguishes clients of this process from those of others
+  MqttLogin login_;   // used by the attempts on the worker's thread
   std::map<std::uint64_t, std::unique_ptr<Attempt>> attempts_;
 
-  std::mutex mutex_;  // of the next two
+  std::mutex mutex_;  // guards the next two
   std::deque<Order> orders_;
   std::deque<std::pair<std::uint64_t, int>> results_;
   std::condition_variable changed_;

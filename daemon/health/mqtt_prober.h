@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks as an MQTT client: CONNECT, CONNACK, DISCONNECT (MQTT 3.1.1 §3), by Paho.
+// Checks a broker as an MQTT client, with Paho: CONNECT, CONNACK, DISCONNECT (MQTT 3.1.1 §3).
 //
-// Paho works with threads of its own and may wait inside of its calls, so all of them are
-// made by one thread of ours; what it has to say reaches the loop through a queue and an
-// eventfd.
+// Paho has threads of its own and may wait inside its calls, so one thread of ours makes all of
+// them. Results reach the loop through a queue and an eventfd.
 #pragma once
 
 #include <memory>
@@ -15,17 +14,17 @@
 
 namespace remora {
 
-// Of the CONNECT.
+// Fields of the CONNECT.
 struct MqttLogin {
-  std::string client_id = {};  // what each client identifier begins with
-  std::string username = {};   // empty: none, and no password
+  std::string client_id = {};  // beginning of all client identifiers
+  std::string username = {};   // empty: no user name and no password
   std::string password = {};
-  // Longer than what ends a check otherwise, seconds.
+  // Seconds, longer than the time limit of a check.
   std::uint32_t patience_s = 60;
 };
 
-// What a CONNACK with this return code (MQTT 3.1.1 §3.2.2.3) says of the broker; other
-// numbers are those of Paho. A living broker may refuse a check without credentials.
+// Interprets a CONNACK's return code (MQTT 3.1.1 §3.2.2.3) or an error number of Paho. A living
+// broker may refuse a check without credentials.
 CheckResult result_of_connack(int code, const MqttLogin& login);
 
 class MqttProber : public Prober {
@@ -37,7 +36,7 @@ class MqttProber : public Prober {
   MqttProber(const MqttProber&) = delete;
   MqttProber& operator=(const MqttProber&) = delete;
 
-  // For checks that start from here on.
+  // Sets the login of checks that start from now on.
   void use(MqttLogin login);
 
   void start(std::uint64_t id, const Endpoint& to) override;

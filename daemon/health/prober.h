@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tries out whether something serves at an address.
+// Tests whether a server works at an address.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,7 @@ namespace remora {
 
 class Prober {
  public:
-  // Called on the loop's thread, once for each start(). A result may have been on its way
-  // when its check was ended.
+  // Called on the loop's thread, once for each start(). A result may still arrive after end().
   using Handler = std::function<void(std::uint64_t id, CheckResult result)>;
 
   // Whether the SYN of a connection has left this host.
@@ -23,12 +22,12 @@ class Prober {
 
   virtual ~Prober() = default;
 
-  // Does not wait. `id`: a new one for each.
+  // Starts a check without waiting. Each check needs a new id.
   virtual void start(std::uint64_t id, const Endpoint& to) = 0;
-  // Gives one up that has had no result; of another id: nothing happens.
+  // Gives up a check without a result. Does nothing for an unknown id.
   virtual void end(std::uint64_t id) = 0;
-  // Whether it has left this host, so that silence says something about the broker. True also if
-  // that is not known.
+  // Whether the check has left this host, so that silence says something about the broker. True
+  // also if this is unknown.
   virtual bool has_left(std::uint64_t id) const = 0;
 };
 

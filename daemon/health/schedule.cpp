@@ -9,7 +9,7 @@
 namespace remora {
 namespace {
 
-// Between two calls of step(): above it the loop was busy with something else.
+// A longer time between two calls of step() means that the loop was busy with something else.
 constexpr std::uint64_t kPauseNs = 500'000'000;
 
 std::string seconds(std::uint64_t ns) {
@@ -64,7 +64,7 @@ void CheckSchedule::abandon() {
 }
 
 void CheckSchedule::start(const CheckTarget& target, Entry& entry, std::uint64_t now_ns) {
-  // Its place in the interval stays, also after a pause.
+  // The check keeps its place in the interval, also after a pause.
   const std::uint64_t behind = now_ns - entry.due_ns;
   entry.due_ns += (behind / timing_.interval_ns + 1) * timing_.interval_ns;
   entry.running = ++last_id_;
@@ -103,7 +103,7 @@ const HealthState* CheckSchedule::find(const std::string& group, const Address& 
   for (auto at = entries_.lower_bound({group, real, Address(), 0});
        at != entries_.end() && at->first.group == group && at->first.real == real; ++at) {
     if (at->second.state.is_dead()) return &at->second.state;
-    // The one whose last check failed says more than others that live.
+    // Of several living services, prefer the one whose last check failed.
     if (!found || (found->last().good && !at->second.state.last().good)) found = &at->second.state;
   }
   return found;

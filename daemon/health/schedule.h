@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When each target is checked, and what follows for the real that it belongs to: dead while
-// the checks of any of its services in that group fail.
+// Decides when each target is checked. A real is dead in a group while the checks of any service
+// fail for it.
 //
 // Checks are spread over the interval. Time and the function that checks are passed in.
 #pragma once
@@ -29,35 +29,34 @@ class CheckSchedule {
   struct Handlers {
     std::function<void(const std::string& group, const Address& real)> on_dead;
     std::function<void(const std::string& group, const Address& real)> on_alive;
-    // Asked when a check has failed: whether this host was in order, so that the broker is to
-    // blame. Without it the host always is. May call abandon().
+    // Called when a check has failed: returns whether this host was in order, so that the broker is
+    // to blame. Without a function the host always was. May call abandon().
     std::function<bool()> is_host_in_order = {};
   };
-  // What the real of a new target is taken to be.
+  // The state that a new target's real has before its first check.
   using FirstGuess = std::function<HealthState::Life(const CheckTarget&)>;
 
   explicit CheckSchedule(Handlers handlers) : handlers_(std::move(handlers)) {}
 
-  // Checks these from here on, with `prober`, which must outlive them; nullptr: nothing.
-  // What is under way is given up. A target that stays keeps its state. No handler is
-  // called.
+  // From now on checks these targets with `prober`, which must outlive them; nullptr: nothing is
+  // checked. Gives up checks under way. A target that stays keeps its state. Calls no handler.
   void use(Prober* prober, const std::map<CheckTarget, Address>& targets, const CheckTiming& timing,
            const FirstGuess& first_guess, std::uint64_t now_ns);
 
-  // Called often: starts what is due, and ends what takes too long. A pause of the calls
-  // counts for nothing: the results of what was under way may wait meanwhile.
+  // Called often: starts checks that are due, and ends those that take too long. A pause between
+  // calls does not count, because results may have waited during it.
   void step(std::uint64_t now_ns);
 
-  // Gives up what is under way: its results would say nothing about the brokers.
+  // Gives up the checks under way, whose results would say nothing about the brokers.
   void abandon();
 
-  // For the prober. An id that is not under way is passed over.
+  // Called by the prober. Ignores an id that is not under way.
   void finish(std::uint64_t id, CheckResult result, std::uint64_t now_ns);
 
-  // Whether any of its services' checks say so.
+  // Whether the checks of any of its services say so.
   bool is_dead(const std::string& group, const Address& real) const;
-  // The state that counts: that of a dead service before that of one which lives. Nothing
-  // for what is not checked.
+  // The state that counts: that of a dead service before that of a living one. nullptr if the real
+  // is not checked.
   const HealthState* find(const std::string& group, const Address& real) const;
 
  private:

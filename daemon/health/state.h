@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the checks of a real in a group add up to alive or dead. Pure: time is passed in.
+// How the checks of a real in a group decide between alive and dead. Pure: time is passed in.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace remora {
 
-// How one check ended.
+// Result of one check.
 struct CheckResult {
   bool good = false;
   std::string what;  // for people: "CONNACK", "no answer within 2 s"
-  // This host could not ask, for want of descriptors, memory or ports, or because its firewall lets
-  // nothing out: no word about the broker.
+  // This host could not ask, because it lacks descriptors, memory or ports, or its firewall blocks
+  // the check. This says nothing about the broker.
   bool is_local = false;
 };
 
-// Checks in a row until a state changes.
+// Checks in a row that change the state.
 struct Thresholds {
   std::uint32_t rise;
   std::uint32_t fall;
@@ -27,7 +27,7 @@ class HealthState {
  public:
   enum class Life : std::uint8_t { kAlive, kDead };
 
-  // As it is taken to be until checks say otherwise.
+  // `life` is assumed until checks say otherwise.
   HealthState(Life life, std::uint64_t now_ns) : life_(life), since_ns_(now_ns) {}
 
   // Returns whether the state has changed.
@@ -36,7 +36,7 @@ class HealthState {
   bool is_dead() const { return life_ == Life::kDead; }
   std::uint64_t since_ns() const { return since_ns_; }
 
-  // The last check; 0 and an empty result: there was none yet.
+  // The last check; 0 and an empty result if there was none yet.
   std::uint64_t checked_at_ns() const { return checked_at_ns_; }
   const CheckResult& last() const { return last_; }
 
@@ -45,7 +45,7 @@ class HealthState {
   std::uint64_t since_ns_;
   std::uint64_t checked_at_ns_ = 0;
   CheckResult last_;
-  std::uint32_t against_ = 0;  // results in a row that speak against the state
+  std::uint32_t against_ = 0;  // results in a row that contradict the state
 };
 
 }  // namespace remora

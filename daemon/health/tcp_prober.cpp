@@ -20,7 +20,7 @@ CheckResult result_of(int error) {
   return error == 0 ? CheckResult{true, "connected"} : CheckResult{false, std::strerror(error)};
 }
 
-// This host's end of a connection. Nothing if the kernel does not tell.
+// This host's end of a connection; empty if the kernel does not tell.
 std::optional<Endpoint> local_end(const Fd& socket) {
   sockaddr_in6 name{};  // long enough for both families
   socklen_t size = sizeof(name);
@@ -59,7 +59,7 @@ void TcpProber::start(std::uint64_t id, const Endpoint& to) {
       fd < 0 || (connect(fd, address.get(), address.size()) != 0 && errno != EINPROGRESS);
   const int error = failed ? errno : 0;
   if (failed) {
-    // What fails at once has not left this host: no descriptors, ports, memory or route are left.
+    // It fails at once: this host lacks descriptors, ports, memory or a route, and sends nothing.
     CheckResult result = result_of(error);
     result.is_local = error != ECONNREFUSED;
     on_result_(id, std::move(result));

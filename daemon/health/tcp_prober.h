@@ -13,7 +13,7 @@ namespace remora {
 
 class TcpProber : public Prober {
  public:
-  // On the loop's thread; `loop` must outlive it.
+  // Everything runs on the loop's thread; `loop` must outlive it.
   TcpProber(const EventLoop& loop, Handler on_result, HasLeft has_left);
   ~TcpProber() override;
 

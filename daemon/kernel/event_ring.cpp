@@ -12,7 +12,7 @@
 namespace remora {
 namespace {
 
-// A record begins with its length and flags, a word, and one for the kernel
+// A record begins with a word for its length and flags and a word for the kernel
 // (BPF_RINGBUF_HDR_SZ), and takes a multiple of 8 bytes.
 constexpr std::size_t kHead = 8;
 
@@ -20,7 +20,7 @@ std::size_t page_size() {
   return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// The kernel writes it at the same time.
+// Atomic, because the kernel writes the value at the same time.
 template <class T>
 T load(const std::byte* place) {
   return __atomic_load_n(reinterpret_cast<const T*>(place), __ATOMIC_ACQUIRE);
@@ -53,7 +53,7 @@ EventRing::Memory EventRing::map(int map_fd, std::size_t bytes, int protection,
 EventRing::EventRing(int map_fd) : size_(info_of(map_fd).max_entries) {
   const std::size_t page = page_size();
   reader_ = map(map_fd, page, PROT_READ | PROT_WRITE, 0);
-  // The second copy lets a record be read across the end.
+  // The kernel maps the records twice in a row, so a record can be read across the end.
   writer_ = map(map_fd, page + 2 * size_, PROT_READ, page);
   records_ = writer_.get() + page;
   read_to_ = released_to();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring `events`, read without giving its records up: they stay there until release().
+// Reads the ring `events` without releasing its records: they stay there until release().
 //
-// libbpf's reader gives a record up as soon as its callback returns. Here a daemon that is killed
-// leaves to the next one what it had read and not committed. The memory is the kernel's: positions
-// survive the process, and only grow.
+// libbpf's reader releases a record as soon as its callback returns. Here a daemon that is killed
+// leaves all records that it had read but not committed to the next one. The memory belongs to the
+// kernel: positions outlive the process and only grow.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +17,18 @@ namespace remora {
 
 class EventRing {
  public:
-  // Reads from the record that was not released last. `map_fd` is needed only here. Throws
+  // Starts at the first record that was not released. `map_fd` is needed only here. Throws
   // std::system_error.
   explicit EventRing(int map_fd);
 
-  // The next record, as long as it is not released. Nothing: there is none, or it is still
-  // being written.
+  // The next record, valid until it is released. No value: there is none, or the kernel is still
+  // writing it.
   std::optional<std::span<const std::byte>> next();
 
-  // After the last record that next() returned or skipped.
+  // Position after the last record that next() returned or skipped.
   std::uint64_t read_to() const { return read_to_; }
   std::uint64_t released_to() const;
-  // Gives up all records up to this position. The kernel reuses their memory.
+  // Releases all records up to this position. The kernel reuses their memory.
   void release(std::uint64_t position);
 
   std::size_t size() const { return size_; }
@@ -48,7 +48,7 @@ class EventRing {
   std::uint64_t read_to_ = 0;
 };
 
-// The map's number in the kernel: tells one ring from others of the same boot. Throws
+// The map's number in the kernel, which distinguishes rings of the same boot. Throws
 // std::system_error.
 std::uint32_t ring_id(int map_fd);
 

@@ -42,7 +42,7 @@ std::vector<FillGauge> fill_gauges(const Programs& programs, const Limits& limit
   std::vector<FillGauge> gauges;
   for (const MapSpec& map : map_list()) {
     if (!map.is(kGauged)) continue;
-    // There is one table of sets.
+    // Only the table of half-open connections consists of sets.
     const std::uint64_t limit = map.is(kSets) ? limits.half_open : map.entries(limits);
     gauges.emplace_back(map, programs.map_fd(map.name), limit);
   }

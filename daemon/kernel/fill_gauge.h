@@ -43,8 +43,8 @@ class FillGauge {
   std::string_view name() const { return name_; }
   std::uint64_t limit() const { return limit_; }
 
-  // For a large table: as of the last complete walk; nothing until the first one has ended, a few
-  // seconds after the start for a million entries. Throws std::system_error.
+  // Entries in use. For a large table, as of the last complete walk; no value until the first one
+  // has ended, a few seconds after the start for a million entries. Throws std::system_error.
   std::optional<std::uint64_t> used() const;
 
   // Counts the next batch of a large table. Throws std::system_error.
@@ -67,7 +67,7 @@ class FillGauge {
   std::size_t key_size_;
   std::size_t value_size_;
   std::uint64_t limit_;
-  bool is_sets_;  // its values are sets of entries
+  bool is_sets_;  // the map's values are sets of entries
   RawBatchReader reader_;
   std::uint64_t counted_ = 0;
   std::optional<std::uint64_t> last_;

@@ -13,7 +13,7 @@
 namespace remora {
 
 struct Filter {
-  std::string_view program;  // of program_list()
+  std::string_view program;  // name in program_list()
   const char* function;
   bpf_tc_attach_point direction;
   std::uint32_t priority;
@@ -21,14 +21,14 @@ struct Filter {
 
 std::span<const Filter> filters();
 
-// Replaces a former one, and adds the clsact qdisc if need be. Throws std::runtime_error with the
-// remedy.
+// Replaces an earlier filter of ours, and adds the clsact qdisc if necessary. Throws
+// std::runtime_error with the remedy.
 void attach_filter(unsigned interface_index, const Filter& filter, int program_fd);
 
-// Whether exactly this program is there.
+// Whether exactly this program is attached.
 bool has_filter(unsigned interface_index, const Filter& filter, int program_fd);
 
-// Removes all, and the qdisc if nothing else uses it. Returns whether there was any.
+// Removes all our filters, and the qdisc if nothing else uses it. Returns whether there were any.
 bool detach_filters(unsigned interface_index);
 
 }  // namespace remora

@@ -6,7 +6,7 @@
 namespace remora {
 namespace {
 
-// A pass over few flows costs next to nothing, and keeps the figures of `status` fresh.
+// A pass over few flows costs almost nothing, and keeps the figures of `status` up to date.
 constexpr std::uint64_t kIntervalNs = 10'000'000'000;
 constexpr std::uint64_t kIntervalOfFewNs = 1'000'000'000;
 

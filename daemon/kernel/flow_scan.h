@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Walks the flow table for all parts of the daemon that look at every flow.
+// Walks the flow table for all parts of the daemon that visit every flow.
 //
 // One walk serves them all, and gives back places that no flow uses. Each step reads a batch,
 // so that the loop is not held up. On the loop's thread.
@@ -19,14 +19,13 @@ class FlowVisitor {
  public:
   virtual ~FlowVisitor() = default;
 
-  // Whether a pass over the table should begin now, not only when the next one is due.
+  // Whether a pass over the table should begin now instead of when the next one is due.
   virtual bool wants_pass() const { return false; }
 
   virtual void begin_pass(std::uint64_t /*now_ns*/) {}
 
   enum class Verdict { kStays, kRemoved };
-  // `entry` was true a moment ago. The visitors after this one do not see a flow that it has
-  // removed.
+  // `entry` was read a moment ago. Later visitors do not see a flow that this one has removed.
   virtual Verdict visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) = 0;
 
   virtual void end_batch() {}
@@ -35,20 +34,20 @@ class FlowVisitor {
 
 class FlowScan {
  public:
-  // The flows that are read in one step.
+  // Flows read in one step.
   static constexpr std::size_t kBatch = 4096;
 
   // `table` must outlive it.
   explicit FlowScan(const FlowTable& table) : reader_(table, kBatch), reclaimer_(table) {}
 
-  // Before the first pass. Visitors are called in the order in which they were added; they must
-  // outlive it.
+  // Call this before the first pass. Visitors are called in the order in which they were added;
+  // they must outlive it.
   void add(FlowVisitor& visitor) { visitors_.push_back(&visitor); }
 
   // Called often. Reads a batch while a pass is under way or due. Throws std::system_error.
   void step(std::uint64_t now_ns);
 
-  // A whole pass at once, before the loop runs.
+  // Makes a whole pass at once, before the loop runs.
   void run_pass(std::uint64_t now_ns);
 
  private:

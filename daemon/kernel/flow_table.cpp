@@ -10,7 +10,7 @@
 namespace remora {
 namespace {
 
-// Places that one step of the reclaimer looks at: half a megabyte.
+// Places that the reclaimer examines in one step: half a megabyte.
 constexpr __u32 kReclaimBatch = 4096;
 
 bool same_key(const flow_key& left, const flow_key& right) {
@@ -33,8 +33,8 @@ __u32 load_claim(flow_place& place) {
   return std::atomic_ref(place.claim).load(std::memory_order_acquire);
 }
 
-// Whether `left` has seen packets that `right` has not. The clock of the packet path stands
-// still for some milliseconds.
+// Whether `left` has seen packets that `right` has not. The packet path's clock has a resolution of
+// some milliseconds.
 bool is_newer(const flow& left, const flow& right) {
   if (left.seen_at_ns != right.seen_at_ns) return left.seen_at_ns > right.seen_at_ns;
   return static_cast<std::int32_t>(left.edge - right.edge) > 0;
@@ -82,8 +82,8 @@ bool FlowTable::change_state(const flow_key& key, flow_state from, flow_state to
   return std::atomic_ref(place->flow.state).compare_exchange_strong(expected, to);
 }
 
-// The following three are claim_place(), take_used_place() and take_new_place() of the packet
-// path.
+// The following three correspond to claim_place(), take_used_place() and take_new_place() of the
+// packet path.
 bool FlowTable::claim(__u32 place) const {
   if (place == 0 || place >= entries_) return false;
   __u32 expected = PLACE_FREE;
@@ -112,7 +112,7 @@ bool FlowTable::put(const flow_key& key, const flow& entry) const {
   place_at(*taken).key = key;
   place_at(*taken).flow = entry;
   if (places_.insert(key, *taken)) return true;
-  store_state(place_at(*taken), 0);  // the packet path has just added it
+  store_state(place_at(*taken), 0);  // the packet path has just added the flow
   give_back(*taken);
   return true;
 }
@@ -144,7 +144,7 @@ bool FlowTable::erase(const flow_key& key) const {
   return true;
 }
 
-// The note in place 0 stands for the moment in which the place is free, but not on the stack.
+// The note in place 0 covers the moment in which the place is free but not yet on the stack.
 void FlowTable::give_back(__u32 place) const {
   place_at(place).key = {};
   store_claim(place_at(0), place);
@@ -158,7 +158,7 @@ void FlowTable::give_back(__u32 place) const {
 
 void FlowTable::finish_giving_back() const {
   const __u32 place = load_claim(place_at(0));
-  // On a stack that is full the place lies already.
+  // If the stack is full, the place is on it already.
   if (place > 0 && place < entries_ && load_claim(place_at(place)) == PLACE_FREE) {
     bpf_map_update_elem(free_places_fd_, nullptr, &place, BPF_ANY);
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flow table of bpf/abi.h, as the daemon sees it: the packet path's own memory.
+// The flow table of bpf/abi.h from the daemon's side. It is the packet path's own memory.
 //
-// The packet path writes it at the same time: each field of a flow was true a moment ago, but
-// not all at the same moment.
+// The packet path writes it at the same time: each field of a flow was true a moment ago, but not
+// all fields at the same moment.
 #pragma once
 
 #include <cstddef>
@@ -26,47 +26,47 @@ class FlowTable {
   struct Maps {
     int flows, places, free_places, places_taken;
   };
-  // Completes what a predecessor that was killed had begun to give back. Throws
+  // Completes the release of a place that a killed predecessor had begun. Throws
   // std::system_error.
   explicit FlowTable(const Maps& maps);
 
   std::optional<flow> find(const flow_key& key) const;
 
-  // Writes the state alone; the packet path may write all other fields. False: there is no such
-  // flow.
+  // Writes only the state; the packet path may write all other fields. Returns false if there is
+  // no such flow.
   bool set_state(const flow_key& key, flow_state state) const;
 
-  // The same for a flow in the state `from`. False: it is not there, or in another state.
+  // Does so for a flow in the state `from` only. Returns false if there is none in that state.
   bool change_state(const flow_key& key, flow_state from, flow_state to) const;
 
-  // Adds a flow, or overwrites the existing one. False: the table is full.
+  // Adds a flow, or overwrites the existing one. Returns false if the table is full.
   bool put(const flow_key& key, const flow& entry) const;
 
-  // Adds many flows to a table that no packet uses yet and that has none of them. Returns
-  // for how many there was room: the first ones.
+  // Adds many flows to a table that no packet uses yet and that has none of them. Returns the
+  // number of flows that found room: the first ones.
   std::size_t fill(std::span<const flow_key> keys, std::span<const flow> flows) const;
 
-  // As put(), but one that is there stays when it has seen a later packet. Returns whether
-  // it was written.
+  // Like put(), but keeps an existing flow that has seen a later packet. Returns whether it was
+  // written.
   bool put_if_newer(const flow_key& key, const flow& entry) const;
 
-  // False: it was not there. If remorad is killed in here, reclaim() finds the place.
+  // Returns false if there was none. If remorad is killed in here, reclaim() finds the place.
   bool erase(const flow_key& key) const;
 
-  // By key, the place of every flow; for counting them.
+  // The place of every flow by its key; used to count flows.
   const BpfMap<flow_key, __u32>& places() const { return places_; }
 
-  // The flow at a place, if it is that key's.
+  // The flow at a place, if it belongs to that key.
   std::optional<flow> at(__u32 place, const flow_key& key) const;
 
   // The highest place that was ever used.
   __u32 last_place() const;
 
-  // Whether the place is taken, but holds no flow. The packet path leaves one so for a
-  // moment, remorad when it is killed.
+  // Whether the place is taken but holds no flow. The packet path leaves a place so for a moment,
+  // a killed remorad for good.
   bool is_empty(__u32 place) const;
 
-  // Gives back a place that stayed empty.
+  // Gives back a place that has stayed empty.
   void reclaim(__u32 place) const;
 
  private:
@@ -92,8 +92,8 @@ class FlowReader {
   FlowReader(const FlowTable& table, std::size_t batch)
       : table_(table), reader_(table.places(), batch) {}
 
-  // The next flows, about a batch. Both are empty when the whole table has been read; the next
-  // call then starts again.
+  // Returns the next flows, about a batch. Both spans are empty when the whole table has been read;
+  // the next call then starts again.
   std::pair<std::span<const flow_key>, std::span<const flow>> next();
 
  private:
@@ -109,8 +109,8 @@ class PlaceReclaimer {
   // `table` must outlive it.
   explicit PlaceReclaimer(const FlowTable& table) : table_(table) {}
 
-  // Looks at the next places. One that is empty in two passes in a row is given back: the
-  // packet path leaves it so for microseconds only.
+  // Examines the next places. Gives back a place that is empty in two passes in a row, because the
+  // packet path leaves a place empty for microseconds only.
   void step();
 
   std::uint64_t reclaimed() const { return reclaimed_; }
@@ -118,7 +118,7 @@ class PlaceReclaimer {
  private:
   const FlowTable& table_;
   __u32 next_ = 1;
-  std::vector<__u32> empty_, were_empty_;  // in this pass, in the one before; ascending
+  std::vector<__u32> empty_, were_empty_;  // in this pass, in the previous one; ascending
   std::uint64_t reclaimed_ = 0;
 };
 

@@ -25,7 +25,7 @@ FlowTransfer::FlowTransfer(Fd flows, Fd places_taken, MapConverter converter)
       places_taken_(std::move(places_taken)),
       converter_(std::move(converter)) {}
 
-// In the order of their places.
+// Calls `take` for the flows in the order of their places.
 template <class Take>
 void FlowTransfer::for_each_flow(const Take& take) {
   const bpf_map_info info = map_info(flows_.get());

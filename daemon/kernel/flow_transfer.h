@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Moves the connections of a flow table of another size or ABI into today's.
+// Moves the connections of a flow table of another size or ABI into the present one.
 //
-// The packet path writes the old table until the new programs are in their slots. So most
-// flows are moved before that, and what the packet path did meanwhile after it.
+// The packet path writes the old table until the new programs are in their slots. So most flows
+// are moved before that, and the packet path's later changes after it.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ class FlowTransfer {
   // `flows` and `places_taken` of the old table.
   FlowTransfer(Fd flows, Fd places_taken, MapConverter converter);
 
-  // Into a table that no packet uses yet. Throws std::system_error.
+  // Copies into a table that no packet uses yet. Throws std::system_error.
   CopyCounts move_to(const FlowTable& to);
 
-  // The old table is no longer written: flows that it has seen packets of since move_to() go
-  // over, unless the new table has seen later ones.
+  // Call this when the old table is no longer written: copies flows that got packets there since
+  // move_to(), unless the new table has seen later ones.
   CopyCounts catch_up(const FlowTable& to);
 
  private:

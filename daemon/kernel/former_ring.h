@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring of a former ABI: its records, in today's layout.
+// The ring of an earlier ABI, with its records converted to the present layout.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ class FormerRing {
  public:
   FormerRing(Fd map, MapConverter converter);
 
-  // Hands over all records that are there. Throws std::system_error.
+  // Passes on all records that are there. Throws std::system_error.
   void drain(const std::function<void(EntryView record)>& take);
 
  private:

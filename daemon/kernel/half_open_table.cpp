@@ -30,7 +30,7 @@ HalfOpenTable::HalfOpenTable(int table_fd, int topic_keys_fd)
       sets_(table_fd, count_, "half_open"),
       topic_keys_fd_(topic_keys_fd) {}
 
-// The secret is read each time: remorad sets it after it has made this.
+// The secret is read each time, because remorad sets it after making this object.
 half_open_set& HalfOpenTable::set_of(table_key& key) const {
   const auto keys = std::make_unique<topic_keys>();
   const __u32 only = 0;
@@ -93,7 +93,7 @@ void HalfOpenTable::mend() const {
   for (std::uint32_t number = 0; number < count_; ++number) table_mend(&sets_.data()[number].table);
 }
 
-// Of one moment, but for the fields of the flow.
+// Reads the key consistently; the fields of the flow may be from different moments.
 std::optional<std::pair<half_open_key, flow>> HalfOpenTable::read(std::uint32_t set,
                                                                   std::uint32_t way) const {
   const half_open_set& from = sets_.data()[set];
@@ -103,7 +103,7 @@ std::optional<std::pair<half_open_key, flow>> HalfOpenTable::read(std::uint32_t 
   for (std::uint32_t i = 0; i < 3; ++i) entry.word[i] = TABLE_LOAD(&from.table.entry[way].word[i]);
   const flow found = from.flow[way];
   const std::uint64_t after = TABLE_LOAD(&from.table.claim[way]);
-  if (((before ^ after) & ~TABLE_AGE) != 0) return std::nullopt;  // another one's by now
+  if (((before ^ after) & ~TABLE_AGE) != 0) return std::nullopt;  // by now another connection's
   return {{key_of(entry), found}};
 }
 

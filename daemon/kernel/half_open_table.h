@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of half-open connections (bpf/half_open.h), as the daemon sees it: the packet
+// The table of half-open connections (bpf/half_open.h) from the daemon's side. It is the packet
 // path's own memory.
 #pragma once
 
@@ -19,23 +19,23 @@ namespace remora {
 
 class HalfOpenTable {
  public:
-  // Descriptors: of the table, and of `topic_keys`, which has the secret of its hash and must
+  // Descriptors of the table and of `topic_keys`, which has the secret of the table's hash and must
   // outlive it. Throws std::system_error.
   HalfOpenTable(int table_fd, int topic_keys_fd);
 
   std::optional<flow> find(const half_open_key& key) const;
 
-  // Adds a connection, as one of a client with a prediction, or overwrites it. False: there is
-  // no room.
+  // Adds a connection, as one of a client with a prediction, or overwrites it. Returns false if
+  // there is no room.
   bool put(const half_open_key& key, const flow& entry) const;
 
-  // False: it was not there.
+  // Returns false if it was not there.
   bool erase(const half_open_key& key) const;
 
   std::uint32_t sets() const { return count_; }
 
-  // Calls `take(key, flow)` for the connections in these sets, from `first` on. Returns the
-  // number of the set after them.
+  // Calls `take(key, flow)` for the connections in `count` sets from `first` on. Returns the number
+  // of the set after them.
   template <class Take>
   std::uint32_t visit(std::uint32_t first, std::uint32_t count, const Take& take) const {
     const std::uint32_t end = count < count_ - first ? first + count : count_;
@@ -53,11 +53,11 @@ class HalfOpenTable {
 
   std::uint64_t size() const;
 
-  // Ends what a predecessor that was killed had begun.
+  // Completes changes that a killed predecessor had begun.
   void mend() const;
 
  private:
-  // The set of the key, which gets its tag.
+  // The set of the key; also fills in the key's tag.
   half_open_set& set_of(table_key& key) const;
   std::optional<std::pair<half_open_key, flow>> read(std::uint32_t set, std::uint32_t way) const;
 
@@ -66,8 +66,8 @@ class HalfOpenTable {
   int topic_keys_fd_;
 };
 
-// Into a new table: from another one, or from the hash that a former layout had. With
-// `Into::kInUse` what it has already stays.
+// Copies connections into a new table: from another one, or from the hash of an earlier layout.
+// With `Into::kInUse` existing connections stay as they are.
 enum class Into : std::uint8_t { kNew, kInUse };
 CopyCounts copy_half_open(int from, MapConverter& converter, const HalfOpenTable& to,
                           int topic_keys_fd, Into into);

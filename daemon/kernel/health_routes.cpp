@@ -17,7 +17,7 @@
 namespace remora {
 namespace {
 
-// It is never used: the TC program writes the gateway's address.
+// Never appears in a packet: the TC program writes the gateway's address instead.
 constexpr MacAddress kNextHopMac({0x02, 0x72, 0x65, 0x6d, 0x6f, 0x72});
 
 Address next_hop(const Prefix& network) {
@@ -50,7 +50,7 @@ int add_route(unsigned interface_index, const Prefix& network) {
   header.rtm_protocol = kCheckRouteProtocol;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
-  // Independent of the interface's addresses.
+  // Makes the route independent of the interface's addresses.
   header.rtm_flags = RTNH_F_ONLINK;
   request.add(RTA_DST, network.first());
   request.add(RTA_GATEWAY, next_hop(network));
@@ -58,7 +58,7 @@ int add_route(unsigned interface_index, const Prefix& network) {
   return change(request);
 }
 
-// Those that `dump` finds are deleted after it.
+// An entry that `dump` finds. It is deleted after the dump has ended.
 struct Found {
   unsigned char family;
   unsigned char bits;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Routes the check addresses to the LB's interface, independently of the other routes, and without
+// Routes the check addresses to the LB's interface, independently of other routes and without
 // neighbour discovery.
 //
 // Each network has a route through a next hop that does not exist, and that next hop has a
 // permanent neighbour entry. So packets to these addresses reach the TC program, which sends
-// them to a real. Routes and entries carry a protocol number of our own, by which they are found
-// again. They stay when the daemon ends, as everything that it has put into the kernel.
+// them to a real. Routes and entries carry our own protocol number, which identifies them
+// later. They stay in the kernel when the daemon ends.
 #pragma once
 
 #include <span>
@@ -15,7 +15,7 @@
 
 namespace remora {
 
-// As `proto` of ip-route(8) shows it.
+// Shown as `proto` by ip-route(8).
 inline constexpr unsigned char kCheckRouteProtocol = 114;
 
 // Routes these networks to the interface and removes earlier routes of ours. Throws
@@ -23,8 +23,8 @@ inline constexpr unsigned char kCheckRouteProtocol = 114;
 // to the same network exists.
 void set_check_routes(unsigned interface_index, std::span<const Prefix> networks);
 
-// Restores missing ones, for example after the interface was down. Returns whether all are
-// there. Throws std::system_error if the kernel cannot be asked.
+// Restores missing ones, for example after the interface was down. Returns whether all exist.
+// Throws std::system_error if the kernel cannot be asked.
 bool restore_check_routes(unsigned interface_index, std::span<const Prefix> networks);
 
 }  // namespace remora

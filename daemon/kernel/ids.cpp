@@ -33,7 +33,7 @@ real entry_of(const Address& address) {
   return entry;
 }
 
-// Nothing for an index that is not used.
+// The address of an entry in `reals`; empty if the entry is unused.
 std::optional<Address> address_of(const real& entry) {
   address words{};
   std::ranges::copy(entry.address, words.word);

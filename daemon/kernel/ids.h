@@ -2,10 +2,9 @@
 //
 // The numbers by which the kernel knows groups, services and reals.
 //
-// They are kept in pinned maps and so live as long as the flows and predictions
-// that carry them: a group's name or a service's address and port that comes back
-// gets the number that it had. A number becomes free again only when numbers run out and nothing
-// in the kernel refers to it any more.
+// They are kept in pinned maps and so live as long as the flows and predictions that carry them: a
+// group's name or a service's address and port that comes back gets its earlier number. A number
+// becomes free only when numbers run out and nothing in the kernel refers to it any more.
 #pragma once
 
 #include <cstdint>
@@ -23,29 +22,29 @@ namespace remora {
 
 class Ids {
  public:
-  // Reads what is known. `limit` groups have room.
+  // Reads the known numbers. There is room for `group_limit` groups.
   Ids(const Maps& maps, std::uint32_t group_limit);
 
-  // Frees numbers that nothing uses, if those that are left are too few for what is new in
-  // `next`. Returns the indexes of the reals among them. Throws std::system_error.
+  // Frees unused numbers if the remaining ones are too few for the new names in `next`. Returns
+  // the indexes of the reals among the freed. Throws std::system_error.
   std::vector<std::uint32_t> make_room(const Config& next);
 
-  // The number of a name, a new one for a new name. Throws std::runtime_error
-  // with the remedy when none is left.
+  // The number of a name; a new name gets a new number. Throws std::runtime_error with the remedy
+  // if none is left.
   std::uint16_t of_group(const std::string& name);
-  // A service is known by its address and port. `name` is its label today: where only
-  // that has a number, which an earlier version gave it, the service takes it over.
+  // A service is known by its address and port. `name` is its present label: if only the label has
+  // a number, given by an earlier version, the service takes it over.
   std::uint16_t of_service(const Endpoint& at, const std::string& name);
-  // The index into `reals`, from 1; written there when it is new.
+  // The index into `reals`, from 1. A new real is written there.
   std::uint32_t of_real(const Address& address);
 
-  // That of a service which has one.
+  // The number of a service that has one.
   std::optional<std::uint16_t> service_number(const Endpoint& at) const;
 
-  // The names and services of today and of former configurations.
+  // Names and services of the present and earlier configurations.
   std::optional<std::string> group_name(std::uint16_t number) const;
-  // Address and port, as the history knows it; the name of a former service to which
-  // an earlier version gave its number.
+  // Address and port, as the history knows it; or the name, for a former service whose number was
+  // given by an earlier version.
   std::optional<std::string> service_text(std::uint16_t number) const;
   std::optional<Address> real_address(std::uint32_t index) const;
   std::optional<std::uint32_t> index_of(const Address& real) const;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Merges lessons into the kernel's predictions with the program `lessons`, which applies
-// the rule of the packet path (bpf/lesson.h) and does not lose against it: a look-up and an
-// update from here would.
+// Merges lessons into the kernel's predictions with the program `lessons`, which applies the rule
+// of the packet path (bpf/lesson.h). A look-up and an update from user space would race with the
+// packet path.
 #pragma once
 
 #include <span>
@@ -13,10 +13,10 @@ namespace remora {
 
 class LessonWriter {
  public:
-  // Of kLessonsProgram, loaded, which must outlive it.
+  // `program_fd` is that of kLessonsProgram, which must be loaded and outlive it.
   explicit LessonWriter(int program_fd) : program_fd_(program_fd) {}
 
-  // Merges all, and writes the outcome of each. Any thread. Throws std::system_error.
+  // Merges all lessons, and writes the outcome into each. Any thread. Throws std::system_error.
   void merge(std::span<lesson> lessons) const;
 
  private:

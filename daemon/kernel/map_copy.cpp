@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kBatch = 4096;
 
-// Calls `take(key, value)` for each entry that means something under today's ABI. Returns
-// how many do not.
+// Calls `take(key, value)` for each entry that has a meaning in the present ABI. Returns the number
+// of the others.
 template <class Take>
 std::uint64_t convert_all(int from, MapConverter& converter, const Take& take) {
   const bpf_map_info info = map_info(from);
@@ -53,7 +53,7 @@ class BatchWriter {
       counts_.copied += count;
       done += count;
       if (!failed) continue;
-      ++counts_.lost;  // that one; later ones may still find room
+      ++counts_.lost;  // this entry; later ones may still find room
       ++done;
     }
     pending_ = 0;

@@ -11,14 +11,14 @@ namespace remora {
 
 struct CopyCounts {
   std::uint64_t copied = 0;
-  std::uint64_t lost = 0;  // found no room, or mean nothing under today's ABI
+  std::uint64_t lost = 0;  // no room for them, or no meaning in the present ABI
 };
 
-// Into a hash that nobody else writes yet. Throws std::system_error when the old one cannot
-// be read.
+// Copies into a hash that nobody else writes yet. Throws std::system_error if the old one cannot be
+// read.
 CopyCounts copy_entries(int from, int to, MapConverter& converter);
 
-// The same into a hash that is in use: what it has already stays.
+// Copies into a hash that is in use: existing entries stay as they are.
 CopyCounts add_missing(int from, int to, MapConverter& converter);
 
 }  // namespace remora

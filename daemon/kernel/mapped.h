@@ -15,7 +15,7 @@ namespace remora {
 template <class T>
 class Mapped {
  public:
-  // Needs the descriptor only here. Throws std::system_error that names `what`.
+  // The descriptor is needed only here. Throws std::system_error that names `what`.
   Mapped(int map_fd, std::size_t entries, const char* what) : memory_(nullptr, {}) {
     const std::size_t bytes = entries * sizeof(T);
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);

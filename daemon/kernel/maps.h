@@ -45,7 +45,7 @@ struct Maps {
 
   BpfMap<service_key, service> services;
   BpfMap<__u32, group> groups;
-  BpfMap<__u64, route> routes;  // by route_key() of bpf/topic.h
+  BpfMap<__u64, route> routes;  // key: route_key() of bpf/topic.h
   BpfMap<__u32, ::shape_set> shape_sets;
   BpfMap<__u32, ::topic_keys> topic_keys;
   BpfMap<__u32, ::settings> settings;
@@ -67,18 +67,18 @@ struct Maps {
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;
-  int release_fd;   // a program: see release_connection()
-  int counters_fd;  // per CPU: see read_counters()
+  int release_fd;   // a program, see release_connection()
+  int counters_fd;  // per CPU, see read_counters()
   int events_fd;
 };
 
-// The sum over all CPUs of every counter. Throws std::system_error.
+// Every counter, summed over all CPUs. Throws std::system_error.
 std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
 
-// The same for one VIP's packets and bytes, in a map of the layout of `stats`.
+// One VIP's packets and bytes, summed over all CPUs, from a map with the layout of `stats`.
 vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num);
 
-// Subtracts one from a client's established connections, by the code of the packet path, which
+// Subtracts one from a client's established connections with the code of the packet path, which
 // counts at the same time. Throws std::system_error.
 void release_connection(const Maps& maps, const address& client);
 

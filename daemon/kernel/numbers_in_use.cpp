@@ -24,7 +24,7 @@ NumbersInUse numbers_in_use(const Maps& maps) {
     in_use.groups.insert(entry.group);
     in_use.reals.insert(entry.real);
   };
-  // In this order: a half-open connection may become a flow meanwhile.
+  // The order matters: a half-open connection may become a flow meanwhile.
   maps.half_open.for_each(
       [&](const half_open_key& key, const flow& entry) { add_flow(key.flow, entry); });
   for_each(FlowReader(maps.flows, kBatch), add_flow);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which numbers of groups, services and reals the kernel's tables refer to.
+// The numbers of groups, services and reals to which the kernel's tables refer.
 #pragma once
 
 #include <cstdint>

@@ -21,8 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The folder in `next` that says: the programs that use these maps, of that ABI, are attached,
-// or are about to be.
+// The name of a folder in `next`. It says that the programs that use these maps, of that ABI, are
+// attached or about to be.
 constexpr std::string_view kMarker = "abi_";
 constexpr const char* kSettings = "settings";
 constexpr __u32 kOnly = 0;
@@ -70,7 +70,7 @@ void report(std::string_view map, const CopyCounts& counts) {
             counts.lost);
 }
 
-// The number in the name of the marker; nothing: the name is another.
+// The number in the name of the marker; empty if the name is not a marker's.
 std::optional<std::uint32_t> marked_abi(const std::string& name) {
   std::uint32_t abi = 0;
   if (!name.starts_with(kMarker)) return std::nullopt;
@@ -110,7 +110,7 @@ bool PinnedMaps::is_fresh(std::string_view name) const {
   return made_.contains(name) && !carried_over_.contains(name);
 }
 
-// ---- what is found ---------------------------------------------------------------------------
+// ---- existing pins ---------------------------------------------------------------------------
 
 std::uint32_t PinnedMaps::pinned_abi() const {
   const Fd pinned(bpf_obj_get((folder_ / kSettings).c_str()));
@@ -150,7 +150,7 @@ PinnedMaps::Fate PinnedMaps::fate_of_flow_table(const std::vector<bpf_object*>& 
     if (!chain_ || !pinned) return Fate::kReplaced;
     const bpf_map_info info = map_info(pinned.get());
     if (flows.changes()) {
-      // The others are filled from it.
+      // The other maps are filled from this one.
       if (name == "flows" && !flows.takes(info.key_size, info.value_size)) return Fate::kReplaced;
       continue;
     }
@@ -165,7 +165,7 @@ PinnedMaps::Fate PinnedMaps::fate_of(const std::string& name, const bpf_map* map
   Fd pinned(bpf_obj_get((folder_ / name).c_str()));
   if (!pinned) return Fate::kNone;
   if (!chain_ && !spec_of(name).is(kLasting)) return Fate::kReplaced;
-  // The old programs go on with the old settings, and need the routes of their generation.
+  // The old programs go on with the old settings and need the routes of the old generation.
   if (spec_of(name).is(kGeneration) && made_.contains(kSettings)) return Fate::kReplaced;
   const bpf_map_info info = map_info(pinned.get());
   MapConverter converter = chain_ ? chain_->converter_of(name) : MapConverter();
@@ -215,7 +215,7 @@ void PinnedMaps::claim(const std::vector<bpf_object*>& objects, const Config& co
 
 void PinnedMaps::claim_map(const std::string& name, const std::vector<bpf_object*>& objects) {
   if (is_shared(name)) {
-    // Its layout was looked at.
+    // Its layout has been checked.
     if (!fs::exists(shared_root_array_)) made_.insert(name);
     return;
   }
@@ -234,7 +234,7 @@ void PinnedMaps::claim_map(const std::string& name, const std::vector<bpf_object
                  Fd(bpf_obj_get((folder_ / "places_taken").c_str())), chain_->converter_of(name));
 }
 
-// It may hold records that nobody has read yet.
+// The ring may hold records that nobody has read yet.
 void PinnedMaps::keep_ring_size(const std::string& name,
                                 const std::vector<bpf_object*>& objects) const {
   const Fd pinned(bpf_obj_get((folder_ / name).c_str()));
@@ -284,8 +284,8 @@ void PinnedMaps::carry_over(const MapFd& map_fd) {
   }
 }
 
-// There is one such table, that of half-open connections. Its hash depends on `topic_keys`,
-// which last.
+// There is one such table, that of half-open connections. Its hash depends on `topic_keys`, which
+// every ABI keeps.
 CopyCounts PinnedMaps::copy_sets(Former& former, const MapFd& map_fd, Into into) {
   const int keys = map_fd("topic_keys");
   return copy_half_open(former.map.get(), former.converter,

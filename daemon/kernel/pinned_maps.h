@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pinned maps of an instance, which outlive the daemon: which of them are taken over,
-// which give way to new ones, and what goes over into these.
+// The pinned maps of an instance, which outlive the daemon: which of them are taken over, which are
+// replaced, and which entries are copied into the new ones.
 //
-// New maps are pinned in the folder `next` until the programs that use them are attached;
-// then their pins take the places of the old ones. A start that fails, or is killed, leaves
-// the old pins as they were.
+// New maps are pinned in the folder `next` until the programs that use them are attached. Then
+// their pins replace the old ones. A start that fails, or is killed, leaves the old pins as they
+// were.
 #pragma once
 
 #include <bpf/bpf.h>
@@ -41,38 +41,38 @@ class PinnedMaps {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  // Decides for every map of the objects, which are open but not loaded, whether its pin
-  // can be taken over, and where a new one is pinned. Makes the maps that no program names.
-  // Throws std::runtime_error with the remedy; restore() then puts all back.
+  // Decides for every map of the objects, which are open but not loaded, whether its pin is taken
+  // over, and where a new one is pinned. Makes the maps that no program names. Throws
+  // std::runtime_error with the remedy; restore() then undoes everything.
   void claim(const std::vector<bpf_object*>& objects, const Config& config);
 
   // The descriptor of a loaded map.
   using MapFd = std::function<int(const std::string& name)>;
 
-  // After loading: what new maps take over from the old ones, all but the flows.
+  // After loading: copies the entries that new maps take over from the old ones, except the flows.
   void carry_over(const MapFd& map_fd);
 
-  // Right before the programs are attached: moves the flows. From here on a start that is
-  // killed is completed by the next.
+  // Right before the programs are attached: moves the flows. From here on the next start completes
+  // a start that is killed.
   void begin_switch(const FlowTable::Maps& flow_table);
 
-  // After attaching: what the old programs did meanwhile goes over, and the new pins take
-  // their places.
+  // After attaching: copies the old programs' last changes, and the new pins replace the old
+  // ones.
   void settle(const MapFd& map_fd, const FlowTable::Maps& flow_table);
 
-  // Removes what was made. What is in the kernel goes on with the maps that it has.
+  // Removes the maps and pins that were made. Programs in the kernel keep their maps.
   void restore() noexcept;
 
-  // A map that no program has by this name.
+  // Adds a map that no program has by this name.
   void add_own(const std::string& name, Fd map) { own_.emplace(name, std::move(map)); }
   const std::map<std::string, Fd>& own() const { return own_; }
-  // Its descriptor; -1: it is none of those.
+  // The descriptor of such a map; -1: the name is unknown.
   int own_fd(const std::string& name) const;
 
-  // Whether the map was made by this process, and nothing went over into it.
+  // Whether this process made the map, and copied nothing into it.
   bool is_fresh(std::string_view name) const;
 
-  // The ring of the former ABI, which may hold records that nobody has read; else nullptr.
+  // The ring of the former ABI, which may hold records that nobody has read; nullptr: none.
   FormerRing* former_ring() { return former_ring_ ? &*former_ring_ : nullptr; }
 
   // Removes the pins of new maps, for `--detach`.
@@ -82,8 +82,8 @@ class PinnedMaps {
   enum class Fate {
     kNone,         // there is no pin
     kKept,         // taken over
-    kReplaced,     // of no use
-    kCarriedOver,  // replaced, and its entries go over
+    kReplaced,     // not usable
+    kCarriedOver,  // replaced, and its entries are copied
   };
   struct Former {
     Fd map;
@@ -93,7 +93,7 @@ class PinnedMaps {
   static CopyCounts copy_sets(Former& former, const MapFd& map_fd, Into into);
 
   bool is_shared(const std::string& map) const;
-  // Where a map is pinned: a new one in `next`.
+  // Where a map is pinned; a new one is in `next`.
   std::filesystem::path pin_of(const std::string& map) const;
   std::filesystem::path next_folder() const { return folder_ / "next"; }
 
@@ -109,13 +109,13 @@ class PinnedMaps {
 
   const std::filesystem::path folder_;
   const std::filesystem::path shared_root_array_;
-  std::optional<AbiChain> chain_;  // nothing: the ABI of the pins is not known
-  // None of the maps of a flow table is of use without the others.
+  std::optional<AbiChain> chain_;  // no value: the ABI of the pins is unknown
+  // The maps of a flow table are useless without each other, so they share their fate.
   Fate flow_table_ = Fate::kNone;
   std::map<std::string, Fd> own_;
   std::set<std::string, std::less<>> made_;          // maps that this process made
-  std::set<std::string, std::less<>> carried_over_;  // those of them that are not empty
-  std::map<std::string, Former> former_;             // hashes whose entries go over
+  std::set<std::string, std::less<>> carried_over_;  // those of them that got entries
+  std::map<std::string, Former> former_;             // hashes whose entries are copied
   std::optional<FlowTransfer> flows_;
   std::optional<FormerRing> former_ring_;
 };

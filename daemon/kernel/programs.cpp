@@ -64,7 +64,7 @@ bool may_call_into(int array, bpf_attach_type type) {
   LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
   const int loaded = bpf_prog_load(BPF_PROG_TYPE_XDP, "remora_calls", "GPL", program,
                                    std::size(program), &options);
-  // This says nothing about the array.
+  // The error does not depend on the array.
   if (loaded == -EPERM)
     fail("cannot load a BPF program: " + because(EPERM) + remedy_for_load(EPERM));
   return static_cast<bool>(Fd(loaded));
@@ -89,8 +89,8 @@ std::uint32_t xdp_program_on(unsigned interface_index) {
   return bpf_xdp_query(static_cast<int>(interface_index), 0, &query) == 0 ? query.prog_id : 0;
 }
 
-// The index of the interface of this network namespace that has its XDP program by this link; 0:
-// there is none. An interface of another namespace may have the same index; it has another program.
+// The index of the interface in this network namespace that has its XDP program by this link; 0:
+// none. An interface of another namespace may have the same index, but has another program.
 unsigned interface_of(const Fd& link) {
   bpf_link_info info{};
   __u32 size = sizeof(info);
@@ -101,14 +101,14 @@ unsigned interface_of(const Fd& link) {
              : 0;
 }
 
-// Whether the link holds a program on any interface, also of another network namespace.
+// Whether the link holds a program on any interface, including other network namespaces.
 bool is_attached_anywhere(const Fd& link) {
   bpf_link_info info{};
   __u32 size = sizeof(info);
   return link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 && info.xdp.ifindex != 0;
 }
 
-// Takes off an interface what outlives the link. Returns whether there was anything.
+// Removes from an interface everything that outlives the link. Returns whether there was a filter.
 bool leave(unsigned interface_index) {
   set_check_routes(interface_index, {});
   set_router_routes(interface_index, {});
@@ -125,7 +125,7 @@ void set_sizes(bpf_object* object, const Limits& limits) {
   }
 }
 
-// The pin of the root array where a Katran server shares it; else empty.
+// The pin of the root array if a Katran server shares it; otherwise empty.
 fs::path shared_root_array_of(const Config& config) {
   return traits_of(config.lb.forwarder).shares_root_array ? config.lb.katran_root_array
                                                           : fs::path();
@@ -165,7 +165,7 @@ Programs::Programs(const Config& config, fs::path folder, unsigned interface_ind
   }
 }
 
-// The pins stay, unless the programs were never attached.
+// The pins stay unless the programs were never attached.
 Programs::~Programs() {
   if (!attached_) pins_.restore();
 }
@@ -197,13 +197,13 @@ const Programs::Program& Programs::find(std::string_view name) const {
   return *found;
 }
 
-// A prog array only takes programs with the expected attach type of its first one. So programs
+// A prog array accepts only programs with the expected attach type of its first one. So programs
 // that call into it are loaded with that type, too.
 void Programs::share_root_array() {
   const std::string where = "katran_root_array " + shared_root_array_.string() + ": ";
   Fd array(bpf_obj_get(shared_root_array_.c_str()));
   if (!array && errno != ENOENT) fail(where + because(errno));
-  if (!array) return;  // made by the load
+  if (!array) return;  // loading makes it
 
   const bpf_map_info info = map_info(array.get());
   if (info.type != BPF_MAP_TYPE_PROG_ARRAY || info.key_size != sizeof(__u32) ||
@@ -221,7 +221,7 @@ void Programs::share_root_array() {
     bpf_map__set_max_entries(root, info.max_entries);
     bpf_program__set_expected_attach_type(program.entry(), *type);
   }
-  // libbpf calls a map that is taken over what its maker called it.
+  // libbpf gives a map that is taken over the name that its maker gave it.
   pins_.add_own(kRootArray, std::move(array));
 }
 
@@ -272,14 +272,14 @@ std::optional<ProgramInfo> info_of(const NamedProgram& program) {
 }
 
 void Programs::attach(const std::optional<NamedProgram>& forwarder) {
-  // From the end of a packet's way to its beginning: the root comes last.
+  // From the end of a packet's way to its beginning, so the root comes last.
   pins_.begin_switch(flow_table());
   if (forwarder) fill_slot(SLOT_FORWARDER, *forwarder);
   fill_slot(SLOT_MQTT, program(kStageProgram));
   keep_gro_off();
   attach_filters();
   attach_root();
-  // A forwarder of another kind has left it.
+  // A pin that a forwarder of another kind has left.
   if (!shared_root_array_.empty()) ::unlink((pins_.folder() / kRootArray).c_str());
   attached_ = true;
   pins_.settle([this](const std::string& name) { return map_fd(name); }, flow_table());
@@ -291,7 +291,7 @@ void Programs::fill_slot(std::uint32_t slot, const NamedProgram& program) {
          " of the root array: " + because(errno));
 }
 
-// Generic XDP runs after GRO, whose merged segments fit no outer header.
+// Generic XDP runs after GRO, whose merged segments are too long for an outer header.
 void Programs::keep_gro_off() const {
   const auto interface = find_name(interface_index_);
   if (xdp_mode_ == XdpMode::kGeneric && interface && turn_off_gro(*interface))
@@ -303,7 +303,7 @@ int Programs::fd_of(const Filter& filter) const {
       bpf_object__find_program_by_name(find(filter.program).object.get(), filter.function));
 }
 
-// An `ingress` qdisc in the place of clsact takes the filters of both directions as one.
+// An `ingress` qdisc in the place of clsact mixes the filters of both directions.
 void Programs::require_filters() const {
   for (const Filter& filter : filters()) {
     if (!has_filter(interface_index_, filter, fd_of(filter)))
@@ -339,7 +339,7 @@ bool Programs::is_in_slot(std::uint32_t slot, const NamedProgram& program) const
   return wanted && bpf_map_lookup_elem(map_fd(kRootArray), &slot, &id) == 0 && id == wanted->id;
 }
 
-// What cannot be put back does not keep the rest away.
+// If a part cannot be put back, the others are put back all the same.
 std::string Programs::put_back() {
   std::string missing;
   const auto note = [&](const std::string& what) {
@@ -377,7 +377,7 @@ std::string Programs::put_back() {
   return missing;
 }
 
-// Returns how many were missing.
+// Returns the number of pins that were missing.
 std::size_t Programs::put_pins_back() {
   std::error_code error;
   fs::create_directories(pins_.folder(), error);
@@ -395,7 +395,7 @@ std::size_t Programs::put_pins_back() {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, program.object.get()) {
       if (const char* loaded = bpf_map__pin_path(map)) {
-        // A new map was loaded in a folder of its own and has moved since.
+        // A new map was loaded in a folder of its own and has been moved since.
         const fs::path path = loaded;
         pin(path == shared_root_array_ ? path : pins_.folder() / path.filename(), bpf_map__fd(map));
       }
@@ -444,7 +444,7 @@ void Programs::attach_root() {
     link_ = std::move(link);
     return;
   }
-  if (attached_) fail(what);  // TC still serves living connections
+  if (attached_) fail(what);  // TC still serves existing connections
   detach_filters(interface_index_);
   fail(what);
 }
@@ -452,7 +452,7 @@ void Programs::attach_root() {
 bool Programs::detach(const fs::path& folder, unsigned interface_index) {
   libbpf_set_print(log_libbpf);
   bool any = false;
-  // Both are the same unless the interface was renamed or made anew.
+  // The two differ only if the interface was renamed or created again.
   std::set<unsigned> interfaces = {interface_index};
   if (const Fd link(bpf_obj_get((folder / kLinkPin).c_str())); link) {
     interfaces.insert(interface_of(link));

@@ -23,7 +23,7 @@ namespace {
 
 // Before the main table's rule (32766), after that of the local one (0).
 constexpr std::uint32_t kPriority = 115;
-// Tables of ours: one for each interface, so that instances do not meet.
+// Our tables: one for each interface, so that instances do not conflict.
 constexpr std::uint32_t kFirstTable = 0x72650000;
 
 constexpr unsigned char kFamilies[] = {AF_INET, AF_INET6};
@@ -37,12 +37,12 @@ std::span<const std::uint8_t> bytes_of(const T& value) {
   return {reinterpret_cast<const std::uint8_t*>(&value), sizeof(value)};
 }
 
-// With its end, as the kernel wants a name.
+// Includes the terminating NUL, as the kernel expects.
 std::span<const std::uint8_t> bytes_of_name(const std::string& name) {
   return {reinterpret_cast<const std::uint8_t*>(name.c_str()), name.size() + 1};
 }
 
-// Empty if there is no such interface any more: its rules are gone with its name.
+// Empty if there is no such interface any more: its rules have vanished with its name.
 std::string name_of(unsigned interface_index) {
   char name[IF_NAMESIZE] = "";
   if_indextoname(interface_index, name);
@@ -62,7 +62,7 @@ struct Way {
   std::string interface;
 };
 
-// Each returns 0 or the errno of the kernel.
+// Sends one rule. Returns 0 or the errno of the kernel.
 int send_rule(std::uint16_t type, std::uint16_t flags, const Way& way, const Endpoint& service) {
   NetlinkQuestion request(type, static_cast<std::uint16_t>(NLM_F_ACK | flags));
   auto& header = request.header<fib_rule_hdr>();
@@ -103,7 +103,7 @@ int send_route(std::uint16_t type, std::uint16_t flags, const Way& way, const Ad
                            "; to do without it: unknown_clients = \"default\"");
 }
 
-// Makes what is missing. Returns whether anything was.
+// Adds missing rules and routes. Returns whether any was missing.
 bool make(const Way& way, std::span<const Endpoint> services) {
   constexpr std::uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
   bool any = false;

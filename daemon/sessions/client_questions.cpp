@@ -5,7 +5,7 @@ namespace remora {
 namespace {
 
 constexpr std::uint64_t kAskAgainNs = 200'000'000;
-// Every so often a question without data: Linux answers no more of them than that.
+// Every fourth question is one without data: Linux answers these at most that often.
 constexpr std::uint32_t kWithoutData = 4;
 
 }  // namespace
@@ -17,8 +17,8 @@ void ClientQuestions::ask(const flow_key& key, const flow& entry, std::uint64_t 
 void ClientQuestions::send(Asked asked, const flow& entry) {
   const auto service = steering_.endpoint_of(asked.key.service);
   if (!service) return;
-  // One question at a time: the first answer ends the connection, and a second one would be refused
-  // before the client is told. Without `acked` there is only one kind.
+  // Only one question at a time: the first answer ends the connection, and a second one would be
+  // refused before the client is told. Without `acked` only the question without data is possible.
   const std::uint32_t turn = entry.acked == 0 ? 0 : kWithoutData - 1;
   if (asked.times % kWithoutData == turn) {
     ender_.ask_client_without_data(asked.key, *service, entry);

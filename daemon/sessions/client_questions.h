@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Asks clients for an ACK, and asks again while no answer shows.
+// Asks clients for an ACK, and repeats the question while there is no answer.
 //
-// The question or the answer may be lost. An answer shows in the flow table only: the packet
-// path ends the connection at it. On the loop's thread.
+// The question or the answer may be lost. An answer shows only in the flow table, because the
+// packet path ends the connection when it comes. On the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ class ClientQuestions {
   using OnSilence =
       std::function<void(const flow_key& key, const flow& entry, std::uint64_t now_ns)>;
 
-  // Asks a client again and again while its flow is in `state`. After `patience_ns` it stops and
-  // calls `on_silence`, which may ask that client in another way. The others must outlive it.
+  // Repeats questions to a client while its flow is in `state`. After `patience_ns` it stops and
+  // calls `on_silence`, which may ask the client in another way. All references must outlive it.
   ClientQuestions(const Maps& maps, const Steering& steering, Ender& ender, flow_state state,
                   std::uint64_t patience_ns, OnSilence on_silence)
       : maps_(maps),
@@ -33,7 +33,7 @@ class ClientQuestions {
         patience_ns_(patience_ns),
         on_silence_(std::move(on_silence)) {}
 
-  // The first time. Nothing happens for a service that is no longer configured.
+  // Asks a client for the first time. Does nothing for a service that is no longer configured.
   void ask(const flow_key& key, const flow& entry, std::uint64_t now_ns);
 
   // Called often.

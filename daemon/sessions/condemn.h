@@ -9,8 +9,8 @@
 
 namespace remora {
 
-// The kernel resets the client at its next packet; the broker gets a RST in its name, so
-// that it does not wait for its keepalive.
+// The kernel resets the client at its next packet. The broker gets a RST in the client's name, so
+// that it does not wait for the keepalive.
 void condemn(const Maps& maps, const Steering& steering, Ender& ender, const flow_key& key,
              const flow& entry);
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ends mispredicted connections: a RST makes the client come back at once, and
-// the session at the wrong broker is closed as the client would have done it.
+// Ends mispredicted connections: a RST makes the client come back at once, and the session at the
+// wrong broker is closed as the client would have done it.
 //
 // The broker gets DISCONNECT with a closed window, and RSTs once it has had the time to read it.
 //
-// Packets leave without waiting, on the loop's thread. They do not pass the mqtt stage, which sees
-// only what the host receives. The host's own routes lead to the clients, the forwarder's way to
-// brokers.
+// Packets are sent without waiting, on the loop's thread. They do not pass the mqtt stage, which
+// sees only packets that the host receives. Packets for clients follow the host's routes, packets
+// for brokers the forwarder's way.
 #pragma once
 
 #include <cstddef>
@@ -23,53 +23,53 @@ namespace remora {
 struct EnderCounts {
   std::uint64_t resets_sent = 0;  // RSTs to clients
   std::uint64_t farewells = 0;    // DISCONNECTs to clients of an evacuated real
-  // Sessions that the broker had kEndingNs to end at a DISCONNECT before the RST.
+  // Sessions whose broker had kEndingNs to handle a DISCONNECT before the RST.
   std::uint64_t clean_ends = 0;
   std::uint64_t reset_ends = 0;     // sessions ended with a RST alone: the Will is published
   std::uint64_t good_bytes = 0;     // delivered before mispredicted PUBLISHes, in clean ends
-  std::uint64_t send_failures = 0;  // packets that the kernel did not take
+  std::uint64_t send_failures = 0;  // packets that the kernel refused
 };
 
 class Ender {
  public:
-  // `forwarder` must outlive it. Throws std::system_error with the remedy when raw sockets are
+  // `forwarder` must outlive it. Throws std::system_error with the remedy if raw sockets are
   // refused.
   Ender(const Config& config, Forwarder& forwarder);
 
-  // How sessions end, and what evacuated clients are told.
+  // Takes up how sessions end and what evacuated clients are told.
   void use(const Config& config);
 
   void reset_client(const Record& record, const Endpoint& service);
-  // Tells a silent MQTT 5 client to come back elsewhere, where the configuration says so; the
-  // kernel resets it when it answers. Otherwise resets it.
+  // Tells a silent MQTT 5 client to come back elsewhere, if the configuration says so; the kernel
+  // resets it when it answers. Resets any other client.
   void send_client_elsewhere(const Record& record, const Endpoint& service);
-  // Makes a client send an ACK. May be repeated at once. Nothing is sent for a flow whose `acked`
-  // is not known.
+  // Makes a client send an ACK. May be repeated at once. Sends nothing for a flow whose `acked` is
+  // unknown.
   void ask_client(const flow_key& key, const Endpoint& service, const flow& entry);
-  // The same by other means, for any flow. Linux answers twice a second.
+  // Does so without data, for any flow. Linux answers such questions twice a second.
   void ask_client_without_data(const flow_key& key, const Endpoint& service, const flow& entry);
-  // DISCONNECT now, the RSTs from step(). Where DISCONNECT is not possible, or kMostEndings
-  // sessions are ending already, a RST now.
+  // Sends DISCONNECT now; step() sends the RSTs. Sends a RST now if DISCONNECT is not possible, or
+  // if kMostEndings sessions are ending already.
   void end_session(const Record& record, const Endpoint& service, const BrokerWay& way,
                    std::uint64_t now_ns);
-  // A RST now, even if the configuration asks for a clean end.
+  // Sends a RST now, even if the configuration asks for a clean end.
   void reset_session(const Record& record, const Endpoint& service, const BrokerWay& way);
 
-  // Called often: sends the RSTs that are due. Those that are not sent any more, because remorad
-  // stops, only leave the broker's kernel with a closed socket for some minutes.
+  // Called often: sends the RSTs that are due. If remorad stops before, the broker's kernel keeps a
+  // closed socket for some minutes.
   void step(std::uint64_t now_ns);
 
   const EnderCounts& counts() const { return counts_; }
 
-  // From DISCONNECT to the first RST, and from one RST to the next: time to read for a broker
-  // whose CPU is busy.
+  // Time from DISCONNECT to the first RST, and from one RST to the next, so that a broker whose CPU
+  // is busy can read.
   static constexpr std::uint64_t kEndingNs = 30'000'000;
   // RSTs for each session: one may get lost, and a broker that has closed waits for its client.
   static constexpr unsigned kResets = 3;
   static constexpr std::size_t kMostEndings = 65536;
 
  private:
-  // A session that has got its DISCONNECT.
+  // A session whose broker has got its DISCONNECT.
   struct Ending {
     std::uint64_t due_ns;
     unsigned resets_left;

@@ -9,14 +9,14 @@
 namespace remora {
 namespace {
 
-// How long a client may take to answer, and then to end its messages of QoS 2: ten seconds.
+// Time for a client to answer, and then to complete its messages of QoS 2: ten seconds together.
 constexpr std::uint64_t kPatienceNs = 2'800'000'000;
 constexpr std::uint64_t kMorePatienceNs = 10'000'000'000 - kPatienceNs;
-// Seconds of the rate that may be made up for after a pause of the loop.
+// Seconds of the rate that may be caught up with after a pause of the loop.
 constexpr double kMostSaved = 0.2;
 
 // Whether the packet path may still be waiting for messages of QoS 2. A client that has sent some
-// may begin the next one before the last one is over.
+// may begin the next one before the last one is complete.
 bool may_wait_for_qos2(const flow& entry) {
   return entry.stream.blind != 0 || entry.open_qos2 != 0 || (entry.flags & FLOW_QOS2) != 0;
 }
@@ -100,7 +100,7 @@ void Evacuation::begin_pass(std::uint64_t /*now_ns*/) {
   }
 }
 
-// Flows for which there is no room are found by a later pass.
+// If there is no room for a flow, a later pass finds it.
 FlowVisitor::Verdict Evacuation::visit(const flow_key& key, const flow& entry,
                                        std::uint64_t /*now_ns*/) {
   for (Target& target : targets_) {
@@ -112,12 +112,12 @@ FlowVisitor::Verdict Evacuation::visit(const flow_key& key, const flow& entry,
   return Verdict::kStays;
 }
 
-// Done when a whole pass over the table has found nobody.
+// An evacuation is done when a whole pass over the table has found no flow.
 void Evacuation::end_pass() {
   for (Target& target : targets_) target.is_done = target.is_in_pass && !target.found_in_pass;
 }
 
-// Returns whether it was this one's turn: a key may wait twice, or its flow be over.
+// Returns whether the client was asked: a key may wait twice, and its flow may have ended.
 bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !target.has(*entry) || !steering_.endpoint_of(key.service)) return false;
@@ -128,14 +128,14 @@ bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t no
   return true;
 }
 
-// From here on the packet path ends the connection without regard to messages of QoS 2.
+// From now on the packet path ends the connection without regard to messages of QoS 2.
 void Evacuation::hurry(const flow_key& key, const flow& entry, std::uint64_t now_ns) {
   if (!maps_.flows.change_state(key, FLOW_LEAVING, FLOW_HURRIED)) return;
   ++counts_.hurried;
   last_questions_.ask(key, entry, now_ns);
 }
 
-// The client's answer to one more question meets the RST of a condemned flow.
+// The client's answer to another question gets the RST of a condemned flow.
 void Evacuation::force(const flow_key& key, const flow& entry) {
   condemn(maps_, steering_, ender_, key, entry);
   ++counts_.forced;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes the connections of reals come back elsewhere, so many a second.
+// Makes the clients of reals come back elsewhere, a given number per second.
 //
-// It finds them as a visitor of the flow table's scan. When a flow's turn comes, it is marked in
-// the table as leaving, and its client is asked for an ACK, which a silent client sends, too. The
-// packet path ends the connection at that ACK, when nothing is in the middle of anything; the
-// record of it comes back through the ring, and the recorder tells both sides. A connection that
-// has not ended within a few seconds is ended by force.
+// It finds their connections as a visitor of the flow table's scan. When a flow's turn comes, it is
+// marked as leaving in the table, and its client is asked for an ACK, which a silent client sends,
+// too. The packet path ends the connection at that ACK, between two MQTT packets; its record comes
+// back through the ring, and the recorder tells both sides. A connection that has not ended within
+// a few seconds is ended by force.
 //
-// A connection with messages of QoS 2 under way waits until they are over, for ten seconds at
-// most. Then it may end at the next ACK; by force, if there is none.
+// A connection with messages of QoS 2 under way waits until they are complete, for at most ten
+// seconds. After that it may end at the next ACK; without an ACK it is ended by force.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +27,15 @@ namespace remora {
 
 class Evacuation : public FlowVisitor {
  public:
-  // All must outlive it.
+  // All references must outlive it.
   Evacuation(const Maps& maps, const Steering& steering, Ender& ender);
 
-  // From the groups, by number; the real by its index in `reals`. Replaces what is
-  // under way for that real.
+  // Evacuates a real, given by its index in `reals`, from these groups, given by number. Replaces
+  // an evacuation of that real that is under way.
   void start(std::uint32_t real, std::set<std::uint16_t> groups, std::uint32_t per_second);
   void stop(std::uint32_t real);
 
-  // Called often: asks those whose turn it is.
+  // Called often: asks the clients whose turn it is.
   void step(std::uint64_t now_ns);
 
   bool is_evacuated(std::uint16_t group, std::uint32_t real) const;
@@ -77,8 +77,8 @@ class Evacuation : public FlowVisitor {
   Ender& ender_;
   std::list<Target> targets_;
   ClientQuestions questions_;
-  ClientQuestions patient_questions_;  // to clients whose messages of QoS 2 are not over
-  ClientQuestions last_questions_;     // to those that no longer wait for that
+  ClientQuestions patient_questions_;  // to clients with incomplete messages of QoS 2
+  ClientQuestions last_questions_;     // to clients that no longer wait for those
   Counts counts_;
 };
 

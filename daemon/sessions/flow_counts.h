@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many flows there are, and how many each real has, as of the last pass over the table.
+// The number of flows, in all and by real, as of the last pass over the table.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace remora {
 
 class FlowCounts : public FlowVisitor {
  public:
-  // All flows in the table.
+  // All flows of the table.
   std::uint64_t used() const { return last_.flows; }
-  // The established ones of a group's real, by its index in `reals`.
+  // Established flows of a group's real, given by its index in `reals`.
   std::uint64_t of_real(std::uint16_t group, std::uint32_t real) const;
 
   void begin_pass(std::uint64_t now_ns) override;

@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kHourNs = 3600 * kSecondNs;
-// Last ACKs still find their real, and a condemned client its RST.
+// Time for the last ACKs to reach their real, and for a condemned client to get its RST.
 constexpr std::uint64_t kLingerNs = 60 * kSecondNs;
-// Beyond the keepalive, for what a bad network delays.
+// Added to the keepalive for delays in a bad network.
 constexpr std::uint64_t kGraceNs = 30 * kSecondNs;
 
 }  // namespace
@@ -28,7 +28,7 @@ std::uint64_t IdleLimits::of(std::uint16_t service, const flow& entry) const {
   return entry.state == FLOW_ESTABLISHED ? of_established(service, entry) : kLingerNs;
 }
 
-// Without a keepalive the client promises nothing.
+// A client without a keepalive promises nothing.
 std::uint64_t IdleLimits::of_established(std::uint16_t service, const flow& entry) const {
   if (entry.keep_alive == 0) return idle_ns_;
   std::uint64_t seconds = entry.keep_alive;

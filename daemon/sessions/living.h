@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which flows are connections that their clients use.
+// Tells which flows are connections that their clients still use.
 #pragma once
 
 #include "bpf/abi.h"

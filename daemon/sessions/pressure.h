@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Notices that the flow table is nearly full, and has every client asked at its SYN whether it is
-// there (xdp/questions.h): connections that were opened without an answer then give way to others,
+// Notices that the flow table is nearly full, and has every client questioned at its SYN
+// (xdp/questions.h). Connections that were opened without an answer then give way to others,
 // however many packets they are given. So forged ones cannot fill the table.
 //
-// A visitor of the flow table's scan. Between two passes it goes by the connections that were
-// established since, which are at least as many as the flows that were added.
+// A visitor of the flow table's scan. Between two passes it counts the connections established
+// since, which are at least as many as the flows that were added.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace remora {
 
 class Pressure : public FlowVisitor {
  public:
-  // `limit` flows have room. The others must outlive it.
+  // The table has room for `limit` flows. The references must outlive it.
   Pressure(const Maps& maps, Steering& steering, std::uint64_t limit);
 
   // Called every second.
@@ -35,8 +35,8 @@ class Pressure : public FlowVisitor {
   const Maps& maps_;
   Steering& steering_;
   const std::uint64_t high_, low_;  // flows
-  std::uint64_t current_ = 0;       // in this pass, so far
-  std::uint64_t current_from_ = 0;  // connections established before it
+  std::uint64_t current_ = 0;       // flows found so far in this pass
+  std::uint64_t current_from_ = 0;  // connections established before this pass
   std::uint64_t last_ = 0, last_from_ = 0;
   bool is_high_ = false;
 };

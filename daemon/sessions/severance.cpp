@@ -7,17 +7,17 @@
 namespace remora {
 namespace {
 
-constexpr std::uint32_t kSetsPerStep = 1024;  // of half-open connections
-// Connections that are ended in one step: some ten milliseconds.
+constexpr std::uint32_t kSetsPerStep = 1024;  // sets of half-open connections
+// Connections that one step ends, in some ten milliseconds.
 constexpr std::size_t kMostPerStep = 500;
 constexpr std::size_t kMostWaiting = 8 * FlowScan::kBatch;
-// A connection may be established at a place that the first pass has already passed.
+// Two, because a connection may be established at a place that the first pass has left behind.
 constexpr unsigned kPasses = 2;
 constexpr std::uint64_t kPatienceNs = 2'100'000'000;
 
 }  // namespace
 
-// A client that has not answered the last question is gone, or its host sends a RST by itself.
+// A client that does not answer the last question is gone, or its host sends a RST by itself.
 Severance::Severance(const Maps& maps, const Steering& steering, Ender& ender)
     : maps_(maps),
       steering_(steering),
@@ -90,7 +90,7 @@ void Severance::read_half_open() {
   for (auto& [real, progress] : dead_) ++progress.half_open_passes;
 }
 
-// A key may wait twice, its flow be over, or the real live again.
+// A key may wait twice, its flow may have ended, or the real may be alive again.
 void Severance::sever(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !steering_.endpoint_of(key.service) || !is_meant(*entry)) return;

@@ -4,8 +4,8 @@
 //
 // It finds them as a visitor of the flow table's scan and ends a limited number in each step, so
 // that the loop is not held up. A client is asked for an ACK, which a silent one sends, too; the
-// packet path answers it with a RST. Connections that are being opened are forgotten: the
-// client's next SYN goes by the ring as it is now.
+// packet path answers it with a RST. Half-open connections are forgotten: the client's next SYN
+// follows the present ring.
 #pragma once
 
 #include <cstdint>
@@ -23,21 +23,21 @@ namespace remora {
 
 class Severance : public FlowVisitor {
  public:
-  // All must outlive it.
+  // All references must outlive it.
   Severance(const Maps& maps, const Steering& steering, Ender& ender);
 
-  // From the group, by number; the real by its index in `reals`.
+  // Ends connections of a group, given by number, to a real, given by its index in `reals`.
   void start(std::uint16_t group, std::uint32_t real);
-  // It lives again.
+  // Stops doing so when the real is alive again.
   void stop(std::uint16_t group, std::uint32_t real);
 
-  // In all groups.
+  // Stops for this real in all groups.
   void forget(std::uint32_t real);
 
   // Called often.
   void step(std::uint64_t now_ns);
 
-  // Connections that were ended.
+  // Number of connections that were ended.
   std::uint64_t severed() const { return severed_; }
 
   bool wants_pass() const override;
@@ -48,7 +48,7 @@ class Severance : public FlowVisitor {
  private:
   struct Progress {
     bool is_in_pass = false;   // started before the scan's present pass began
-    unsigned flow_passes = 0;  // whole passes since the start, in which nothing was left out
+    unsigned flow_passes = 0;  // whole passes since the start that left no flow out
     unsigned half_open_passes = 0;
   };
 
@@ -60,9 +60,9 @@ class Severance : public FlowVisitor {
   const Steering& steering_;
   Ender& ender_;
   std::map<std::pair<std::uint16_t, std::uint32_t>, Progress> dead_;
-  std::uint32_t next_set_ = 0;  // of the half-open connections
+  std::uint32_t next_set_ = 0;  // next set of half-open connections
   std::deque<flow_key> waiting_;
-  bool has_left_out_ = false;  // in this pass, for want of room in `waiting_`
+  bool has_left_out_ = false;  // this pass left flows out, because `waiting_` was full
   ClientQuestions questions_;
   std::uint64_t severed_ = 0;
 };

@@ -17,11 +17,11 @@ Sweeper::Sweeper(const Maps& maps, const Ids& ids, History& history, IdleLimits 
 
 bool Sweeper::is_over(const flow_key& key, const flow& entry, std::uint64_t now_ns) const {
   const std::uint64_t limit = limits_.of(key.service, entry);
-  // The packet path may have been here since `now_ns` was read.
+  // The packet path may have updated the flow since `now_ns` was read.
   return now_ns > entry.seen_at_ns && now_ns - entry.seen_at_ns > limit;
 }
 
-// Returns whether it is gone.
+// Returns whether the flow was removed.
 bool Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !is_over(key, *entry, now_ns) || !maps_.flows.erase(key)) return false;
@@ -31,8 +31,8 @@ bool Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
 }
 
 void Sweeper::note(const flow_key& key, const flow& entry) {
-  // Only what happened since the last pass; a flow that taught nothing belongs
-  // to a client that the history does not know.
+  // Skips flows without a packet since the last pass, and those that taught nothing, whose
+  // clients the history does not know.
   if (entry.seen_at_ns < last_pass_began_ns_ || entry.topic_hash == 0) return;
   const auto service = ids_.service_text(key.service);
   if (!service) return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Removes flows that are over, and tells the history when each client was last seen.
+// Removes flows that have ended, and tells the history when each client was last seen.
 //
-// A visitor of the flow table's scan, and the first one: the others do not see what it removes.
+// It must be the first visitor of the flow table's scan: the others do not see flows it removes.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +19,15 @@ namespace remora {
 
 class Sweeper : public FlowVisitor {
  public:
-  // All but `limits` must outlive it.
+  // All references must outlive it.
   Sweeper(const Maps& maps, const Ids& ids, History& history, IdleLimits limits);
 
-  // How long flows may be without a packet from here on.
+  // Sets how long flows may be without a packet from now on.
   void use(IdleLimits limits) { limits_ = std::move(limits); }
 
   std::uint64_t expired() const { return expired_; }
 
-  // It takes part in one pass in ten seconds, however many there are.
+  // Takes part in at most one pass in ten seconds.
   void begin_pass(std::uint64_t now_ns) override;
   Verdict visit(const flow_key& key, const flow& entry, std::uint64_t now_ns) override;
   void end_batch() override;
@@ -42,8 +42,8 @@ class Sweeper : public FlowVisitor {
   History& history_;
   IdleLimits limits_;
   bool takes_part_ = false;
-  std::uint64_t pass_began_ns_ = 0;       // the one that it took part in last
-  std::uint64_t last_pass_began_ns_ = 0;  // the one before that
+  std::uint64_t pass_began_ns_ = 0;       // the last pass in which it took part
+  std::uint64_t last_pass_began_ns_ = 0;  // the one before
   std::uint64_t expired_ = 0;
   std::vector<LastSeen> seen_;
 };

@@ -26,7 +26,7 @@ struct half_open_key {
 };
 static_assert(sizeof(half_open_key) == 24);
 
-// Of `stream.flags`: how often the stream was blind for a while, 31 and more in one.
+// Parts of `stream.flags`: flags, and how often the stream was blind (31: as often or more).
 inline constexpr unsigned kStreamFlags = 0x07;
 inline constexpr unsigned kStreamGapShift = 3;
 inline constexpr unsigned kMostStreamGaps = 31;

@@ -11,7 +11,7 @@ namespace remora {
 namespace {
 
 constexpr std::uint32_t kOldest = abi4::kAbi;
-// By the ABI that they start from, kOldest first.
+// Steps by the ABI from which they start, beginning with kOldest.
 constexpr AbiChain::Step kSteps[] = {step_from_4};
 static_assert(kOldest + std::size(kSteps) == REMORA_ABI, "each ABI has its converter");
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The steps that lead from the ABI of the pinned maps to today's.
+// The steps that convert the pinned maps from their ABI to the present one.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace remora {
 
-// What the steps make of the entries of one map. Without a step an entry stays as it is.
+// Converts the entries of one map through all steps. Without a step an entry stays as it is.
 class MapConverter {
  public:
   MapConverter() = default;
@@ -25,7 +25,7 @@ class MapConverter {
   struct Entry {
     EntryView key, value;
   };
-  // The entry as it is today, until the next call; nothing: it is left out.
+  // The entry in the present layout, valid until the next call; no value: it is left out.
   std::optional<Entry> convert(EntryView key, EntryView value);
 
  private:
@@ -37,14 +37,14 @@ class AbiChain {
  public:
   using Step = AbiStep (*)(const OpenPin&);
 
-  // Nothing: no steps lead from that ABI to today's.
+  // No value: no steps lead from that ABI to the present one.
   static std::optional<AbiChain> from(std::uint32_t abi, const OpenPin& pins);
 
   explicit AbiChain(std::vector<AbiStep> steps) : steps_(std::move(steps)) {}
 
   MapConverter converter_of(std::string_view map) const;
 
-  // Maps that today's ABI no longer has.
+  // Maps that the present ABI does not have.
   std::vector<std::string_view> gone() const;
 
  private:

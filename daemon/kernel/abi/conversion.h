@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the pinned maps of one ABI become those of the next (bpf/abi.h, REMORA_ABI).
+// Conversion of the pinned maps of one ABI to those of the next (bpf/abi.h, REMORA_ABI).
 //
 // Each ABI has a file from_N.cpp for the way to N + 1 and, once it is history, a header
 // abi_N.h with its changed structures, which never changes again. A new ABI therefore freezes
@@ -28,7 +28,7 @@ using EntryView = std::span<const std::byte>;
 struct MapConversion {
   std::string_view map;
   std::uint32_t key_size, value_size;  // before, bytes; 0 and 0: the ring
-  // False: the entry means nothing any more.
+  // Returns false if the entry has no meaning any more.
   std::function<bool(EntryView key, EntryView value, EntryBytes& new_key, EntryBytes& new_value)>
       convert;
 };
@@ -38,8 +38,8 @@ struct AbiStep {
   std::vector<std::string_view> gone;  // maps that the next ABI does not have
 };
 
-// Opens the pin of a map of the old ABI, for steps that need more than the entry at hand.
-// Empty when there is none.
+// Opens the pin of a map of the old ABI, for steps that need more than the entry itself. Empty if
+// there is no such pin.
 using OpenPin = std::function<Fd(std::string_view map)>;
 
 // A conversion of fixed sizes. `convert` gets the new entry zeroed.

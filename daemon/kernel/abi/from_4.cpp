@@ -10,7 +10,7 @@
 namespace remora {
 namespace {
 
-// These did not change.
+// Copies a structure that did not change.
 template <class Now, class Old>
 Now same_bytes(const Old& old) {
   static_assert(sizeof(Now) == sizeof(Old));
@@ -25,7 +25,7 @@ stream stream_from_4(const abi4::stream& old) {
   return now;
 }
 
-// "31 and more" become "MAX_GAPS and more": in either case no alias counts any more.
+// "31 and more" becomes "MAX_GAPS and more"; in either case no alias is valid any more.
 __u8 gaps_from_4(const abi4::stream& old) {
   const unsigned gaps = old.flags >> abi4::kStreamGapShift;
   return static_cast<__u8>(gaps == abi4::kMostStreamGaps ? MAX_GAPS : gaps);
@@ -54,7 +54,7 @@ bool convert_guard(const address& client, const abi4::guard& old, address& new_c
   return true;
 }
 
-// The clock of lessons begins with ABI 5: the daemon sets it.
+// ABI 5 introduces the clock of lessons; the daemon sets it.
 bool convert_settings(const __u32& number, const abi4::settings& old, __u32& new_number,
                       settings& now) {
   new_number = number;
@@ -94,12 +94,12 @@ flow flow_from_4(const abi4::flow& old) {
   flow now{};
   now.seen_at_ns = old.seen_at_ns;
   now.edge = old.end_seq;
-  // No index is larger: `reals` has 4096 entries. 0: to be picked.
+  // Indexes cannot be larger: `reals` has 4096 entries. 0 means "to be picked".
   constexpr __u32 kMost = std::numeric_limits<__u16>::max();
   now.real = static_cast<__u16>(old.real <= kMost ? old.real : 0);
   now.group = old.group;
   now.flags = old.flags;
-  // ABI 4 does not tell which connections went beyond their CONNECT: none is to give way.
+  // ABI 4 does not tell which connections went beyond their CONNECT, so none may give way.
   if (old.state != FLOW_HALF_OPEN) now.flags |= FLOW_PROVEN;
   now.state = old.state;
   now.gaps = gaps_from_4(old.stream);
@@ -136,8 +136,8 @@ event event_from_4(const abi4::event& old) {
   return now;
 }
 
-// Its report may have been lost, but then as many others were; the daemon would hear of each
-// client again.
+// The report of the lesson may have been lost. It is taken as reported all the same: otherwise the
+// daemon would get a report about every client again.
 prediction prediction_from_4(const abi4::prediction& old, const LessonClock& clock) {
   prediction now{};
   now.topic_hash = old.topic_hash;

@@ -13,7 +13,7 @@ namespace remora {
 
 AbiStep step_from_4(const OpenPin& pins);
 
-// Its parts, for the tests.
+// Its parts, visible to tests.
 flow flow_from_4(const abi4::flow& old);
 event event_from_4(const abi4::event& old);
 prediction prediction_from_4(const abi4::prediction& old, const LessonClock& clock);
