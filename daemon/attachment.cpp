@@ -40,7 +40,7 @@ Attachment::Finding Attachment::find() {
                       " now; rename it, or change [lb] interface and restart";
     return found;
   }
-  // It is gone, or its index belongs to another interface now.
+  // The interface is gone, or its index belongs to another one now.
   const auto link = find_link(interface_);
   if (!link)
     return {.is_complete = false,
@@ -64,7 +64,7 @@ Attachment::Finding Attachment::put_back() {
   Finding found;
   if (!missing.empty()) {
     found.was_missing = true;
-    log_failure("missing, and put back", missing);  // limited: a tool may remove it again and again
+    log_failure("missing, and put back", missing);  // limited, as a tool may remove it repeatedly
     handlers_.on_restored();
   }
   if (programs_.lacks_forwarder())

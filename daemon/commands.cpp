@@ -28,10 +28,10 @@ Config load_with_warnings(const Options& options) {
 
 }  // namespace
 
-// A log that nobody reads any more ends nothing. A reload that is asked for during the start
-// follows it. So does a stop once the start has begun to change something.
+// SIGPIPE is ignored, so that a closed log does not end the daemon. A reload requested during the
+// start is done after it, and so is a stop once the start has begun to change something.
 //
-// Why a start failed is left for the doctor, unless the instance runs.
+// Writes down for the doctor why a start failed, unless the instance runs already.
 void serve(const Options& options) {
   const auto file = start_failure_file(options.places.runtime_dir, options.places.config);
   std::optional<Daemon> daemon;

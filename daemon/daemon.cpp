@@ -27,8 +27,8 @@ constexpr auto kSweepEvery = 50ms;
 constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kLookAtHistoryEvery = 1s;
 constexpr auto kCheckEvery = 50ms;
-constexpr auto kWaitForGateway = 2s;      // at the start
-constexpr auto kWaitForPredictions = 1s;  // likewise
+constexpr auto kWaitForGateway = 2s;      // during the start
+constexpr auto kWaitForPredictions = 1s;  // during the start
 
 Link link_of(const Config& config) {
   const auto link = find_link(config.lb.interface);
@@ -107,13 +107,14 @@ Daemon::Daemon(Places places, Config config)
   health_.use(config_, steering_.reals(), monotonic_ns());
   sweeper_.use(IdleLimits(config_, ids_));  // the services have their numbers now
   maps_.half_open.mend();
-  // What was reported while no daemon ran is news to the history, too.
+  // Records from the time without a daemon are new to the history, too.
   read_former_ring();
   events_.drain();
   history_.flush();
   loaded_history_ = history_.status().openings;
-  // A new table gets what a moment allows before the first packet, the last seen clients first. The
-  // rest is loaded while the loop runs. A table that was taken over suffices to begin.
+  // A new table gets as many predictions as a moment allows before the first packet, those of the
+  // last seen clients first. The others are loaded while the loop runs. A table that was taken over
+  // is good enough for the start.
   const bool is_new = programs_.is_fresh("predictions");
   predictions_.start_load(steering_.matching(),
                           is_new ? Predictions::Found::kNewTable : Predictions::Found::kInUse);
@@ -126,7 +127,7 @@ Daemon::Daemon(Places places, Config config)
   }
   beat();
   programs_.attach(forwarder_->slot_program());
-  flow_scan_.run_pass(monotonic_ns());  // the flows of a former table are there now
+  flow_scan_.run_pass(monotonic_ns());  // by now the flows of a former table are there
   read_former_ring();
   forwarder_->settle(programs_.folder());
   health_.keep_routes();
@@ -134,7 +135,7 @@ Daemon::Daemon(Places places, Config config)
   start_timers();
 }
 
-// What the programs of a former ABI have reported. They write it until new ones are attached.
+// Reads the records of the programs of a former ABI, which write it until new ones are attached.
 void Daemon::read_former_ring() {
   FormerRing* ring = programs_.former_ring();
   if (ring == nullptr) return;
@@ -174,7 +175,7 @@ void Daemon::start_timers() {
   loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
 }
 
-// Asked when a check has failed.
+// Called when a check has failed.
 bool Daemon::is_host_in_order() {
   if (!follower_.hears_gateway()) {
     log_failure("health checks",
@@ -200,7 +201,7 @@ void Daemon::run() {
   sd_notify(0, "READY=1");
   loop_.run();
   sd_notify(0, "STOPPING=1");
-  // From now on the kernel answers mispredicts itself.
+  // From now on the kernel resets mispredicts by itself.
   maps_.heartbeat.put(kOnly, {});
   events_.drain();
   history_.flush();
@@ -208,7 +209,8 @@ void Daemon::run() {
   log::info("stopped; forwarding and prediction go on in the kernel");
 }
 
-// A file that could not be read at the start, or that was put in the place of another one.
+// Loads predictions again from a file that could not be read at the start, or that has been
+// replaced.
 void Daemon::look_at_history() {
   const std::uint64_t openings = history_.status().openings;
   if (openings == loaded_history_) return;
@@ -228,7 +230,7 @@ void Daemon::beat() const {
   sd_notify(0, "WATCHDOG=1");
 }
 
-// systemd waits for READY=1 after each reload.
+// Tells systemd, which waits for READY=1 after each reload.
 std::optional<std::string> Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(monotonic_ns() / 1000));

@@ -45,11 +45,11 @@ namespace remora {
 
 class Daemon {
  public:
-  // Loads and attaches everything, the predictions before the first packet is
-  // judged. Throws with the remedy; nothing stays half attached.
+  // Loads and attaches everything, and the predictions before the first packet is judged. Throws
+  // with the remedy; then nothing stays half attached.
   Daemon(Places places, Config config);
 
-  // Serves until SIGTERM or SIGINT. Forwarding goes on after it.
+  // Serves until SIGTERM or SIGINT. Forwarding goes on afterwards.
   void run();
 
  private:
@@ -66,8 +66,8 @@ class Daemon {
   const Places places_;
   Config config_;
   const std::uint64_t started_at_ns_;
-  std::uint64_t loaded_history_ = 0;  // which of History's openings the predictions have
-  const Link link_;                   // at the start
+  std::uint64_t loaded_history_ = 0;  // number of the History's opening that was loaded last
+  const Link link_;                   // as it was at the start
   EventLoop loop_;
   Instance instance_;
   Programs programs_;
@@ -99,7 +99,7 @@ class Daemon {
   Control control_;
 };
 
-// Takes an instance off its interface. Returns whether there was anything.
+// Removes an instance from its interface. Returns whether there was anything to remove.
 bool detach_instance(const Places& places, const Config& config);
 
 }  // namespace remora

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One daemon per instance: the locks that a second one meets, the control socket and the pins.
+// One daemon per instance: the locks that stop a second one, the control socket and the pins.
 //
-// The folder of the pins is locked, too: a second daemon with other runtime files, or after the
-// lock file was deleted, would take over maps that are in use.
+// The folder of the pins is locked, too. Otherwise a second daemon with other runtime files, or
+// started after the lock file was deleted, would take over maps that are in use.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +20,7 @@ struct Places {
   std::filesystem::path bpffs = "/sys/fs/bpf";
 };
 
-// Another daemon runs the instance. That is no failure that the doctor should explain later.
+// Another daemon runs the instance. The doctor does not report this as a failed start.
 class InstanceRuns : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -28,12 +28,12 @@ class InstanceRuns : public std::runtime_error {
 
 class Instance {
  public:
-  // Takes the locks of the instance, making the folders if need be. Throws InstanceRuns when
+  // Takes the locks of the instance, and makes the folders if necessary. Throws InstanceRuns if
   // another daemon holds one, and std::runtime_error.
   Instance(const Places& places, const std::string& name);
 
-  // The folder of the pins may have been removed, and made anew: locks the new one. Throws
-  // InstanceRuns when another daemon holds its lock.
+  // The folder of the pins may have been removed and made again: locks the new one. Throws
+  // InstanceRuns if another daemon holds its lock.
   void lock_pins_again();
 
   const std::filesystem::path& socket_path() const { return socket_path_; }

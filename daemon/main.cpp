@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// remorad: serves, checks a configuration, or detaches.
+// remorad: serves, checks a configuration, or detaches an instance.
 #include <iostream>
 
 #include "daemon/command_line/exit_codes.h"

@@ -19,7 +19,7 @@ struct Options {
   std::string log_level = "info";
 };
 
-// What the command line asks for; or the exit code, when the answer is printed already (--help, a
+// The options of the command line; or an exit code if the answer has been printed (--help, a
 // mistake).
 std::variant<Options, int> parse_options(int argc, char** argv);
 

@@ -15,7 +15,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// "reals" of "remoractl reals drian": the innermost command that was understood.
+// "reals" for "remoractl reals drian": the innermost command that was understood.
 const CLI::App& innermost(const CLI::App& app) {
   const auto parsed = app.get_subcommands();
   return parsed.empty() ? app : innermost(*parsed.back());
@@ -27,7 +27,7 @@ Names commands_of(const CLI::App& app) {
   return names;
 }
 
-// Those of the command and of all around it, which work after it, too.
+// The options of the command and of those around it, which may follow it, too.
 Names options_of(const CLI::App& app) {
   Names names;
   for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) {
@@ -49,7 +49,7 @@ std::string unknown(const std::string& kind, const std::string& word, const Name
 std::string complaint_about(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& at = innermost(app);
   const Names commands = commands_of(at);
-  const Names words = app.remaining(true);  // that were not understood
+  const Names words = app.remaining(true);  // the words that were not understood
   if (!words.empty()) {
     const std::string& word = words.front();
     if (word.starts_with('-'))

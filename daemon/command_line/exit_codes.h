@@ -6,8 +6,8 @@
 namespace remora {
 
 constexpr int kDone = 0;
-constexpr int kFailed = 1;      // it could not be done, or the doctor has found an error
-constexpr int kWrongUsage = 2;  // of the command line, or the configuration is invalid
-constexpr int kNotInOrder = 3;  // done, but not all is in order, or not all could be examined
+constexpr int kFailed = 1;      // it could not be done, or the doctor found an error
+constexpr int kWrongUsage = 2;  // the command line or the configuration is invalid
+constexpr int kNotInOrder = 3;  // it was done, but not all is in order or could be examined
 
 }  // namespace remora

@@ -102,8 +102,8 @@ void Control::look() {
   log::warn("somebody had removed {}; it is back", path_.string());
 }
 
-// Called when a connection could not be accepted. It waits in the kernel, and wakes the loop again
-// and again, so the listener rests a while if the reserve does not help.
+// Called when a connection could not be accepted. The connection waits in the kernel and would wake
+// the loop all the time, so the listener rests for a while if the reserve does not help.
 void Control::accept_with_reserve() {
   const auto loan = reserve_.lend();
   Fd accepted(accept4(evconnlistener_get_fd(listener_.get()), nullptr, nullptr,
@@ -150,13 +150,13 @@ void Control::accept(int fd) {
     throw std::runtime_error("cannot serve the connection");
   }
   bufferevent_setcb(client.stream.get(), on_read, on_written, on_end, &client);
-  // One more byte than a request may have is enough to know that it has too many.
+  // Reading one byte more than a request may have is enough to refuse it.
   bufferevent_setwatermark(client.stream.get(), EV_READ, 0, kLongestRequest + 1);
   bufferevent_enable(client.stream.get(), EV_READ | EV_WRITE);
 }
 
-// The user with the most connections loses one: users do not lock each other out, and a user
-// who holds all of them can still connect.
+// The user with the most connections loses one. So users do not lock each other out, and a user who
+// holds all of them can still connect.
 void Control::drop_longest_waiting() {
   std::map<uid_t, std::size_t> counts;
   for (const Client& client : clients_) ++counts[client.peer.uid];
@@ -167,8 +167,8 @@ void Control::drop_longest_waiting() {
   clients_.erase(first);
 }
 
-// Answers one request. The next one waits in the client's own buffers until it has taken the
-// answer.
+// Answers one request. The next one waits in the client's own buffers until the client has taken
+// the answer.
 void Control::serve(Client& client) {
   bufferevent* stream = client.stream.get();
   evbuffer* input = bufferevent_get_input(stream);
@@ -186,7 +186,7 @@ void Control::serve(Client& client) {
   bufferevent_write(stream, text.data(), text.size());
 }
 
-// The client has taken its answer.
+// Called when the client has taken its answer.
 void Control::renew(Client& client) {
   evtimer_add(client.deadline.get(), &patience_);
   const auto place =

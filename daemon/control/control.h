@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The control socket: remoractl asks, the daemon answers, one JSON object a line.
+// The control socket: remoractl asks and the daemon answers, with one JSON object per line.
 //
 //   {"request":"status"}  ->  {"ok":true,…} or {"ok":false,"error":"…"}
 //
-// What a client can cost is bounded. It must ask and take the answer within a patience that no
-// single byte renews. Its next request waits until it has taken the answer. When there are too
-// many connections, one of the user that has most of them goes: that which waits longest. A reserve
-// of descriptors serves clients when all others are used up.
+// The cost of a client is bounded. It must send its request and take the answer within a time
+// limit, which a single byte does not extend. Its next request waits until it has taken the answer.
+// If there are too many connections, the user with the most of them loses the one that waits
+// longest. A reserve of descriptors serves clients when all others are used up.
 //
 // daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
-// they are made: counters stand as in bpf/counters.h.
+// they are made: counters are in the order of bpf/counters.h.
 #pragma once
 
 #include <sys/time.h>
@@ -35,21 +35,21 @@ struct Peer {
 
 class Control {
  public:
-  // Answers a request, or throws std::exception with what is wrong with it.
+  // Answers a request, or throws std::exception that says what is wrong with it.
   using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request,
                                                        const Peer& peer)>;
 
-  // How long a client may take to ask, or to take its answer.
+  // Time for a client to send its request, or to take its answer.
   static constexpr std::chrono::milliseconds kPatience{10'000};
 
-  // Listens on a Unix socket at `path`, for its owner alone; a leftover is
-  // replaced. `loop` must outlive it. Throws std::runtime_error.
+  // Listens on a Unix socket at `path`, which only its owner may use; replaces a leftover socket.
+  // `loop` must outlive it. Throws std::runtime_error.
   Control(EventLoop& loop, std::filesystem::path path, Handler handler,
           std::chrono::milliseconds patience = kPatience);
   ~Control();
 
-  // Called now and then: if somebody has removed the socket's file, or put another there, listens
-  // anew. Throws std::runtime_error.
+  // Called from time to time: listens again if somebody has removed or replaced the socket's file.
+  // Throws std::runtime_error.
   void look();
 
   Control(const Control&) = delete;
@@ -81,8 +81,8 @@ class Control {
   FdReserve reserve_;
   ListenerHandle listener_;
   ino_t inode_ = 0;            // of the socket's file
-  EventHandle rested_;         // the listener accepts again
-  std::list<Client> clients_;  // the one that waits longest first
+  EventHandle rested_;         // fires when the listener may accept again
+  std::list<Client> clients_;  // the one that has waited longest first
 };
 
 }  // namespace remora

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks requests against the list of them and hands them to their handlers.
+// Checks requests against the list of requests and passes them to their handlers.
 #pragma once
 
 #include <sys/types.h>
@@ -16,12 +16,12 @@ namespace remora {
 
 class Dispatcher {
  public:
-  // Gets a request whose arguments are there and of the right type; throws std::exception with
-  // what is wrong with them.
+  // Gets a request whose arguments are there and of the right type. Throws std::exception that says
+  // what is wrong with their values.
   using Handler = std::function<nlohmann::ordered_json(const nlohmann::ordered_json& request)>;
   using Handlers = std::map<std::string, Handler, std::less<>>;
 
-  // A handler for each request of the list. Throws std::logic_error otherwise.
+  // Needs a handler for each request of the list. Throws std::logic_error otherwise.
   explicit Dispatcher(Handlers handlers);
 
   // Throws std::runtime_error that says what is wrong with the request.

@@ -30,7 +30,7 @@ RealsAdmin::Groups RealsAdmin::enable(const Address& real,
   return groups;
 }
 
-// Without the drain, the connections that leave would come back to the same real.
+// Drains it first: otherwise the clients that leave would come back to the same real.
 RealsAdmin::Groups RealsAdmin::evacuate(const Address& real,
                                         const std::optional<std::string>& group,
                                         std::uint32_t per_second) {
@@ -59,8 +59,8 @@ void RealsAdmin::forget(std::span<const std::uint32_t> reals) {
   }
 }
 
-// Where the group has no other real, a reset gains nothing: the real stays in the ring, and the
-// check may be wrong.
+// If the group has no other real, a reset gains nothing: the real stays in the ring, and the check
+// may be wrong.
 void RealsAdmin::died(const std::string& group, const Address& real, std::string_view why) {
   parts_.steering.mark_dead(group, real);
   const Member* member = parts_.steering.reals().find(group, real);
@@ -70,7 +70,7 @@ void RealsAdmin::died(const std::string& group, const Address& real, std::string
   sever_dead(group);
 }
 
-// A dead real that stayed because there was no other leaves the ring when another is back.
+// A dead real that stayed because there was no other leaves the ring when another one is back.
 void RealsAdmin::sever_dead(const std::string& group) {
   for (const Member& member : parts_.steering.reals().members(group)) {
     if (!member.dead || member.in_ring) continue;

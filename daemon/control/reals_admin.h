@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Takes reals out of their groups and back: what operators order, and what checks find.
+// Takes reals out of their groups and back again, on the orders of operators and of checks.
 //
 // On the loop's thread.
 #pragma once
@@ -34,26 +34,26 @@ class RealsAdmin {
     Evacuation& evacuation;
     Severance& severance;
   };
-  // All must outlive it.
+  // All references must outlive it.
   explicit RealsAdmin(const Parts& parts) : parts_(parts) {}
 
-  // Throws std::runtime_error where the reals are not ours to manage.
+  // Throws std::runtime_error if another process manages the reals.
   void require_our_reals() const;
 
-  // What an operator orders, in one group or, without `group`, in all groups of the real, which
-  // are returned. Throws std::runtime_error, saying what there is, for an unknown one.
+  // Orders of operators, for one group or, without `group`, for all groups of the real, which are
+  // returned. Throw std::runtime_error for an unknown real or group, saying which ones there are.
   using Groups = std::vector<std::string>;
   Groups drain(const Address& real, const std::optional<std::string>& group);
   Groups enable(const Address& real, const std::optional<std::string>& group);
-  // Drains it, too. Throws std::runtime_error, and changes nothing, where a group has no other
-  // real that takes connections.
+  // Drains it, too. Throws std::runtime_error, and changes nothing, if a group has no other real
+  // that takes connections.
   Groups evacuate(const Address& real, const std::optional<std::string>& group,
                   std::uint32_t per_second);
 
-  // The indexes may belong to other reals now.
+  // Call this when the indexes may belong to other reals.
   void forget(std::span<const std::uint32_t> reals);
 
-  // What the checks find. `why`: the last result, for the log.
+  // Results of checks. `why` is the last result, for the log.
   void died(const std::string& group, const Address& real, std::string_view why);
   void lives_again(const std::string& group, const Address& real);
 

@@ -31,7 +31,7 @@ std::optional<std::string> Reloader::try_to_reload() {
   }
 }
 
-// What can be refused comes first.
+// Steps that may be refused come first.
 void Reloader::apply(Config next) {
   parts_.health.prepare(next);
   try {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replaces the configuration in force by what its file says now, as a whole or not at all.
+// Replaces the configuration in force by that of its file, as a whole or not at all.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,12 @@ namespace remora {
 
 struct ReloadResult {
   std::uint64_t at_ns;                 // CLOCK_MONOTONIC
-  std::optional<std::string> refusal;  // nothing: the file is in force
+  std::optional<std::string> refusal;  // no value: the file is in force
 };
 
 class Reloader {
  public:
-  // Everything that has been told the configuration.
+  // All parts that take up the configuration.
   struct Parts {
     HealthChecks& health;
     Steering& steering;
@@ -48,7 +48,7 @@ class Reloader {
   // On the loop's thread. Logs the result, and returns the reason for a refusal.
   std::optional<std::string> reload();
 
-  // The result of the last reload; nothing: there was none since the start.
+  // The result of the last reload; empty if there was none since the start.
   const std::optional<ReloadResult>& last() const { return last_; }
 
  private:

@@ -28,7 +28,7 @@ std::optional<std::string> group_in(const json& request) {
   return request.at("group").get<std::string>();
 }
 
-// The real as it is now, in each group that was changed.
+// The real's present state, in each group that was changed.
 json changed_reals(const StatusSources& sources, const Address& real,
                    const std::vector<std::string>& groups) {
   json changed = json::array();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the daemon does with each request of the control socket.
+// The handlers of the control socket's requests.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace remora {
 
-// `sources` is called for each request that shows something; `admin` must outlive the handlers.
+// `sources` is called for each request that shows data; `admin` must outlive the handlers.
 // `reload` returns the reason for a refusal.
 Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sources,
                                       RealsAdmin& admin,

@@ -85,7 +85,7 @@ json groups_of(const StatusSources& s) {
   return all;
 }
 
-// null: not checked.
+// null if the real is not checked.
 json health_of(const HealthState* state) {
   if (!state) return nullptr;
   constexpr std::uint64_t kMsNs = 1'000'000;
@@ -108,7 +108,7 @@ json router_of(const Routing& routing) {
           {"memory_bytes", counts.memory}};
 }
 
-// null: none since the start.
+// null if there was none since the start.
 json last_reload_of(const std::optional<ReloadResult>& last) {
   if (!last) return nullptr;
   return {{"s_ago", (monotonic_ns() - last->at_ns) / 1'000'000'000},

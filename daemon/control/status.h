@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `remoractl status` and `remoractl reals` show, as JSON.
+// The answers to `remoractl status` and `remoractl reals`, as JSON.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ struct StatusSources {
   std::string attachment_problem;  // empty: the programs are on the interface
 };
 
-// One object with everything in it.
+// One object with all members.
 nlohmann::ordered_json status_of(const StatusSources& sources);
 
 // An array: every real of every configured group, in the order of the file.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The last unjudged topic of each client that published one lately.
+// The last unjudged topic of each client that has published one lately.
 //
-// Pure. The kernel tells news from repetitions by the flow's last topic, but not
-// for what it does not judge. As many clients as there is room for; the one whose
-// topic changed longest ago makes room, and its next topic counts as new.
+// Pure. The flow's last topic lets the kernel tell new topics from repeated ones, but not for
+// topics that it does not judge. The number of clients is limited: the one whose topic changed
+// longest ago makes room, and its next topic counts as new.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class LastTopics {
  public:
   explicit LastTopics(std::size_t room = 4096) : room_(room) {}
 
-  // Whether the client's last topic was another one, which `topic` then replaces.
+  // Whether the client's last topic was different. If so, `topic` replaces it.
   bool is_news(const client_key& client, std::string_view topic);
 
  private:

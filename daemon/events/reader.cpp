@@ -22,9 +22,9 @@ EventReader::EventReader(EventLoop& loop, int map_fd, Handler on_record)
   loop.on_readable(edges_.get(), "ring of events", [this] { on_readable(); });
 }
 
-// The ring itself is readable as long as it has records that are not released; only new ones
-// count. The kernel wakes for the urgent ones (WAKE_READER). Watching again wakes as well, if there
-// are any.
+// The ring itself stays readable while it has records that are not released, but only new ones
+// matter. The kernel wakes the reader for urgent ones (WAKE_READER). Watching again wakes it as
+// well, if there are any records.
 void EventReader::watch(int operation) const {
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
   if (::epoll_ctl(edges_.get(), operation, map_fd_, &event) != 0) {
@@ -42,7 +42,7 @@ void EventReader::look() {
   if (read_some()) watch(EPOLL_CTL_MOD);
 }
 
-// True: this turn is over, and records may be left.
+// Returns true if this turn is over and records may be left.
 bool EventReader::read_some() {
   for (int left = kTurn; left > 0; --left) {
     const std::uint64_t begin = ring_.read_to();

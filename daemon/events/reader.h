@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hands each record that the kernel reports to its handler, on the loop's thread.
+// Passes each record that the kernel reports to its handler, on the loop's thread.
 //
-// The ring buffer is one more descriptor of the loop: nothing polls, nothing
-// blocks, and no lock is needed. Records that were written while no daemon ran
-// are handed over first.
+// The ring buffer is one more descriptor of the loop: nothing polls, nothing blocks, and no lock is
+// needed. Records that were written while no daemon ran come first.
 //
 // A record stays in the ring until the history has committed it, so that a killed daemon loses
-// none; the next one reads it again. But a disk that fails must not fill the ring: a record is
-// kept for a second at most, and not beyond half of the ring.
+// none: the next one reads it again. But a failing disk must not fill the ring, so a record is kept
+// for a second at most, and not beyond half of the ring.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +21,8 @@
 
 namespace remora {
 
-// Where a record lies in the ring. Positions grow, and are the same for the next daemon. 0 and 0:
-// it is not from this ring.
+// Where a record lies in the ring. Positions grow, also from one daemon to the next. 0 and 0 mean
+// that it is not from this ring.
 struct RecordPlace {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
@@ -33,28 +32,28 @@ class EventReader {
  public:
   using Handler = std::function<void(const Record&, RecordPlace)>;
 
-  // Reads from the ring `map_fd` until destroyed. `loop` must outlive the
-  // reader. Throws std::system_error when the ring cannot be mapped.
+  // Reads from the ring `map_fd` until destroyed. `loop` must outlive the reader. Throws
+  // std::system_error if the ring cannot be mapped.
   EventReader(EventLoop& loop, int map_fd, Handler on_record);
 
-  // Reads all that is there.
+  // Reads all records that are there.
   void drain();
-  // Takes what is there, a turn at most; the loop goes on with the rest.
+  // Reads at most one turn of the records that are there; the loop goes on with the rest.
   void look();
 
-  // Hands over a record that is not from this ring.
+  // Passes on a record that is not from this ring.
   void take(const void* bytes, std::size_t size);
 
-  // After the last record that was handed over.
+  // Position after the last record that was passed on.
   std::uint64_t read_to() const { return ring_.read_to(); }
-  // Called often: gives up the records up to `committed`, and those that were kept for too long.
+  // Called often: releases the records up to `committed`, and those that were kept for too long.
   void release(std::uint64_t committed, std::uint64_t now_ns);
 
-  // Records that nobody can have written so, left out.
+  // Number of records that were left out because the programs cannot have written them so.
   std::uint64_t malformed() const { return malformed_; }
 
  private:
-  // So many records before the loop's other work gets its turn.
+  // Number of records before the loop's other work gets its turn.
   static constexpr int kTurn = 1024;
   static constexpr std::uint64_t kKeptNs = 1'000'000'000;
 
@@ -62,7 +61,7 @@ class EventReader {
   bool read_some();
   void watch(int operation) const;
 
-  // How far the ring was read at a time.
+  // How far the ring had been read at a time.
   struct Look {
     std::uint64_t at_ns;
     std::uint64_t read_to;
@@ -71,7 +70,7 @@ class EventReader {
   const Handler on_record_;
   const int map_fd_;
   EventRing ring_;
-  Fd edges_;                // an epoll instance: readable when a record was written
+  Fd edges_;                // an epoll instance, readable when a record has been written
   std::deque<Look> looks_;  // the oldest first
   std::uint64_t malformed_ = 0;
 };

@@ -12,12 +12,12 @@
 namespace remora {
 namespace {
 
-// The record of a connection that ended long ago: a RST would reach nobody, or
-// somebody else.
+// Age of a record above which its connection ended long ago: a RST would reach nobody, or another
+// connection.
 constexpr std::uint64_t kStaleNs = 5'000'000'000;
 
-// Observations that wait for the disk, above which unjudged topics are not added:
-// they may have 65535 bytes each.
+// Number of observations waiting for the disk above which unjudged topics are not added: they may
+// have 65535 bytes each.
 constexpr std::uint64_t kMayWait = 1024;
 
 constexpr __u32 kOnly = 0;
@@ -76,15 +76,15 @@ void Recorder::take(const Record& record, RecordPlace place) {
   }
 }
 
-// Names the client and the group at which its connection stays.
+// Records the client and the group at which its connection stays.
 void Recorder::remember_unjudged(const event& head) {
   const auto group = ids_.group_name(head.from_group);
-  if (!group) return;  // gone with a reload
+  if (!group) return;  // a reload has removed it
   remember(head, {}, *group, predictions_.clock().at(head.seen_at_ns));
 }
 
-// Noted before anything is sent: rather is a session left to its keepalive than a client's next
-// connection from the same port ended.
+// Notes the record before anything is sent. So if remorad is killed, a session may be left to its
+// keepalive, but a client's next connection from the same port is not ended.
 bool Recorder::is_first_time() {
   if (place_.end == 0) return true;
   if (place_.end <= ended_to_) return false;
@@ -93,7 +93,7 @@ bool Recorder::is_first_time() {
   return true;
 }
 
-// Only of a segment: what names a topic alone has no numbers to end anything with.
+// Only for records of a segment: records of a topic alone lack the numbers needed to end anything.
 void Recorder::mend(const Record& record) {
   const event& head = record.head;
   const auto service = steering_.endpoint_of(head.flow.service);
@@ -107,8 +107,8 @@ void Recorder::mend(const Record& record) {
       ender_.reset_client(record, *service);
     }
   }
-  // The session at the broker waits for as long as it takes: nothing reaches it
-  // any more but this.
+  // The session at the broker waits for as long as necessary, because nothing else reaches it any
+  // more.
   if (const auto way = steering_.way_to(head.from_group, head.real)) {
     ender_.end_session(record, *service, *way, now_ns);
   }
@@ -119,14 +119,14 @@ void Recorder::learn(const Record& piece) {
   std::optional<std::string> topic = pieces_.add(piece, place_.begin);
   if (!topic) return;
   ++unjudged_.topics;
-  if (topic_problem(*topic)) {  // the broker's business
+  if (topic_problem(*topic)) {  // the broker has to handle it
     ++unjudged_.invalid;
     return;
   }
   const auto& matching = *steering_.matching();
   const auto at = steering_.endpoint_of(head.flow.service);
   const auto* service = at ? matching.find(*at) : nullptr;
-  if (!service) return;  // gone with a reload
+  if (!service) return;  // a reload has removed it
 
   std::string group(matching.group_for(*service, *topic));
   Lesson lesson{.service = *at,
@@ -146,8 +146,8 @@ void Recorder::learn(const Record& piece) {
   if (is_news) remember(head, std::move(lesson.topic), lesson.group, lesson.time);
 }
 
-// The probe does not know when a client taught what it reports: the prediction says it,
-// unless the client has taught something else since.
+// The probe does not know the time of the lesson. The prediction has it, unless the client has
+// taught something else since.
 LessonTime Recorder::time_of(const event& head, std::string_view topic) const {
   const LessonClock& clock = predictions_.clock();
   if (head.time != 0) return clock.whole(head.time, head.seen_at_ns);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Handles each record of the ring: writes a row of the history, ends a reset connection on
-// both sides, and draws the lesson from a topic that the kernel could not judge.
+// Handles each record of the ring: writes a row of the history, ends a reset connection on both
+// sides, and learns from a topic that the kernel could not judge.
 //
-// The client's RST goes first: the faster it learns, the sooner it is back.
+// The client's RST is sent first: the faster it arrives, the sooner the client is back.
 #pragma once
 
 #include <cstdint>
@@ -25,22 +25,22 @@ namespace remora {
 
 // Topics that the kernel did not judge.
 struct UnjudgedCounts {
-  std::uint64_t topics = 0;      // whole ones
-  std::uint64_t invalid = 0;     // of these, no topic names: wildcard, NUL, no UTF-8
-  std::uint64_t unrecorded = 0;  // of these, without a row: too much waits for the disk
+  std::uint64_t topics = 0;      // complete ones
+  std::uint64_t invalid = 0;     // of these, invalid names: wildcard, NUL, not UTF-8
+  std::uint64_t unrecorded = 0;  // of these, without a row because too much waits for the disk
 };
 
 class Recorder {
  public:
-  // All must outlive it.
+  // All references must outlive it.
   Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
            const Predictions& predictions, Ender& ender, History& history);
 
-  // `place`: where the record lies in the ring `ring_id`. One that an earlier daemon has read
-  // ends nothing again.
+  // `place` says where the record lies in the ring `ring_id`. A record that an earlier daemon has
+  // read does not end anything again.
   void take(const Record& record, RecordPlace place = {});
 
-  // Records from here on are needed: they have pieces of a topic that is not whole yet.
+  // Position of the oldest record still needed, for a piece of an incomplete topic.
   std::uint64_t needed_from() const { return pieces_.oldest(); }
 
   std::uint64_t records() const { return records_; }
@@ -66,8 +66,8 @@ class Recorder {
   UnjudgedCounts unjudged_;
   std::uint64_t records_ = 0;
   const std::uint32_t ring_id_;
-  std::uint64_t ended_to_ = 0;  // as `ring_reading` has it
-  RecordPlace place_;           // of the record that is being handled
+  std::uint64_t ended_to_ = 0;  // the value in the map `ring_reading`
+  RecordPlace place_;           // place of the record that is being handled
 };
 
 }  // namespace remora

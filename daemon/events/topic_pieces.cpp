@@ -42,7 +42,7 @@ TopicPieces::Topics::iterator TopicPieces::topic_of(const event& head, std::uint
   });
   if (known != topics_.end()) {
     if (known->text.size() == head.topic_len) return known;
-    // Another connection by now, on the same port.
+    // By now another connection uses the same port.
     topics_.erase(known);
     ++given_up_;
   }

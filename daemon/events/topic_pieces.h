@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Puts topics together that the kernel does not judge: it reports the piece that
-// lies in each segment.
+// Assembles topics that the kernel does not judge. It reports the piece that lies in each segment.
 //
-// Pure. Pieces come in any order, repeated and overlapping. What a client sends
-// must not use up the daemon's memory: few topics are in progress at a time, and
-// of one client fewer still; the oldest makes room. With 64 of 65535 bytes that
-// is below 5 MB.
+// Pure. Pieces come in any order, repeated and overlapping. Clients must not use up the daemon's
+// memory, so few topics are in progress at a time, and even fewer of one client; the oldest one
+// makes room. 64 topics of 65535 bytes take less than 5 MB.
 #pragma once
 
 #include <cstddef>
@@ -25,17 +23,16 @@ class TopicPieces {
   static constexpr std::size_t kTopics = 64;
   static constexpr std::size_t kTopicsOfClient = 8;
 
-  // The whole topic, once `piece`, an ACTION_PIECE record, was the last of it
-  // that was missing. A byte that comes twice keeps its first value. `position`: where the
-  // record lies in the ring.
+  // Returns the whole topic if `piece`, an ACTION_PIECE record, completes it. A byte that comes
+  // twice keeps its first value. `position` says where the record lies in the ring.
   std::optional<std::string> add(const Record& piece, std::uint64_t position = 0);
 
-  // The position of the first piece of all topics in progress; if there is none, the highest
-  // number.
+  // The position of the first piece of all topics in progress; the highest number if there is
+  // none.
   std::uint64_t oldest() const;
 
   std::size_t in_progress() const { return topics_.size(); }
-  // Topics of which pieces were missing for too long.
+  // Number of topics whose pieces were missing for too long.
   std::uint64_t given_up() const { return given_up_; }
 
  private:

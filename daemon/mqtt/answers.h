@@ -2,7 +2,7 @@
 //
 // The small packets: CONNACK, acknowledgements, PINGREQ, DISCONNECT.
 //
-// Pure. Parsers return nothing when a packet is malformed.
+// Pure. Parsers return no value for a malformed packet.
 #pragma once
 
 #include <optional>
@@ -12,23 +12,23 @@
 
 namespace remora::mqtt {
 
-// What a broker allows (§3.2.2.3).
+// Limits that a broker announces (§3.2.2.3).
 struct BrokerLimits {
   std::uint16_t receive_maximum = 65535;
   int maximum_qos = 2;
   bool retain_available = true;
   std::uint32_t maximum_packet = 0xffffffff;  // bytes
   std::uint16_t topic_alias_maximum = 0;
-  std::optional<std::uint16_t> keep_alive_s{};  // instead of the client's
+  std::optional<std::uint16_t> keep_alive_s{};  // replaces the client's
 };
 
 struct Connack {
-  Reason reason;  // MQTT 3: the reason code of MQTT 5 that means the same
+  Reason reason;  // for MQTT 3, the corresponding reason code of MQTT 5
   BrokerLimits limits;
 };
 std::optional<Connack> parse_connack(const Part& part, Version version);
 
-// PUBACK, PUBREC, PUBREL, PUBCOMP; of SUBACK and UNSUBACK only the identifier.
+// PUBACK, PUBREC, PUBREL, PUBCOMP; for SUBACK and UNSUBACK only the identifier.
 struct Ack {
   std::uint16_t id;
   Reason reason;
@@ -46,7 +46,7 @@ Bytes connack_refusal(Version version, Reason reason);
 Bytes ack_packet(Type type, std::uint16_t id, Reason reason = Reason::kSuccess);
 Bytes ping_request();
 Bytes ping_response();
-// MQTT 3 has no reason.
+// In MQTT 3 a DISCONNECT has no reason.
 Bytes disconnect_packet(Version version, Reason reason = Reason::kSuccess);
 
 }  // namespace remora::mqtt

@@ -20,7 +20,7 @@ constexpr std::uint8_t kUserName = 0x80;
 
 constexpr std::uint8_t kFirstByte = 0x10;
 
-// Protocol names with their lengths: of MQTT 3.1.1 and 5, and of 3.1.
+// Protocol names with their lengths: that of MQTT 3.1.1 and 5, and that of 3.1.
 constexpr std::array<std::uint8_t, 6> kName{0, 4, 'M', 'Q', 'T', 'T'};
 constexpr std::array<std::uint8_t, 8> kNameOf31{0, 6, 'M', 'Q', 'I', 's', 'd', 'p'};
 
@@ -40,7 +40,7 @@ bool agree(ByteView bytes, ByteView name) {
                     name.begin());
 }
 
-// Reads the properties that Remora must know; false when they are malformed.
+// Reads the properties that Remora must know. Returns false if they are malformed.
 bool read_properties(Connect& connect) {
   PropertyReader reader(connect.properties);
   while (const auto property = reader.next()) {

@@ -2,8 +2,8 @@
 //
 // Reads the fields of one packet from left to right.
 //
-// A read beyond the end fails and yields zeros; the caller asks once, at the end, whether
-// anything has failed.
+// A read beyond the end fails and yields zeros; the caller checks once, at the end, whether any
+// read has failed.
 #pragma once
 
 #include "daemon/mqtt/packet.h"

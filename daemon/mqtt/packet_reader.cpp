@@ -123,7 +123,7 @@ Part PacketReader::hand_out(const Extent& extent, ByteView bytes, bool is_input)
 
 std::optional<Part> PacketReader::next(ByteView& input) {
   if (kept_is_used_) {
-    kept_ = {};  // gives the memory back: cut packets are rare
+    kept_ = {};  // frees the memory, because cut packets are rare
     kept_is_used_ = false;
   }
   if (problem_ || input.empty()) return std::nullopt;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cuts one direction of an MQTT stream into its packets, as the bytes come.
+// Cuts one direction of an MQTT stream into packets as the bytes come.
 //
-// The payload of a PUBLISH is not waited for: what has arrived of it is handed out at once.
-// All other packets are handed out whole. Only a packet, or the head of a PUBLISH, that a read
-// has cut is copied; everything else is a view of the input.
+// The reader does not wait for the payload of a PUBLISH: it returns at once the part that has
+// arrived. It returns all other packets whole. It copies only a packet, or the head of a PUBLISH,
+// that lies across two reads; everything else is a view of the input.
 //
 // Pure and bounded: it keeps at most `longest` bytes. Malformed input is an outcome, with the
 // reason code that the standard gives it.
@@ -21,14 +21,14 @@ enum class Sender { kClient, kBroker };
 // The next part of the stream.
 struct Part {
   enum class Kind {
-    kPacket,   // a packet that is no PUBLISH, whole
-    kPublish,  // a PUBLISH: its head, and what the input holds of its payload
-    kPayload,  // more of its payload
+    kPacket,   // a whole packet other than PUBLISH
+    kPublish,  // a PUBLISH: its head, and the part of its payload that is in the input
+    kPayload,  // more of that payload
   };
   Kind kind;
   std::uint8_t first_byte;  // of the packet
-  ByteView bytes;           // until the next call, unless it is a view of the input
-  bool is_input;            // it is one
+  ByteView bytes;           // valid until the next call, or as long as the input if `is_input`
+  bool is_input;            // whether `bytes` is a view of the input
   std::uint32_t header;     // bytes of the fixed header; 0 with kPayload
   std::uint32_t head;       // bytes before the payload; 0 unless kPublish
   std::uint32_t left;       // bytes of the packet that follow `bytes`
@@ -44,26 +44,26 @@ class PacketReader {
  public:
   PacketReader(Sender sender, std::size_t longest) : sender_(sender), longest_(longest) {}
 
-  // The version of the CONNECT, which the reader does not see by itself. 3.1.1 until then.
+  // Sets the version of the CONNECT, which the reader does not parse. 3.1.1 until then.
   void set_version(Version version) { version_ = version; }
 
-  // Takes the next part from the front of `input`. Nothing when the input is used up, or when
-  // the stream is malformed.
+  // Takes the next part from the front of `input`. No value if the input is used up or the stream
+  // is malformed.
   std::optional<Part> next(ByteView& input);
 
-  // Why nothing more can be read.
+  // The reason why the reader cannot go on.
   std::optional<Reason> problem() const { return problem_; }
   std::size_t kept_bytes() const { return kept_.size(); }
   // Whether a PUBLISH has begun whose payload has not ended.
   bool is_in_payload() const { return payload_left_ != 0; }
 
  private:
-  // The packet at the front, as far as it has come.
+  // The packet at the front, as far as it is known.
   struct Extent {
-    std::size_t wanted = 0;  // bytes needed to know more, or to hand the part out
-    bool complete = false;   // they are all that is needed
+    std::size_t wanted = 0;  // bytes needed to know more, or to return the part
+    bool complete = false;   // whether `wanted` bytes are enough to return the part
     std::uint32_t header = 0;
-    std::uint32_t head = 0;  // of a PUBLISH
+    std::uint32_t head = 0;  // 0 if it is not a PUBLISH
     std::size_t packet = 0;  // header included
   };
 
@@ -76,7 +76,7 @@ class PacketReader {
   Sender sender_;
   std::size_t longest_;
   Version version_ = Version::k311;
-  Bytes kept_;  // the beginning of a packet that was cut
+  Bytes kept_;  // the beginning of a packet that lies across two reads
   bool kept_is_used_ = false;
   std::uint8_t first_byte_ = 0;
   std::uint32_t payload_left_ = 0;

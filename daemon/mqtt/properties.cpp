@@ -8,7 +8,7 @@
 namespace remora::mqtt {
 namespace {
 
-// What the value of a property looks like (§2.2.2.2).
+// The type of a property's value (§2.2.2.2).
 enum class Form { kByte, kTwoBytes, kFourBytes, kVariable, kString, kPair, kUnknown };
 
 Form form_of(std::uint8_t id) {

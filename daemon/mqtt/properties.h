@@ -25,7 +25,7 @@ enum class PropertyId : std::uint8_t {
 
 struct Property {
   PropertyId id;
-  std::uint32_t number;  // of those whose value is an integer
+  std::uint32_t number;  // the value, if it is an integer
   ByteView whole;        // identifier and value
 };
 
@@ -34,7 +34,7 @@ class PropertyReader {
   // `properties` are without the length that precedes them.
   explicit PropertyReader(ByteView properties) : rest_(properties) {}
 
-  // Nothing after the last one, or if the next one is malformed.
+  // No value after the last property, or if the next one is malformed.
   std::optional<Property> next();
   bool is_malformed() const { return malformed_; }
 

@@ -8,7 +8,7 @@
 namespace remora::mqtt {
 namespace {
 
-// Those that a PUBLISH may have (§3.3.2.3); bpf/mqtt.h has their numbers.
+// Whether a PUBLISH may have the property (§3.3.2.3); bpf/mqtt.h has their numbers.
 bool belongs_to_publish(PropertyId id) {
   switch (static_cast<std::uint8_t>(id)) {
     case PROPERTY_PAYLOAD_FORMAT:

@@ -41,7 +41,7 @@ std::uint64_t window_at(std::string_view text, std::size_t offset) {
 
 RouteTable::RouteTable(std::vector<Route> routes, const ::topic_keys& keys)
     : keys_(keys), routes_(std::move(routes)) {
-  // Filters of one shape come together.
+  // Brings filters of the same shape together.
   std::ranges::stable_sort(routes_, is_more_specific, &Route::filter);
   std::uint32_t reach = 0;
   for (Index i = 0; i < routes_.size(); ++i) {
@@ -106,7 +106,7 @@ std::vector<RouteTable::KernelRoute> RouteTable::kernel_routes() const {
   return levels;
 }
 
-// The kernel's match_shapes(). The number of routes when none matches.
+// The same as the kernel's match_shapes(). Returns the number of routes if none matches.
 RouteTable::Index RouteTable::match_shapes(std::string_view topic) const {
   if (shapes_.count != 0) {
     const ::topic_levels levels = split(topic, shapes_.reach);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The routes, compiled: what the kernel's tables hold, and topic to group in user
-// space by the same rule and the same functions (bpf/topic.h).
+// The compiled routes: the entries of the kernel's tables, and the group of a topic in user space
+// by the same rule and the same functions (bpf/topic.h).
 //
-// Pure. In user space a match knows no limits: it is for the topics of the history,
-// and for those that the kernel does not judge.
+// Pure. In user space matching has no limits: it is for topics of the history, and for those that
+// the kernel does not judge.
 #pragma once
 
 #include <cstdint>
@@ -30,20 +30,20 @@ class RouteTable {
   };
 
   RouteTable() = default;
-  // The filters must be valid and of at most MAX_SHAPES shapes, as the configuration's
-  // check has it; throws std::length_error. `keys` are those of the kernel's hashes.
+  // The filters must be valid and have at most MAX_SHAPES shapes, which the configuration's check
+  // ensures; throws std::length_error. `keys` are those of the kernel's hashes.
   RouteTable(std::vector<Route> routes, const ::topic_keys& keys);
 
-  // The name of the group to which a valid topic of any length belongs; nothing where
-  // no route matches and the service's default group is meant.
+  // The name of the group to which a valid topic of any length belongs; no value if no route
+  // matches, so that the service's default group counts.
   std::optional<std::string_view> match(std::string_view topic) const;
 
-  // For the kernel. Names live as long as the table.
+  // The shapes for the kernel. Names live as long as the table.
   const ::shape_set& shapes() const { return shapes_; }
   std::vector<KernelRoute> kernel_routes() const;
 
  private:
-  using Index = std::uint32_t;  // of a route; the lower, the more specific
+  using Index = std::uint32_t;  // of a route; a lower index is more specific
 
   struct Seen {
     std::uint64_t hash;
@@ -62,7 +62,7 @@ class RouteTable {
   std::vector<Route> routes_;  // the most specific first
   std::unordered_map<std::string, Index> exact_;
   std::unordered_map<Seen, Index, HashOfSeen> by_shape_;
-  std::vector<Index> beyond_;  // with wildcards, and not for the kernel
+  std::vector<Index> beyond_;  // filters with wildcards that the kernel cannot match
 };
 
 }  // namespace remora

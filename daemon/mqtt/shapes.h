@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which filters with wildcards the kernel can match, and by which shape.
+// Decides which filters with wildcards the kernel can match, and by which shape.
 //
 // Pure.
 #pragma once
@@ -13,9 +13,8 @@
 
 namespace remora {
 
-// The shape of a valid filter that has a wildcard. Nothing when the kernel cannot
-// match it: it has more than MAX_LEVELS levels before `#`, or matches only
-// topics that the kernel does not judge.
+// The shape of a valid filter with a wildcard. No value if the kernel cannot match it: it has more
+// than MAX_LEVELS levels before `#`, or matches only topics that the kernel does not judge.
 std::optional<::topic_shape> kernel_shape(std::string_view filter);
 
 // Bytes of the shortest topic that a valid filter matches: its names and slashes.

@@ -6,8 +6,8 @@
 namespace remora {
 namespace {
 
-// The level at the front of `rest`; takes it and its slash off. Sets `more` to
-// whether a slash, and so another level, followed.
+// Splits text into levels: takes the next level and its slash off `rest`. `more` tells whether
+// there was a slash, and so another level.
 struct Levels {
   std::string_view rest;
   bool more = true;
@@ -21,7 +21,7 @@ struct Levels {
   }
 };
 
-// What holds for names and filters alike.
+// Checks the rules for names and filters alike.
 std::optional<std::string> string_problem(std::string_view text) {
   if (text.empty()) return "it is empty: it needs at least one character (MQTT 5.0 §4.7.3)";
   if (text.size() > kMaxFilterBytes)
@@ -112,7 +112,7 @@ bool is_more_specific(std::string_view left, std::string_view right) {
 }
 
 bool filter_matches(std::string_view filter, std::string_view topic) {
-  // §4.7.2: a wildcard in front does not reach topics of the server's own.
+  // §4.7.2: a wildcard at the beginning does not match the server's own topics.
   const bool begins_with_wildcard = filter.starts_with('#') || filter.starts_with('+');
   if (begins_with_wildcard && topic.starts_with('$')) return false;
 
@@ -120,8 +120,8 @@ bool filter_matches(std::string_view filter, std::string_view topic) {
   Levels given{topic};
   while (wanted.more) {
     const std::string_view level = wanted.next();
-    // §4.7.1.2: any number of further levels, none included. Where the topic has
-    // ended, this is the child of its last level, which matches as the parent.
+    // §4.7.1.2: `#` stands for any number of further levels, including none. After the topic's end
+    // this is the child of its last level, which matches as the parent.
     if (level == "#") return true;
     if (!given.more) return false;
     const std::string_view name = given.next();

@@ -13,8 +13,8 @@
 namespace remora {
 namespace {
 
-// MQTT 3.1.1 §3.14: no Will is published after it. MQTT 5.0 §3.14.2.1: the
-// reason code may be omitted and then is 0.
+// MQTT 3.1.1 §3.14: after it no Will is published. MQTT 5.0 §3.14.2.1: the reason code may be
+// omitted and then is 0.
 constexpr std::array<std::uint8_t, 2> kDisconnect{0xe0, 0x00};
 
 constexpr std::uint8_t kOptionEnd = 0;
@@ -84,7 +84,7 @@ struct Segment {
   Flags flags;
   Bytes options;
   std::span<const std::uint8_t> payload;
-  std::uint16_t window = 0xffff;  // without a scale
+  std::uint16_t window = 0xffff;  // without scaling
 };
 
 Bytes packet_of(const Segment& segment) {
@@ -129,7 +129,7 @@ Endpoint client_of(const flow_key& flow) {
   return {Address(flow.client), flow.port};
 }
 
-// A segment from the client to the service. Its window is 0, so the broker sends nothing more,
+// A segment from the client to the service. Its window is 0, so the broker can send nothing more,
 // not even its FIN.
 Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t seq, Flags flags,
                      std::span<const std::uint8_t> payload) {
@@ -137,8 +137,8 @@ Bytes client_segment(const event& head, const Endpoint& service, std::uint32_t s
                     payload, /*window=*/0});
 }
 
-// The timestamps of a reply. It echoes the client's value; as its own it takes the value that
-// the client has echoed, the newest of the broker's that the client knows (RFC 7323 §3.2).
+// The timestamps of a reply. It echoes the client's value. Its own value is the one that the client
+// has echoed, which is the newest of the broker's that the client knows (RFC 7323 §3.2).
 Bytes answered_timestamps(const event& head) {
   constexpr std::size_t kValue = 4, kEcho = 8, kEnd = 12;  // after two NOPs, kind and length
   Bytes options = timestamps_of(head);
@@ -185,7 +185,7 @@ Bytes farewell_to_client(const Record& record, const Endpoint& service, std::uin
 Bytes old_byte_to_client(const flow_key& key, const Endpoint& service, const flow& entry) {
   constexpr std::array<std::uint8_t, 1> kByte{};
   constexpr std::uint32_t kNeverSent = 1U << 30;
-  // Two back: the byte ends before what the client expects, so it is outside of the window.
+  // Two back: the byte ends before the next one that the client expects, so outside its window.
   return packet_of({service,
                     client_of(key),
                     entry.acked - 2,
@@ -238,7 +238,7 @@ Bytes encapsulated(const Bytes& packet, const flow_key& flow, const Address& sou
     iphdr outer;
     const __be32 to = real.ipv4();
     write_outer4(&outer, &inside, source.is_unspecified() ? 0 : source.ipv4(), &to);
-    if (protocol != outer.protocol) {  // the forwarder has no IPv6 in IPv4
+    if (protocol != outer.protocol) {  // the forwarder does not put IPv6 into IPv4
       outer.protocol = protocol;
       outer.check = 0;
       outer.check = fold_checksum(sum_words(&outer, sizeof(outer) / 2));

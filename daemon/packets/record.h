@@ -20,7 +20,7 @@ struct Record {
   event head;
   std::span<const std::uint8_t> data;  // `head.data_len` bytes
 
-  // The topic of a judged PUBLISH. Nothing if another record has it, or if the segment was cut
+  // The topic of a judged PUBLISH. No value if another record has it, or if the segment was cut
   // before the topic's end.
   std::optional<std::string_view> topic() const;
 
@@ -28,8 +28,8 @@ struct Record {
   std::string_view piece() const;
 };
 
-// Reads a record in the ring, which must outlive it. Nothing if its numbers contradict each
-// other or `size`.
+// Reads a record in the ring, which must outlive it. No value if its numbers contradict each other
+// or `size`.
 std::optional<Record> read_record(const void* bytes, std::size_t size);
 
 }  // namespace remora

@@ -21,12 +21,12 @@ struct CounterFacts {
   std::string_view name;
   std::string_view unit;
   CounterClass kind;
-  std::string_view meaning;  // of an alarm, also what to do
+  std::string_view meaning;  // for an alarm, with the remedy
 };
 
-// Those of bpf/counters.h, by enum counter.
+// The counters of bpf/counters.h, by enum counter.
 std::span<const CounterFacts, COUNTERS> kernel_counters();
-// Those of daemon_counters.h, in their order.
+// The counters of daemon_counters.h, in their order.
 std::span<const CounterFacts> daemon_counters();
 
 // "normal", "look", "alarm"

@@ -2,10 +2,10 @@
 //
 // Every counter of the daemon, once: X(name, unit, class, value, meaning).
 //
-// `remoractl status` and its --json, the doctor and docs/counters.md follow this list. To add
-// a counter: a line here, and scripts/write-reference. `value` is where it is found, in terms
-// of the StatusSources `s` of daemon/control/status.cpp. bpf/counters.h has those of the
-// kernel, and explains the classes.
+// `remoractl status` and its --json, the doctor and docs/counters.md follow this list. To add a
+// counter, add a line here and run scripts/write-reference. `value` is an expression on the
+// StatusSources `s` of daemon/control/status.cpp. bpf/counters.h has the kernel's counters, and
+// explains the classes.
 #pragma once
 
 // clang-format off

@@ -3,7 +3,7 @@
 // The requests of the control socket: the only list of them. Pure.
 //
 // The daemon checks requests against it (daemon/control/dispatcher.h), remoractl makes its
-// subcommands from it, and a test compares docs/control.md with it. A new request is a row here,
+// subcommands from it, and a test compares docs/control.md with it. A new request needs a row here,
 // a handler in daemon/control/request_handlers.cpp and a row in docs/control.md.
 #pragma once
 
@@ -27,7 +27,7 @@ struct RequestArgument {
   };
 
   std::string_view name;    // in the request
-  std::string_view option;  // of remoractl; without dashes: a word at its place
+  std::string_view option;  // remoractl's option; without dashes: a positional word
   Type type;
   bool is_required;
   std::string_view meaning;
@@ -37,10 +37,10 @@ inline constexpr std::int64_t kMostCount = 1'000'000;
 
 struct RequestKind {
   std::string_view name;
-  std::string_view command;  // the words for it after remoractl; empty: it has none
+  std::string_view command;  // its words after remoractl; empty: it has no command
   std::span<const RequestArgument> arguments;
   Right right;
-  std::string_view meaning;  // what is answered, or what happens
+  std::string_view meaning;  // the answer or the effect
 };
 
 std::span<const RequestKind> request_kinds();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Why the last start of remorad came to nothing: a file in the runtime directory, by the name of
-// the configuration file. remorad writes it, a good start removes it, and the doctor reads it.
+// The reason why the last start of remorad failed: a file in the runtime directory, named after the
+// configuration file. remorad writes it, a good start removes it, and the doctor reads it.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct StartFailure {
 std::filesystem::path start_failure_file(const std::filesystem::path& runtime_dir,
                                          const std::filesystem::path& config);
 
-// Replaces the file in one step. Returns whether that was possible; a failed start has nobody else
-// to tell.
+// Replaces the file in one step. Returns whether this was possible; a failed start can tell nobody
+// else.
 bool write_start_failure(const std::filesystem::path& file, const StartFailure& failure) noexcept;
 
-// Nothing: there is no such file, it may not be read, or it is of another kind.
+// No value if there is no such file, it may not be read, or its format is unknown.
 std::optional<StartFailure> read_start_failure(const std::filesystem::path& file);
 
 }  // namespace remora

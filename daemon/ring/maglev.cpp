@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The numbers in here (seeds, multipliers, rotations) are those of Katran's
-// control plane and of the hash functions that it uses; another number anywhere
-// is another ring.
+// The numbers in this file (seeds, multipliers, rotations) are those of Katran's control plane and
+// of the hash functions that it uses. Changing any of them changes the ring.
 #include "daemon/ring/maglev.h"
 
 #include <algorithm>
@@ -20,7 +19,7 @@ constexpr std::uint32_t kOffsetSeed = 0;
 constexpr std::uint64_t kSkipWord = 2718281828;
 constexpr std::uint32_t kSkipSeed = 2307;
 
-// What Katran mixes in to tell IPv4 from IPv6: AF_INET and AF_INET6 of Linux.
+// Katran mixes these in to tell IPv4 from IPv6: Linux's AF_INET and AF_INET6.
 constexpr std::uint64_t kFamilyIpv4 = 2;
 constexpr std::uint64_t kFamilyIpv6 = 10;
 
@@ -69,8 +68,8 @@ std::uint32_t fnv1(std::span<const std::uint8_t> bytes) {
   return hash;
 }
 
-// SpookyHash V2's mix of its four words. Each step turns a word, adds the next
-// one and stirs the sum into the one after that.
+// SpookyHash V2's mix of its four words. Each step rotates a word, adds the next one and mixes the
+// sum into the one after that.
 void spooky_mix(std::array<std::uint64_t, 4>& words) {
   constexpr int kTurns[] = {50, 52, 30, 41, 54, 48, 38, 37, 62, 34, 5, 36};
   std::size_t turned = 2;
@@ -82,7 +81,7 @@ void spooky_mix(std::array<std::uint64_t, 4>& words) {
   }
 }
 
-// Its last mix. Each step stirs a word into the next and adds it back, turned.
+// SpookyHash V2's last mix. Each step mixes a word into the next one and adds that back, rotated.
 void spooky_end(std::array<std::uint64_t, 4>& words) {
   constexpr int kTurns[] = {15, 52, 26, 51, 28, 9, 47, 54, 32, 25, 63};
   std::size_t turned = 2;
@@ -134,7 +133,7 @@ class Contender {
   }
 
   std::uint32_t weight;
-  std::uint32_t gathered = 0;  // weight since the last turn, kMaglevV2
+  std::uint32_t gathered = 0;  // weight since it last took a slot, for kMaglevV2
 
  private:
   // Katran computes this in 32 bits, so its wrap-around belongs to the ring.
@@ -148,7 +147,7 @@ class Contender {
   std::uint32_t step_ = 0;
 };
 
-// Each takes as many slots as it weighs in the first round, then one a round.
+// In the first round each real takes as many slots as it has weight, then one slot per round.
 void fill_maglev(std::vector<std::uint32_t>& ring, std::vector<Contender>& contenders) {
   std::uint32_t left = RING_SIZE;
   for (;;) {
@@ -162,8 +161,8 @@ void fill_maglev(std::vector<std::uint32_t>& ring, std::vector<Contender>& conte
   }
 }
 
-// Each gathers its weight in every round, and takes a slot whenever it has as
-// much as the heaviest.
+// Each real gathers its weight in every round, and takes a slot whenever it has gathered as much as
+// the weight of the heaviest.
 void fill_maglev_v2(std::vector<std::uint32_t>& ring, std::vector<Contender>& contenders) {
   std::uint32_t heaviest = 0;
   for (const Contender& contender : contenders) heaviest = std::max(heaviest, contender.weight);
@@ -208,8 +207,8 @@ bool ring_has_room(std::span<const std::uint32_t> weights) {
   if (weights.empty()) return true;
   const std::uint32_t lightest = *std::min_element(weights.begin(), weights.end());
   const std::uint32_t heaviest = *std::max_element(weights.begin(), weights.end());
-  // The round in which the lightest gets its first slot, and how many slots all
-  // have got when that round ends.
+  // The round in which the lightest real gets its first slot, and how many slots all reals have by
+  // the end of that round.
   const std::uint64_t round = (std::uint64_t{heaviest} + lightest - 1) / lightest;
   const std::uint64_t slots = std::accumulate(
       weights.begin(), weights.end(), std::uint64_t{0},

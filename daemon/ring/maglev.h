@@ -2,9 +2,9 @@
 //
 // Katran's consistent hash ring: which real owns which slot of a VIP.
 //
-// Pure, and exact to the slot: for the same reals and weights the ring is the
-// one that Katran's control plane builds, so that Remora and Katran instances
-// that share a router send a new connection to the same real.
+// Pure, and exact to the slot: for the same reals and weights the ring is the one that Katran's
+// control plane builds. So Remora and Katran instances that share a router send a new connection to
+// the same real.
 // The algorithm is that of the Maglev paper (NSDI 2016, §3.4).
 #pragma once
 
@@ -27,13 +27,11 @@ enum class RingVariant : std::uint8_t {
   kMaglevV2,  // slots in proportion to the weights; Remora's default
 };
 
-// Slot -> index of a real: RING_SIZE of them. The order of `reals` does not
-// matter. Without a real that has a weight every slot is 0, which the forwarder
-// takes as "none".
+// Slot -> index of a real, for RING_SIZE slots. The order of `reals` does not matter. If no real
+// has a weight, every slot is 0, which the forwarder takes as "none".
 std::vector<std::uint32_t> build_ring(std::span<const RingReal> reals, RingVariant variant);
 
-// Whether a kMaglevV2 ring has a slot for every one of these weights, none of
-// which may be 0.
+// Whether a kMaglevV2 ring has a slot for each of these weights, of which none may be 0.
 bool ring_has_room(std::span<const std::uint32_t> weights);
 
 // The 64-bit hash of an address by which Katran orders and places reals.

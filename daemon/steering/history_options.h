@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the history is told of the configuration.
+// The parts of the configuration that the history needs.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace remora {
 
-// `ring_id`: of the kernel's ring of events.
+// `ring_id` is that of the kernel's ring of events.
 HistoryOptions history_options(const Config& config, std::uint32_t ring_id);
 
 // The names by which people know the services.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A lesson: this client published this topic then. By lessons predictions move between
-// the kernel, the history and the daemon.
+// A lesson: this client published this topic at that time. Predictions move between the kernel, the
+// history and the daemon as lessons.
 //
-// A value of names, never of numbers: those of groups and services, monotonic times and the
-// keys of hashes mean something on one LB only.
+// It contains names, never numbers: numbers of groups and services, monotonic times and the keys of
+// hashes have a meaning on one LB only.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace remora {
 
 enum class Origin : std::uint8_t {
   kDaemon,   // drawn by this daemon from a PUBLISH
-  kHistory,  // learned earlier, and kept
+  kHistory,  // learned earlier, and kept in the history
 };
 
 struct Lesson {

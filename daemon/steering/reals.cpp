@@ -12,9 +12,9 @@ bool is_usable(const Member& member) {
   return !member.draining && !member.dead;
 }
 
-// Chooses the reals that take new connections. If none is usable, the previous ones go on: a
-// check may be wrong, and no real at all helps nobody. If these are gone, too, those that no
-// operator took out; failing that, all.
+// Chooses the reals that take new connections. If none is usable, the previous ones go on: a check
+// may be wrong, and having no real helps nobody. If those are gone, it chooses reals that no
+// operator took out; if there are none either, all.
 void choose(std::vector<Member>& members) {
   if (std::ranges::any_of(members, is_usable)) {
     for (Member& member : members) member.in_ring = is_usable(member);

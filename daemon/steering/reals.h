@@ -2,9 +2,8 @@
 //
 // Which reals of each group take new connections, and why the others do not.
 //
-// Pure: the configuration and what operators and checks say go in, the weights
-// of each group's ring come out. Existing connections stay on their real when the ring
-// changes.
+// Pure: input is the configuration and the orders of operators and checks, output is the weights of
+// each group's ring. Existing connections stay on their real when the ring changes.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +21,8 @@ namespace remora {
 
 enum class RealState : std::uint8_t {
   kEnabled,
-  kDraining,  // an operator said so
-  kDead,      // its checks fail; weighs more than draining
+  kDraining,  // ordered by an operator
+  kDead,      // its checks fail; this outweighs draining
 };
 
 std::string_view to_string(RealState state);
@@ -37,28 +36,28 @@ struct Member {
   bool in_ring = false;
 
   RealState state() const;
-  // In the ring; 0: takes no new connections.
+  // The weight in the ring; 0 if the real takes no new connections.
   std::uint32_t effective_weight() const { return in_ring ? weight : 0; }
 };
 
 class Reals {
  public:
-  // Takes over the configured groups. A real that stays in its group stays what
-  // it was there; the state of one that leaves is forgotten.
+  // Takes up the configured groups. A real that stays in its group keeps its state there; the state
+  // of one that leaves is forgotten.
   void configure(std::span<const Group> groups);
 
-  // Which groups a real belongs to; with `group`, that one. Throws
-  // std::runtime_error, saying what is there, when it is in none.
+  // The groups to which a real belongs; with `group`, only that one. Throws std::runtime_error,
+  // which lists the existing ones, if it is in none.
   std::vector<std::string> groups_of(const Address& address,
                                      const std::optional<std::string>& group) const;
 
-  // Each for a real of a group, known by groups_of().
+  // The following calls are for a real of a group, as returned by groups_of().
   void drain(const std::string& group, const Address& address);
   void enable(const std::string& group, const Address& address);
   void mark_dead(const std::string& group, const Address& address);
   void mark_alive(const std::string& group, const Address& address);
 
-  // Empty for a group that is not configured.
+  // Empty if the group is not configured.
   std::span<const Member> members(const std::string& group) const;
   const Member* find(const std::string& group, const Address& address) const;
 

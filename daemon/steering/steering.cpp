@@ -28,7 +28,7 @@ constexpr std::size_t kBatch = 4096;
     if (got < 0) throw std::system_error(errno, std::generic_category(), "cannot draw random keys");
     done += static_cast<std::size_t>(got);
   }
-  keys.start[0] |= 1;  // not 0, which says "none yet"
+  keys.start[0] |= 1;  // never 0, which means "none yet"
   maps.topic_keys.put(kOnly, keys);
   return keys;
 }
@@ -48,7 +48,7 @@ Steering::Steering(const Maps& maps, Ids& ids, Forwarder& forwarder)
 
 void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   variant_ = config.lb.ring;
-  // What can fail for want of room comes first.
+  // Steps that may fail for lack of room come first.
   freed_reals_ = ids_.make_room(config);
   for (const Group& group : config.groups) {
     ids_.of_group(group.name);
@@ -82,8 +82,8 @@ void Steering::apply(const Config& config, std::uint32_t link_mtu) {
   write_services(config);
 }
 
-// Drains and deaths outlive the daemon in tables of their own: read at the start, and freed
-// of what the configuration no longer has.
+// Drains and deaths outlive the daemon in tables of their own. Reads them at the start, and removes
+// entries whose reals or groups are no longer configured.
 void Steering::remember(const Config& config) {
   const bool first = rings_.empty();
   reals_.configure(config.groups);
@@ -146,7 +146,7 @@ void Steering::mark_alive(const std::string& group, const Address& real) {
   write_ring(group);
 }
 
-// Nothing is written where the ring is what it was.
+// Writes nothing if the ring did not change.
 void Steering::write_ring(const std::string& group) {
   Ring next;
   std::vector<RingReal> members;
@@ -180,7 +180,7 @@ void Steering::write_groups(const Config& config) {
     maps_.groups.put(number, entry);
     configured.insert(group.name);
   }
-  // A group that is gone keeps its number and its flows; it takes no new ones.
+  // A removed group keeps its number and its flows, but takes no new ones.
   for (std::uint16_t number = 0; number < config.limits.groups; ++number) {
     const std::optional<std::string> name = ids_.group_name(number);
     if (!name || configured.contains(*name)) continue;
@@ -213,7 +213,7 @@ void Steering::write_services(const Config& config) {
 
 void Steering::write_routes() {
   ::settings next = current_settings();
-  // 0 is that of no routes. Beside the one in force: in the other half of `shape_sets`.
+  // Generation 0 means "no routes". The new shapes go into the unused half of `shape_sets`.
   next.generation = next.generation == UINT32_MAX ? 2 : next.generation + 1;
   const RouteTable& table = matching_->routes;
   for (const RouteTable::KernelRoute& route : table.kernel_routes()) {
@@ -234,7 +234,7 @@ void Steering::write_routes() {
   for (const __u64 key : old) maps_.routes.erase(key);
 }
 
-// A length that was known before stays. One that was never known is taken for the longer one.
+// Keeps a length that was known before. If none was ever known, assumes the longer one.
 std::uint8_t Steering::outer_length_of(const std::string& group) const {
   if (const auto length = forwarder_.outer_length(group)) return *length;
   const auto entry = maps_.groups.find(ids_.of_group(group));

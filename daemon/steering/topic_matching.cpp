@@ -15,7 +15,7 @@ std::uint64_t hash_of_part(const ::topic_keys& keys, std::string_view part) {
 
 }  // namespace
 
-// A long topic is hashed in parts, each together with the hash of all before it.
+// A long topic is hashed in parts, each together with the hash of all parts before it.
 std::uint64_t TopicMatching::hash(std::string_view topic) const {
   std::uint64_t hash = hash_of_part(keys, topic.substr(0, MAX_TOPIC));
   constexpr std::size_t kStep = MAX_TOPIC - sizeof(hash);
