@@ -11,7 +11,7 @@
 namespace remora {
 namespace {
 
-// What NTP corrects bit by bit is no jump.
+// NTP corrects the clock in smaller steps, which do not count as a jump.
 constexpr std::int64_t kJumpMs = 10'000;
 
 std::string boot_id() {
@@ -39,7 +39,7 @@ HistoryClocks system_clocks() {
       .boot = boot_id()};
 }
 
-// A file of another machine, or of an earlier boot: its time goes on from where it stood.
+// For a file of another machine or an earlier boot, the age goes on from its last value.
 AgeClock::AgeClock(const Kept& kept, const HistoryClocks& clocks) : clocks_(&clocks) {
   const std::int64_t uptime_ms = clocks.uptime_ms(), unix_ms = clocks.unix_ms();
   const bool is_same_boot = kept.boot == clocks.boot && kept.uptime_ms <= uptime_ms;

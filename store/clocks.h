@@ -11,24 +11,24 @@ namespace remora {
 struct HistoryClocks {
   // The wall clock, in Unix milliseconds. It may be wrong, and may be set at any time.
   std::function<std::int64_t()> unix_ms;
-  // Milliseconds since the boot; only goes on.
+  // Milliseconds since the boot; never goes back.
   std::function<std::int64_t()> uptime_ms;
-  // Tells one boot from another.
+  // Distinguishes boots.
   std::string boot;
 };
 
 HistoryClocks system_clocks();
 
-// The history's own time: how long it has been in operation. Ages are counted by it, so that
-// a wall clock that is set neither deletes what is young nor keeps what is old. The time
-// between two boots does not count.
+// The history's own time: how long it has been in operation. Ages are measured by it, so that
+// setting the wall clock neither deletes young rows nor keeps old ones. The time between two boots
+// does not count.
 class AgeClock {
  public:
-  // As it was kept in the file.
+  // The state as it is stored in the file.
   struct Kept {
     std::int64_t age_ms = 0;
-    std::string boot;            // in which that was so,
-    std::int64_t uptime_ms = 0;  // and when
+    std::string boot;            // the boot in which it was stored,
+    std::int64_t uptime_ms = 0;  // and the uptime then
     std::int64_t unix_ms = 0;
   };
 
@@ -39,14 +39,14 @@ class AgeClock {
 
   Kept keep() const;
 
-  // By how much the wall clock was set since the last call, or since the file was written
-  // last; 0 when it was not.
+  // How far the wall clock was set since the last call, or since the file was last written; 0 if it
+  // was not.
   std::int64_t jump_ms();
 
  private:
   const HistoryClocks* clocks_;
-  std::int64_t ahead_ms_;      // of the uptime
-  std::int64_t booted_at_ms_;  // by the wall clock as it was at the last look
+  std::int64_t ahead_ms_;      // age minus uptime
+  std::int64_t booted_at_ms_;  // by the wall clock at the last call
 };
 
 }  // namespace remora

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A thin layer on SQLite's C API: handles that close themselves, and errors
-// that keep the extended code, because a full disk, a damaged file and a busy
-// one are three different things to do.
+// A thin layer on SQLite's C API: handles that close themselves, and errors that keep the extended
+// code, because a full disk, a damaged file and a busy one must be handled differently.
 //
 // A Connection and its statements belong to one thread at a time.
 #pragma once
@@ -25,7 +24,7 @@ class DatabaseError : public std::runtime_error {
   int extended_code() const { return extended_code_; }
   // The primary code: SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, …
   int code() const { return extended_code_ & 0xff; }
-  // The file's content is at fault, not the disk, a permission or another process.
+  // The content of the file is at fault, not the disk, a permission or another process.
   bool means_damage() const;
 
  private:
@@ -39,34 +38,34 @@ class Connection {
   // read_write creates a missing file.
   Connection(const std::filesystem::path& path, Access access);
 
-  // Runs statements that return nothing of interest.
+  // Runs statements whose result does not matter.
   void execute(const std::string& sql);
   // The first column of the first row.
   std::int64_t integer(const std::string& sql);
   std::string text(const std::string& sql);
 
-  // Rows that the last statement inserted, updated or deleted.
+  // Number of rows that the last statement inserted, updated or deleted.
   std::uint64_t changes() const;
-  // The row that was inserted last.
+  // Id of the row that was inserted last.
   std::int64_t last_id() const;
   bool in_transaction() const;
   bool is_read_only() const;
-  // The file was renamed or deleted under the connection.
+  // Whether the file was renamed or deleted under the connection.
   bool was_moved() const;
-  // Changes when another connection commits.
+  // A number that changes when another connection commits.
   std::int64_t data_version();
 
   // From now on only checkpoint() moves the -wal into the file.
   void checkpoint_by_hand();
-  // Pages in the -wal at the last commit.
+  // Number of pages in the -wal at the last commit.
   int log_pages() const { return *log_pages_; }
-  // As far as no reader needs the -wal. True: all of it.
+  // Empties the -wal as far as no reader needs it. Returns whether all of it was moved.
   bool checkpoint();
-  // All of it, also if the file has another name by now.
+  // Empties the -wal, also if the file has another name by now.
   void empty_log();
 
-  // Whether the last one to close the file moves its -wal into it, as SQLite
-  // does by default, or leaves both as they are.
+  // Whether the last connection that closes the file moves its -wal into it, as by default, or
+  // leaves both as they are.
   void empty_log_on_close();
   void keep_log_on_close();
 
@@ -78,11 +77,11 @@ class Connection {
     void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
   };
 
-  std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);  // SQLite writes it
+  std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);  // written by SQLite
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
-// Bytes that are stored as a BLOB.
+// Bytes to be stored as a BLOB.
 struct Blob {
   std::string_view bytes;
 };
@@ -94,7 +93,7 @@ class Statement {
   // `connection` must outlive the statement.
   Statement(Connection& connection, std::string_view sql);
 
-  // Starts again with these values for ?1, ?2, …; they are copied.
+  // Starts with these values for ?1, ?2, …, which it copies.
   template <class... Values>
   Statement& start(const Values&... values) {
     reset();
@@ -103,14 +102,14 @@ class Statement {
     return *this;
   }
 
-  // Starts, and runs to the end.
+  // Starts and runs to the end.
   template <class... Values>
   void run(const Values&... values) {
     start(values...);
     finish();
   }
 
-  // Runs to the end of what was started.
+  // Runs a started statement to the end.
   void finish() {
     while (step()) {
     }
@@ -122,12 +121,12 @@ class Statement {
   void bind(int index, Blob blob);
   void bind(int index, Null);
 
-  // True: there is a row to read.
+  // Returns whether there is a row to read.
   bool step();
   void reset() noexcept;
 
   std::int64_t integer(int column) const;
-  std::string bytes(int column) const;  // TEXT or BLOB, as it was stored
+  std::string bytes(int column) const;  // TEXT or BLOB, as stored
   bool is_null(int column) const;
   int columns() const;
 
@@ -142,8 +141,8 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> handle_;
 };
 
-// Rolls back unless committed. Takes the write lock at once, so that a busy
-// file is noticed before anything is done.
+// Rolls back unless committed. Takes the write lock at once, so that a busy file is noticed before
+// anything is done.
 class Transaction {
  public:
   explicit Transaction(Connection& connection);
@@ -157,8 +156,8 @@ class Transaction {
   Connection* connection_;
 };
 
-// While it lives, what `connection` runs is interrupted (SQLITE_INTERRUPT) once
-// `limit` has passed.
+// During its life, statements of `connection` are interrupted (SQLITE_INTERRUPT) once `limit` has
+// passed.
 class TimeLimit {
  public:
   TimeLimit(Connection& connection, std::chrono::milliseconds limit);

@@ -94,7 +94,7 @@ void EventWriter::write(const Observation& seen, const std::optional<std::string
   rows_.add(client, summary, insert_summary(seen), now_s, EventRows::kMinuteS);
 }
 
-// False: there is no row to count in, or it was deleted to make room.
+// Returns false if there is no row to count in, or if it was deleted to make room.
 bool EventWriter::count(const EventRows::Client& client, std::uint64_t event,
                         const Observation& seen, std::int64_t now_s) {
   const auto row = rows_.find(client, event, now_s);
@@ -114,7 +114,7 @@ std::int64_t EventWriter::insert(const Observation& seen,
   return connection_->last_id();
 }
 
-// Topics and groups differ between its events: it names none.
+// Names no topics and groups, because they differ between the events of the row.
 std::int64_t EventWriter::insert_summary(const Observation& seen) {
   insert_.start(seen.at_ms, seen.client, seen.service, name_of(seen.action));
   insert_.finish();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the events of the history: new rows, or counts in rows that exist.
+// Writes the events of the history: adds rows, or counts in existing ones.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ struct TopicState {
 
 class EventWriter {
  public:
-  // `connection` must outlive it. `per_minute`: rows of one client.
+  // `connection` must outlive it. `per_minute` is the number of rows for one client.
   EventWriter(Connection& connection, std::uint32_t per_minute);
 
-  // `old_topic`: nothing for a new client. `now_s` only goes on.
+  // `old_topic` is empty for a new client. `now_s` never goes back.
   void write(const Observation& seen, const std::optional<std::string>& old_topic,
              const std::optional<std::string>& from_group, std::int64_t now_s);
 
@@ -32,7 +32,7 @@ class EventWriter {
   std::optional<TopicState> before(const std::string& client, const std::string& service,
                                    std::int64_t at_ms);
 
-  // The transaction was rolled back.
+  // Call this when the transaction was rolled back.
   void roll_back() { rows_.clear(); }
 
  private:
@@ -49,7 +49,7 @@ class EventWriter {
   Statement find_;
 };
 
-// Text if a terminal can show it, else the bytes.
+// Binds the topic as text if a terminal can show it, otherwise as bytes.
 void bind_topic(Statement& statement, int index, std::string_view topic);
 
 }  // namespace remora

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells whether a file was written since it was looked at last.
+// Tells whether a file was written since the last look at it.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
-// Nothing if there is no such file.
+// Empty if there is no such file.
 std::optional<FileStamp> stamp_of(const std::filesystem::path& path);
 
 }  // namespace remora

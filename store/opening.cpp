@@ -13,36 +13,35 @@
 namespace remora {
 namespace {
 
-// The -wal file shrinks to this once a checkpoint has emptied it.
+// Size to which the -wal file is cut after a checkpoint has emptied it.
 constexpr int kWalLimitBytes = 64 << 20;
 
-// At most, whatever the umask.
+// The widest permissions, whatever the umask.
 constexpr mode_t kMode = 0640;
 constexpr mode_t kPermissions = 07777;
 
-// The first thing that is wrong with the file's structure is thrown; a check
-// that takes too long found nothing.
+// Throws for the first fault in the file's structure. A check that takes too long counts as good.
 void check(Connection& connection, std::chrono::milliseconds limit) {
   const TimeLimit time_limit(connection, limit);
   try {
     std::string found = connection.text("PRAGMA quick_check(1)");
     if (found == "ok") return;
-    std::ranges::replace(found, '\n', ' ');  // what is logged is one line
+    std::ranges::replace(found, '\n', ' ');  // a log message is one line
     throw DatabaseError("checking the file", SQLITE_CORRUPT, found);
   } catch (const DatabaseError& error) {
     if (error.code() != SQLITE_INTERRUPT) throw;
   }
 }
 
-// SQLite creates what is missing with the mode that the umask leaves.
+// SQLite creates missing files with the mode that the umask leaves.
 void create(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
   if (file >= 0) ::close(file);
 }
 
-// The history tells who published what. SQLite gives the mode of the database to the other
-// files that it creates. A file is never opened for this: closing it again would drop SQLite's
-// locks, which belong to the process.
+// The history tells who published what, so others may not read it. SQLite gives the mode of the
+// database to the other files that it creates. The files are not opened for this, because closing
+// one would drop SQLite's locks, which belong to the process.
 void take_from_others(const std::filesystem::path& path) {
   for (const char* part : {"", "-wal", "-shm"}) {
     const std::string name = path.string() + part;
@@ -54,7 +53,7 @@ void take_from_others(const std::filesystem::path& path) {
   }
 }
 
-// SQLite would wait for a pipe's other end.
+// SQLite would wait for the other end of a pipe.
 void refuse_special_file(const std::filesystem::path& path) {
   std::error_code none;
   const auto status = std::filesystem::status(path, none);
@@ -81,8 +80,8 @@ Connection open_to_write(const std::filesystem::path& path, std::chrono::millise
                         may_write ? SQLITE_CORRUPT : SQLITE_READONLY,
                         may_write ? "its header says that it is read-only" : "it is read-only");
   }
-  // A commit need not reach the disk at once: after a power failure the last
-  // ones may be missing, but the file is sound.
+  // A commit need not reach the disk at once: after a power failure the last ones may be missing,
+  // but the file is sound.
   connection.execute("PRAGMA journal_mode = WAL");
   connection.execute("PRAGMA synchronous = NORMAL");
   connection.execute("PRAGMA journal_size_limit = " + std::to_string(kWalLimitBytes));
@@ -92,9 +91,8 @@ Connection open_to_write(const std::filesystem::path& path, std::chrono::millise
   return connection;
 }
 
-// SQLite's readers share an index of the log in a file of its own (-shm). Where
-// a full disk has no room for it, a connection that has the database to itself
-// keeps it in memory.
+// SQLite's readers share an index of the log in a file of its own (-shm). If a full disk has no
+// room for that file, a connection that uses the database alone keeps the index in memory.
 Connection open_to_read(const std::filesystem::path& path) {
   refuse_special_file(path);
   try {

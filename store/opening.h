@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens the database file of a history: to write, checked and migrated, or to read.
+// Opens the database file of a history, to write (checked and migrated) or to read.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace remora {
 Connection open_to_write(const std::filesystem::path& path, std::chrono::milliseconds check_limit,
                          std::span<const ServiceName> services);
 
-// Also where a full disk leaves no room for what readers share.
+// Works even if a full disk has no room for the index that readers share.
 Connection open_to_read(const std::filesystem::path& path);
 
 }  // namespace remora

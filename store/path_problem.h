@@ -7,7 +7,7 @@
 
 namespace remora {
 
-// What is wrong and how to fix it; empty if the path itself is all right.
+// The problem and how to fix it; empty if the path itself is all right.
 std::string path_problem(const std::filesystem::path& path);
 
 }  // namespace remora

@@ -6,8 +6,8 @@
 namespace remora {
 namespace {
 
-// Length of the UTF-8 sequence at the head of `bytes` that encodes a character
-// other than a control character; 0: there is none (RFC 3629 §4, its table).
+// Length of the UTF-8 sequence at the beginning of `bytes` that encodes a character other than a
+// control character; 0 if there is none (RFC 3629 §4, its table).
 std::size_t printable_character(std::string_view bytes) {
   const auto byte = [&](std::size_t index) {
     return index < bytes.size() ? static_cast<unsigned char>(bytes[index]) : 0U;

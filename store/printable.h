@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which bytes can be shown to a person as they are.
+// Decides which bytes can be shown to a person as they are.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace remora {
 
-// Valid UTF-8 without control characters.
+// Whether the bytes are valid UTF-8 without control characters.
 bool is_printable(std::string_view bytes);
 
-// The bytes for a log: unprintable ones as \xNN, cut to about `most` characters.
+// The bytes in a form for logs: unprintable ones as \xNN, cut to about `most` characters.
 std::string printable(std::string_view bytes, std::size_t most = 300);
 
 }  // namespace remora

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deletes what is too old, or too much.
+// Deletes rows that are too old, or too many.
 //
-// Ages are those of the history's own clock (clocks.h). The table `hours` tells which events
-// there were at the beginning of each hour.
+// Ages are measured by the history's own clock (clocks.h). The table `hours` records the first
+// event of each hour.
 #pragma once
 
 #include <cstddef>
@@ -22,25 +22,24 @@ class Retention {
   // `connection` must outlive it.
   explicit Retention(Connection& connection);
 
-  // Part of the caller's transaction: begins the hour of `age_ms`, if that has not begun.
+  // Begins the hour of `age_ms`, if it has not begun. Part of the caller's transaction.
   void note_hour(std::int64_t age_ms, std::int64_t unix_ms);
-  // The transaction was rolled back.
+  // Call this when the transaction was rolled back.
   void roll_back();
 
-  // Deletes events that are older than `days`, and clients that were not seen for so long: at
-  // most `rows` of each.
+  // Deletes events older than `days`, and clients not seen for so long: at most `rows` of each.
   Deleted expire(std::int64_t age_ms, int days, std::size_t rows);
 
   // Deletes the oldest events, at most `rows`; if there are none left, the clients not seen for
   // longest.
   Deleted trim(std::size_t rows);
 
-  // Bytes of the file that hold something. What is deleted leaves room for new rows.
+  // Bytes of the file that are in use. Deleted rows leave room for new ones.
   std::uint64_t bytes_in_use();
   std::uint64_t bytes_of(int pages) const {
     return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes_);
   }
-  // Recent growth of it.
+  // Recent growth of the bytes in use.
   std::int64_t bytes_per_day(std::int64_t age_ms);
 
  private:

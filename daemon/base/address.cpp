@@ -8,10 +8,10 @@
 namespace remora {
 namespace {
 
-// Large enough for any address; `inet_pton` needs a terminated string.
+// Large enough for any address; needed because `inet_pton` takes a terminated string.
 constexpr std::size_t kLongestText = INET6_ADDRSTRLEN;
 
-// The value of a hexadecimal digit, or nothing.
+// The value of a hexadecimal digit; empty if it is none.
 std::optional<std::uint8_t> hex_digit(char character) {
   if (character >= '0' && character <= '9') return static_cast<std::uint8_t>(character - '0');
   if (character >= 'a' && character <= 'f') return static_cast<std::uint8_t>(character - 'a' + 10);

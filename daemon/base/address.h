@@ -3,8 +3,8 @@
 // Addresses as the rest of the daemon handles them: a value around the ABI's
 // `struct address`, and the Ethernet address of the gateway.
 //
-// Pure: nothing here asks the system. `parse` reads text and returns nothing if the text is
-// not an address; `to_string` writes it.
+// Pure: nothing here asks the system. `parse` reads text and returns no value if the text is not an
+// address; `to_string` writes it.
 #pragma once
 
 #include <array>
@@ -38,7 +38,7 @@ class Address {
   constexpr bool is_ipv4() const {
     return words_.word[0] == 0 && words_.word[1] == 0 && words_.word[2] == mapped_prefix();
   }
-  // The IPv4 address; only where is_ipv4().
+  // The IPv4 address; only if is_ipv4().
   constexpr __be32 ipv4() const { return words_.word[3]; }
 
   // `::` or 0.0.0.0.
@@ -46,7 +46,7 @@ class Address {
   bool is_loopback() const;
   // Multicast, or IPv4's limited broadcast.
   bool is_multicast() const;
-  // fe80::/10 of IPv6 (RFC 4291 §2.5.6), which means something only with an interface.
+  // Whether it is in fe80::/10 of IPv6 (RFC 4291 §2.5.6), so that it needs an interface.
   bool is_link_local() const;
 
   // The sixteen bytes in network order; for IPv4 the mapped form.

@@ -14,7 +14,7 @@ std::string remedy_for_load(int error) {
   switch (error < 0 ? -error : error) {
     case EPERM:
       return "; run as root or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON";
-    case EACCES:  // the verifier refuses, also for lack of CAP_PERFMON
+    case EACCES:  // the verifier refuses, also if CAP_PERFMON is missing
       return "; give it CAP_PERFMON, or run as root; the log at level debug shows the verifier's "
              "words";
     case ENOMEM:

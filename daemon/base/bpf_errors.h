@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Explains the kernel's refusals, and what to do about them.
+// Explains refusals of the kernel, and how to fix them.
 #pragma once
 
 #include <string>
 
 namespace remora {
 
-// The system's text for an errno of either sign.
+// The system's text for an errno, positive or negative.
 std::string because(int error);
 
-// What to do when the kernel refuses to make a program or map with this errno.
+// The remedy if the kernel refuses to make a program or map with this errno.
 std::string remedy_for_load(int error);
 
 }  // namespace remora

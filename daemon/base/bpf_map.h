@@ -20,7 +20,7 @@
 
 namespace remora {
 
-// What the kernel knows about a map. Throws std::system_error.
+// Facts that the kernel tells about a map. Throws std::system_error.
 inline bpf_map_info map_info(int fd) {
   bpf_map_info info{};
   __u32 size = sizeof(info);
@@ -48,21 +48,21 @@ class BpfMap {
     if (bpf_map_update_elem(fd_, &key, &value, BPF_ANY) != 0) throw failure("write");
   }
 
-  // False if the key exists already.
+  // Returns false if the key exists already.
   bool insert(const Key& key, const Value& value) const {
     if (bpf_map_update_elem(fd_, &key, &value, BPF_NOEXIST) == 0) return true;
     if (errno == EEXIST) return false;
     throw failure("write");
   }
 
-  // False if the key does not exist.
+  // Returns false if the key does not exist.
   bool erase(const Key& key) const {
     if (bpf_map_delete_elem(fd_, &key) == 0) return true;
     if (errno == ENOENT) return false;
     throw failure("delete from");
   }
 
-  // Writes all entries; existing ones are overwritten.
+  // Writes all entries and overwrites existing ones.
   void put_all(std::span<const Key> keys, std::span<const Value> values) const {
     for (std::size_t done = 0; done < keys.size();) {
       auto count = static_cast<__u32>(keys.size() - done);
@@ -87,8 +87,8 @@ class BpfMap {
 // rarely, read twice.
 class RawBatchReader {
  public:
-  // `map` must outlive the reader. `batch` entries at a time, and more where a bucket of
-  // the hash is larger.
+  // `map` must outlive the reader. Reads `batch` entries at a time, and more if a bucket of the
+  // hash is larger.
   RawBatchReader(int map, std::size_t key_size, std::size_t value_size, std::size_t batch)
       : fd_(map),
         key_size_(key_size),
@@ -103,8 +103,8 @@ class RawBatchReader {
     const std::byte* values;
     std::size_t count;
   };
-  // The next entries, at most a batch. None when the whole map has been read; the next call
-  // then starts again. Throws std::system_error.
+  // Returns the next entries, at most a batch. The batch is empty when the whole map has been read;
+  // the next call then starts again. Throws std::system_error.
   Batch next() {
     if (std::exchange(at_end_, false)) {
       started_ = false;
@@ -140,13 +140,13 @@ class RawBatchReader {
   std::size_t entries_;
   std::vector<std::byte> keys_;
   std::vector<std::byte> values_;
-  // How far the kernel has read: a copy of a bucket's number or of the last key.
+  // The kernel's position: a copy of a bucket's number or of the last key.
   std::vector<std::byte> cursor_;
   bool started_ = false;
   bool at_end_ = false;
 };
 
-// The same with types.
+// A reader with types.
 template <class Key, class Value>
 class BatchReader {
  public:

@@ -38,7 +38,7 @@ void log_failure(std::string_view what, std::string_view error) noexcept {
                  failures.unlogged);
     failures = {now, 0};
   } catch (...) {
-    // Nobody is left who could be told.
+    // The failure cannot be reported to anybody.
   }
 }
 

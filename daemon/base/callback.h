@@ -13,13 +13,13 @@
 
 namespace remora {
 
-// How many callbacks have thrown since the start.
+// Number of callbacks that have thrown since the start.
 inline std::atomic<std::uint64_t> failed_callbacks{0};
 
-// Logs that `what` failed: the first time at once, then once in ten seconds, with how often.
+// Logs that `what` failed: the first time at once, then once in ten seconds with the number.
 void log_failure(std::string_view what, std::string_view error) noexcept;
 
-// Runs `body`. `what` tells the log what was being done.
+// Runs `body`. `what` names the work in the log.
 template <class Body>
 void guarded(std::string_view what, Body&& body) noexcept {
   try {

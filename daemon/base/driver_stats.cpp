@@ -32,7 +32,7 @@ void ask_driver(const std::string& interface, void* question, const char* what) 
                             std::string("cannot ask for ") + what + " of " + interface);
 }
 
-// One of ethtool's structures with an array behind it, as aligned memory.
+// An ethtool structure followed by an array, in aligned memory.
 template <class Head>
 class Question {
  public:
@@ -109,7 +109,7 @@ XdpTxWatch::XdpTxWatch(unsigned interface_index) : index_(interface_index) {
   try {
     if (const auto name = find_name(index_)) driver_ = driver_of(*name);
   } catch (const std::system_error&) {
-    // Without a name it is any driver.
+    // Messages then say "any driver".
   }
   errors_ = count().value_or(0);
 }
@@ -118,7 +118,7 @@ void XdpTxWatch::look(std::uint64_t now_ns) {
   constexpr std::uint64_t kQuietNs = 60'000'000'000;
   const auto now = count();
   if (!now || *now == errors_) return;
-  // A new interface of that name begins from 0.
+  // A new interface with that name starts from 0.
   if (*now > errors_) {
     if (!grew_at_ns_ || now_ns - *grew_at_ns_ > kQuietNs)
       log::error(
@@ -130,7 +130,7 @@ void XdpTxWatch::look(std::uint64_t now_ns) {
   errors_ = *now;
 }
 
-// Nothing: it cannot be asked, for instance because the interface is gone.
+// Empty if the driver cannot be asked, for instance because the interface is gone.
 std::optional<std::uint64_t> XdpTxWatch::count() const {
   try {
     const auto interface = find_name(index_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an interface's driver counts (ethtool -S), as far as it concerns XDP_TX: frames for the
-// brokers that the driver has thrown away. No counter of ours sees these.
+// The counters of an interface's driver (ethtool -S) that concern XDP_TX: frames for the brokers
+// that the driver has thrown away. Our own counters do not see these.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +20,16 @@ std::string driver_of(const std::string& interface);
 // rx_xdp_tx_full.
 bool is_xdp_tx_error(std::string_view counter);
 
-// These counters by name. Empty: the driver has none. Throws std::system_error.
+// These counters by name. Empty if the driver has none. Throws std::system_error.
 std::map<std::string, std::uint64_t> xdp_tx_errors(const std::string& interface);
 
-// Looks at these counters again and again, and knows when they grew. The loop's thread.
+// Reads these counters repeatedly, and records when they grew. Used on the loop's thread.
 class XdpTxWatch {
  public:
-  // What was counted before is old.
+  // Earlier counts are not reported.
   explicit XdpTxWatch(unsigned interface_index);
 
-  // The first growth, and one after a quiet minute, is logged.
+  // Logs the first growth, and growth after a quiet minute.
   void look(std::uint64_t now_ns);
 
   const std::string& driver() const { return driver_; }  // empty: it could not be asked

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An address and a port: one end of a connection, and what a service is known by.
+// An address and a port: one end of a connection, and the identity of a service.
 //
 // Pure. Text goes in with `parse` and comes out with `to_string`: "10.1.50.200:1883",
 // "[2001:db8::1]:1883".
@@ -22,7 +22,7 @@ struct Endpoint {
 
   // `port` in host order.
   static Endpoint at(const Address& address, std::uint16_t port);
-  // Nothing unless `text` is what to_string() makes.
+  // Empty unless `text` is in the form that to_string() writes.
   static std::optional<Endpoint> parse(std::string_view text);
 
   friend bool operator==(const Endpoint&, const Endpoint&) = default;

@@ -17,19 +17,19 @@
 
 namespace remora {
 
-// From here on these signals wait for on_signal(), instead of ending the process. For the calling
-// thread and those that it makes.
+// From now on these signals wait for on_signal() instead of ending the process. Applies to the
+// calling thread and the threads that it creates.
 void hold_signals(std::initializer_list<int> signals);
 
 class EventLoop {
  public:
   using Callback = std::function<void()>;
 
-  // Throws std::runtime_error when libevent cannot start.
+  // Throws std::runtime_error if libevent cannot start.
   EventLoop();
 
-  // Each stays until the loop is destroyed; `what` names it in the log. A held signal arrives
-  // when the loop runs.
+  // Each registration lasts until the loop is destroyed; `what` names it in the log. A held signal
+  // arrives when the loop runs.
   void on_readable(int fd, std::string what, Callback callback);
   void on_signal(int signal, std::string what, Callback callback);
   void every(std::chrono::milliseconds interval, std::string what, Callback callback);

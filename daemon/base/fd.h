@@ -9,7 +9,7 @@
 
 namespace remora {
 
-// A file descriptor; -1: none.
+// A file descriptor; -1 means none.
 class Fd {
  public:
   Fd() = default;

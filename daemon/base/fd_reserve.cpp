@@ -18,7 +18,7 @@ FdReserve::Loan FdReserve::lend() {
 }
 
 void FdReserve::fill() noexcept {
-  kept_.reserve(kKept);  // once: clear() keeps the room
+  kept_.reserve(kKept);  // only once: clear() keeps the memory
   while (kept_.size() < kKept) {
     Fd one = open_any();
     if (!one) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Descriptors kept for what must work when all others are used up.
+// Keeps descriptors for work that must succeed when all others are used up.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace remora {
 
 class FdReserve {
  public:
-  // As long as it lives there are descriptors, unless another thread takes them.
+  // While it exists there are free descriptors, unless another thread takes them.
   class Loan {
    public:
     explicit Loan(FdReserve& reserve) : reserve_(reserve) {}
@@ -26,13 +26,13 @@ class FdReserve {
 
   FdReserve() { fill(); }
 
-  // Gives the reserve up if there are no other descriptors. `this` must outlive the loan.
+  // Releases the reserve if there are no other descriptors. `this` must outlive the loan.
   [[nodiscard]] Loan lend();
 
  private:
   static constexpr std::size_t kKept = 8;
 
-  // As far as there are descriptors.
+  // Fills the reserve as far as there are descriptors.
   void fill() noexcept;
 
   std::vector<Fd> kept_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Own C handles: each is freed exactly once, by its owner's destructor.
+// Owns C handles: each is freed exactly once, by its owner's destructor.
 #pragma once
 
 #include <bpf/libbpf.h>

@@ -39,8 +39,8 @@ ifreq request_about(const std::string& interface) {
   return request;
 }
 
-// False if there is no such interface. Throws std::system_error if the kernel cannot be asked: for
-// want of descriptors, if_nametoindex() would look the same.
+// Returns false if there is no such interface. Throws std::system_error if the kernel cannot be
+// asked. if_nametoindex() does not distinguish this: a lack of descriptors would look the same.
 bool ask(unsigned long what, ifreq& request, const char* failure) {
   const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) fail(failure);
@@ -54,7 +54,7 @@ bool is_default_route(const nlmsghdr& message) {
   return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN;
 }
 
-// The gateway among a route's attributes; an IPv4 route may lead to an IPv6 neighbour (`via
+// The gateway among a route's attributes. An IPv4 route may lead to an IPv6 neighbour (`via
 // inet6`).
 std::optional<Address> next_hop(const Attributes& attributes) {
   const nlattr* via = attributes[RTA_VIA];
@@ -78,7 +78,7 @@ std::vector<Address> next_hops(const nlmsghdr& message, unsigned interface_index
   if (attributes[RTA_OIF] && mnl_attr_get_u32(attributes[RTA_OIF]) == interface_index)
     add_hop(hops, route->rtm_flags, attributes);
   if (!attributes[RTA_MULTIPATH]) return hops;
-  // RTNH_OK and RTNH_NEXT of linux/rtnetlink.h, which want memory that may be written.
+  // Stands for RTNH_OK and RTNH_NEXT of linux/rtnetlink.h, which need writable memory.
   const auto* at = static_cast<const char*>(mnl_attr_get_payload(attributes[RTA_MULTIPATH]));
   std::size_t left = mnl_attr_get_payload_len(attributes[RTA_MULTIPATH]);
   while (left >= sizeof(rtnexthop)) {
@@ -97,12 +97,12 @@ std::vector<Address> next_hops(const nlmsghdr& message, unsigned interface_index
 
 struct DefaultRoute {
   std::uint32_t metric;
-  std::vector<Address> hops;  // through the interface
-  std::uint32_t object;       // a nexthop object that has the hops; 0: the route itself has them
+  std::vector<Address> hops;  // those through the interface
+  std::uint32_t object;       // a nexthop object that has the hops; 0: the route has them itself
 };
 
-// With net.ipv4.nexthop_compat_mode = 0, as FRR sets it, the kernel tells the number of the nexthop
-// object and not what is in it.
+// With net.ipv4.nexthop_compat_mode = 0, as FRR sets it, the kernel tells only the number of the
+// nexthop object, not its content.
 std::vector<DefaultRoute> default_routes(int family, unsigned interface_index) {
   std::vector<DefaultRoute> routes;
   dump<rtmsg>(
@@ -120,10 +120,10 @@ std::vector<DefaultRoute> default_routes(int family, unsigned interface_index) {
   return routes;
 }
 
-// A nexthop object, as the kernel has it. An object that is gone has neither.
+// A nexthop object as the kernel describes it. An object that is gone has no members and no hops.
 struct NexthopObject {
-  std::vector<std::uint32_t> members;  // of a group, by number
-  std::vector<Address> hops;           // through the interface: one at most
+  std::vector<std::uint32_t> members;  // numbers, if it is a group
+  std::vector<Address> hops;           // through the interface, at most one
 };
 
 NexthopObject find_nexthop_object(std::uint32_t number, unsigned interface_index) {
@@ -151,7 +151,7 @@ NexthopObject find_nexthop_object(std::uint32_t number, unsigned interface_index
   return object;
 }
 
-// A group has no groups as members.
+// The members of a group are never groups.
 std::vector<Address> hops_of_object(std::uint32_t number, unsigned interface_index) {
   NexthopObject object = find_nexthop_object(number, interface_index);
   for (const std::uint32_t member : object.members)
@@ -252,7 +252,7 @@ void solicit(unsigned interface_index, const Address& address) {
   constexpr std::uint16_t kDiscardPort = 9;
   const SocketAddress to(address, kDiscardPort, interface_index);
   const Fd socket(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // It does not matter whether the datagram can be sent: the kernel asks before that.
+  // Whether the datagram can be sent does not matter: the kernel asks for the neighbour before.
   static_cast<void>(sendto(socket.get(), "", 0, 0, to.get(), to.size()));
 }
 
@@ -285,7 +285,7 @@ bool LinkNews::concern(unsigned interface_index, std::span<const Address> gatewa
     if (bytes < 0) {
       if (errno == EAGAIN) return any;
       if (errno == EINTR) continue;
-      // The socket or the buffer had no room for all reports.
+      // The socket or the buffer was too small for all reports.
       if (errno != ENOBUFS && errno != ENOSPC) fail("cannot read the kernel's news (rtnetlink)");
       any = true;
       continue;

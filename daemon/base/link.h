@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel knows about the LB's interface: index, MTU and the gateway.
+// Facts that the kernel tells about the LB's interface: index, MTU and gateway.
 //
 // It is asked over rtnetlink and answers at once.
 #pragma once
@@ -21,19 +21,19 @@ struct Link {
   std::uint32_t mtu;  // bytes, without the Ethernet header
 };
 
-// Nothing if there is no such interface. Throws std::system_error.
+// Empty if there is no such interface. Throws std::system_error.
 std::optional<Link> find_link(const std::string& interface);
 
-// Its present name, which may change. Nothing if there is no such interface in this network
-// namespace. Throws std::system_error.
+// The interface's present name, which may change. Empty if there is no such interface in this
+// network namespace. Throws std::system_error.
 std::optional<std::string> find_name(unsigned interface_index);
 
 // Whether it is up and has a carrier. Throws std::system_error.
 bool is_running(const std::string& interface);
 
-// The next hops of the IPv4 default route through the interface, or of the IPv6 one if there is
-// no IPv4 route: those of the lowest metric, without the ones that the kernel takes for dead.
-// Throws std::system_error.
+// The next hops of the IPv4 default route through the interface, or of the IPv6 one if there is no
+// IPv4 route: those with the lowest metric, except the ones that the kernel considers dead. Throws
+// std::system_error.
 std::vector<Address> default_gateways(unsigned interface_index);
 
 struct Neighbour {
@@ -43,10 +43,10 @@ struct Neighbour {
   bool operator==(const Neighbour&) const = default;
 };
 
-// What the kernel knows about a neighbour. Throws std::system_error.
+// Facts that the kernel tells about a neighbour. Throws std::system_error.
 std::optional<Neighbour> find_neighbour(unsigned interface_index, const Address& address);
 
-// Makes the kernel ask for the neighbour's address, or check the one it knows, by an empty
+// Makes the kernel ask for the neighbour's address, or check the one it knows, by sending an empty
 // datagram to the neighbour's discard port (RFC 863). find_neighbour() has the answer soon after.
 void solicit(unsigned interface_index, const Address& address);
 

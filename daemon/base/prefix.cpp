@@ -14,7 +14,7 @@ unsigned family_bits(const Address& address) {
   return address.is_ipv4() ? kIpv4Bits : kIpv6Bits;
 }
 
-// The bytes of the address with all but the prefix cleared.
+// The address with all bits after the prefix cleared.
 Address masked(const Address& address, unsigned bits) {
   auto bytes = address.bytes();
   const unsigned kept = bits + kIpv6Bits - family_bits(address);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A range of addresses as CIDR notation writes it (RFC 4632 §3.1). Pure.
+// A range of addresses in CIDR notation (RFC 4632 §3.1). Pure.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace remora {
 
 class Prefix {
  public:
-  // "198.18.0.0/16" or "fd00::/64". Nothing if the text is no network, or if the address has
+  // Parses "198.18.0.0/16" or "fd00::/64". Empty if the text is no network, or if the address has
   // bits after the prefix.
   static std::optional<Prefix> parse(std::string_view text);
 
@@ -27,7 +27,7 @@ class Prefix {
 
   // The number of addresses, at most UINT32_MAX.
   std::uint32_t size() const;
-  // Counted from first(); the index is below size().
+  // The address at an index, which counts from first() and must be below size().
   Address at(std::uint32_t index) const;
 
   bool operator==(const Prefix&) const = default;

@@ -11,7 +11,7 @@
 namespace remora {
 namespace {
 
-// With IPPROTO_RAW the caller provides the IP header (raw(7); IPv6 works alike).
+// With IPPROTO_RAW the caller provides the IP header (raw(7)), also for IPv6.
 Fd raw_socket(int family) {
   Fd socket(::socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));
   if (!socket && errno != EAFNOSUPPORT) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An address as the socket calls want it.
+// An address in the form that socket calls need.
 #pragma once
 
 #include <netinet/in.h>
@@ -15,7 +15,7 @@ namespace remora {
 
 class SocketAddress {
  public:
-  // `port` in host order. `interface_index`: for a link-local address; 0: none.
+  // `port` is in host order. `interface_index` is for a link-local address; 0: none.
   explicit SocketAddress(const Address& address, std::uint16_t port = 0,
                          unsigned interface_index = 0) {
     if (address.is_ipv4()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is checked, and at which private address. Pure.
+// The targets of health checks, and the private address of each. Pure.
 #pragma once
 
 #include <compare>
@@ -25,10 +25,11 @@ struct CheckTarget {
   bool operator==(const CheckTarget&) const = default;
 };
 
-// Whether there is anything to check: with a Katran server that is its operator's business.
+// Whether there is anything to check. A Katran server checks its reals itself.
 bool are_checked(const Config& config);
 
-// Of a configuration: each service may be led to each group. None where nothing is checked.
+// The targets of a configuration: each service may be routed to each group. Empty if nothing is
+// checked.
 std::vector<CheckTarget> check_targets(const Config& config);
 
 // Gives each target an address of its service's family.
@@ -37,8 +38,8 @@ class CheckAddresses {
   CheckAddresses(const Prefix& network4, const Prefix& network6)
       : network4_(network4), network6_(network6) {}
 
-  // A target that stays keeps its address. The networks are large enough for all: the
-  // configuration was checked for that.
+  // A target that stays keeps its address. The check of the configuration ensures that the networks
+  // are large enough for all.
   void assign(const std::vector<CheckTarget>& targets);
 
   const std::map<CheckTarget, Address>& all() const { return addresses_; }

@@ -35,7 +35,7 @@ std::optional<std::string> name_problem(std::string_view name) {
   return "is " + in_quotes(name) + ", but must be 1 to 63 of the characters A-Z a-z 0-9 _ . -";
 }
 
-// The instance names a folder of the BPF file system, which refuses dots.
+// The instance is the name of a folder in the BPF file system, which refuses dots.
 std::optional<std::string> instance_problem(std::string_view instance) {
   if (!name_problem(instance) && instance.find('.') == std::string_view::npos) return std::nullopt;
   return "is " + in_quotes(instance) +
@@ -43,7 +43,7 @@ std::optional<std::string> instance_problem(std::string_view instance) {
          "refuses them)";
 }
 
-// The kernel's own rule (dev_valid_name).
+// The same rule as the kernel's dev_valid_name().
 std::optional<std::string> interface_problem(std::string_view interface) {
   const auto is_unfit = [](char character) {
     return static_cast<unsigned char>(character) <= ' ' || character == '/' || character == ':' ||
@@ -174,8 +174,8 @@ void ConfigCheck::finish(Config& config) {
   warn_of_idle_groups(config);
 }
 
-// One address, one meaning: what goes to a VIP or to a broker must not come back
-// as a client's.
+// An address must have one meaning: packets to a VIP or to a broker must not come back as a
+// client's.
 void ConfigCheck::check_addresses() {
   for (const auto& [vip, line] : vips_) {
     const auto service = service_addresses_.find(vip);
@@ -204,8 +204,8 @@ void ConfigCheck::check_addresses() {
   }
 }
 
-// An IPv4 packet fits into both outer headers, an IPv6 packet, as in Katran, only into
-// IPv6's; and routes lead a service to any group.
+// An IPv4 packet fits into both outer headers, an IPv6 packet only into IPv6's, as in Katran. And
+// routes can lead any service to any group.
 void ConfigCheck::check_families(const Config& config) {
   const auto ipv6 = std::find_if(service_addresses_.begin(), service_addresses_.end(),
                                  [](const auto& service) { return !service.first.is_ipv4(); });

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold for the values of a configuration: each by itself, and between
-// its entries.
+// Rules for the values of a configuration: for each value, and between entries.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +17,8 @@
 
 namespace remora {
 
-// Each says what is wrong with a value and what would be right, as the rest of a
-// sentence that begins with the value's key; nothing when it is fine.
+// Each returns what is wrong with a value and what would be right, as the rest of a sentence that
+// begins with the value's key; empty if the value is valid.
 std::optional<std::string> name_problem(std::string_view name);
 std::optional<std::string> instance_problem(std::string_view instance);
 std::optional<std::string> interface_problem(std::string_view interface);
@@ -29,12 +28,12 @@ std::optional<std::string> route_filter_problem(std::string_view filter);
 std::optional<std::string> path_problem(std::string_view path);
 std::optional<std::string> username_problem(std::string_view username);
 std::optional<std::string> password_file_problem(std::string_view path);
-// Of a server's DISCONNECT that sends a client elsewhere (MQTT 5.0 §3.14.2.1).
+// For the reason of a server's DISCONNECT that sends a client elsewhere (MQTT 5.0 §3.14.2.1).
 std::optional<std::string> farewell_problem(std::uint32_t reason);
 std::optional<std::string> ring_size_problem(std::uint32_t events_kib);
 
-// Takes note of the entries while they are read, in any order, and reports what
-// contradicts what. `problems` must outlive it.
+// Collects the entries while they are read, in any order, and reports contradictions between them.
+// `problems` must outlive it.
 class ConfigCheck {
  public:
   explicit ConfigCheck(Problems& problems) : problems_(&problems) {}
@@ -50,12 +49,12 @@ class ConfigCheck {
   }
   void endpoint(const Address& address, std::uint16_t port, std::uint32_t line);
   void vip(const Address& vip, std::uint32_t line);
-  // The reals that follow are those of another group.
+  // The reals that follow belong to another group.
   void begin_group() { reals_of_group_.clear(); }
   void real(const Address& real, std::uint32_t line);
   void group_reference(const Found<std::string>& name) { references_.push_back(name); }
 
-  // Once, after everything was read: what takes all entries to judge. Adds the
+  // Call this once, after everything has been read: does the checks that need all entries. Adds the
   // warnings to `config`.
   void finish(Config& config);
 

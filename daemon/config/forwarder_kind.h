@@ -3,8 +3,8 @@
 // The kinds of forwarder that a configuration can name, and what each means for the
 // configuration.
 //
-// How they work is the matter of daemon/forwarders. Other code does not compare kinds; it asks
-// for the trait that it depends on.
+// daemon/forwarders implements them. Other code does not compare kinds: it asks for the trait on
+// which it depends.
 #pragma once
 
 #include <array>
@@ -22,11 +22,11 @@ struct ForwarderTraits {
   std::string_view meaning;
   std::string_view needed_key;  // of [lb]; empty: none
 
-  // Packets must carry the VIP of their group when they reach it.
+  // Packets must carry the VIP of their group when they reach the forwarder.
   bool finds_groups_by_vip;
   // The configuration lists the reals, and this daemon drains, checks and weighs them.
   bool has_our_reals;
-  // The root array is another process's, or shared with it.
+  // The root array belongs to another process, or is shared with it.
   bool shares_root_array;
   // The configuration chooses the source of the outer headers.
   bool takes_outer_source;

@@ -8,7 +8,7 @@
 namespace remora {
 namespace {
 
-// Paho finds out about a new connection up to 1.1 s late: until then it waits for its others.
+// Paho may notice a new connection 1.1 s late, because it waits for its others until then.
 constexpr std::uint32_t kLeastForMqtt = 2;
 
 }  // namespace

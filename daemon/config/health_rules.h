@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold between the keys of [health], and between them and the rest of the file.
+// Rules for the keys of [health], among themselves and with the rest of the file.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -11,8 +11,8 @@ namespace remora {
 // Reports keys of `section`, read into `health`, that contradict each other.
 void check_health_keys(const Section& section, const Health& health);
 
-// Once everything was read: reports networks that are too small for the checks, or that
-// hold an address which means something else. Silent when nothing is checked.
+// Call this once everything has been read: reports networks that are too small for the checks, or
+// that contain an address with another meaning. Reports nothing if nothing is checked.
 void check_health(const Config& config, Problems& problems);
 
 }  // namespace remora

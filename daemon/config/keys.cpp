@@ -71,7 +71,7 @@ std::vector<ChangedKey> changed_keys(const Config& before, const Config& after) 
   const auto note = [&](const std::string& name, bool same, Change change) {
     if (!same) changed.push_back({name, change});
   };
-  std::string_view list;  // the one whose keys are being passed
+  std::string_view list;  // the list of tables whose keys are being visited
   for (const Key& key : config_keys().all()) {
     const std::string heading(config_keys().heading(key.table));
     if (!heading.starts_with("[[")) {

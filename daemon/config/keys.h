@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys of a configuration file: one row has all there is to say of a key.
+// The keys of a configuration file: each row contains all facts about a key.
 //
-// The reader takes type, range, words and default from it; a reload and the doctor, which
-// changes need a restart; scripts/write-reference, the tables of docs/config.md, the pages of
-// docs/man and the comments of systemd/remora.toml.
+// The reader uses type, range, words and default; a reload and the doctor use the row to see which
+// changes need a restart; scripts/write-reference makes the tables of docs/config.md, the pages of
+// docs/man and the comments of systemd/remora.toml from it.
 //
-// To add a key: a member in config.h, its row in keys.cpp, and scripts/write-reference.
+// To add a key, add a member in config.h and its row in key_rows.cpp, and run
+// scripts/write-reference.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,11 @@ namespace remora {
 class Section;
 struct Key;
 
-// What a running remorad needs to take up a change of a key.
+// The step that makes a running remorad take up a change of a key.
 enum class Change : std::uint8_t {
   kReload,
   kRestart,
-  kDetach,  // off the interface, with the old file, before the restart
+  kDetach,  // detach with the old file before the restart
 };
 
 struct Range {
@@ -36,22 +37,22 @@ struct Range {
   std::uint32_t highest = UINT32_MAX;
 };
 
-// A word that a key may have.
+// A word that is a value of a key.
 struct Word {
   std::string_view word;
-  std::optional<std::uint8_t> value;  // of the enum; none: planned, not yet available
+  std::optional<std::uint8_t> value;  // of the enum; no value: planned, not yet available
   std::string_view meaning;           // a sentence without its capital and its full stop
 };
 
-// Where a key's value goes: into an `Owner`, the struct of config.h for its table.
+// Where a key's value is stored: in an `Owner`, the struct of config.h for its table.
 class Binding {
  public:
-  // A key without a value to keep.
+  // A key whose value is not stored.
   constexpr Binding() = default;
 
-  // An `Access` has an Owner and two static functions: `read` takes the key of a section into
-  // the owner; `show` returns the owner's value as the file would have it, for defaults and
-  // comparisons. Without `read`, the reader of the table takes the key itself.
+  // An `Access` has an Owner and two static functions: `read` reads the key from a section into the
+  // owner; `show` returns the owner's value in the notation of the file, for defaults and
+  // comparisons. Without `read`, the reader of the table reads the key itself.
   template <class Access>
   static constexpr Binding to() {
     using Owner = typename Access::Owner;
@@ -102,10 +103,10 @@ class Binding {
   std::string (*show_default_)() = nullptr;
 };
 
-// What a value may be, and where it goes. fields.h makes them.
+// The values that a key may have, and where they are stored. fields.h makes them.
 struct Field {
   std::string_view type;  // for people: "integer"
-  Range range = {};       // of an integer
+  Range range = {};       // if it is an integer
   std::span<const Word> words = {};
   // The problem with a value, as the rest of a sentence that begins with the key.
   std::optional<std::string> (*text_problem)(std::string_view) = nullptr;
@@ -121,13 +122,13 @@ struct Key {
   Field field;
   Presence presence = Presence::kOptional;
   Change change = Change::kReload;
-  // One sentence: the comment in the example file, the first line elsewhere.
+  // One sentence: the comment in the example file, and the first line elsewhere.
   std::string_view meaning;
   // Further sentences, for the reference only.
   std::string_view details = {};
-  // The default in words, where it is no value that the file could have.
+  // The default in words, if it is not a value that the file could have.
   std::string_view default_words = {};
-  // A value, as TOML, where the default makes a poor example.
+  // A value, as TOML, if the default is a poor example.
   std::string_view example = {};
   // The maps whose size the key sets, with blanks between them (daemon/config/memory_plan.h).
   std::string_view maps = {};
@@ -135,7 +136,7 @@ struct Key {
 
 struct Table {
   std::string_view name;
-  std::string_view heading;  // in messages and documents
+  std::string_view heading;  // used in messages and documents
 };
 
 // The tables and keys of one kind of file.
@@ -147,12 +148,12 @@ class Keys {
   std::span<const Table> tables() const { return tables_; }
   std::span<const Key> all() const { return keys_; }
 
-  // Of one table, in their order.
+  // The keys of one table, in their order.
   std::vector<const Key*> of(std::string_view table) const;
-  // Throws std::logic_error when there is no such key.
+  // Throws std::logic_error if there is no such key.
   const Key& find(std::string_view table, std::string_view name) const;
   std::string_view heading(std::string_view table) const;
-  // Where `name` is a key: "[[group]] or [mispredict]". Empty: nowhere.
+  // The tables that have the key `name`: "[[group]] or [mispredict]". Empty: none.
   std::string home_of(std::string_view name) const;
 
  private:
@@ -160,12 +161,12 @@ class Keys {
   std::span<const Key> keys_;
 };
 
-// Those of remora.toml.
+// The keys of remora.toml.
 const Keys& config_keys();
 
 // A value of a key, as TOML, for examples.
 std::string example_of(const Key& key);
-// The default as TOML or in words; nothing for a required key.
+// The default as TOML or in words; empty for a required key.
 std::optional<std::string> default_of(const Key& key);
 
 // The word for an enum's value.
@@ -178,18 +179,18 @@ struct ChangedKey {
   Change change;
 };
 
-// How two accepted configurations differ, in the order of the keys. How the values are
-// written in the file does not matter.
+// The differences between two accepted configurations, in the order of the keys. The notation of
+// values in the file does not matter.
 std::vector<ChangedKey> changed_keys(const Config& before, const Config& after);
 
-// The one step that applies all of them.
+// The one step that takes up all of them.
 Change needed_for(const std::vector<ChangedKey>& changed);
 
 // "[lb] xdp_mode, [limits] flows"
 std::string names_of(const std::vector<ChangedKey>& changed);
 
-// Throws std::runtime_error, with the keys and the remedy, when `running` cannot become `next`
-// by a reload.
+// Throws std::runtime_error, with the keys and the remedy, if a reload cannot change `running` into
+// `next`.
 void require_reloadable(const Config& running, const Config& next);
 
 }  // namespace remora

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sizes were checked against what Linux 6.18 reports as `memlock` of such maps.
+// The sizes have been checked against the `memlock` that Linux 6.18 reports for such maps.
 #include "daemon/config/memory_plan.h"
 
 #include <algorithm>
@@ -15,18 +15,18 @@
 namespace remora {
 namespace {
 
-// The kernel's struct htab_elem in front of the key.
+// The kernel's struct htab_elem, which precedes the key.
 constexpr std::uint64_t kElementHead = 48;
-// Its struct bucket; their number is a power of two.
+// The kernel's struct bucket; the number of buckets is a power of two.
 constexpr std::uint64_t kBucket = 16;
-// An ARRAY rounds every value up to this.
+// An ARRAY rounds the size of every value up to a multiple of this.
 constexpr std::uint64_t kArrayUnit = 8;
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-// A map of this many entries, each.
+// Bytes for each entry of a map with this many entries.
 std::uint64_t bytes_per_entry(const MapSpec& map, std::uint64_t entries) {
   switch (map.type) {
     case BPF_MAP_TYPE_HASH:

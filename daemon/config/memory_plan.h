@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel's tables of a configuration cost, before they are made.
+// The memory that the kernel's tables of a configuration need, before they are made.
 //
 // Pure: the sizes are those of the kernel's own structures (docs/config.md).
-// The entries are also what the maps are created with.
+// The maps are created with the same numbers of entries.
 #pragma once
 
 #include <array>
@@ -25,17 +25,17 @@ struct TableMemory {
   std::uint64_t bytes() const { return entries * bytes_per_entry; }
 };
 
-// Entries of the maps of the flow table (bpf/abi.h) for so many flows.
+// Entries of the maps of the flow table (bpf/abi.h) for a number of flows.
 struct FlowTableSizes {
   explicit FlowTableSizes(std::uint64_t limit);
 
-  std::uint64_t flows;   // place 0 is nobody's
-  std::uint64_t places;  // and of `free_places`
-  // A hint for each flow. More of them would be shared by fewer flows, but lie in more
-  // pages than the CPU has at hand: of 65 536 flows that costs each packet 25 ns.
+  std::uint64_t flows;   // place 0 is never used
+  std::uint64_t places;  // also for `free_places`
+  // A hint for each flow. With more hints fewer flows would share one, but they would lie in more
+  // pages than the CPU caches: with 65 536 flows that costs 25 ns per packet.
   std::uint64_t hint_rows;
 
-  // By the maps' names.
+  // The numbers by the maps' names.
   std::array<std::pair<const char*, std::uint64_t>, 4> of_maps() const;
 };
 
@@ -45,7 +45,7 @@ std::vector<TableMemory> memory_plan(const Config& config);
 // The sum of a plan, bytes.
 std::uint64_t total_bytes(const std::vector<TableMemory>& plan);
 
-// What the host can give, bytes; nothing where /proc/meminfo does not say it.
+// Memory that the host can give, bytes; empty if /proc/meminfo does not tell.
 std::optional<std::uint64_t> memory_available();
 
 }  // namespace remora

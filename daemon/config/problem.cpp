@@ -11,7 +11,7 @@ namespace {
 
 // Longer text of the user is shortened to this many bytes in messages.
 constexpr std::size_t kLongestQuote = 80;
-// A longer word is no misspelt key.
+// A longer word is not taken for a misspelt key.
 constexpr std::size_t kLongestWord = 64;
 
 std::string message_of(std::string_view file, const std::vector<Problem>& problems) {
@@ -23,8 +23,8 @@ std::string message_of(std::string_view file, const std::vector<Problem>& proble
   return text;
 }
 
-// The edit distance: how many letters to insert, delete, replace, or exchange with the next one
-// (Damerau and Levenshtein, without edits of what was exchanged).
+// The edit distance: the number of letters to insert, delete, replace, or exchange with the next
+// one (Damerau and Levenshtein, without further edits of exchanged letters).
 std::size_t distance(std::string_view left, std::string_view right) {
   std::vector<std::size_t> before, last, row(right.size() + 1);  // of i - 1, i and i + 1 letters
   std::iota(row.begin(), row.end(), std::size_t{0});

@@ -21,7 +21,7 @@ std::string quoted(std::string_view key) {
   return "\"" + std::string(key) + "\"";
 }
 
-// The words that can be had now.
+// The words that are available now.
 std::vector<std::string_view> available(std::span<const Word> words) {
   std::vector<std::string_view> found;
   for (const Word& word : words)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One table of a configuration file, read by key: types, ranges and words are those of the
-// key's row, and what is wrong is noted with its line.
+// One table of a configuration file, read by key: types, ranges and words are those of the key's
+// row, and problems are collected with their lines.
 //
-// Reading goes on after a mistake, so that one look shows them all.
+// Reading goes on after a mistake, so that all of them are reported at once.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace remora {
 
-// A value and where it stands.
+// A value and its line.
 template <class T>
 struct Found {
   T value;
@@ -34,10 +34,10 @@ class Section {
 
   std::uint32_t line() const { return values_->line; }
   bool has(std::string_view key) const { return find(key) != nullptr; }
-  // Where the key stands; without it, where the table begins.
+  // Line of the key; if it is missing, line of the table.
   std::uint32_t line_of(std::string_view key) const;
 
-  // Takes every key of the table into the struct that it belongs to. Reports missing ones.
+  // Reads every key of the table into its struct. Reports missing ones.
   template <class Owner>
   void read(Owner& owner) const {
     for (const Key* key : keys_->of(name_)) {
@@ -47,24 +47,24 @@ class Section {
     }
   }
 
-  // Each of these reports a value that the row does not allow, and then answers as if the
-  // key were absent.
+  // Each of these reports a value that the row does not allow, and then returns the same as for a
+  // missing key.
 
   std::optional<Found<std::string>> text(std::string_view key) const;
-  // A string, or each string of an array; none when the key is absent.
+  // A string, or each string of an array; empty if the key is missing.
   std::vector<Found<std::string>> texts(std::string_view key) const;
   std::optional<Found<std::uint32_t>> number(std::string_view key) const;
-  // The value of one of the row's words.
+  // The enum's value for one of the row's words.
   std::optional<std::uint8_t> word(std::string_view key) const;
 
-  // The table of that name in the root, which may stand once.
+  // The table of that name in the root, which may occur once.
   std::optional<Section> table(std::string_view name) const;
   // The tables of that name in the root.
   std::vector<Section> list(std::string_view name) const;
-  // The array of tables under `key`, each read as the table `name`. Reports an absent key.
+  // The array of tables under `key`, each read as the table `name`. Reports a missing key.
   std::vector<Section> entries(std::string_view key, std::string_view name) const;
 
-  // Reports `what` is wrong with the value of `key`, and shows a right one.
+  // Reports what is wrong with the value of `key`, and shows a right one.
   void report(std::string_view key, std::uint32_t line, std::string_view what) const;
 
  private:

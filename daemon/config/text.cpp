@@ -16,8 +16,8 @@ bool is_control(char byte) {
          byte == 0x7f;
 }
 
-// A string begins only where a key or a value may; elsewhere quotes are a mistake
-// that the parser names.
+// A string begins only where a key or a value may begin; elsewhere quotes are a mistake, which the
+// parser reports.
 bool may_begin_string(char before) {
   return std::string_view("\n=[{,.").find(before) != std::string_view::npos;
 }
@@ -33,8 +33,8 @@ std::string_view quotes_at(std::string_view text, std::size_t at) {
 }  // namespace
 
 std::optional<Problem> misplaced_byte(std::string_view text) {
-  std::string_view quotes;  // that end the string we are in; empty: in none
-  char before = '\n';       // the last byte in no string or comment, blanks left out
+  std::string_view quotes;  // the quotes that end the present string; empty: not in a string
+  char before = '\n';       // the last byte outside strings and comments, except blanks
   bool in_comment = false;
   std::uint32_t line = 1;
   for (std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
@@ -49,7 +49,7 @@ std::optional<Problem> misplaced_byte(std::string_view text) {
     if (byte == '\n') {
       ++line;
       in_comment = false;
-      if (quotes.size() == 1) quotes = {};  // not closed: the parser will say so
+      if (quotes.size() == 1) quotes = {};  // the parser reports that it is not closed
       if (quotes.empty()) before = '\n';
     } else if (in_comment) {
       continue;

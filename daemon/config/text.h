@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A look at the bytes of a configuration before the TOML parser sees them.
+// Checks the bytes of a configuration before the TOML parser reads them.
 //
-// Debian's toml++ 3.3 stops the process on a few bytes that no TOML file may
-// hold: control characters, and in bare text what is not ASCII. They are refused
-// here. Pure.
+// Debian's toml++ 3.3 stops the process on a few bytes that a TOML file must not contain: control
+// characters, and non-ASCII characters outside strings and comments. They are refused here. Pure.
 #pragma once
 
 #include <optional>
@@ -14,8 +13,8 @@
 
 namespace remora {
 
-// The first byte that no TOML file may hold (TOML 1.0.0, "Spec", "Comment" and
-// "Keys"); nothing when there is none.
+// The first byte that a TOML file must not contain (TOML 1.0.0, "Spec", "Comment" and "Keys");
+// empty if there is none.
 std::optional<Problem> misplaced_byte(std::string_view text);
 
 }  // namespace remora

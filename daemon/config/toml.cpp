@@ -60,7 +60,7 @@ TomlValue plain(const toml::node& node) {
   return result;
 }
 
-// The parser's words, on one line.
+// The parser's message, on one line.
 Problem syntax_problem(const toml::parse_error& error) {
   std::string text(error.description());
   std::replace(text.begin(), text.end(), '\n', ' ');

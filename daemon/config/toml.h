@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A TOML file as plain values, each with its line. Pure; toml.cpp alone knows the parser.
+// A TOML file as plain values, each with its line. Pure; only toml.cpp knows the parser.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +19,17 @@ using TomlArray = std::vector<TomlValue>;
 struct TomlTable {
   std::vector<TomlEntry> entries;  // in the order of their keys
 
-  // nullptr: no such key.
+  // nullptr if there is no such key.
   const TomlValue* find(std::string_view key) const;
 };
 
-struct TomlDate {};  // a date or time, which no key of ours has
+struct TomlDate {};  // a date or time, which none of our keys has
 
 struct TomlValue {
   std::uint32_t line = 0;  // from 1
   std::variant<TomlDate, bool, std::int64_t, double, std::string, TomlArray, TomlTable> value;
 
-  // nullptr: it is of another type.
+  // nullptr if it is of another type.
   template <class T>
   const T* as() const {
     return std::get_if<T>(&value);
@@ -44,8 +44,8 @@ struct TomlEntry {
   TomlValue value;
 };
 
-// The root table of a file. Throws ConfigError if `text` is not TOML; `name` is the file's
-// name for messages.
+// The root table of a file. Throws ConfigError if `text` is not TOML; `name` is the file's name in
+// messages.
 TomlValue parse_toml(std::string_view text, std::string_view name);
 
 }  // namespace remora
