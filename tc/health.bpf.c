@@ -3,10 +3,11 @@
  * Health checks on their way to a real and back.
  *
  * The daemon connects to a private check address, one for each real, group and service.
- * What leaves for it is turned here into what the forwarder would send to that real: a
- * packet for the service, wrapped. The broker answers as the service, straight to the LB,
- * and the answer becomes one of the check address again. So a check fails as well where
- * the broker runs but its decapsulation or its service address does not.
+ * A packet to such an address becomes here the packet that the forwarder would send to
+ * that real: addressed to the service, and wrapped. The broker answers as the service,
+ * straight to the LB, and the answer becomes one of the check address again. So a check
+ * also fails if the broker runs but its decapsulation or its service address does not
+ * work.
  *
  * All other traffic passes untouched.
  */
@@ -19,15 +20,15 @@
 #define TC_ACT_UNSPEC (-1) /* goes on to the next classifier */
 #define TC_ACT_SHOT   2
 
-/* The kernel has taken a VLAN tag out of the frame, if there was one. */
+/* The kernel has moved a VLAN tag, if any, out of the frame. */
 #define IP_AT	 ETH_HLEN
 #define TCP4_AT	 (IP_AT + sizeof(struct iphdr))
 #define TCP6_AT	 (IP_AT + sizeof(struct ipv6_header))
 #define TCP_SUM	 offsetof(struct tcphdr, check)
 #define ADDRESS6 sizeof(struct address)
 
-/* bpf_l4_csum_replace() knows it since 6.16 and with some stable releases: IPv6 has no
- * checksum of its own, so the whole packet's sum stays.
+/* bpf_l4_csum_replace() knows it since Linux 6.16 and in some stable releases. IPv6 has
+ * no header checksum that balances the change, so the sum over the whole packet stays.
  */
 #define CSUM_IPV6 (1ull << 7)
 
@@ -97,7 +98,7 @@ static __always_inline int replace6(struct __sk_buff *skb, __u32 at, struct addr
 	return bpf_skb_store_bytes(skb, IP_AT + at, &new, sizeof(new), 0);
 }
 
-/* At a SYN. Two checks may have the same port at the LB; the newer one takes it. */
+/* Records a SYN. If two checks use the same port at the LB, the newer one takes it. */
 static __always_inline int remember(const struct address *local, const struct tcphdr *tcp,
 				    const struct check_way *check,
 				    const struct address *check_address)
@@ -109,7 +110,7 @@ static __always_inline int remember(const struct address *local, const struct tc
 	return bpf_map_update_elem(&check_flows, &key, check_address, BPF_ANY);
 }
 
-/* Makes it a packet to the service. Returns 0 on success. */
+/* Turns the packet into one to the service. Returns 0 on success. */
 static __always_inline int readdress4(struct __sk_buff *skb,
 				      const struct check_way *check,
 				      const struct address *check_address,
@@ -177,7 +178,7 @@ static __always_inline int wrap6(struct __sk_buff *skb, const struct inner *inne
 	       bpf_skb_store_bytes(skb, IP_AT, &outer, sizeof(outer), 0);
 }
 
-/* Puts the outer header in front, as the forwarder does. Returns 0 on success. */
+/* Adds the outer header, as the forwarder does. Returns 0 on success. */
 static __always_inline int wrap(struct __sk_buff *skb, const struct inner *inner,
 				int is_ipv6, const struct settings *set,
 				const struct address *real)

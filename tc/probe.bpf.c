@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The TC probe: reports each mispredicted segment that the mqtt stage marked,
- * with its whole payload, and takes it out of the stack's way. All other traffic
- * of the interface (ssh too) passes untouched.
+ * The TC probe: reports each mispredicted segment that the mqtt stage has marked,
+ * with its whole payload, and keeps it from the stack. All other traffic of the
+ * interface (including ssh) passes untouched.
  *
- * Recovery never waits for the daemon: where the ring is full or the daemon's
- * heartbeat is stale, the RST is sent from here.
+ * Recovery never waits for the daemon: if the ring is full or the daemon's heartbeat
+ * is stale, the RST is sent from here.
  */
 #include "bpf/maps.h"
 #include "bpf/write.h"
@@ -83,7 +83,7 @@ static __always_inline void copy_options(struct __sk_buff *skb, struct event *ev
 		event->options_len = last + 1;
 }
 
-/* A marked segment, as the stage has parsed it. */
+/* A marked segment, parsed again. */
 struct marked {
 	struct rst rst;
 	__u32 ip_offset;
@@ -93,8 +93,8 @@ struct marked {
 	__u32 is_ipv6;
 };
 
-/* Where the IP header is: the kernel has taken the first VLAN tag out of the frame, if
- * there was one. Returns 0 on success.
+/* Finds the IP header: the kernel has moved the first VLAN tag, if any, out of the
+ * frame. Returns 0 on success.
  */
 static __always_inline int find_ip(struct __sk_buff *skb, struct marked *segment)
 {
@@ -114,8 +114,8 @@ static __always_inline int find_ip(struct __sk_buff *skb, struct marked *segment
 	return segment->is_ipv6 || type == host_to_net16(ETH_P_IP) ? 0 : -1;
 }
 
-/* Reads the headers again: the stage marks only what has no IP options and no
- * extension headers. Returns 0 on success.
+/* Reads the headers again. The stage marks only packets without IP options and extension
+ * headers. Returns 0 on success.
  */
 static __always_inline int read_segment(struct __sk_buff *skb, struct marked *segment)
 {
@@ -188,7 +188,7 @@ static __noinline struct record *make_record(struct __sk_buff *skb,
 	return record;
 }
 
-/* Turns the segment into a RST and sends it back; its VLAN tags stay. */
+/* Turns the segment into a RST and sends it back. Its VLAN tags stay. */
 static __noinline int send_rst(struct __sk_buff *skb, const struct marked *segment)
 {
 	unsigned char mac[2 * ETH_ALEN];

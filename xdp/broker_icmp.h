@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * ICMP errors about what a broker sent to a client. The broker sends as the service
- * (DSR), so they come here; they go on to the connection's real, which learns the path's
- * MTU from them (RFC 1191, RFC 8201). As Katran does.
+ * ICMP errors about packets that a broker sent to a client. The broker sends as the
+ * service (DSR), so the errors come here. They go on to the connection's real, which
+ * learns the path's MTU from them (RFC 1191, RFC 8201). Katran does the same.
  *
- * Anybody can forge one, as to any host: the broker's TCP has its own checks (RFC 5927).
+ * Anybody can forge them, as for any host; the broker's TCP has its own checks (RFC
+ * 5927).
  */
 #pragma once
 
 #include "xdp/chain.h"
 #include "xdp/icmp.h"
 
-/* The client's end first: the other way round than in `struct quoted_tcp`. */
+/* The client's port comes first, unlike in `struct quoted_tcp`. */
 struct quoted_ports {
 	__be16 service_port, client_port;
 };
@@ -41,7 +42,7 @@ __noinline int read_broker_icmp4(struct xdp_md *ctx)
 	return 1;
 }
 
-/* The same for IPv6. */
+/* Does the same for IPv6. */
 __noinline int read_broker_icmp6(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
@@ -66,8 +67,8 @@ __noinline int read_broker_icmp6(struct xdp_md *ctx)
 	return 1;
 }
 
-/* Has the forwarder wrap the frame for a broker, if it is an error about what that one
- * sent. For the embedded forwarder, to which the frame must be passed on.
+/* Lets the forwarder wrap the frame for a broker, if it is an error about a packet of
+ * that broker. Only for the embedded forwarder, to which the frame must be passed on.
  */
 __noinline int hand_to_broker(struct xdp_md *ctx)
 {
@@ -93,14 +94,14 @@ __noinline int hand_to_broker(struct xdp_md *ctx)
 		return 0;
 	t->key.flow.port = t->tcp.client_port;
 	t->key.flow.service = service->number;
-	t->key.isn = 0; /* the broker's numbers do not say */
+	t->key.isn = 0; /* unknown: the error quotes the broker's numbers */
 	real = find_real(t, service);
 	group = bpf_map_lookup_elem(&groups, &t->group);
 	if (!real || !group)
 		return 0;
 	handoff->real = real;
 	handoff->vip_num = group->vip_num;
-	handoff->affinity = AFFINITY_CONNECTION; /* the sender is no client */
+	handoff->affinity = AFFINITY_CONNECTION; /* the sender is not the client */
 	count(COUNT_ICMP_TO_BROKER);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What links the programs of the chain: the prog array (the protocol of
- * Katran's shared mode) and the slot in which the mqtt stage tells the embedded
- * forwarder which real it chose.
+ * Links between the programs of the chain: the prog array (the protocol of Katran's
+ * shared mode), and the entry in which the mqtt stage tells the embedded forwarder which
+ * real it chose.
  */
 #pragma once
 

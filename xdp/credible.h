@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whether a segment may be its connection's, by what a blind sender does not know: what
- * the client has acknowledged, and whether its segments carry timestamps.
+ * Whether a segment can belong to its connection, judged by facts that a blind sender
+ * does not know: the client's acknowledgement number, and whether its segments have
+ * timestamps.
  */
 #pragma once
 
 #include "xdp/frame.h"
 #include "xdp/packet.h"
 
-/* How much more than lately at the edge, or less, a segment may acknowledge, bytes. One
- * at the edge has an exact sequence number, so it may follow the longest window. One
- * ahead of the edge is dropped otherwise, and its client repeats it at the edge. One that
- * is to bring a stream back in step after its edge has leapt has no exact number at all.
+/* Largest difference, in bytes, between a segment's acknowledgement number and the last
+ * one at the edge. A segment at the edge has an exact sequence number, so it may follow
+ * the longest window. One ahead of the edge may not: it is dropped, and its client
+ * repeats it at the edge. One that is to bring a stream back in step after its edge has
+ * leapt has no exact number at all.
  */
 #define ACK_LEAP       (1 << 26)
 #define ACK_LEAP_AHEAD (1 << 18)
 #define ACK_LEAP_AFTER (1 << 12)
 
-#define MAX_OPTIONS_LEN 40 /* of a TCP header, bytes */
+#define MAX_OPTIONS_LEN 40 /* bytes, in a TCP header */
 #define OPTION_END	0  /* RFC 9293 §3.2 */
 #define OPTION_NOP	1
 #define OPTION_STAMPS	8 /* RFC 7323 §3.2 */
 #define STAMPS_LEN	10
-/* Two NOPs, and the option's kind and length: as nearly all stacks send it. */
+/* Two NOPs, then the option's kind and length: the form that nearly all stacks send. */
 #define USUAL_STAMPS host_to_net32(0x0101080a)
 
-/* Where the timestamps are in `len` bytes of TCP options; negative: there are none. */
+/* The offset of the timestamps in `len` bytes of TCP options; negative: there are none.
+ */
 static __always_inline int find_stamps(const __u8 *options, __u32 len)
 {
 	__u32 at = 0;
@@ -42,8 +45,8 @@ static __always_inline int find_stamps(const __u8 *options, __u32 len)
 	return -1;
 }
 
-/* FLOW_STAMPED and FLOW_ECHOED, as they are true of a segment with `len` bytes of options
- * at `offset`. Verified on its own.
+/* FLOW_STAMPED and FLOW_ECHOED for a segment with `len` bytes of options at `offset`.
+ * Verified on its own.
  */
 __noinline __u32 stamps_in_options(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
@@ -67,7 +70,7 @@ __noinline __u32 stamps_in_options(struct xdp_md *ctx, __u32 offset, __u32 len)
 	return echo ? FLOW_STAMPED | FLOW_ECHOED : FLOW_STAMPED;
 }
 
-/* The same of the segment at hand. */
+/* The same flags for the present segment. */
 static __always_inline __u32 stamps_of(const struct packet *pkt)
 {
 	__u32 headers = sizeof(struct tcphdr) + (is_ipv4(&pkt->key.client)
@@ -78,7 +81,7 @@ static __always_inline __u32 stamps_of(const struct packet *pkt)
 	return stamps_in_options(pkt->ctx, pkt->tcp->payload_offset - len, len);
 }
 
-/* The flow's acknowledgements and timestamps are those of this segment. */
+/* Takes acknowledgement and timestamps of the flow from this segment. */
 static __noinline void take_facts(const struct packet *pkt, struct flow *flow)
 {
 	flow->connect_ack = pkt->tcp->ack;
@@ -87,14 +90,14 @@ static __noinline void take_facts(const struct packet *pkt, struct flow *flow)
 	flow->flags |= stamps_of(pkt);
 }
 
-/* A flow of ABI 4 has none until its next payload, nor has one in 2^32 others. */
+/* A flow of ABI 4 has none until its next payload, and one flow in 2^32 never has. */
 static __always_inline int has_facts(const struct flow *flow)
 {
 	return flow->connect_ack != 0;
 }
 
-/* What a segment at the edge acknowledges. A blind stream that has leapt keeps what it
- * was before: it is to come back in step by that.
+/* Notes what a segment at the edge acknowledges. A blind stream that has leapt keeps the
+ * earlier number, because that brings it back in step.
  */
 static __always_inline void take_ack(const struct packet *pkt, struct flow *flow)
 {
@@ -102,8 +105,8 @@ static __always_inline void take_ack(const struct packet *pkt, struct flow *flow
 		flow->acked = pkt->tcp->ack;
 }
 
-/* Whether the segment may be the flow's. It acknowledges at most `leap` bytes more or
- * less than was acknowledged lately, and not less than the CONNECT.
+/* Whether the segment can be the flow's: its acknowledgement number differs by at most
+ * `leap` bytes from the last one, and is not below that of the CONNECT.
  */
 static __noinline int is_credible(const struct packet *pkt, __u32 leap)
 {

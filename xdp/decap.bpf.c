@@ -5,11 +5,12 @@
  * passes untouched.
  *
  * Anybody can send IPIP to this host, so only two kinds of inner packets pass: TCP to a
- * service of this broker, and ICMP errors about what the broker sent as that service.
- * All others are dropped and counted. Where the load balancers' networks are known, the
- * outer source must be in one of them. That can be forged, so it is no authentication.
+ * service of this broker, and ICMP errors about packets that the broker sent as that
+ * service. All others are dropped and counted. If the load balancers' networks are known,
+ * the outer source must be in one of them. That can be forged, so it is no
+ * authentication.
  *
- * Congestion that the outer header met is copied to the inner header (RFC 6040 §4.2).
+ * A congestion mark of the outer header is copied to the inner header (RFC 6040 §4.2).
  *
  * With Katran, the inner packet has the VIP of a group as its destination. If `vips` has
  * that VIP, the service's address replaces it, for which the TCP checksum is right.
@@ -84,7 +85,7 @@ struct {
 	__type(value, __u64);
 } decap_counts SEC(".maps");
 
-/* Set before load: 0: outer headers of any source are removed. */
+/* Set before load. 0: outer headers from any source are removed. */
 const volatile __u32 sources_are_fenced;
 
 static __always_inline int refuse(__u32 reason)

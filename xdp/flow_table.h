@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The flow table (struct flow_place of bpf/abi.h). A look-up in a hash of the kernel's
- * costs four calls, as much as all else that an ACK needs. An array's is no call at all,
- * so a hint is tried first, and only a flow that is not there is looked up.
+ * The flow table (struct flow_place of bpf/abi.h). A look-up in a hash of the kernel
+ * costs four calls, as much as everything else that an ACK needs. A look-up in an array
+ * is no call at all, so a hint is tried first, and a flow is looked up only if the hint
+ * is wrong.
  *
- * Places are given here and taken back by the daemon. In a full table a flow may give way
- * to a new one (give_way.h); no other flow is evicted.
+ * Places are given out here and taken back by the daemon. In a full table a flow may give
+ * way to a new one (give_way.h); no other flow is evicted.
  */
 #pragma once
 
 #include "bpf/maps.h"
 
-/* Size: a limit, and place 0. */
+/* Size: the limit, and place 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -51,10 +52,10 @@ struct {
 	__type(value, __u32);
 } places_taken SEC(".maps");
 
-/* HINTS_PER_ROW of each row; set before load. */
+/* All hints: HINTS_PER_ROW in each row; set before load. */
 const volatile __u32 hints_in_all = 64 * HINTS_PER_ROW;
 
-/* A key as it is hashed and compared for the way of most packets: so it takes half of the
+/* A key in the form in which usual packets hash and compare it, which takes half of the
  * instructions.
  */
 struct key_words {
@@ -62,7 +63,7 @@ struct key_words {
 	__u32 ends;	 /* port and service */
 };
 
-/* `key` is aligned to 8 bytes. */
+/* `key` must be aligned to 8 bytes. */
 static __always_inline struct key_words words_of(const struct flow_key *key)
 {
 	const void *at = __builtin_assume_aligned(key, 8);
@@ -74,7 +75,7 @@ static __always_inline struct key_words words_of(const struct flow_key *key)
 	return words;
 }
 
-/* Making hints collide gains nothing: those packets are looked up. */
+/* An attacker gains nothing from colliding hints: those packets are looked up. */
 static __always_inline __u32 *hint_for(const struct key_words *words)
 {
 	__u64 mixed = (words->low * 0x9e3779b97f4a7c15ull ^ words->high) +
@@ -93,7 +94,7 @@ static __always_inline struct flow *flow_at(const __u32 *number)
 	return place && place->flow.state ? &place->flow : 0;
 }
 
-/* The connection of that key, 0: it is not tracked. */
+/* The connection with that key, 0: it is not tracked. */
 static __noinline struct flow *look_up_flow(const struct flow_key *key)
 {
 	const __u32 *number = bpf_map_lookup_elem(&places, key);
@@ -101,7 +102,7 @@ static __noinline struct flow *look_up_flow(const struct flow_key *key)
 	return number ? flow_at(number) : 0;
 }
 
-/* The same where the hint was wrong; it is put right. */
+/* Looks the flow up after a wrong hint, and corrects the hint. */
 static __noinline struct flow *correct_hint(const struct flow_key *key, __u32 *hint)
 {
 	const __u32 *number = bpf_map_lookup_elem(&places, key);
@@ -112,7 +113,7 @@ static __noinline struct flow *correct_hint(const struct flow_key *key, __u32 *h
 	return flow_at(number);
 }
 
-/* The same for the way of most packets. `key` is aligned to 8 bytes. */
+/* Finds the flow of a usual packet. `key` must be aligned to 8 bytes. */
 static __always_inline struct flow *find_tracked(const struct flow_key *key)
 {
 	struct key_words words = words_of(key), there;
@@ -128,7 +129,7 @@ static __always_inline struct flow *find_tracked(const struct flow_key *key)
 	return correct_hint(key, hint);
 }
 
-/* The place, if it was free and is now the caller's; else 0. */
+/* The place, if it was free and now belongs to the caller; otherwise 0. */
 static __always_inline struct flow_place *claim_place(__u32 number)
 {
 	struct flow_place *place = bpf_map_lookup_elem(&flows, &number);
@@ -140,8 +141,8 @@ static __always_inline struct flow_place *claim_place(__u32 number)
 	return place;
 }
 
-/* A place that was given back. A number may lie on the stack twice, after the daemon was
- * killed: then the next one is taken.
+/* Takes a place that was given back. A number may be on the stack twice, after the daemon
+ * was killed: then the next one is taken.
  */
 static __always_inline struct flow_place *take_used_place(__u32 *number)
 {
@@ -154,7 +155,7 @@ static __always_inline struct flow_place *take_used_place(__u32 *number)
 	return place;
 }
 
-/* A place that nobody ever had. */
+/* Takes a place that was never used. */
 static __always_inline struct flow_place *take_new_place(__u32 *number)
 {
 	__u32 zero = 0;
@@ -169,7 +170,7 @@ static __always_inline struct flow_place *take_new_place(__u32 *number)
 	return claim_place(*number);
 }
 
-/* A place for a new flow of that key, of which the caller writes all; 0: none is left. */
+/* A place for a new flow with that key, which the caller must fill; 0: none is left. */
 static __noinline struct flow *add_flow(const struct flow_key *key)
 {
 	__u32 number = 0;

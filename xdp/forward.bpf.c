@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The embedded forwarder: wraps the packet for the real that the mqtt stage
- * chose (RFC 2003, RFC 2473) and sends it to the gateway. The inner packet carries
- * the service address, so a broker needs nothing but a decapsulating device.
+ * The embedded forwarder: wraps the packet for the real that the mqtt stage chose (RFC
+ * 2003, RFC 2473) and sends it to the gateway. The inner packet carries the service
+ * address, so a broker needs only a decapsulating device.
  *
- * IPv4 goes into IPv4 or IPv6, IPv6 into IPv6, as with Katran. VLAN tags stay in front.
+ * IPv4 goes into IPv4 or IPv6, IPv6 into IPv6, as with Katran. VLAN tags stay at the
+ * front.
  */
 #include "bpf/outer.h"
 #include "bpf/settings.h"
 #include "xdp/chain.h"
 #include "xdp/katran_maps.h"
 
-/* Length of the link header with one tag and with two. */
+/* Length of the link header with one tag or two. */
 #define TAGGED	     (ETH_HLEN + VLAN_TAG_LEN)
 #define TWICE_TAGGED (ETH_HLEN + 2 * VLAN_TAG_LEN)
 
-/* Where a packet goes, and what of it the outer header needs. */
+/* The packet's destination, and the facts that its outer header needs. */
 struct parcel {
 	const struct real *real;
 	const struct gateway *gateway;
@@ -25,13 +26,13 @@ struct parcel {
 	__u32 affinity; /* enum affinity */
 };
 
-/* The port that the outer source varies with. */
+/* The port with which the outer source varies. */
 static __always_inline __be16 varying_port(const struct parcel *parcel, __be16 port)
 {
 	return parcel->affinity == AFFINITY_CLIENT ? 0 : port;
 }
 
-/* In words: clang would copy byte by byte what may be unaligned. */
+/* Copies words, because clang would copy bytes that may be unaligned. */
 static __always_inline void copy_mac(void *to, const void *from)
 {
 	*(__u32 *)to = *(const __u32 *)from;
@@ -84,7 +85,7 @@ static __always_inline int read_ipv6(struct xdp_md *ctx, __u32 link,
 }
 
 /* Makes room for an outer header of `grown` bytes, and writes the link header again, to
- * the gateway. Returns where the outer header goes, 0 after a drop.
+ * the gateway. Returns the place of the outer header, 0 after a drop.
  */
 static __always_inline void *make_room(struct xdp_md *ctx, __u32 link, __u32 grown,
 				       const struct gateway *gateway, __be16 type)
@@ -143,7 +144,7 @@ static __always_inline int wrap_in_ipv6(struct xdp_md *ctx, __u32 link, __u8 pro
 	return XDP_TX;
 }
 
-/* Forwards what follows a link header of `link` bytes, which the verifier must know. */
+/* Forwards the packet after a link header of `link` bytes, which must be a constant. */
 static __always_inline int wrap_behind(struct xdp_md *ctx, __u32 link, __be16 type,
 				       struct parcel *parcel)
 {
@@ -162,7 +163,7 @@ static __always_inline int wrap_behind(struct xdp_md *ctx, __u32 link, __be16 ty
 	return wrap_in_ipv6(ctx, link, IPPROTO_IPV6, parcel);
 }
 
-/* All but untagged IPv4 in IPv4. */
+/* Wraps anything but untagged IPv4 in IPv4. */
 static __noinline int wrap(struct xdp_md *ctx, struct parcel *parcel)
 {
 	__be16 type = 0;
@@ -212,7 +213,8 @@ int xdp_forward(struct xdp_md *ctx)
 	if (!set)
 		return XDP_ABORTED;
 
-	/* Apart from the rest, so that the usual packet's parcel is never in memory. */
+	/* Separate from the rest, so that the usual packet's parcel is never in memory.
+	 */
 	if (!(real->flags & REAL_IPV6) && is_untagged_ipv4(ctx)) {
 		struct parcel parcel = { .real = real, .gateway = gateway, .set = set };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reads, sums up and cuts any frame. The usual packet needs none of it: its headers stay
- * in registers.
+ * Reads, sums up and cuts any frame. The usual packet needs none of this: its headers
+ * stay in registers.
  *
- * Global functions are verified once, without what is known where they are called. They
- * read the frame again, so that their callers keep no pointers into it.
+ * Global functions are verified once, without knowledge about their callers. They read
+ * the frame again, so callers must not keep pointers into it.
  */
 #pragma once
 
@@ -14,10 +14,10 @@
 #define SUM_CHUNK  512 /* bytes */
 #define SUM_CHUNKS 18
 
-#define MAX_OPTIONS  40 /* of a TCP header, bytes */
+#define MAX_OPTIONS  40 /* bytes, in a TCP header */
 #define OPTIONS_ROOM 64
 
-/* The frame at hand. In a map, because the stack is short. */
+/* The present frame. In a map, because the stack is small. */
 struct frame {
 	struct headers headers;
 	/* A part of it that is read */
@@ -61,8 +61,8 @@ static __always_inline long resize(struct xdp_md *ctx, __u32 len)
 	return bpf_xdp_adjust_tail(ctx, (int)len - (int)bpf_xdp_get_buff_len(ctx));
 }
 
-/* The sum of `len` bytes of the frame (RFC 1071), folded. Returns -1 when they are not
- * all there, or too many.
+/* The sum of `len` bytes of the frame (RFC 1071), folded. Returns -1 if some are missing,
+ * or if there are too many.
  */
 __noinline int sum_of_frame(struct xdp_md *ctx, __u32 offset, __u32 len)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Gathers the topic of a PUBLISH that takes more than a look at its segment: the topic
+ * Gathers the topic of a PUBLISH if its segment does not simply contain it: the topic
  * spans segments, has an alias, or is given by one.
  */
 #pragma once
@@ -15,7 +15,7 @@ static __always_inline int is_judged(const struct packet *pkt, __u64 hash)
 	       pkt->flow->generation == pkt->set->generation;
 }
 
-/* Copies payload to `to`, which has room for `most` bytes. It takes the payload of the
+/* Copies payload to `to`, which has room for `most` bytes. The payload is that of the
  * segment, or that of the early segment if the walk is in one. Returns 0 on success.
  */
 static __always_inline long load(const struct packet *pkt, __u32 offset, void *to,
@@ -54,8 +54,8 @@ static __always_inline struct topic_text *find_text(const struct packet *pkt, __
 	return bpf_map_lookup_elem(&topics, key_of_text(pkt, alias));
 }
 
-/* Aliases hold with the same mark only. It differs from that of a former connection on
- * the same port, and from that before the stream was blind.
+/* Aliases are valid only with the same mark. It differs from that of a former connection
+ * on the same port, and from that before the stream was blind.
  */
 static __always_inline __u32 mark_of_aliases(const struct flow *flow)
 {
@@ -77,9 +77,9 @@ static __noinline void keep_text(const struct packet *pkt, __u16 alias, __u64 ha
 			    BPF_ANY);
 }
 
-/* Puts the known part of the topic at hand into the scratch: what earlier segments held,
- * then its part in this one. Returns its length in bytes, or 0 when the beginning is
- * lost.
+/* Puts the known part of the present topic into the scratch: the part from earlier
+ * segments, then that from this one. Returns its length in bytes, or 0 if the beginning
+ * is lost.
  */
 static __noinline __u32 collect_topic(const struct packet *pkt)
 {
@@ -152,7 +152,7 @@ static __always_inline void leave_piece(const struct packet *pkt)
 		count(COUNT_EVENT_LOST);
 }
 
-/* The segment ends within a PUBLISH. Keeps the part of the topic that it holds. */
+/* The segment ends within a PUBLISH. Keeps its part of the topic. */
 static __noinline void keep_topic(const struct packet *pkt)
 {
 	const struct topic_text *kept;
@@ -164,7 +164,7 @@ static __noinline void keep_topic(const struct packet *pkt)
 	}
 	have = collect_topic(pkt);
 	kept = find_text(pkt, 0);
-	/* An early segment may hold less than one before it. */
+	/* An early segment may contain less than one before it. */
 	if (have && !(kept && kept->seq == pkt->flow->stream.topic && kept->have >= have))
 		keep_text(pkt, 0, 0, have);
 }
@@ -184,8 +184,8 @@ __noinline __u64 hash_text(__u32 len)
 	return topic_hash(keys, scratch->topic, last + 1);
 }
 
-/* What an alias stands for on this connection. A former one on the same port may have
- * left another meaning.
+/* The topic of an alias on this connection. A former connection on the same port may have
+ * left another one.
  */
 static __always_inline const struct topic_text *find_alias(const struct packet *pkt,
 							   __u16 alias)
@@ -193,12 +193,12 @@ static __always_inline const struct topic_text *find_alias(const struct packet *
 	const struct topic_text *known = find_text(pkt, alias);
 
 	if (pkt->flow->gaps == MAX_GAPS)
-		return 0; /* too many to be told apart */
+		return 0; /* too many gaps to tell aliases apart */
 	return known && known->seq == mark_of_aliases(pkt->flow) ? known : 0;
 }
 
-/* A PUBLISH without a topic has an alias for one (MQTT 5.0 §3.3.2.3.4). Returns as
- * gather_topic().
+/* Finds the topic of a PUBLISH that has only an alias (MQTT 5.0 §3.3.2.3.4). Returns the
+ * same as gather_topic().
  */
 static __always_inline __u32 recall_alias(struct packet *pkt, __u16 alias)
 {
@@ -228,7 +228,7 @@ static __noinline void learn_alias(const struct packet *pkt, __u16 alias, __u64 
 		keep_text(pkt, alias, hash, len);
 }
 
-/* From now on the alias, if there is one, stands for a topic that is not known. */
+/* From now on the alias, if there is one, stands for an unknown topic. */
 static __always_inline void forget_alias(const struct packet *pkt, __u16 alias)
 {
 	if (alias)
@@ -236,7 +236,7 @@ static __always_inline void forget_alias(const struct packet *pkt, __u16 alias)
 }
 
 /* Puts the text and the hash of the topic of the PUBLISH just found into the scratch.
- * Returns the length of the topic, or 0 when there is nothing to judge.
+ * Returns the length of the topic, or 0 if there is nothing to judge.
  */
 static __noinline __u32 gather_topic(struct packet *pkt)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The way to upstream's Katran in the forwarder's slot. It knows a group by its VIP, and
- * takes plain Ethernet only.
+ * The way to upstream's Katran in the forwarder's slot. Katran knows a group by its VIP,
+ * and accepts only plain Ethernet.
  */
 #pragma once
 
@@ -13,9 +13,9 @@
  */
 const volatile __u32 behind_katran = 0;
 
-/* Addresses a packet to the VIP of its group. TCP's checksum stays right for the service,
- * whose address the broker's decap puts back. Global: it has a stack of its own, and is
- * verified by itself. Returns 0 on success, otherwise the counter of what is wrong.
+/* Addresses a packet to the VIP of its group. TCP's checksum stays that of the service,
+ * whose address the broker's decap restores. Global: it has its own stack, and is
+ * verified by itself. Returns 0 on success, otherwise the counter of the problem.
  */
 __noinline __u32 address_to_group(struct xdp_md *ctx, __u32 number)
 {
@@ -35,7 +35,7 @@ __noinline __u32 address_to_group(struct xdp_md *ctx, __u32 number)
 		readdress_ipv4(ip, group->vip.word[3]);
 		return 0;
 	}
-	/* Katran would pass it to the stack, addressed to the VIP. */
+	/* Katran would pass it to the stack with the VIP as its destination. */
 	if (*type != host_to_net16(ETH_P_IPV6))
 		return COUNT_VLAN;
 	if ((void *)(ip6 + 1) > data_end)
@@ -46,8 +46,8 @@ __noinline __u32 address_to_group(struct xdp_md *ctx, __u32 number)
 	return 0;
 }
 
-/* The same without a call, for the usual packet: IPv4 without tags. Returns whether it
- * was one.
+/* Does so without a call for the usual packet: IPv4 without tags. Returns whether it was
+ * one.
  */
 static __always_inline int address_usual(struct xdp_md *ctx, __u32 number)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Katran's map ABI, as far as the embedded forwarder speaks it, and the choice
- * of a real for a new flow.
+ * Katran's map ABI, as far as the embedded forwarder uses it, and the choice of a real
+ * for a new flow.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct {
 	__type(value, struct real);
 } reals SEC(".maps");
 
-/* Size: as many VIPs as `ch_rings`. */
+/* Size: the number of VIPs in `ch_rings`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 64);

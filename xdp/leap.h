@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Gaps that are given up: their segments went another way, or what seems to follow them
- * is spoofed. The edge leaps to the latest segment, and the flow as it was stays at the
- * old edge. A client that goes on there was there all the time: only it knows this
- * number.
+ * Gaps that are given up: their segments took another way, or the segments that seem to
+ * follow them are spoofed. The edge leaps to the latest segment, and a copy of the flow
+ * stays at the old edge. A client that continues there was there all the time: only it
+ * knows this number.
  *
- * After a leap no FIN or RST counts, because the edge has no exact number that a blind
- * sender would have to guess.
+ * After a leap no FIN or RST counts, because a blind sender would not have to guess an
+ * exact number for the edge.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ static __always_inline void keep_place(const struct packet *pkt)
 			    BPF_ANY);
 }
 
-/* The edge leaps to the segment. */
+/* Moves the edge to the segment. */
 static __noinline void leap(const struct packet *pkt)
 {
 	struct flow *flow = pkt->flow;
@@ -53,7 +53,7 @@ static __noinline void leap(const struct packet *pkt)
 	flow->edge = pkt->scratch->walking.seq;
 }
 
-/* Whether the segment goes on where the edge was before a leap. Then it is there again.
+/* Whether the segment continues at the edge from before a leap. Then it is restored.
  */
 static __noinline int leap_back(const struct packet *pkt)
 {

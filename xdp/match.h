@@ -4,24 +4,24 @@
  * wildcards, or the service's default. Runs only when a client is new on its
  * connection, changes its topic, or the routes changed.
  *
- * The topic lies in the scratch. The functions that are not static are verified
- * on their own, once, for all callers; they return at least 0.
+ * The topic is in the scratch. Functions that are not static are verified on their own,
+ * once for all callers; they return at least 0.
  */
 #pragma once
 
 #include "xdp/stage_maps.h"
 #include "xdp/work.h"
 
-/* No group number: a filter that the kernel does not know may match the topic. */
+/* Not a group number: a filter that the kernel does not know may match the topic. */
 #define UNSURE_TOPIC 0x10000
-/* Nor this. */
+/* Not a group number either. */
 #define INVALID_TOPIC 0x10001
 
-/* Offsets in a frame, for the verifier: more than any driver's XDP frame. */
+/* Mask of offsets in a frame, for the verifier: covers any driver's XDP frame. */
 #define FRAME_MASK 0x3fff
 
-/* The latest verdicts, so that a client with several topics is judged quickly. By the
- * hash of the topic, per CPU.
+/* The latest verdicts by the hash of the topic, per CPU, so that a client with several
+ * topics is judged quickly.
  */
 struct verdict {
 	__u64 hash;
@@ -45,12 +45,13 @@ static __always_inline const struct shape_set *the_shapes(__u32 generation)
 	return bpf_map_lookup_elem(&shape_sets, &half);
 }
 
-/* So many words of a topic are hashed without a loop and a call. */
+/* Number of words of a topic that are hashed without a loop and a call. */
 #define FEW_WORDS 28
 
-/* Adds the 8 bytes at `bytes`, whose keys are `*pair`; then it is those at `next`. Two
- * loads take less than a load and shifts. Each sum for itself: the compiler would put the
- * products of several words together, for which there are not registers enough.
+/* Adds the 8 bytes at `bytes` with the keys in `*pair`, which then becomes those at
+ * `next`. Two loads are faster than a load and shifts. Each sum is forced into its own
+ * step: otherwise the compiler would combine the products of several words, for which
+ * there are too few registers.
  */
 static __always_inline void add_word(struct topic_sum *sum, struct key_pair *pair,
 				     const __u64 *next, const __u64 *bytes)
@@ -64,7 +65,7 @@ static __always_inline void add_word(struct topic_sum *sum, struct key_pair *pai
 	*pair = following;
 }
 
-/* Adds four words at once: so most of the time goes into the sums. */
+/* Adds four words at once, so that most of the time is spent on the sums. */
 static __always_inline void add_four(struct topic_sum *sum, struct key_pair *pair,
 				     const __u64 *key, const __u64 *word)
 {
@@ -74,8 +75,8 @@ static __always_inline void add_four(struct topic_sum *sum, struct key_pair *pai
 	add_word(sum, pair, key + 8, word + 3);
 }
 
-/* Adds the bytes after the whole words of a topic of `len` bytes. `last` are its last 8:
- * more than 8 bytes of headers precede a topic.
+/* Adds the bytes after the whole words of a topic of `len` bytes. `last` are its last 8
+ * bytes; they can always be read, because more than 8 bytes of headers precede a topic.
  */
 static __always_inline __u64 end_of_hash(const struct topic_keys *keys,
 					 struct topic_sum *sum, __u64 last, __u32 len)
@@ -90,9 +91,9 @@ static __always_inline __u64 end_of_hash(const struct topic_keys *keys,
 	return sum_hash(keys, sum, len);
 }
 
-/* The hash of the `len` bytes of topic at `offset` in the frame, word by word where they
- * lie; 0 for none. Verified on its own: every copy of the loop would take the verifier as
- * much as the rest of the stage.
+/* The hash of the `len` bytes of topic at `offset` in the frame, read word by word in
+ * place; 0 if there is none. Verified on its own: every copy of the loop would cost the
+ * verifier as much as the rest of the stage.
  */
 __noinline __u64 hash_in_place(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
@@ -128,8 +129,8 @@ __noinline __u64 hash_in_place(struct xdp_md *ctx, __u32 offset, __u32 len)
 	return end_of_hash(keys, &sum, *last, len);
 }
 
-/* Whether `x` is at least `least`, without telling the verifier anything about
- * `x`: it would follow all later code once for every length of a topic.
+/* Whether `x` is at least `least`. Tells the verifier nothing about `x`: otherwise it
+ * would follow all later code once for every length of a topic.
  */
 static __always_inline int reaches(__u32 x, __u32 least)
 {
@@ -137,7 +138,7 @@ static __always_inline int reaches(__u32 x, __u32 least)
 	return x >= least;
 }
 
-/* The same of a topic that is not empty, for the way of most packets. */
+/* The hash of a topic that is not empty, on the path of most packets. */
 static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
 	const void *data = (void *)(long)ctx->data;
@@ -158,7 +159,8 @@ static __always_inline __u64 hash_topic(struct xdp_md *ctx, __u32 offset, __u32 
 	sum_begin(keys, &sum);
 	key = word_key(keys, 0);
 	pair = pair_at(key);
-	/* The words that make no four come first, so that only the end follows the fours.
+	/* Words that do not fill a group of four come first, so that only the rest
+	 * follows.
 	 */
 	odd = whole % 4;
 #pragma unroll
@@ -213,7 +215,7 @@ __noinline int take_topic(struct xdp_md *ctx, __u32 offset, __u32 len)
 	return 0;
 }
 
-/* What the bytes of the topic in the scratch say: enum topic_check. */
+/* Checks the bytes of the topic in the scratch. Returns enum topic_check. */
 __noinline int check_text(__u32 len)
 {
 	struct scratch *scratch = own_scratch();
@@ -223,8 +225,8 @@ __noinline int check_text(__u32 len)
 	return check_topic(scratch->topic, len);
 }
 
-/* What the checks of one topic work on. Only pointers: all else lies in the scratch,
- * where the verifier forgets it between two steps, and where it takes no stack.
+/* Input to the checks of one topic. It has only pointers: everything else is in the
+ * scratch, where the verifier forgets it between two steps, and where it needs no stack.
  */
 struct match {
 	struct scratch *scratch;
@@ -272,14 +274,15 @@ static long next_level(__u32 index, void *arg)
 
 	FORGET(at);
 	if (at > MAX_TOPIC)
-		return 1; /* never; for the verifier */
+		return 1; /* for the verifier; cannot happen */
 	return level_step(match->keys, &matching->levels,
 			  *(__u64 *)((char *)match->scratch->topic + at), matching->len,
 			  match->set->reach);
 }
 
-/* Notes the shapes through which the topic may have a route. In the scratch, where the
- * verifier forgets them: it would follow the loop once for each set of them.
+/* Notes the shapes through which the topic may have a route. They are in the scratch,
+ * where the verifier forgets them: otherwise it would follow the loop once for each set
+ * of them.
  */
 static __always_inline void find_candidates(const struct match *match)
 {
@@ -325,7 +328,8 @@ static long try_shape(__u32 index, void *arg)
 	return 1;
 }
 
-/* The group of the first shape through which the topic in the scratch is a filter. */
+/* The group of the first shape through which a filter matches the topic in the scratch.
+ */
 __noinline __u32 match_shapes(__u32 generation, __u32 len)
 {
 	struct match match = { own_scratch(), the_keys(), the_shapes(generation) };
@@ -353,8 +357,8 @@ __noinline __u32 match_shapes(__u32 generation, __u32 len)
 }
 
 /* Looks for the group of the topic of `len` bytes in the scratch, whose hash is `hash`,
- * in the routes of one generation. A topic that has a route of its own need not be
- * checked, for routes have been.
+ * in the routes of one generation. A topic with a route of its own needs no check,
+ * because routes have been checked.
  */
 static __always_inline __u32 match_routes(struct scratch *scratch, __u32 generation,
 					  __u64 hash, __u32 len)
@@ -373,8 +377,8 @@ static __always_inline __u32 match_routes(struct scratch *scratch, __u32 generat
 	return shapes && shapes->reach ? match_shapes(generation, len) : NO_GROUP;
 }
 
-/* The group of that topic. NO_GROUP when no route matches, UNSURE_TOPIC when the daemon
- * must judge, INVALID_TOPIC when it is no topic name.
+/* The group of that topic. NO_GROUP if no route matches, UNSURE_TOPIC if the daemon must
+ * judge it, INVALID_TOPIC if it is not a topic name.
  */
 static __always_inline __u32 match_topic(struct scratch *scratch, __u32 generation,
 					 __u64 hash, __u32 len)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Takes a mispredicted segment away from the wrong broker: marked, to the TC probe.
+ * Keeps a mispredicted segment from the wrong broker: passes it, marked, to the TC probe.
  */
 #pragma once
 
 #include "xdp/judge.h"
 #include "xdp/reply.h"
 
-/* Puts a mark before the segment, which describes its connection to the probe. Returns
- * 0 when the driver has no room for metadata.
+/* Puts a mark before the segment, which describes its connection to the probe. Returns 0
+ * if the driver has no room for metadata.
  */
 static __always_inline struct mark *put_mark(const struct packet *pkt)
 {
@@ -30,14 +30,14 @@ static __always_inline struct mark *put_mark(const struct packet *pkt)
 	return mark;
 }
 
-/* A RST for the client, which may send more. */
+/* Sends the client a RST, although it may send more. */
 static __always_inline enum outcome reply_with_rst(const struct packet *pkt)
 {
 	return turn_into_rst(pkt->ctx) ? DROP : REPLY;
 }
 
-/* There is no way to the probe. The topic is reported and the client reset from here; the
- * bytes before the PUBLISH are lost.
+/* The segment cannot reach the probe. Reports the topic and resets the client from here;
+ * the bytes before the PUBLISH are lost.
  */
 static __noinline enum outcome mend_without_probe(const struct packet *pkt)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A packet to a service, as the functions of the mqtt stage hand it to each other, and
- * what they decide about it.
+ * A packet to a service, as the functions of the mqtt stage pass it on, and their
+ * decisions about it.
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 
 #define NS_PER_S 1000000000ull
 
-/* A packet to a service and what is known of its connection. It holds the pointers, which
- * the verifier follows on the stack only, and what goes into every look-up. The rest lies
- * in the scratch, because the stack is short.
+/* A packet to a service and the facts known about its connection. It contains the
+ * pointers, which the verifier follows only on the stack, and the input to every look-up.
+ * The rest is in the scratch, because the stack is small.
  */
 struct packet {
 	struct xdp_md *ctx;
@@ -30,15 +30,15 @@ struct packet {
 };
 static_assert(__builtin_offsetof(struct packet, key) % 8 == 0, "find_tracked()");
 
-/* What happens to a packet. finish() in mqtt.bpf.c carries it out. */
+/* The decision about a packet. finish() in mqtt.bpf.c carries it out. */
 enum outcome {
 	FORWARD, /* it goes to its connection's real */
 	STEER,	 /* it is for a service: steer() decides */
 	PASS_ON, /* it is not for a service: the next program gets it untouched */
-	PASS_UP, /* to this host's stack: the TC probe takes it if it has a mark */
+	PASS_UP, /* to this host's stack; the TC probe takes it if it has a mark */
 	REPLY,	 /* the frame has become a reply to its sender */
 	DROP,	 /* a counter says why */
-	ABORT,	 /* a map of one entry is empty: for the verifier, it never is */
+	ABORT,	 /* for the verifier: a map with one entry is never empty */
 };
 
 static __always_inline enum outcome drop(__u32 reason)

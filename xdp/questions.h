@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Asks the client of a SYN whether it is there: a SYN-ACK that acknowledges a secret
+ * Asks the client of a SYN whether it is there, with a SYN-ACK that acknowledges a secret
  * number. A client in SYN-SENT answers with a RST of this number and repeats its SYN (RFC
  * 9293 §3.10.7.3), on Linux within milliseconds. Only a host that gets the question can
  * answer it.
  *
- * A host that opens no connection answers as well (§3.10.7.1). It also answers the
- * SYN-ACK of the broker, by the RST right after the SYN that take_rst() knows: so its
- * connection never comes to anything.
+ * A host that does not open a connection answers as well (§3.10.7.1). But it also answers
+ * the SYN-ACK of the broker, with a RST right after the SYN, which take_rst() recognises.
+ * So its connection is never established.
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 #include "xdp/packet.h"
 #include "xdp/reply.h"
 
-/* The number that the question to a SYN acknowledges: a secret hash of the connection,
- * and never the number after the SYN's or its data, which the client would accept.
+/* The number that the question to a SYN acknowledges: a secret hash of the connection. It
+ * is never the number after the SYN or its data, which the client would accept.
  */
 static __always_inline __u32 number_asked(const struct packet *pkt, __u32 isn)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Replies of the stage itself to a client: a RST, or an ICMP error. Each is made of the
+ * Replies of the stage itself to a client: a RST, or an ICMP error. Each is made from the
  * received frame, whose VLAN tags stay.
  */
 #pragma once
 
 #include "xdp/frame.h"
 
-/* Ethernet's header with all the tags that it may have. */
+/* An Ethernet header with all tags that it may have. */
 struct link {
 	__u8 destination[ETH_ALEN], source[ETH_ALEN];
 	__u8 rest[2 + VLAN_TAGS * VLAN_TAG_LEN];
 };
 
-/* An ICMP error to a client, as the service, about a packet that lies in the frame. */
+/* An ICMP error to a client, sent as the service, about a packet that is in the frame. */
 struct icmp_reply {
 	struct address client, service;
 	struct icmp_error error;
@@ -25,7 +25,7 @@ struct icmp_reply {
 	__u8 pad;
 };
 
-/* A reply under construction. In a map, because the stack is short. */
+/* A reply under construction. In a map, because the stack is small. */
 struct reply {
 	struct icmp_reply icmp;
 	struct link link;
@@ -62,7 +62,7 @@ static __always_inline void swap_ends(struct link *link)
 }
 
 /* Turns a segment into a RST for its sender, with the number that it acknowledges; with
- * `question`, into a SYN-ACK that acknowledges this. Returns 0 on success.
+ * `question`, into a SYN-ACK that acknowledges that number. Returns 0 on success.
  */
 static __always_inline int turn_into_reply(struct xdp_md *ctx, const __be32 *question)
 {
@@ -120,7 +120,8 @@ __noinline int turn_into_icmp(struct xdp_md *ctx)
 	type = icmp->is_ipv6 ? host_to_net16(ETH_P_IPV6) : host_to_net16(ETH_P_IP);
 	head_len = icmp->is_ipv6 ? sizeof(reply->out.icmp6) : sizeof(reply->out.icmp4);
 	sum = sum_of_frame(ctx, icmp->quote_offset, icmp->quote_len);
-	/* `link` may hold the beginning of the IP header, which is written over below. */
+	/* `link` may contain the beginning of the IP header, which is overwritten below.
+	 */
 	if (sum < 0 || bpf_xdp_load_bytes(ctx, 0, &reply->link, sizeof(reply->link)) ||
 	    resize(ctx, icmp->quote_offset + icmp->quote_len) ||
 	    bpf_xdp_adjust_head(ctx, (int)icmp->quote_offset -

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The limit of all resets, shared between the networks that clients come from: packets
- * that are forged with the addresses of one network use up that network's share, and the
- * first mispredict of everybody else is still reset.
+ * The limit of all resets, shared between the networks of clients: packets forged with
+ * the addresses of one network use up that network's share, and the first mispredict of
+ * everybody else is still reset.
  *
- * A network is looked at in three sizes. It may take a reset as long as it has taken less
- * in this second than a multiple of what is left: so one network comes to a part of
+ * A network is counted in three sizes. It may take a reset as long as it has taken less
+ * in this second than a multiple of the rest. So one network gets a part of
  * resets_per_second, and many that want more share it.
  */
 #pragma once
@@ -13,8 +13,8 @@
 #include "xdp/packet.h"
 
 /* A size of networks: the bits of their addresses, and their weight. A network takes less
- * than `weight` times what is left, so weight / (weight + 1) of resets_per_second if it
- * is alone. A wider one gets more, because it must leave something to those in it.
+ * than `weight` times the rest, so weight / (weight + 1) of resets_per_second if it is
+ * alone. A wider one gets more, because it must leave something to those in it.
  */
 struct network_size {
 	__u32 ipv4_bits, ipv6_bits, weight;
@@ -25,8 +25,8 @@ struct network_size {
 
 enum token {
 	TOKEN_TAKEN,
-	TOKEN_NONE,  /* all of this second's are taken */
-	TOKEN_SHARE, /* those of the client's network are taken */
+	TOKEN_NONE,  /* all tokens of this second are taken */
+	TOKEN_SHARE, /* all tokens of the client's network are taken */
 };
 
 static __always_inline struct network network_of(const struct address *client,
@@ -63,7 +63,7 @@ static __always_inline struct reset_share *share_of(const struct address *client
 	return share;
 }
 
-/* Whether the share has room in this second. With the lock of the budget. */
+/* Whether the share has room in this second. The budget's lock must be held. */
 static __always_inline int has_room(struct reset_share *share, struct network_size size,
 				    const struct locked_budget *budget)
 {

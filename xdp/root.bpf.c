@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The program on the interface: tail-calls the stages of the pinned prog array
- * in order. A stage that has nothing to do calls the next one itself, so code
- * after a call runs only if the slot is empty.
+ * The program on the interface: tail-calls the stages of the pinned prog array in order.
+ * A stage with nothing to do calls the next one itself, so code after a call runs only if
+ * the slot is empty.
  */
 #include "xdp/chain.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which packets go up to the router: a part of the daemon that ends connections on this
- * host, through the kernel's own TCP. Such a connection has no flow; the kernel's socket
- * tells which segments belong to it.
+ * Decides which packets go up to the router, a part of the daemon that ends connections
+ * on this host through the kernel's own TCP. Such a connection has no flow; the kernel's
+ * socket tells which segments belong to it.
  *
- * A segment in mid-stream must not meet the listening socket, which would reset its
- * connection. So only SYNs, segments of a socket that does not listen, and answers to the
+ * A segment from the middle of a stream must not reach the listening socket, which would
+ * reset its connection. So only SYNs, segments of other sockets, and answers to the
  * kernel's SYN cookies go up.
  */
 #pragma once
@@ -50,7 +50,7 @@ struct {
 	__type(value, struct client_way);
 } client_ways SEC(".maps");
 
-/* The room that the router has; 0: there is none, and has not been. */
+/* The room that the router has; 0: it has no room, and never had. */
 static __always_inline const struct router_room *the_router(void)
 {
 	__u32 zero = 0;
@@ -68,8 +68,8 @@ static __always_inline const struct service_key *place_of(const struct packet *p
 	return &recent->at;
 }
 
-/* The connection of the packet as the kernel's sockets know it, with `port` as the
- * client's. Returns the bytes of the tuple that count.
+/* The tuple of the packet's connection for the kernel's look-up of sockets, with `port`
+ * as the client's. Returns its size in bytes.
  */
 static __always_inline __u32 fill_tuple(const struct packet *pkt, __be16 port,
 					struct bpf_sock_tuple *tuple)
@@ -90,7 +90,7 @@ static __always_inline __u32 fill_tuple(const struct packet *pkt, __be16 port,
 	return sizeof(tuple->ipv6);
 }
 
-/* The state of the socket that gets the packets from `port` of the client; 0: there is
+/* The state of the socket that gets packets from `port` of the client; 0: there is
  * none.
  */
 static __noinline __u32 socket_state(const struct packet *pkt, __be16 port)
@@ -111,13 +111,13 @@ static __noinline __u32 socket_state(const struct packet *pkt, __be16 port)
 	return state;
 }
 
-/* No connection has the port 0, so only the listening socket takes it. */
+/* No connection has port 0, so only a listening socket matches it. */
 static __always_inline int router_listens(const struct packet *pkt)
 {
 	return socket_state(pkt, 0) == SOCKET_LISTENS;
 }
 
-/* IP and TCP header of a packet without options in the IP header. */
+/* IP and TCP header of a packet without IP options. */
 struct headers4 {
 	struct iphdr ip;
 	struct tcphdr tcp;
@@ -175,7 +175,8 @@ static __noinline int answers_cookie6(const struct packet *pkt)
 	return answers;
 }
 
-/* Whether a segment without a flow, no SYN, belongs to a connection of the router. */
+/* Whether a segment without a flow, except a SYN, belongs to a connection of the router.
+ */
 static __noinline int is_routed(const struct packet *pkt)
 {
 	__u32 state;
@@ -192,7 +193,7 @@ static __noinline int is_routed(const struct packet *pkt)
 	return is_ipv4(&pkt->key.client) ? answers_cookie4(pkt) : answers_cookie6(pkt);
 }
 
-/* Takes a place at the router. Returns 0, or the counter that says why there is none. */
+/* Takes a place at the router. Returns 0, or the counter of the reason against it. */
 static __noinline __u32 take_place(const struct packet *pkt,
 				   const struct router_room *room)
 {
@@ -224,7 +225,7 @@ static __noinline __u32 take_place(const struct packet *pkt,
 	return refused;
 }
 
-/* Where the client's connections go whatever is predicted: enum way, 0: as predicted. */
+/* The fixed way of the client's connections: enum way; 0: as predicted. */
 static __noinline __u32 way_of(const struct packet *pkt)
 {
 	struct client_key key = { pkt->key.client, pkt->key.service, 0 };
@@ -235,8 +236,8 @@ static __noinline __u32 way_of(const struct packet *pkt)
 		       : 0;
 }
 
-/* Whether a SYN goes up. One of a connection that the router has does in any case: a
- * copy, or one that a stranger has made up. `group`: the one predicted for its client.
+/* Whether a SYN goes up. One of a connection that the router has always does: it is a
+ * copy, or forged by a stranger. `group` is the group predicted for its client.
  */
 static __noinline int goes_to_router(const struct packet *pkt, __u32 group)
 {

@@ -49,9 +49,9 @@ struct {
 	__type(value, struct topic_keys);
 } topic_keys SEC(".maps");
 
-/* What the last packet to an address and port found out. It holds until the kernel's
- * clock ticks, some milliseconds. So most packets need neither the look-up nor the clock,
- * which together cost as much as the look-up of the flow.
+/* Facts that the last packet to an address and port found out. They are valid until the
+ * kernel's clock ticks, some milliseconds. So most packets need neither the look-up nor
+ * the clock, which together cost as much as the look-up of the flow.
  */
 struct recent {
 	__u64 tick; /* jiffies */
@@ -59,7 +59,7 @@ struct recent {
 	struct service_key at;
 	struct service service;
 	__u32 found; /* whether it is a service */
-	/* The packet at hand. It is not on the stack, so that all kinds of packets look
+	/* The present packet. It is not on the stack, so that all kinds of packets look
 	 * the same to the verifier, which then follows the rest of the stage once.
 	 */
 	struct segment tcp;
@@ -90,8 +90,8 @@ struct {
 	__type(value, struct locked_budget);
 } reset_budget SEC(".maps");
 
-/* More than three times as many as resets_per_second by default: each reset looks at
- * three networks.
+/* More than three times the default of resets_per_second, because each reset uses the
+ * entries of three networks.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -100,7 +100,7 @@ struct {
 	__type(value, struct reset_share);
 } reset_shares SEC(".maps");
 
-/* Size: a limit. Topics that TCP has cut, and what topic aliases stand for. */
+/* Size: a limit. Topics that TCP has cut, and topics of topic aliases. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);

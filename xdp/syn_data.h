@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Takes data off a segment.
+ * Removes data from a segment.
  *
- * Off a SYN (TCP Fast Open, RFC 7413):
+ * This includes the data of a SYN (TCP Fast Open, RFC 7413):
  *
  * A SYN does not prove that the client is at its source address. So its data must teach
- * nothing, and once forwarded they could not be withheld. A server that gets no data
- * acknowledges the SYN alone. The client then sends its data again after the handshake
- * (RFC 7413 §4.2.2), where they are judged.
+ * nothing, and once forwarded they could not be withheld any more. A server that gets no
+ * data acknowledges only the SYN. The client then sends its data again after the
+ * handshake (RFC 7413 §4.2.2), where they are judged.
  */
 #pragma once
 
@@ -71,8 +71,8 @@ static __always_inline long mend_headers(struct xdp_md *ctx, struct frame *frame
 	return bpf_xdp_store_bytes(ctx, tcp_offset, &check, sizeof(check));
 }
 
-/* Leaves `kept` bytes of payload in the TCP segment in the frame; where some are left,
- * the FIN behind them goes too. Returns 0 on success.
+/* Keeps only `kept` bytes of payload in the TCP segment in the frame. If some are
+ * removed, a FIN after them is removed, too. Returns 0 on success.
  */
 __noinline int cut_behind(struct xdp_md *ctx, __u32 kept)
 {
@@ -86,7 +86,7 @@ __noinline int cut_behind(struct xdp_md *ctx, __u32 kept)
 	return 0;
 }
 
-/* Cuts the payload off the TCP segment in the frame. Returns 0 on success. */
+/* Removes the payload of the TCP segment in the frame. Returns 0 on success. */
 static __always_inline int cut_payload(struct xdp_md *ctx)
 {
 	return cut_behind(ctx, 0);

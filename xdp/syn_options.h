@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Replaces the options of a SYN that agree on another stream than MQTT over TCP.
+ * Replaces options of a SYN that would make the stream something other than MQTT over
+ * TCP.
  *
  * Multipath TCP spreads a stream over several connections, each with its own gaps.
- * TCP-ENO encrypts it, and SMC moves it past the network's stack. The topics in such a
- * stream cannot be read. Each of them needs its option in both SYNs: a server that gets
- * NOPs instead does not offer it, and both ends speak plain TCP (RFC 8684 §3.7, RFC 8547
- * §4.7, RFC 7609 §3.1).
+ * TCP-ENO encrypts it, and SMC moves it past the network's stack. Topics in such a stream
+ * cannot be read. Each of these needs its option in both SYNs: a server that gets NOPs
+ * instead does not offer it, and both ends speak plain TCP (RFC 8684 §3.7, RFC 8547 §4.7,
+ * RFC 7609 §3.1).
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 #define OPTION_NOP	  1
 #define OPTION_MULTIPATH  30
 #define OPTION_ENCRYPTION 69
-/* These two begin with the number of their experiment, 16 bits at least (RFC 6994 §3). */
+/* These two begin with a number of at least 16 bits for the experiment (RFC 6994 §3). */
 #define OPTION_EXPERIMENT1 253
 #define OPTION_EXPERIMENT2 254
 
@@ -42,13 +43,13 @@ static __always_inline int changes_stream(const __u8 *option, __u32 size)
 	}
 }
 
-/* The way through the options of a SYN. */
+/* The state of the walk through the options of a SYN. */
 struct option_walk {
 	__u8 *options;
 	__u32 len;   /* bytes of options */
-	__u32 left;  /* bytes of the option at hand */
-	int replace; /* the option at hand */
-	int found;   /* there were options to replace */
+	__u32 left;  /* bytes left of the present option */
+	int replace; /* whether to replace the present option */
+	int found;   /* whether options were replaced */
 };
 
 /* One byte of the options, for bpf_loop(), which the verifier walks through once. */
@@ -76,7 +77,7 @@ static long replace_byte(__u32 at, void *context)
 }
 
 /* Writes NOPs over the options that change the stream, in `len` bytes of options. Returns
- * whether there were any. It ends where a receiver's parser ends, too.
+ * whether there were any. Stops where a receiver's parser stops, too.
  */
 static __always_inline int replace_with_nops(__u8 *options, __u32 len)
 {
@@ -86,8 +87,8 @@ static __always_inline int replace_with_nops(__u8 *options, __u32 len)
 	return walk.found;
 }
 
-/* Makes a SYN with `len` bytes of options at `offset` of the frame one of plain TCP.
- * Returns whether it was changed, -1 when it is too short.
+/* Turns a SYN with `len` bytes of options at `offset` of the frame into one of plain TCP.
+ * Returns whether it was changed, -1 if it is too short.
  */
 __noinline int plain_options(struct xdp_md *ctx, __u32 offset, __u32 len)
 {
@@ -103,7 +104,7 @@ __noinline int plain_options(struct xdp_md *ctx, __u32 offset, __u32 len)
 	__builtin_memset(&frame->part.options, 0, sizeof(frame->part.options));
 	FORGET(last);
 	if (last >= MAX_OPTIONS)
-		return 0; /* none, or an inconsistent header */
+		return 0; /* no options, or an inconsistent header */
 	if (bpf_xdp_load_bytes(ctx, offset, frame->part.options.now, last + 1) ||
 	    bpf_xdp_load_bytes(ctx, check_offset, &check, sizeof(check)))
 		return -1;

@@ -7,8 +7,8 @@
 #include "xdp/open.h"
 #include "xdp/reply.h"
 
-/* Whether a source is a single host. Only such a one gets an ICMP error (RFC 1122 §3.2.2,
- * RFC 4443 §2.4).
+/* Whether a source is a single host. ICMP errors are sent to such hosts only (RFC 1122
+ * §3.2.2, RFC 4443 §2.4).
  */
 static __always_inline int is_one_host(const struct address *client)
 {
@@ -37,7 +37,7 @@ __noinline int turn_into_too_big(struct xdp_md *ctx, __u32 mtu)
 	if (parse_frame(ctx) != PARSE_TCP || headers->tcp.flags & SEGMENT_RST ||
 	    !is_one_host(&headers->client) ||
 	    bpf_xdp_load_bytes(ctx, 0, &reply->link, 2 * ETH_ALEN) ||
-	    reply->link.destination[0] & 1) /* a broadcast */
+	    reply->link.destination[0] & 1) /* a broadcast or multicast */
 		return -1;
 	icmp->client = headers->client;
 	icmp->service = headers->service;
@@ -59,8 +59,8 @@ __noinline int turn_into_too_big(struct xdp_md *ctx, __u32 mtu)
 	return turn_into_icmp(ctx);
 }
 
-/* The longest packet that the link takes with the outer header of its real (RFC 2003, RFC
- * 2473).
+/* The longest packet that fits into the link with the outer header of its real (RFC 2003,
+ * RFC 2473).
  */
 static __always_inline __u32 room_for_packet(const struct packet *pkt)
 {
@@ -84,7 +84,7 @@ static __always_inline __u32 room_for_packet(const struct packet *pkt)
 					     : sizeof(struct iphdr));
 }
 
-/* Replies to a client whose packet is too long. Returns FORWARD when it is not. */
+/* Replies to a client whose packet is too long. Returns FORWARD if it is not. */
 static __noinline enum outcome check_length(const struct packet *pkt)
 {
 	__u32 room = room_for_packet(pkt);

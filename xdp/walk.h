@@ -2,8 +2,8 @@
 /*
  * Walks the fields of the MQTT packets in a segment.
  *
- * A PUBLISH with the same topic as the one before makes no call. All that others need is
- * not inlined, because the stack is short: 512 bytes for a whole chain of calls.
+ * A PUBLISH with the same topic as the one before makes no call. Code for the other cases
+ * is not inlined, because the stack is small: 512 bytes for a whole chain of calls.
  */
 #pragma once
 
@@ -59,7 +59,7 @@ static __always_inline long load_window(const struct packet *pkt, __u32 offset,
 	return load(pkt, offset, window, left, MQTT_WINDOW);
 }
 
-/* Where the next packet begins is no longer known. */
+/* Call this when the place of the next packet is not known any more. */
 static __always_inline void lose_boundaries(struct flow *flow)
 {
 	flow->stream.blind = 1;
@@ -72,7 +72,7 @@ static __always_inline void forget_early(struct flow *flow)
 	flow->early = 0;
 }
 
-/* The stream costs too much. The daemon hears of it once in a flow's life. */
+/* Call this when the stream costs too much. The daemon is told once in a flow's life. */
 static __noinline void leave_unjudged(struct packet *pkt)
 {
 	struct event *event = &pkt->scratch->event;
@@ -97,8 +97,8 @@ static __noinline void leave_unjudged(struct packet *pkt)
 /* Counts the messages of QoS 2 that the client has sent and not yet released (MQTT 5.0
  * §4.3.3). `header` is the first byte of the packet whose header was just read.
  *
- * What a client repeats from an earlier connection comes before its new messages (§4.6)
- * and counts. A repetition that comes later was counted when it was new.
+ * Repetitions of an earlier connection's messages come before new messages (§4.6) and
+ * count. A later repetition was counted when it was new.
  */
 static __always_inline void count_qos2(struct flow *flow, __u8 header)
 {
@@ -117,13 +117,13 @@ static __always_inline void count_qos2(struct flow *flow, __u8 header)
 	flow->open_qos2++;
 }
 
-/* Whether nothing before `end` is left to be read. */
+/* Whether all bytes before `end` have been read. */
 static __always_inline int has_no_news(const struct stream *stream, __u32 end)
 {
 	return stream->blind || (__s32)(stream_wants(stream) - end) >= 0;
 }
 
-/* Whether the walk has come to the end of the segment. */
+/* Whether the walk has reached the end of the segment. */
 static __always_inline int is_walked(const struct packet *pkt)
 {
 	const struct walking *at = &pkt->scratch->walking;
@@ -137,7 +137,7 @@ static __always_inline int is_ahead(const struct flow *flow)
 	return (__s32)(flow->first_early - flow->edge) > 0;
 }
 
-/* One field of the segment's MQTT packets. Returns whether the walk is over. */
+/* Reads one field of the segment's MQTT packets. Returns whether the walk is over. */
 static __always_inline int walk_field(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the engine wants done. Bytes are no actions: they wait in outboxes (outbox.h).
+// The actions that the engine asks for. Bytes are no actions: they wait in outboxes (outbox.h).
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace remora::router {
 
-// Connect to a real of the group. The same key leads to the same real, as long as there is no
-// failed attempt: each must choose another real, if the group has one.
+// Connect to a real of the group. The same key leads to the same real as long as no attempt has
+// failed; each further attempt must choose another real, if the group has one.
 struct OpenSession {
   SessionId session;
   GroupId group;
@@ -21,7 +21,7 @@ struct OpenSession {
   bool operator==(const OpenSession&) const = default;
 };
 
-// Close its socket, or give the attempt to open it up. Nothing more is said about it.
+// Close the session's socket, or give up the attempt to open it. The engine has forgotten it.
 struct CloseSession {
   SessionId session;
 

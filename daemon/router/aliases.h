@@ -20,7 +20,7 @@ class Aliases {
     place = topic;
   }
 
-  // Empty if it was never set. Until the next set().
+  // Empty if the alias was never set. Valid until the next set().
   std::string_view topic_of(std::uint16_t alias) const {
     const auto found = topics_.find(alias);
     return found == topics_.end() ? std::string_view() : found->second;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes that wait, in one piece: appended at the end, taken from the front.
+// A queue of bytes in one piece of memory: appended at the end, taken from the front.
 #pragma once
 
 #include "daemon/mqtt/packet.h"
@@ -14,7 +14,7 @@ class ByteQueue {
  public:
   void append(ByteView bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
 
-  // Until the next call that changes it.
+  // Valid until the next call that changes the queue.
   ByteView view() const { return ByteView(bytes_).subspan(taken_); }
   bool empty() const { return taken_ == bytes_.size(); }
   std::size_t size() const { return bytes_.size() - taken_; }
@@ -29,7 +29,7 @@ class ByteQueue {
     }
   }
 
-  // Gives the memory back.
+  // Frees the memory.
   void clear() {
     bytes_ = {};
     taken_ = 0;

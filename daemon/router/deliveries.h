@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Packet identifiers of messages of QoS 1 and 2 that several brokers deliver to one client. Each
-// broker chooses its own; here every message gets one that is the client's only.
+// broker chooses its own; the router gives each message one that is unique for the client.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,18 @@ namespace remora::router {
 class Deliveries {
  public:
   struct Origin {
-    SessionId session;  // 0: it has ended, and the client's answers are for nobody
-    std::uint16_t id;   // the broker's
+    SessionId session;  // 0: it has ended, so nobody needs the client's answers
+    std::uint16_t id;   // chosen by the broker
   };
 
-  // The client's identifier for a broker's message, also for one that comes again. It is the
-  // broker's own if that is free. Nothing if all are in use.
+  // The client's identifier for a broker's message, also for a repeated one. It is the broker's own
+  // if that is free. No value if all are in use.
   std::optional<std::uint16_t> begin(SessionId session, std::uint16_t id);
   std::optional<std::uint16_t> client_id(SessionId session, std::uint16_t id) const;
   std::optional<Origin> origin(std::uint16_t client_id) const;
   void end(std::uint16_t client_id);
-  // The session has ended: its identifiers stay in use until the client has answered.
+  // Call this when the session has ended: its identifiers stay in use until the client has
+  // answered.
   void forget(SessionId session);
 
   std::size_t size() const { return origins_.size(); }

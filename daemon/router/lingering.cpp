@@ -9,7 +9,7 @@
 namespace remora::router {
 namespace {
 
-constexpr Time kLonger{5'000};  // than a peer needs
+constexpr Time kLonger{5'000};  // more than a peer needs
 
 }  // namespace
 
@@ -24,7 +24,7 @@ void Lingering::add(Fd socket, Time now) {
 void Lingering::drain(Entry& entry) {
   const ssize_t count = ::read(entry.socket.get(), buffer_.data(), buffer_.size());
   if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  // This runs in the watch's callback: it is freed by the next tick.
+  // This runs in the watch's callback, so the next tick frees it.
   entry.readable->set(false);
   entry.is_done = true;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sockets that are done: their peers read what was written last, and close.
+// Sockets that are no longer needed, until their peers have read the last bytes and closed.
 //
-// Closing a socket with unread bytes resets the connection, and the peer may lose what it has not
-// read yet. So each is shut down for writing, and read until its peer closes it, but not for
-// ever.
+// Closing a socket with unread bytes resets the connection, and the peer may lose bytes that it has
+// not read yet. So each socket is shut down for writing, and read until its peer closes it, but not
+// for ever.
 #pragma once
 
 #include <list>
@@ -19,11 +19,11 @@ namespace remora::router {
 
 class Lingering {
  public:
-  // `buffer` is for what nobody reads. It and `base` must outlive this.
+  // `buffer` is for bytes that are thrown away. It and `base` must outlive this object.
   Lingering(event_base* base, std::span<std::uint8_t> buffer) : base_(base), buffer_(buffer) {}
 
   void add(Fd socket, Time now);
-  // Closes those that have waited too long.
+  // Closes the sockets that have waited too long.
   void tick(Time now);
 
  private:

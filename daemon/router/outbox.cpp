@@ -9,7 +9,7 @@ namespace remora::router {
 
 void Outbox::append(ByteView bytes) {
   if (bytes.empty()) return;
-  // The peer is behind: these bytes will hardly be written before settle().
+  // The peer is slow: these bytes will probably not be written before settle().
   if (is_behind_) {
     append_copy(bytes);
     return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What brokers send. The client sees one broker: answers in its own order, one CONNACK, and no
-// packet inside another.
+// Handles packets of brokers. The client sees one broker: answers in the order of its messages, one
+// CONNACK, and no packet inside another.
 #include <utility>
 
 #include "daemon/router/relay.h"
@@ -14,7 +14,7 @@ using mqtt::Type;
 
 namespace {
 
-// Another broker may take the client.
+// Whether another broker may accept the client.
 bool is_passing(Reason reason) {
   switch (reason) {
     case Reason::kServerUnavailable:
@@ -70,7 +70,7 @@ void Relay::read_broker(Session& session, const Part& part) {
       } else if (is_home) {
         before_connack(part.bytes);
       } else {
-        fail(Reason::kNotAuthorized);  // it asks what only the client can answer
+        fail(Reason::kNotAuthorized);  // only the client could answer the broker's question
       }
       break;
     default:
@@ -79,8 +79,8 @@ void Relay::read_broker(Session& session, const Part& part) {
   if (phase_ == Phase::kSession) retire_former_home();
 }
 
-// A message for the client. With Subscribe::kHome only the home has subscriptions, and identifiers
-// stay as they are.
+// Delivers a message to the client. With Subscribe::kHome only the home has subscriptions, and
+// identifiers stay as they are.
 void Relay::deliver(Session& session, const Part& part) {
   if (client_gone_ || (session.id != home_ && !subscribes_to_all())) return;
   const auto lifetime =
@@ -102,7 +102,7 @@ void Relay::deliver(Session& session, const Part& part) {
   if (!rest.empty()) pass_on(session, rest, part.left, lifetime);
 }
 
-// One message after the other: while the client is getting one, those of other sessions wait.
+// Sends one message after the other: during one, the messages of other sessions wait.
 void Relay::pass_on(Session& session, ByteView bytes, std::size_t lacks,
                     Outgoing::Lifetime lifetime) {
   const bool is_free = delivering_ == 0 || delivering_ == session.id;
@@ -120,7 +120,7 @@ void Relay::pass_on(Session& session, ByteView bytes, std::size_t lacks,
   if (delivering_ == 0) send_deferred();
 }
 
-// The session has ended: its messages that wait and are whole.
+// Call this when the session has ended: sends its waiting messages that are whole.
 void Relay::pass_on_rest(Session& session) {
   ByteView waiting = session.for_client.view();
   while (!waiting.empty()) {
@@ -138,13 +138,13 @@ void Relay::release_delivery(const Session& session, const Part& part) {
     return;
   }
   const auto ack = mqtt::parse_ack(part, connect_.version);
-  // An unknown identifier is that of an earlier connection. The broker mostly chose it then, too.
+  // An unknown identifier is from an earlier connection, in which it was mostly the broker's, too.
   const auto id = ack ? deliveries_.begin(session.id, ack->id) : std::nullopt;
   if (id) to_client(mqtt::with_id(part, *id));
 }
 
-// A whole packet: after the CONNACK (MQTT 5.0 §3.2), and after the message that the client is
-// getting.
+// Sends a whole packet: after the CONNACK (MQTT 5.0 §3.2), and after the message that is being
+// sent to the client.
 void Relay::to_client(ByteView packet) {
   if (client_gone_) return;
   if (delivering_ != 0 || !has_connack_) {
@@ -167,7 +167,7 @@ void Relay::send_deferred() {
   }
 }
 
-// The last word to a client that waits for its CONNACK, or what precedes it.
+// Sends the last packet to a client that waits for its CONNACK, or a packet that precedes that.
 void Relay::before_connack(ByteView packet) {
   if (!client_gone_) to_client_.append_copy(packet);
 }
@@ -196,7 +196,7 @@ void Relay::accept(Session& session, const Part& part) {
   check(session.accept(connack->limits));
 }
 
-// The home's refusal is the client's answer.
+// The home's refusal is also the answer to the client.
 void Relay::refuse(Session& session, const Part& part, Reason reason) {
   const SessionId id = session.id;
   const bool is_answer = id == home_ && !has_connack_;
@@ -238,8 +238,7 @@ void Relay::complete(Session& session, const Part& part, const mqtt::Ack& ack) {
   Flight* flight = flights_.find(ack.id);
   if (flight != nullptr && flight->session == session.id &&
       flight->state == Flight::State::kReleased) {
-    // A broker that has taken the place of another does not know the message, which its
-    // predecessor had.
+    // The broker has replaced the one that had the message, and does not know it.
     const bool is_moved = flight->is_moved;
     const bool is_unknown = is_moved && ack.reason == Reason::kPacketIdNotFound;
     flights_.end(ack.id);

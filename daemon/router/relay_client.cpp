@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a client sends: messages go by their topics, everything else goes home.
+// Handles packets of a client: messages go to the group of their topic, all others go home.
 #include <utility>
 
 #include "daemon/mqtt/topic_filter.h"
@@ -15,7 +15,7 @@ using mqtt::Type;
 
 namespace {
 
-// More than a client has open at a time, even after a long time without a connection.
+// More exchanges than a client has open, even after a long time without a connection.
 constexpr std::size_t kQuestions = 1024;
 
 Outgoing::Lifetime lifetime_of(const Part& part) {
@@ -73,11 +73,11 @@ void Relay::publish(const Part& part) {
   if (phase_ == Phase::kSession) session->more(first, lifetime);
 }
 
-// False if the connection has ended instead.
+// Returns false if the connection has ended instead.
 bool Relay::begin_flight(const Part& part, const Session& session) {
   Flight* flight = flights_.begin(current_id_, session.id);
   if (flight == nullptr) {
-    // MQTT 3.1 allows to repeat a message while the connection lives (MQTT 3.1 §4.2).
+    // MQTT 3.1 allows repeating a message while the connection lives (MQTT 3.1 §4.2).
     if (flights_.find(current_id_)->session == session.id) {
       current_id_ = 0;
       return true;
@@ -93,7 +93,7 @@ bool Relay::begin_flight(const Part& part, const Session& session) {
   return true;
 }
 
-// For another broker, should this one die.
+// Keeps bytes for another broker, in case this one dies.
 void Relay::keep(ByteView bytes) {
   if (current_id_ == 0) return;
   Flight* flight = flights_.find(current_id_);
@@ -102,7 +102,7 @@ void Relay::keep(ByteView bytes) {
 
 void Relay::payload(const Part& part) {
   Session* session = find(current_);
-  if (session == nullptr) return;  // its broker has died, and it cannot be sent again
+  if (session == nullptr) return;  // its broker has died, and the message cannot be sent again
   keep(part.bytes);
   session->more(part.bytes, lifetime_of(part));
 }
@@ -125,7 +125,7 @@ bool Relay::resolve_alias(const Publish& message, std::string_view& topic) {
   return true;
 }
 
-// Finds the topic's group, mostly that of the message before.
+// Finds the topic's group, which is mostly that of the last message.
 bool Relay::route(std::string_view topic) {
   if (topic == topic_ && !topic.empty()) return true;
   if (topic_problem(topic)) {
@@ -138,7 +138,7 @@ bool Relay::route(std::string_view topic) {
   return true;
 }
 
-// The first message decides where a client has its home, unless it has subscribed before.
+// The first message decides where a client has its home, unless it subscribed before.
 Session& Relay::session_for_message() {
   const bool may_move = std::exchange(may_move_home_, false);
   if (Session* session = active(group_)) return *session;
@@ -200,7 +200,7 @@ void Relay::subscribe(const Part& part) {
   subscriptions_.ask(ack->id, part.bytes, sessions);
 }
 
-// The client's answer to a message that it has got.
+// Passes on the client's acknowledgement of a message that it has got.
 void Relay::acknowledge_delivery(const Part& part) {
   if (!subscribes_to_all()) {
     find(home_)->at_once(part.bytes);
@@ -215,7 +215,7 @@ void Relay::acknowledge_delivery(const Part& part) {
   if (Session* session = find(origin->session)) {
     session->at_once(mqtt::with_id(part, origin->id));
   } else if (part.type() == Type::kPubrec && !is_last) {
-    // Its broker has died: what it would have said ends the exchange.
+    // The message's broker has died, so the router completes the exchange.
     to_client(mqtt::ack_packet(Type::kPubrel, ack->id));
   }
 }

@@ -25,7 +25,7 @@ std::optional<Reason> Session::accept(const mqtt::BrokerLimits& limits) {
   return flush();
 }
 
-// What the broker has said that it does not take (§3.2.2.3).
+// Checks a packet against the limits that the broker announced (§3.2.2.3).
 std::optional<Reason> Session::objection(std::uint8_t first_byte, std::size_t size) const {
   if (size > limits_.maximum_packet) return Reason::kPacketTooLarge;
   if (mqtt::type_of(first_byte) != mqtt::Type::kPublish) return std::nullopt;

@@ -9,7 +9,7 @@
 namespace remora::router {
 namespace {
 
-// Where the codes of a SUBACK or UNSUBACK begin (MQTT 5.0 §3.9.3, §3.11.3).
+// The offset of the codes in a SUBACK or UNSUBACK (MQTT 5.0 §3.9.3, §3.11.3).
 std::size_t codes_of(ByteView packet, std::size_t header, mqtt::Version version) {
   mqtt::Cursor cursor(packet.subspan(header));
   cursor.two_bytes();
@@ -17,7 +17,7 @@ std::size_t codes_of(ByteView packet, std::size_t header, mqtt::Version version)
   return cursor.failed() ? packet.size() : header + cursor.at();
 }
 
-// A failure; else the lower QoS.
+// A failure if there is one, otherwise the lower QoS.
 std::uint8_t worse(std::uint8_t left, std::uint8_t right) {
   constexpr std::uint8_t kFailure = 0x80;
   if (left >= kFailure) return left;

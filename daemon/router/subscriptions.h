@@ -17,23 +17,23 @@ namespace remora::router {
 
 class Subscriptions {
  public:
-  // At most `longest` bytes of packets are kept for brokers that take another's place.
+  // Keeps at most `longest` bytes of packets for brokers that replace another one.
   explicit Subscriptions(std::size_t longest) : longest_(longest) {}
 
   void ask(std::uint16_t id, ByteView packet, const std::set<SessionId>& sessions);
-  // A session's SUBACK or UNSUBACK. The client's answer, if it was the last one.
+  // Takes a session's SUBACK or UNSUBACK. Returns the client's answer if it was the last one.
   std::optional<Bytes> answer(SessionId session, const mqtt::Part& part, mqtt::Version version);
-  // Another session takes the place of one that has ended: it is told all().
+  // A session replaces one that has ended; it must be sent all().
   void move(SessionId from, SessionId to);
 
-  // What the client has sent, in order. Incomplete if it was too much.
+  // All packets of the client, in order. Incomplete if there were too many.
   ByteView all() const { return log_; }
   bool is_complete() const { return is_complete_; }
 
  private:
   struct Pending {
-    std::set<SessionId> sessions;  // that have not answered
-    Bytes answer;                  // what the others say
+    std::set<SessionId> sessions;  // those that have not answered
+    Bytes answer;                  // combined answer of the others
   };
 
   std::size_t longest_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls back as long as a descriptor is readable, or writable, unless it is paused.
+// Calls back while a descriptor is readable or writable, unless it is paused.
 //
-// A change costs a system call, so it is made only when something changes.
+// A change costs a system call, so set() makes none if nothing changes.
 #pragma once
 
 #include <event2/event.h>
@@ -17,7 +17,7 @@ class Watch {
  public:
   using Callback = std::function<void()>;
 
-  // `events`: EV_READ or EV_WRITE. Paused at first. The descriptor must outlive the watch. Throws
+  // `events` is EV_READ or EV_WRITE. Paused at first. The descriptor must outlive the watch. Throws
   // std::runtime_error.
   Watch(event_base* base, int fd, short events, Callback callback);
   Watch(const Watch&) = delete;

@@ -20,7 +20,7 @@ void Mailbox::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
-    if (tasks_.size() > 1) return;  // the loop is awake
+    if (tasks_.size() > 1) return;  // the loop has been woken already
   }
   eventfd_write(wake_.get(), 1);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tasks of other threads for the daemon's own loop.
+// Passes tasks of other threads to the daemon's own loop.
 #pragma once
 
 #include <functional>
@@ -14,13 +14,13 @@ namespace remora {
 
 class Mailbox {
  public:
-  // `loop` must outlive it, and must not run any more when it is destroyed. Throws
+  // `loop` must outlive it, and must not run any more when this is destroyed. Throws
   // std::system_error.
   explicit Mailbox(EventLoop& loop);
 
-  // Any thread.
+  // May be called on any thread.
   void post(std::function<void()> task);
-  // Runs what has been posted; on the loop's thread.
+  // Runs the posted tasks. Called on the loop's thread.
   void run();
 
  private:

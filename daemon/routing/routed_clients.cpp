@@ -55,7 +55,7 @@ void RoutedClients::teach(const Client& client, const Known& known) const {
   if (known.topic.empty() || known.has_several_groups) return;
   const TopicMatching& matching = *steering_.matching();
   const auto* service = matching.find(client.first);
-  if (service == nullptr) return;  // gone with a reload
+  if (service == nullptr) return;  // a reload has removed it
   const Lesson lesson{.service = client.first,
                       .client = client.second,
                       .topic = known.topic,

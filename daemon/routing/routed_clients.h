@@ -2,11 +2,11 @@
 //
 // Learns from routed connections.
 //
-// A connection teaches when it ends, and only if no other one of its address is left: as long as
-// there are several, nothing is known of the next. An address that has published to several groups
-// teaches nothing, but is led to the router for a day (`client_ways`).
+// A connection teaches at its end, and only if its address has no other connection: while there are
+// several, the next one cannot be predicted. An address that has published to several groups
+// teaches nothing; its connections go to the router for a day (`client_ways`).
 //
-// On the daemon's loop.
+// Used on the daemon's loop.
 #pragma once
 
 #include <map>
@@ -23,27 +23,27 @@ namespace remora {
 
 class RoutedClients {
  public:
-  // All must outlive it.
+  // All references must outlive it.
   RoutedClients(const Maps& maps, const Ids& ids, const Steering& steering,
                 const Predictions& predictions, History& history)
       : maps_(maps), ids_(ids), steering_(steering), predictions_(predictions), history_(history) {}
 
-  using Client = std::pair<Endpoint, Address>;  // the service, and the client's address
+  using Client = std::pair<Endpoint, Address>;  // service and client address
 
   void began(const Client& client);
-  // It has published to a topic.
+  // The client has published to a topic.
   void published(const Client& client, const std::string& topic);
-  // It speaks no MQTT.
+  // The client does not speak MQTT.
   void is_other_protocol(const Client& client);
   void ended(const Client& client);
-  // All connections end with the daemon.
+  // Call this at the daemon's end, which ends all connections.
   void end_all();
 
  private:
   struct Known {
     std::uint32_t connections = 0;
-    std::string topic;  // the last one; empty: none yet
-    std::string group;  // of that topic
+    std::string topic;  // the last topic; empty: none yet
+    std::string group;  // the group of that topic
     bool has_several_groups = false;
   };
   void teach(const Client& client, const Known& known) const;
