@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Which slot of a ring a new flow gets: the hash that Katran takes, so that both give
- * it the same real. Pure.
+ * Decides which slot of a ring a new flow gets, with the same hash as Katran, so that
+ * both give it the same real. Pure.
  *
  * The kernel's jhash() is Bob Jenkins' lookup3 over little-endian words.
  */
@@ -17,7 +17,7 @@ static __always_inline __u32 rotate(__u32 x, __u32 by)
 	return x << by | x >> (32 - by);
 }
 
-/* lookup3's final(): the hash of three words, all of them seen. */
+/* lookup3's final(): the hash of three words after the last one was added. */
 static __always_inline __u32 hash_final(__u32 a, __u32 b, __u32 c)
 {
 	c ^= b;
@@ -75,13 +75,13 @@ static __always_inline __u32 hash_address(const struct address *address, __u32 s
 	return hash_final(a + address->word[3], b, c);
 }
 
-/* What Katran hashes for a VIP with its flag "no source port": port 0. */
+/* Input to the hash for a VIP with Katran's flag "no source port": port 0. */
 static __always_inline __u32 without_client_port(__u32 ports)
 {
 	return ports & 0xffff0000;
 }
 
-/* `ports`: the client's and the service's as they stand in the TCP header. */
+/* `ports` are the client's and the service's, in the form of the TCP header. */
 static __always_inline __u32 flow_hash(const struct address *client, __u32 ports)
 {
 	__u32 source = is_ipv4(client) ? client->word[3]

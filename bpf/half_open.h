@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The table of half-open connections (bpf/table.h). Anybody can send SYNs, so what they
- * fill gives way: an entry of a client without a prediction never pushes out one of a
+ * The table of half-open connections (bpf/table.h). Anybody can send SYNs, so their
+ * entries give way: an entry of a client without a prediction never pushes out one of a
  * client with a prediction that is younger than HALF_OPEN_HOLDS. Pure.
  *
- * All half-open connections of a port lie in one set, so the last SYN of a port is found
- * there as well. The table has twice as many ways as connections that it is made for; of
- * so many random ones 0.9 % are pushed out.
+ * All half-open connections of a port are in one set, so the last SYN of a port is found
+ * there as well. The table has twice as many ways as the limit of connections; of that
+ * many random connections 0.9 % are pushed out.
  */
 #pragma once
 
 #include "bpf/table.h"
 
 /* A value of the map `half_open`. The first three words of an entry are its key, the
- * fourth is the time of its SYN. The flow changes while it is there, as one in the flow
- * table does.
+ * fourth is the time of its SYN. The flow may change while it is in the table, like one
+ * in the flow table. table does.
  */
 struct half_open_set {
 	struct table_set table;
@@ -26,7 +26,7 @@ static_assert(sizeof(struct half_open_set) == 1216, "ABI");
 
 /* Ages are in units of 4 ms. They wrap after four minutes. */
 #define HALF_OPEN_AGE_SHIFT 22
-/* So long a client with a prediction has for its CONNECT: 30 s. */
+/* Time for a client with a prediction to send its CONNECT: 30 s. */
 #define HALF_OPEN_HOLDS 7153
 
 TABLE_INLINE __u32 half_open_table_sets(__u64 connections)
@@ -52,9 +52,8 @@ TABLE_INLINE struct table_key half_open_table_key(const struct flow_key *flow, _
 	return key;
 }
 
-/* The number of the set of that port, and the key's tag. The hash's secret is part of
- * that of the topic hash, which nobody else uses: of words that only the longest topics
- * have.
+/* The number of the port's set, and the key's tag. The secret of this hash is a part of
+ * the topic hash's secret that is used for words of the longest topics only.
  */
 TABLE_INLINE __u32 find_half_open_set(const struct topic_keys *keys, __u32 sets,
 				      struct table_key *key)
@@ -70,8 +69,8 @@ TABLE_INLINE __u32 find_half_open_set(const struct topic_keys *keys, __u32 sets,
 	return table_first(hash, sets);
 }
 
-/* The way of the last SYN of the key's port, whatever its number; TABLE_WAYS: there is
- * none.
+/* The way of the last SYN of the key's port, whatever its sequence number; TABLE_WAYS:
+ * there is none.
  */
 TABLE_FUNCTION __u32 last_half_open(const struct half_open_set *set,
 				    const struct table_key *key)

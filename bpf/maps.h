@@ -16,15 +16,15 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/* Size: a limit, set by the daemon before load. */
+/* Size: a limit, which the daemon sets before load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
-/* Flag of records that are urgent: a client waits, or only the daemon can teach. It costs
- * 5 us. Without it the kernel wakes a reader only if that has released all records
- * before, and the daemon keeps them until they are committed: it looks for others every
+/* Flag for urgent records: a client waits, or only the daemon can teach. It costs 5 us.
+ * Without it the kernel wakes a reader only if that has released all earlier records, and
+ * the daemon keeps records until they are committed: it looks for other records every
  * 50 ms.
  */
 #define WAKE_READER BPF_RB_FORCE_WAKEUP
@@ -37,8 +37,8 @@ static __always_inline void count(__u32 counter)
 		*value += 1;
 }
 
-/* Keeps the compiler from folding a check of `x` into earlier ones, which the
- * verifier (6.1, 6.18) would not connect with `x`. Where a length must not be 0
- * the index of the last byte is checked: 6.1 draws no lower bound from `len == 0`.
+/* Keeps the compiler from merging a check of `x` with earlier ones, which the verifier
+ * (6.1, 6.18) would not connect with `x`. For a length that must not be 0 the index of
+ * the last byte is checked, because 6.1 draws no lower bound from `len == 0`.
  */
 #define FORGET(x) asm volatile("" : "+r"(x))

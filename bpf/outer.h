@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The outer header of a packet on its way to a real (RFC 2003, RFC 2473), as
- * the forwarder writes it, and the health checks after it.
+ * The outer header of a packet on its way to a real (RFC 2003, RFC 2473), as the
+ * forwarder and the health checks write it.
  */
 #pragma once
 
@@ -14,16 +14,16 @@
 /* 100::/64 (RFC 6666): the first word of Katran's outer source. */
 #define OUTER_NET6 host_to_net32(0x01000000)
 
-/* What the outer header depends on. */
+/* Facts on which the outer header depends. */
 struct inner {
-	__be32 client; /* its address, of IPv6 the last word */
-	__be16 port;   /* its */
+	__be32 client; /* its address; for IPv6 the last word */
+	__be16 port;   /* the client's port */
 	__u16 len;     /* bytes, IP header included */
-	__u8 tos;      /* or IPv6's traffic class; the outer header's, too */
+	__u8 tos;      /* or IPv6's traffic class; also for the outer header */
 };
 
-/* The low half of the outer source varies with the flow, so that the NICs of
- * the brokers spread flows over their queues. Same formula as Katran's.
+/* The low half of the outer source varies with the flow, so that the brokers' NICs spread
+ * flows over their queues. The formula is Katran's.
  */
 static __always_inline __be32 varying_source(__be32 client, __be16 port)
 {
@@ -32,8 +32,8 @@ static __always_inline __be32 varying_source(__be32 client, __be16 port)
 	return (varying & host_to_net32(0x0000ffff)) | OUTER_NET;
 }
 
-/* The outer header's checksum from what varies in it. A one's complement sum may be
- * taken in words of any width (RFC 1071 §2).
+/* The outer header's checksum, computed from the parts that vary. A one's complement sum
+ * may use words of any width (RFC 1071 §2).
  */
 static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 {
@@ -48,14 +48,14 @@ static __always_inline __u16 outer_checksum(const struct iphdr *outer)
 	return (__u16)~sum;
 }
 
-/* `real`: an address as in `reals`. `own_source`: 0 for Katran's. */
+/* `real` is an address as in `reals`. `own_source` is 0 for Katran's source. */
 static __always_inline void write_outer4(struct iphdr *outer, const struct inner *inner,
 					 __be32 own_source, const __be32 *real)
 {
 	*(__be16 *)outer = host_to_net16(IP_PLAIN << 8 | inner->tos); /* one store */
 	outer->tot_len = host_to_net16(inner->len + sizeof(*outer));
 	outer->id = 0;
-	/* Errors come back only to an address of our own. */
+	/* ICMP errors come back only to an address of our own. */
 	outer->frag_off = own_source ? DONT_FRAGMENT : 0;
 	outer->ttl = OUTER_TTL;
 	outer->protocol = IPPROTO_IPIP;
@@ -65,7 +65,7 @@ static __always_inline void write_outer4(struct iphdr *outer, const struct inner
 	outer->check = outer_checksum(outer);
 }
 
-/* `protocol`: that of the inner packet. `own_source`: `::` for Katran's. */
+/* `protocol` is that of the inner packet. `own_source` is `::` for Katran's source. */
 static __always_inline void write_outer6(struct ipv6_header *outer, __u8 protocol,
 					 const struct inner *inner,
 					 const struct address *own_source,

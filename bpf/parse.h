@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Ethernet, VLAN tags, IPv4 or IPv6, and TCP up to the MQTT stream. Pure:
- * bytes in, numbers out; the same lines run in the kernel, in the daemon and in the
- * tests.
+ * Parses Ethernet, VLAN tags, IPv4 or IPv6, and TCP up to the MQTT stream. Pure: bytes
+ * in, numbers out; the same lines run in the kernel, in the daemon and in the tests.
  */
 #pragma once
 
@@ -50,21 +49,21 @@ static_assert(sizeof(struct ipv6_header) == 40, "no padding in the header");
 
 #define IPV6_VERSION host_to_net32(0x60000000)
 
-/* The most VLAN tags and IPv6 extension headers before TCP. */
+/* The largest numbers of VLAN tags, and of IPv6 extension headers before TCP. */
 #define VLAN_TAGS	2
 #define IPV6_EXTENSIONS 4
 #define VLAN_TAG_LEN	4
-/* Headers that may precede TCP (RFC 8200 §4), or stand in its place. */
+/* Headers that may precede TCP (RFC 8200 §4), or replace it. */
 #define IPV6_HOP_BY_HOP	 0
 #define IPV6_ROUTING	 43
 #define IPV6_FRAGMENT	 44
 #define IPV6_DESTINATION 60
 #define IPV6_ICMP	 58	/* RFC 4443 §1 */
-#define IPV6_OFFSET_MASK 0xfff8 /* of a fragment; bit 0: more of them follow */
+#define IPV6_OFFSET_MASK 0xfff8 /* in a fragment; bit 0: more fragments follow */
 
 enum parse_result {
-	PARSE_TCP,	 /* whole, plain: `struct headers` is filled */
-	PARSE_OTHER,	 /* not TCP over IP, or no ports in it */
+	PARSE_TCP,	 /* a whole, plain segment: `struct headers` is filled in */
+	PARSE_OTHER,	 /* not TCP over IP, or without ports */
 	PARSE_TRUNCATED, /* the IP length does not fit the frame */
 	/* Addresses and ports are filled: */
 	PARSE_OPTIONS,	 /* IPv4 options */
@@ -72,7 +71,7 @@ enum parse_result {
 	PARSE_EXTENSION, /* IPv6 extension headers */
 };
 
-/* Of `flags` in a TCP header (RFC 9293 §3.1). */
+/* Values of `flags` in a TCP header (RFC 9293 §3.1). */
 enum segment_flags {
 	SEGMENT_FIN = 1,
 	SEGMENT_SYN = 2,
@@ -80,15 +79,15 @@ enum segment_flags {
 	SEGMENT_ACK = 16,
 };
 
-/* A TCP segment. Numbers, no pointers: so the verifier sees no difference between the
- * kinds of packets that it comes in.
+/* A TCP segment. It has numbers, not pointers, so that the verifier sees no difference
+ * between the kinds of packets that contain it.
  */
 struct segment {
 	__be16 client_port, service_port;
 	__u32 seq, ack;	      /* host order */
 	__u32 ip_len;	      /* bytes, IP header included */
 	__u32 payload_offset; /* from the start of the frame */
-	__u32 payload_len;    /* 0 as well when the TCP header is inconsistent */
+	__u32 payload_len;    /* also 0 if the TCP header is inconsistent */
 	__u32 flags;	      /* enum segment_flags */
 };
 
@@ -134,7 +133,7 @@ static __always_inline void take_tcp(struct segment *segment, const struct tcphd
 }
 
 /* Finds the payload in an IP packet of `ip_len` bytes at `ip_offset`, whose TCP header
- * follows `ip_header` bytes. Bytes beyond the IP length (Ethernet padding) are no
+ * follows after `ip_header` bytes. Bytes beyond the IP length (Ethernet padding) are not
  * payload.
  */
 static __always_inline void take_payload(struct segment *segment,
@@ -150,8 +149,8 @@ static __always_inline void take_payload(struct segment *segment,
 	segment->payload_len = ip_len - header_len;
 }
 
-/* Whether it is the usual packet: TCP over IPv4, no tags, no options, not a fragment,
- * whole. Everything else is parse_tcp()'s business.
+/* Whether it is a usual packet: TCP over IPv4, no tags, no options, not a fragment,
+ * whole. parse_tcp() handles all others.
  */
 static __always_inline int is_plain(void *data, void *data_end)
 {
@@ -169,7 +168,7 @@ static __always_inline int is_plain(void *data, void *data_end)
 	       ip_len <= (__u32)((const __u8 *)data_end - (const __u8 *)ip);
 }
 
-/* Its addresses and ports, and the rest of it, of which is_plain() holds. */
+/* The IP header of a packet for which is_plain() holds, with all that follows it. */
 static __always_inline const struct iphdr *plain_ip(void *data)
 {
 	return (const struct iphdr *)((const __u8 *)data + ETH_HLEN);
@@ -187,8 +186,8 @@ static __always_inline void read_plain(void *data, struct segment *segment)
 		     ETH_HLEN, sizeof(struct iphdr));
 }
 
-/* Where the IP header begins: after Ethernet and up to two tags (IEEE 802.1Q and
- * 802.1ad); 0 if the frame ends before it. `type` is the EtherType before it.
+/* Finds the IP header, after Ethernet and up to two tags (IEEE 802.1Q and 802.1ad).
+ * Returns 0 if the frame ends before it. `type` becomes the EtherType before the header.
  */
 static __always_inline __u32 link_length(void *data, void *data_end, __be16 *type)
 {
@@ -208,7 +207,7 @@ static __always_inline __u32 link_length(void *data, void *data_end, __be16 *typ
 	return len;
 }
 
-/* For a packet that is not whole, or has headers before TCP: its ports count. */
+/* For a packet that is not whole, or has headers before TCP: only its ports count. */
 static __always_inline enum parse_result
 take_part(struct headers *headers, const struct tcphdr *tcp, enum parse_result result)
 {
@@ -216,7 +215,7 @@ take_part(struct headers *headers, const struct tcphdr *tcp, enum parse_result r
 	return result;
 }
 
-/* The rest of a packet, if its IP length is right. */
+/* Reads the rest of a packet, if its IP length is right. */
 static __always_inline enum parse_result
 take_whole(void *data_end, struct headers *headers, const void *ip, __u32 ip_header,
 	   const struct tcphdr *tcp, __u32 ip_len)
@@ -230,7 +229,7 @@ take_whole(void *data_end, struct headers *headers, const void *ip, __u32 ip_hea
 	return PARSE_TCP;
 }
 
-/* IPv4 at `headers->ip_offset`. */
+/* Reads IPv4 at `headers->ip_offset`. */
 static __always_inline enum parse_result parse_ipv4(void *data, void *data_end,
 						    struct headers *headers)
 {
@@ -264,7 +263,7 @@ static __always_inline enum parse_result parse_ipv4(void *data, void *data_end,
 				   : take_part(headers, tcp, result);
 }
 
-/* IPv6 at `headers->ip_offset`. Mapped addresses are no business of the wire (RFC 4942
+/* Reads IPv6 at `headers->ip_offset`. Mapped addresses must not be on the wire (RFC 4942
  * §2.2), and would look like a service's IPv4 address.
  */
 static __always_inline enum parse_result parse_ipv6(void *data, void *data_end,

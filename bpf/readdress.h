@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Replaces the destination or TOS of an IPv4 packet and mends the header's checksum. The
- * TCP checksum stays right for the service, so it is not changed for a VIP. Pure.
+ * Replaces the destination or TOS of an IPv4 packet and corrects the header's checksum.
+ * The TCP checksum stays that of the service, so it is not changed for a VIP. Pure.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ static __always_inline void readdress_ipv4(struct iphdr *ip, __be32 destination)
 	ip->daddr = destination;
 }
 
-/* The same for the TOS, whose word begins with the version and the header's length. */
+/* Does so for the TOS, whose word begins with the version and the header's length. */
 static __always_inline void set_ipv4_class(struct iphdr *ip, __u8 tos)
 {
 	__u32 sum = (__u16)~ip->check + (__u16) ~*(__be16 *)ip;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the daemon has set, and found: for all programs of the LB.
+ * Settings and findings of the daemon, for all programs of the LB.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ struct {
 	__type(value, struct settings);
 } settings SEC(".maps");
 
-/* Of Katran's map ABI; only index 0 is used. */
+/* Belongs to Katran's map ABI; only index 0 is used. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 16);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The RST with which a mispredicted connection is ended, as headers, and what the
- * other answers to a client are made of. Pure.
+ * The RST that ends a mispredicted connection, as headers, and the parts of the other
+ * answers to a client. Pure.
  *
- * It is sent to the client as the service. Its sequence number is what the
- * client acknowledged last: a client takes a RST only at exactly that number
- * (RFC 5961 §3.2), so every later packet of the client gets a RST of its own.
+ * It is sent to the client as the service. Its sequence number is the one that the client
+ * acknowledged last: a client accepts a RST only with exactly that number (RFC 5961
+ * §3.2), so every later packet of the client gets another RST.
  */
 #pragma once
 
@@ -38,8 +38,8 @@ static __always_inline __u16 fold_checksum(__u32 sum)
 	return (__u16)~sum;
 }
 
-/* Reads headers that were written as something else: to the compiler `__u16` and
- * `__be32` do not overlap.
+/* Reads headers that were written with other types: to the compiler `__u16` and `__be32`
+ * do not overlap.
  */
 typedef __u16 __attribute__((may_alias)) any_word;
 
@@ -66,7 +66,8 @@ static __always_inline struct rst rst_for(const struct headers *headers)
 	return rst;
 }
 
-/* A RST; with `question`, a SYN-ACK that acknowledges it. All but the checksum. */
+/* Writes a RST; with `question`, a SYN-ACK that acknowledges it. Leaves out the checksum.
+ */
 static __always_inline void write_tcp(struct tcphdr *out, const struct rst *rst,
 				      const __be32 *question)
 {
@@ -183,7 +184,7 @@ struct icmp_error {
 	__u8 type;
 	__u8 code;
 	__u16 checksum;
-	__be32 mtu; /* IPv4: its lower half (RFC 1191 §4); 0 where there is none */
+	__be32 mtu; /* IPv4: its lower half (RFC 1191 §4); 0 if there is none */
 };
 static_assert(sizeof(struct icmp_error) == 8, "no padding in the header");
 
@@ -197,15 +198,15 @@ struct ipv6_icmp {
 	struct icmp_error icmp;
 };
 
-/* What of the packet is quoted: over IPv4 the header and 8 bytes (RFC 792), over IPv6
- * as much as fits into the smallest MTU (RFC 4443 §2.4).
+/* The quoted part of the packet: over IPv4 the header and 8 bytes (RFC 792), over IPv6 as
+ * much as fits into the smallest MTU (RFC 4443 §2.4).
  */
 #define QUOTED4	     (sizeof(struct iphdr) + 8)
 #define IPV6_MIN_MTU 1280
 #define QUOTED6	     (IPV6_MIN_MTU - sizeof(struct ipv6_icmp))
 
-/* The headers of an ICMP error from `source`, for a quote of `len` bytes whose words
- * sum up to `quote_sum`, folded.
+/* Writes the headers of an ICMP error from `source`, for a quote of `len` bytes whose
+ * words have the sum `quote_sum`, folded.
  */
 static __always_inline void write_icmp4(struct ip_icmp *out, __be32 source,
 					__be32 destination, struct icmp_error error,
