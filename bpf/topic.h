@@ -13,7 +13,6 @@
  * last word in which two topics differ, the second half's keys occur in no other
  * difference: two given topics still collide with probability 2^-64.
  *
- *
  * Through a shape, the hashes of the literal levels are the words of another such sum,
  * with keys of its own: two topics that differ in a literal level collide if the level's
  * hashes do, or otherwise the sums, with probability below 2^-63.
