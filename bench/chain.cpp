@@ -16,6 +16,7 @@
 #include "bpf/half_open.h"
 #include "bpf/parse.h"
 #include "daemon/config/memory_plan.h"
+#include "daemon/kernel/client_table.h"
 #include "daemon/kernel/mapped.h"
 #include "daemon/mqtt/route_table.h"
 #include "forward.skel.h"
@@ -175,8 +176,8 @@ Address vip_of(std::uint32_t group) {
 Chain::Chain(const Katran* katran) : katran_(katran), objects_(std::make_unique<Objects>()) {
   objects_->mqtt->rodata->behind_katran = katran_ != nullptr;
   auto& maps = objects_->mqtt->maps;
-  limit(maps.predictions, kClients);
-  limit(maps.guards, kClients);
+  limit(maps.predictions, table_sets(kClients));
+  objects_->mqtt->rodata->client_sets = table_sets(kClients);
   const FlowTableSizes flow_table(kFlowLimit);
   limit(maps.flows, flow_table.flows);
   limit(maps.places, flow_table.places);
@@ -307,12 +308,14 @@ std::string Chain::prefixed_topic(std::uint32_t group, std::uint32_t variant) {
 }
 
 void Chain::predict(std::uint32_t first, std::uint32_t count, std::uint32_t group) {
+  const ClientTable clients(bpf_map__fd(objects_->mqtt->maps.predictions),
+                            bpf_map__fd(objects_->mqtt->maps.topic_keys));
   for (std::uint32_t i = 0; i < count; ++i) {
     client_key client{};
     client.client = Address::from_ipv4(host_to_net32(first + i)).abi();
     prediction known{};
     known.group = static_cast<std::uint16_t>(group);
-    set(objects_->mqtt->maps.predictions, client, known);
+    clients.put(client, known);
   }
 }
 

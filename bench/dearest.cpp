@@ -110,8 +110,7 @@ class World {
     ChainLimits limits;
     limits.flows = 1 << 20;
     limits.half_open = 1 << 16;
-    limits.predictions = 1 << 20;
-    limits.guards = 1 << 20;
+    limits.clients = 1 << 20;
     limits.topics = 4096;
     limits.early_segments = 8192;
     limits.event_bytes = 1 << 22;

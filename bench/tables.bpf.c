@@ -113,13 +113,14 @@ int bench_table_find(struct __sk_buff *skb)
 {
 	struct client_key client;
 	struct table_key key;
+	union client_words words;
 	struct site site;
-	__u32 group;
 
 	if (next_client(skb, &client) || find_sets(&client, &key, &site))
 		return TC_ACT_SHOT;
-	group = client_group(site.first, site.second, &key, 0);
-	return group == NO_GROUP ? TC_ACT_SHOT : (int)group;
+	if (read_client(site.first, site.second, &key, &words, 0) != TABLE_DONE)
+		return TC_ACT_SHOT;
+	return words.client.group;
 }
 
 SEC("tc")

@@ -185,7 +185,9 @@ struct topic_keys {
 };
 static_assert(sizeof(struct topic_keys) == 64 + (TOPIC_ROOM + MAX_LEVELS) * 16, "ABI");
 
-/* ---- map `predictions`: client -> group ---------------------------------- */
+/* ---- map `predictions`: what is known of each client ---------------------- */
+
+/* Its values are sets of clients (bpf/clients.h). */
 
 struct client_key {
 	struct address client;
@@ -194,23 +196,19 @@ struct client_key {
 };
 static_assert(sizeof(struct client_key) == 20, "ABI");
 
-/* What the client's last lesson says (bpf/lesson.h). The second word is only changed by
- * compare-and-exchange; the hash follows it, and `check` tells whether it has.
- */
+/* What the client's last lesson says (bpf/lesson.h). */
 struct prediction {
 	__u64 topic_hash; /* 0: the topic is not known */
 	__u32 time;	  /* when it was taught, 16ths of a second */
 	__u16 group;
-	__u8 check; /* hash_check() of the topic */
-	__u8 flags; /* enum prediction_flags */
+	__u16 flags; /* enum prediction_flags */
 };
 static_assert(sizeof(struct prediction) == 16, "ABI");
 
 enum prediction_flags {
-	PREDICTION_TOLD = 1, /* the daemon knows this lesson */
+	PREDICTION_TOLD = 1,	 /* the daemon knows this lesson */
+	PREDICTION_ANSWERED = 2, /* by a client that had answered (xdp/changes.h) */
 };
-
-/* ---- lessons from the daemon, for the program `lessons` --------------------- */
 
 enum lesson_kind {
 	LESSON_NOW = 1,	   /* taught at this moment: later than what is known */
@@ -222,37 +220,9 @@ enum lesson_outcome {
 	LESSON_CHANGED = 2,   /* another topic, or another group for it */
 	LESSON_SAME = 3,      /* what was known */
 	LESSON_OLDER = 4,     /* what is known counts more */
-	LESSON_NO_ROOM = 5,   /* not written: the table refused it */
+	LESSON_NO_ROOM = 5,   /* not written: all others count more */
 	LESSON_NO_CLIENT = 6, /* not written: LESSON_NO_NEW */
 };
-
-/* A frame of BPF_PROG_TEST_RUN consists of these; the program writes the outcomes. */
-struct lesson {
-	struct client_key client;
-	__u16 kind;    /* enum lesson_kind */
-	__u16 outcome; /* enum lesson_outcome; 0: not come to */
-	struct prediction prediction;
-};
-static_assert(sizeof(struct lesson) == 40, "ABI");
-
-/* At most so many, a power of two: XDP's frames take one page. */
-#define MAX_LESSONS 64
-
-/* ---- map `guards`: what is counted against a client address -------------- */
-
-struct guard {
-	__u64 window_began_ns; /* of the resets below */
-	__u32 resets;
-	__u32 connections; /* established and not closing */
-	/* The address's changes between groups (xdp/changes.h) */
-	__u64 day_began_ns;  /* of the three counts below */
-	__u64 changed_at_ns; /* its last mispredict */
-	__u16 doubts;	     /* mispredicts, as far as they matter */
-	__u16 questions;     /* SYNs that were answered with a question */
-	__u16 changes;	     /* those that are known to be its own */
-	__u16 taught_group;  /* by its last connection that had answered, + 1; 0: none */
-};
-static_assert(sizeof(struct guard) == 40, "ABI");
 
 /* ---- the flow table, and map `half_open`: TCP connections ----------------- */
 

@@ -46,20 +46,6 @@ LESSON_INLINE __u32 next_lesson_time(__u32 clock, __u32 known)
 	return known - clock < LESSON_LEAD ? known + 1 : known;
 }
 
-/* Part of the topic's hash: a prediction's first and second word are not written at once,
- * and this tells whether they belong together.
- */
-LESSON_INLINE __u8 hash_check(__u64 topic_hash)
-{
-	return (__u8)(topic_hash >> 56);
-}
-
-/* The hash of the topic that a prediction stands for, 0: it is not known. */
-LESSON_INLINE __u64 topic_of_prediction(const struct prediction *known)
-{
-	return known->check == hash_check(known->topic_hash) ? known->topic_hash : 0;
-}
-
 /* What a lesson makes of the prediction `known`: what it is to be afterwards in `next`,
  * which may be the same. A known topic keeps its time, or gets the later one; its group
  * follows the routes, so it is always taken over.
@@ -68,8 +54,7 @@ LESSON_INLINE enum lesson_outcome weigh_lesson(const struct prediction *known,
 					       const struct prediction *lesson,
 					       __u32 kind, struct prediction *next)
 {
-	int same_topic =
-		lesson->topic_hash && lesson->topic_hash == topic_of_prediction(known);
+	int same_topic = lesson->topic_hash && lesson->topic_hash == known->topic_hash;
 	int later = is_later(lesson->time, known->time);
 
 	*next = *known;
@@ -84,8 +69,9 @@ LESSON_INLINE enum lesson_outcome weigh_lesson(const struct prediction *known,
 		return LESSON_SAME;
 	}
 	next->topic_hash = lesson->topic_hash;
-	next->group = lesson->group;
-	next->check = hash_check(lesson->topic_hash);
 	next->flags = lesson->flags;
+	if (known->group == lesson->group)
+		next->flags |= known->flags & PREDICTION_ANSWERED;
+	next->group = lesson->group;
 	return LESSON_CHANGED;
 }

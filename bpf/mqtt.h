@@ -343,6 +343,9 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 	/* QoS 3 is malformed (MQTT 5.0 §3.3.1.2). */
 	if (remaining < least || topic_len > remaining - least || qos == 0x06)
 		return FOUND_BAD;
+	stream->flags &= (__u8)~STREAM_PACKET_ID;
+	if (qos)
+		stream->flags |= STREAM_PACKET_ID;
 	stream->topic = stream->next + header + 2;
 	stream->topic_len = (__u16)topic_len;
 	stream->alias = 0;
@@ -350,9 +353,6 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 	/* The usual PUBLISH ends here. */
 	if (!(stream->flags & STREAM_MQTT5) && (__s32)(stream->field_end - end) <= 0)
 		return end_publish(stream, seq, found);
-	stream->flags &= (__u8)~STREAM_PACKET_ID;
-	if (qos)
-		stream->flags |= STREAM_PACKET_ID;
 	next_field(stream, STREAM_TOPIC, stream->topic);
 	return FOUND_NOTHING;
 }

@@ -450,7 +450,8 @@ TABLE_FUNCTION __u32 table_begin(struct table_set *first, struct table_set *seco
 	if (standing >= TABLE_TAKEN ||
 	    table_standing(old, terms->now, terms->holds) != standing)
 		return TABLE_NOWHERE + TABLE_BUSY;
-	if (standing > table_standing(own, terms->now, terms->holds))
+	/* Of the same age, what the daemon brings counts less. */
+	if (standing + (terms->by != 0) > table_standing(own, terms->now, terms->holds))
 		return TABLE_NOWHERE + TABLE_REFUSED;
 	filling = (own & (TABLE_TAG | TABLE_AGE)) | (old & TABLE_TURN) | TABLE_FILLING |
 		  terms->by;
@@ -474,10 +475,10 @@ TABLE_INLINE void table_publish(struct table_set *set, __u32 way, __u64 rank)
 /* Inserts an entry with a key that is not there. TABLE_EXISTS and TABLE_BUSY: nothing was
  * changed, and the caller looks for the key again.
  */
-TABLE_FUNCTION __u32 table_insert(struct table_set *first, struct table_set *second,
-				  const struct table_key *key,
-				  const struct table_entry *entry,
-				  const struct table_terms *terms)
+TABLE_INLINE __u32 table_insert(struct table_set *first, struct table_set *second,
+				const struct table_key *key,
+				const struct table_entry *entry,
+				const struct table_terms *terms)
 {
 	struct table_set *set;
 	__u32 at, way;

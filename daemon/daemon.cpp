@@ -28,7 +28,7 @@ constexpr auto kLookAtForwarderEvery = 2s;
 constexpr auto kLookAtHistoryEvery = 1s;
 constexpr auto kCheckEvery = 50ms;
 constexpr auto kWaitForGateway = 2s;      // during the start
-constexpr auto kWaitForPredictions = 1s;  // during the start
+constexpr auto kWaitForPredictions = 5s;  // likewise
 
 Link link_of(const Config& config) {
   const auto link = find_link(config.lb.interface);
@@ -55,8 +55,7 @@ Daemon::Daemon(Places places, Config config)
       ids_(maps_, config_.limits.groups),
       history_(history_options(config_, ring_id(maps_.events_fd))),
       steering_(maps_, ids_, *forwarder_),
-      lessons_(programs_.program(kLessonsProgram).fd),
-      predictions_(maps_, lessons_, history_, config_.limits.clients),
+      predictions_(maps_, history_, config_.limits.clients),
       ender_(config_, *forwarder_),
       recorder_(maps_, ids_, steering_, predictions_, ender_, history_),
       evacuation_(maps_, steering_, ender_),
@@ -107,18 +106,17 @@ Daemon::Daemon(Places places, Config config)
   health_.use(config_, steering_.reals(), monotonic_ns());
   sweeper_.use(IdleLimits(config_, ids_));  // the services have their numbers now
   maps_.half_open.mend();
+  maps_.predictions.mend();
   // Records from the time without a daemon are new to the history, too.
   read_former_ring();
   events_.drain();
   history_.flush();
   loaded_history_ = history_.status().openings;
-  // A new table gets as many predictions as a moment allows before the first packet, those of the
-  // last seen clients first. The others are loaded while the loop runs. A table that was taken over
-  // is good enough for the start.
+  // A new table gets the clients that were seen last before the first packet. The others are loaded
+  // while the loop runs. A table that was taken over is good enough for the start.
   const bool is_new = programs_.is_fresh("predictions");
-  predictions_.start_load(steering_.matching(),
-                          is_new ? Predictions::Found::kNewTable : Predictions::Found::kInUse);
-  if (is_new && !predictions_.wait(kWaitForPredictions))
+  predictions_.start_load(steering_.matching());
+  if (is_new && !predictions_.wait_for_newest(kWaitForPredictions))
     log::info("the history is long: predictions are loaded while remorad runs");
   follower_.set_gateway(config_.lb.gateway_mac);
   if (traits_of(config_.lb.forwarder).has_our_reals &&
@@ -216,7 +214,7 @@ void Daemon::look_at_history() {
   if (openings == loaded_history_) return;
   loaded_history_ = openings;
   predictions_.catch_up_with(history_.newest_lesson());
-  predictions_.start_load(steering_.matching(), Predictions::Found::kInUse);
+  predictions_.start_load(steering_.matching());
 }
 
 // Releases the records whose rows are committed and whose topics are complete.

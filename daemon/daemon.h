@@ -76,7 +76,6 @@ class Daemon {
   Ids ids_;
   History history_;
   Steering steering_;
-  LessonWriter lessons_;
   Predictions predictions_;
   Ender ender_;
   Recorder recorder_;

@@ -12,102 +12,55 @@
  * taught the group that it leaves: a real client that corrects a forged lesson has not
  * changed. Each connection counts once, so the next change takes another one. When a host
  * says that it never opened a connection, all that is known of its changes is forgotten.
+ *
+ * The counts lie in the client's entry (bpf/clients.h).
  */
 #pragma once
 
 #include "xdp/guards.h"
 #include "xdp/questions.h"
 
-/* Mispredicts in a day after which an address is asked. */
-#define DOUBTS 2
-/* Some stacks need a second to repeat their SYN. */
-#define QUESTIONS_A_DAY 32
-#define DAY_NS		(24 * 3600 * NS_PER_S)
-
-/* `taught_group` of a guard. */
-#define TAUGHT_NOTHING 0
-#define TAUGHT(group)  ((group) + 1)
-
-/* Whether connections of this address are kept. */
+/* Whether connections of this client are kept. */
 static __always_inline int is_changing(const struct packet *pkt,
-				       const struct guard *guard)
+				       const struct client *client)
 {
-	__u32 most = pkt->set->changes_per_day;
-
-	return most && guard->changes >= most &&
-	       !is_over(guard->changed_at_ns, pkt->now_ns, DAY_NS);
+	return pkt->set->changes_per_day && client->changes == CHANGING;
 }
 
-static __always_inline void begin_day(const struct packet *pkt, struct guard *guard)
+/* The flow has taught `group`; the lesson is in the scratch. */
+static __always_inline void note_group(const struct packet *pkt, __u16 group)
 {
-	if (!is_over(guard->day_began_ns, pkt->now_ns, DAY_NS))
-		return;
-	guard->day_began_ns = pkt->now_ns;
-	guard->doubts = 0;
-	guard->questions = 0;
-	if (!is_changing(pkt, guard))
-		guard->changes = 0;
-}
-
-/* The flow has published to a topic of `group`. */
-static __noinline void note_group(const struct packet *pkt, __u16 group)
-{
-	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+	const struct prediction *before = &pkt->scratch->lesson.before;
 	struct flow *flow = pkt->flow;
+	int is_own;
 
-	if (!guard)
+	if (group == flow->group)
 		return;
-	begin_day(pkt, guard);
-	if (group != flow->group) {
-		if (guard->changes >= pkt->set->changes_per_day &&
-		    !is_changing(pkt, guard))
-			guard->changes = 0;
-		if (guard->doubts < DOUBTS)
-			guard->doubts++;
-		if (flow->flags & FLOW_ANSWERED &&
-		    guard->taught_group == TAUGHT(flow->group) &&
-		    guard->changes < pkt->set->changes_per_day)
-			guard->changes++;
-		guard->changed_at_ns = pkt->now_ns;
-	}
-	if (!(flow->flags & FLOW_ANSWERED))
-		return;
-	guard->taught_group = TAUGHT(group);
-	if (group != flow->group)
-		flow->flags &= ~FLOW_ANSWERED;
+	is_own = flow->flags & FLOW_ANSWERED && before->group == flow->group &&
+		 before->flags & PREDICTION_ANSWERED;
+	note(pkt, is_own ? CLIENT_CHANGED : CLIENT_MISPREDICTED);
+	flow->flags &= ~FLOW_ANSWERED;
 }
 
 /* Somebody else speaks in the name of this address. */
 static __always_inline void forget_changes(const struct packet *pkt)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
-
-	if (!guard)
-		return;
-	guard->changes = 0;
-	guard->taught_group = TAUGHT_NOTHING;
+	note(pkt, CLIENT_FORGED);
 }
 
 /* Whether connections of this packet's client are kept because it changes all the time.
  */
-static __noinline int is_kept_for_changes(const struct packet *pkt)
+static __always_inline int is_kept_for_changes(const struct packet *pkt)
 {
-	const struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
+	const struct client *client = client_of(pkt);
 
-	return guard && is_changing(pkt, guard);
+	return client && is_changing(pkt, client);
 }
 
 /* Whether the client of a SYN is to be asked first. */
-static __noinline int is_to_be_asked(const struct packet *pkt)
+static __always_inline int is_to_be_asked(const struct packet *pkt,
+					  const struct client *client)
 {
-	struct guard *guard = bpf_map_lookup_elem(&guards, &pkt->key.client);
-
-	if (!guard || !pkt->set->changes_per_day || guard->doubts < DOUBTS ||
-	    is_changing(pkt, guard))
-		return 0;
-	begin_day(pkt, guard);
-	if (guard->doubts < DOUBTS || guard->questions >= QUESTIONS_A_DAY)
-		return 0;
-	guard->questions++;
-	return 1;
+	return client && pkt->set->changes_per_day && client->doubts >= DOUBTS &&
+	       client->questions < QUESTIONS_A_DAY && !is_changing(pkt, client);
 }

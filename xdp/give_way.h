@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "xdp/guard_map.h"
+#include "xdp/clients.h"
 #include "xdp/packet.h"
 
 /* Places that are looked at to make room for one connection. The one that has been silent
@@ -61,7 +61,7 @@ static __always_inline int forget_flow(__u32 number)
 	if (!there || *there != number || bpf_map_delete_elem(&places, &key))
 		return 0;
 	if (place->flow.state == FLOW_ESTABLISHED)
-		release_connection(&key.client);
+		release_connection(&key);
 	place->flow.state = 0;
 	__builtin_memset(&place->key, 0, sizeof(place->key));
 	place->claim = PLACE_FREE;

@@ -263,18 +263,16 @@ static __always_inline const struct flow *find_quoted(const struct half_open_key
  */
 static __noinline __u32 find_real(struct translation *t, const struct service *service)
 {
-	struct client_key client = { t->key.flow.client, t->key.flow.service, 0 };
 	const struct flow *flow = find_quoted(&t->key);
-	const struct prediction *known;
 	const struct group *group;
 
 	if (flow) {
 		t->group = flow->group;
 		return flow->real;
 	}
-	known = bpf_map_lookup_elem(&predictions, &client);
-	t->group =
-		known && find_group(known->group) ? known->group : service->default_group;
+	t->group = group_of_client(look_up_client(&t->key.flow, 0));
+	if (t->group == NO_GROUP)
+		t->group = service->default_group;
 	group = find_group(t->group);
 	if (!group)
 		return 0;

@@ -229,7 +229,6 @@ static __always_inline int is_half_new(const struct packet *pkt)
 static __noinline void settle_fin(const struct packet *pkt, __u32 before)
 {
 	struct flow *flow = pkt->flow;
-	struct guard *guard;
 
 	if (flow->flags & FLOW_FIN) {
 		if (flow->state != FLOW_ESTABLISHED || flow->flags & FLOW_LEAPT)
@@ -237,9 +236,7 @@ static __noinline void settle_fin(const struct packet *pkt, __u32 before)
 		count(COUNT_CLOSED);
 		leave_established(&pkt->key, flow, FLOW_CLOSING);
 	} else if (before & FLOW_FIN && flow->state == FLOW_CLOSING) {
-		guard = guard_of(pkt);
-		if (guard)
-			__sync_fetch_and_add(&guard->connections, 1);
+		count_tracked(&pkt->key, MAX_CONNECTIONS, clock_of(pkt));
 		flow->state = FLOW_ESTABLISHED;
 	}
 }

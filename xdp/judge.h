@@ -10,9 +10,6 @@
 #include "xdp/learn.h"
 #include "xdp/match.h"
 
-/* No routes have this generation: a flow with it is judged at its next PUBLISH. */
-#define NO_GENERATION 0
-
 /* Longest topic written directly into a reserved ring record, bytes. */
 #define SHORT_TOPIC 64
 
@@ -64,7 +61,7 @@ static __always_inline void fill_event(struct event *event, const struct packet 
 	event->data_len = topic_len;
 	event->action = action;
 	event->flags = flags;
-	event->time = pkt->scratch->prediction.time;
+	event->time = pkt->scratch->lesson.lesson.time;
 }
 
 /* Sends the topic in the scratch to the daemon. Returns 0 on success. */
@@ -120,7 +117,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		/* Once is enough for the daemon. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
-		pkt->scratch->prediction.time = time_for_daemon(pkt);
+		pkt->scratch->lesson.lesson.time = time_for_daemon(pkt);
 		if (report(pkt, ACTION_PIECE, 0, NO_GROUP, topic_len))
 			flow->generation = NO_GENERATION;
 		return 0;
@@ -129,11 +126,10 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		group = at->default_group;
 	count(COUNT_JUDGED);
 
-	news = teach(pkt, hash, group);
 	flow->topic_hash = hash;
 	flow->generation = generation;
-	if (group != flow->group || flow->flags & FLOW_ANSWERED)
-		note_group(pkt, group);
+	news = teach(pkt, hash, group);
+	note_group(pkt, group);
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
 		action = decide(pkt, group, &flags);

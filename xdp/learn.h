@@ -4,62 +4,76 @@
  */
 #pragma once
 
+#include "xdp/clients.h"
 #include "xdp/packet.h"
-#include "xdp/predictions.h"
 
-static __always_inline struct client_key client_of(const struct flow_key *flow)
-{
-	struct client_key key = { flow->client, flow->service, 0 };
-
-	return key;
-}
-
-/* The group predicted for the client, or NO_GROUP. */
-static __noinline __u32 predicted_group(const struct packet *pkt)
-{
-	struct client_key key = client_of(&pkt->key);
-	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
-
-	return known && find_group(known->group) ? known->group : NO_GROUP;
-}
+/* No routes have this generation: a flow with it is judged at its next PUBLISH. */
+#define NO_GENERATION 0
 
 static __always_inline __u32 clock_of(const struct packet *pkt)
 {
 	return lesson_clock(pkt->set->lesson_clock_ns, pkt->now_ns);
 }
 
+/* What is known of the packet's client, 0: nothing. A copy in the scratch. */
+static __always_inline const struct client *client_of(const struct packet *pkt)
+{
+	return look_up_client(&pkt->key, clock_of(pkt));
+}
+
+/* The group predicted for that client, or NO_GROUP. */
+static __always_inline __u32 group_of_client(const struct client *client)
+{
+	return client && find_group(client->group) ? client->group : NO_GROUP;
+}
+
+/* The group predicted for the packet's client, or NO_GROUP. */
+static __noinline __u32 predicted_group(const struct packet *pkt)
+{
+	return group_of_client(client_of(pkt));
+}
+
 /* The time of a lesson that the daemon is to draw from this packet. */
 static __noinline __u32 time_for_daemon(const struct packet *pkt)
 {
-	struct client_key key = client_of(&pkt->key);
-	const struct prediction *known = bpf_map_lookup_elem(&predictions, &key);
+	const struct client *client = client_of(pkt);
 
-	return known ? next_lesson_time(clock_of(pkt), known->time) : clock_of(pkt);
+	return client && was_taught(client)
+		       ? next_lesson_time(clock_of(pkt), client->time)
+		       : clock_of(pkt);
 }
 
 /* Writes the prediction, so that the client's very next SYN goes to the right group.
- * Returns whether the daemon is to hear of it: it is news, or the report of it failed.
+ * Returns whether the daemon is to hear of it: it is news, or the report of it failed. If
+ * the daemon has just been interrupted while it wrote the entry, the next PUBLISH
+ * teaches.
  */
 static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 group)
 {
-	struct prediction *lesson = &pkt->scratch->prediction;
-	struct client_key *client = &pkt->scratch->client_key;
+	struct client_lesson *lesson = &pkt->scratch->lesson;
 	struct flow *flow = pkt->flow;
-	enum lesson_outcome outcome;
-	struct prediction before;
+	struct client_site site;
+	__u32 outcome = 0;
 
-	*client = client_of(&pkt->key);
-	lesson->topic_hash = hash;
-	lesson->time = clock_of(pkt);
-	lesson->group = group;
-	lesson->check = hash_check(hash);
-	lesson->flags = 0;
-	outcome = merge_lesson(client, lesson, LESSON_NOW, &before);
+	lesson->lesson.topic_hash = hash;
+	lesson->lesson.time = clock_of(pkt);
+	lesson->lesson.group = group;
+	lesson->lesson.flags = flow->flags & FLOW_ANSWERED ? PREDICTION_ANSWERED : 0;
+	lesson->before.group = NO_GROUP;
+	lesson->kind = LESSON_NOW;
+	lesson->now = clock_of(pkt);
+	lesson->by = 0;
+	if (!find_client(&pkt->key, &site))
+		outcome = merge_client_lesson(site.first, site.second, site.key, lesson);
+	if (!outcome) {
+		flow->generation = NO_GENERATION;
+		return 0;
+	}
 	if (outcome == LESSON_SAME)
-		return !(lesson->flags & PREDICTION_TOLD);
+		return !(lesson->lesson.flags & PREDICTION_TOLD);
 	if (!(flow->flags & FLOW_TAUGHT)) {
 		flow->flags |= FLOW_TAUGHT;
-		flow->prior_group = before.group;
+		flow->prior_group = lesson->before.group;
 	}
 	count(COUNT_LEARNED);
 	return 1;
@@ -68,13 +82,21 @@ static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 gro
 /* The daemon has the lesson in the scratch, unless it has become another one. */
 static __always_inline void mark_as_told(const struct packet *pkt)
 {
-	struct prediction *lesson = &pkt->scratch->prediction, told = *lesson;
-	struct prediction *known;
+	const struct prediction *lesson = &pkt->scratch->lesson.lesson;
+	union client_words *words = &pkt->scratch->client.words;
+	struct client_site site;
+	__u32 at;
 
-	known = bpf_map_lookup_elem(&predictions, &pkt->scratch->client_key);
-	told.flags |= PREDICTION_TOLD;
-	if (known)
-		exchange_prediction(known, lesson, &told);
+	if (find_client(&pkt->key, &site))
+		return;
+	at = claim_client(site.first, site.second, site.key, 0);
+	if (at >= TABLE_NOWHERE)
+		return;
+	load_client(table_set_at(site.first, site.second, at), table_way(at), words);
+	if (words->client.time == lesson->time && words->client.group == lesson->group &&
+	    words->client.topic_hash == lesson->topic_hash)
+		words->client.flags |= PREDICTION_TOLD;
+	give_client_back(site.first, site.second, at, words, lesson->time);
 }
 
 /* The client says that it never opened this connection: somebody else spoke in its name.
@@ -82,23 +104,30 @@ static __always_inline void mark_as_told(const struct packet *pkt)
  */
 static __noinline void disown(const struct packet *pkt, struct flow *flow)
 {
-	struct client_key key = client_of(&pkt->key);
-	struct prediction before, next = {};
-	struct prediction *known;
+	struct scratch *scratch = own_scratch();
+	struct client_site site;
+	struct client *client;
+	__u32 at, was;
 
 	flow->stream.blind = 1;
 	if (!(flow->flags & FLOW_TAUGHT))
 		return;
 	flow->flags &= ~FLOW_TAUGHT;
-	known = bpf_map_lookup_elem(&predictions, &key);
-	if (!known)
+	if (!scratch || find_client(&pkt->key, &site))
 		return;
-	before = *known;
-	if (topic_of_prediction(&before) != flow->topic_hash)
+	client = &scratch->client.words.client;
+	at = claim_client(site.first, site.second, site.key, 0);
+	if (at >= TABLE_NOWHERE)
 		return;
-	next.time = next_lesson_time(clock_of(pkt), before.time);
-	next.group = flow->prior_group;
-	next.flags = before.flags;
-	if (exchange_prediction(known, &before, &next))
+	load_client(table_set_at(site.first, site.second, at), table_way(at),
+		    &scratch->client.words);
+	was = client->time;
+	if (client->topic_hash == flow->topic_hash) {
+		client->time = next_lesson_time(clock_of(pkt), client->time);
+		client->topic_hash = 0;
+		client->group = flow->prior_group;
+		client->flags &= PREDICTION_TOLD;
 		count(COUNT_UNLEARNED);
+	}
+	give_client_back(site.first, site.second, at, &scratch->client.words, was);
 }

@@ -88,9 +88,11 @@ static __always_inline enum outcome make_plain(const struct packet *pkt)
 static __noinline enum outcome open_flow(struct packet *pkt)
 {
 	const struct flow *known = find_opened(pkt);
+	const struct client *client;
 	const struct group *target;
 	enum outcome outcome;
 	struct flow *former;
+	int is_asked;
 	__u64 rank;
 
 	count(COUNT_SYN);
@@ -102,7 +104,9 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 		pkt->real = known->real;
 		return FORWARD;
 	}
-	pkt->group = predicted_group(pkt);
+	client = client_of(pkt);
+	is_asked = is_to_be_asked(pkt, client);
+	pkt->group = group_of_client(client);
 	rank = pkt->group == NO_GROUP ? 0 : TABLE_RANK;
 	count(rank ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN);
 	former = look_up_flow(&pkt->key);
@@ -117,7 +121,9 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
 	keep_half_open(pkt, rank);
-	return pkt->set->asks_all || is_to_be_asked(pkt) ? ask_client(pkt) : FORWARD;
+	if (is_asked)
+		note(pkt, CLIENT_ASKED);
+	return pkt->set->asks_all || is_asked ? ask_client(pkt) : FORWARD;
 }
 
 static __always_inline int starts_with_connect(const struct packet *pkt)
@@ -134,7 +140,6 @@ static __always_inline int starts_with_connect(const struct packet *pkt)
 static __noinline struct flow *establish(struct packet *pkt, const struct flow *opened)
 {
 	struct flow *flow = look_up_flow(&pkt->key);
-	struct guard *guard = guard_of(pkt);
 	int begins = starts_with_connect(pkt);
 	int replaces = flow && flow->state == FLOW_ESTABLISHED;
 	const struct topic_key topic = { pkt->key, 0, 0 };
@@ -142,8 +147,8 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 
 	if (!begins && flow && !is_dead(flow))
 		return 0;
-	if (guard && !replaces &&
-	    guard->connections >= pkt->set->connections_per_client) {
+	if (!replaces && count_tracked(&pkt->key, pkt->set->connections_per_client,
+				       clock_of(pkt)) == CONNECTION_OVER_LIMIT) {
 		count(COUNT_CLIENT_CONNECTIONS);
 		return 0;
 	}
@@ -152,6 +157,7 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 	if (!flow && make_room(pkt->now_ns))
 		flow = add_flow(&pkt->key);
 	if (!flow) {
+		release_connection(&pkt->key);
 		count(COUNT_FLOW_TABLE_FULL);
 		return 0;
 	}
@@ -171,8 +177,6 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 	if (!begins)
 		flow->stream.blind = 1;
 	forget_half_open(&pkt->key, pkt->tcp->seq - 1);
-	if (guard && !replaces)
-		__sync_fetch_and_add(&guard->connections, 1);
 	count(COUNT_ESTABLISHED);
 	return flow;
 }

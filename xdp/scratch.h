@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "bpf/clients.h"
 #include "bpf/maps.h"
 #include "bpf/mqtt.h"
 #include "bpf/topic.h"
@@ -63,8 +64,12 @@ struct scratch {
 	/* Of the look-up at hand, and what is written there. */
 	struct topic_key topic_key;
 	struct early_key early_key;
-	struct client_key client_key;
-	struct prediction prediction;
+	struct {
+		struct table_key key;
+		union client_words words;
+		struct client_note note;
+	} client;
+	struct client_lesson lesson; /* of the topic at hand */
 	struct walking walking;
 	struct matching matching;
 };

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "bpf/abi.h"
+#include "bpf/clients.h"
 #include "bpf/half_open.h"
 #include "daemon/config/memory_plan.h"
 
@@ -40,7 +41,7 @@ constexpr MapSpec scratch(std::string_view name) {
 }
 
 // clang-format off
-std::uint64_t clients(const Limits& limits) { return limits.clients; }
+std::uint64_t client_sets(const Limits& limits) { return table_sets(limits.clients); }
 std::uint64_t half_open_sets(const Limits& limits) { return half_open_table_sets(limits.half_open); }
 std::uint64_t topic_texts(const Limits& limits) { return limits.topics; }
 std::uint64_t segments(const Limits& limits) { return limits.early_segments; }
@@ -65,8 +66,7 @@ constexpr MapSpec kMaps[] = {
     row<__u32, shape_set>("shape_sets", kArray, nullptr, kGeneration),
     row<__u32, topic_keys>("topic_keys", kArray, nullptr, kLasting),
     row<__u32, settings>("settings", kArray),
-    row<client_key, prediction>("predictions", kLru, clients, kPlanned | kGauged),
-    row<address, guard>("guards", kLru, clients, kPlanned),
+    row<__u32, table_set>("predictions", kArray, client_sets, kPlanned | kGauged | kSets | kRanked),
     row<flow_key, __u32>("places", kHash, flow_keys, kPlanned | kFlowTable),
     row<__u32, flow_place>("flows", kArray, flow_places, kPlanned | kFlowTable),
     row<__u32, hint_row>("hints", kArray, hint_rows, kPlanned | kFlowTable),

@@ -24,6 +24,7 @@ enum MapTrait : unsigned {
   kOwn = 1 << 4,         // no program names it: remorad makes it
   kGeneration = 1 << 5,  // belongs to the generation in `settings`: replaced together with it
   kSets = 1 << 6,        // a set-associative table (bpf/table.h): its entries are sets
+  kRanked = 1 << 7,      // one of which only entries with a rank are counted
 };
 
 struct MapSpec {

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bpf/table.h"
-
 namespace remora {
 
 std::optional<std::uint64_t> FillGauge::used() const {
@@ -20,13 +18,13 @@ std::uint64_t FillGauge::count() const {
 }
 
 std::uint64_t FillGauge::used_in(const RawBatchReader::Batch& batch) const {
-  if (!is_sets_) return batch.count;
+  if (!is_sets()) return batch.count;
   std::uint64_t used = 0;
   for (std::size_t i = 0; i < batch.count; ++i) {
     table_set set;
     std::memcpy(&set, batch.values + i * value_size_, sizeof(set));
-    used += static_cast<std::uint64_t>(
-        std::ranges::count_if(set.claim, [](__u64 claim) { return (claim & TABLE_USED) != 0; }));
+    used += static_cast<std::uint64_t>(std::ranges::count_if(
+        set.claim, [&](__u64 claim) { return (claim & counted_claims_) != 0; }));
   }
   return used;
 }
@@ -38,12 +36,19 @@ void FillGauge::step() {
   if (batch.count == 0) last_ = std::exchange(counted_, 0);
 }
 
+// Of a table of sets, the bits of a claim of which one is set in an entry that is counted.
+std::uint64_t FillGauge::counted_claims(const MapSpec& spec) {
+  if (!spec.is(kSets)) return 0;
+  return spec.is(kRanked) ? TABLE_RANK : TABLE_USED;
+}
+
 std::vector<FillGauge> fill_gauges(const Programs& programs, const Limits& limits) {
   std::vector<FillGauge> gauges;
   for (const MapSpec& map : map_list()) {
     if (!map.is(kGauged)) continue;
-    // Only the table of half-open connections consists of sets.
-    const std::uint64_t limit = map.is(kSets) ? limits.half_open : map.entries(limits);
+    // A table of sets has fewer elements than entries.
+    std::uint64_t limit = map.entries(limits);
+    if (map.is(kSets)) limit = map.is(kRanked) ? limits.clients : limits.half_open;
     gauges.emplace_back(map, programs.map_fd(map.name), limit);
   }
   return gauges;

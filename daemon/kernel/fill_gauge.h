@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bpf/table.h"
 #include "daemon/base/bpf_map.h"
 #include "daemon/config/map_list.h"
 #include "daemon/kernel/programs.h"
@@ -37,7 +38,7 @@ class FillGauge {
         key_size_(spec.key_size),
         value_size_(spec.value_size),
         limit_(limit),
-        is_sets_(spec.is(kSets)),
+        counted_claims_(counted_claims(spec)),
         reader_(reader()) {}
 
   std::string_view name() const { return name_; }
@@ -55,10 +56,14 @@ class FillGauge {
   static constexpr std::size_t kStepBytes = 384 << 10;
 
   std::size_t entry_bytes() const { return key_size_ + value_size_; }
-  bool is_small() const { return limit_ * entry_bytes() <= kSmallBytes; }
+  bool is_small() const {
+    return limit_ * entry_bytes() / (is_sets() ? TABLE_WAYS : 1) <= kSmallBytes;
+  }
+  bool is_sets() const { return counted_claims_ != 0; }
   RawBatchReader reader() const {
     return {map_, key_size_, value_size_, kStepBytes / entry_bytes()};
   }
+  static std::uint64_t counted_claims(const MapSpec& spec);
   std::uint64_t used_in(const RawBatchReader::Batch& batch) const;
   std::uint64_t count() const;
 
@@ -67,7 +72,7 @@ class FillGauge {
   std::size_t key_size_;
   std::size_t value_size_;
   std::uint64_t limit_;
-  bool is_sets_;  // the map's values are sets of entries
+  std::uint64_t counted_claims_;  // 0: the map's values are no sets of entries
   RawBatchReader reader_;
   std::uint64_t counted_ = 0;
   std::optional<std::uint64_t> last_;

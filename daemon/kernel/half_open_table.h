@@ -68,7 +68,6 @@ class HalfOpenTable {
 
 // Copies connections into a new table: from another one, or from the hash of an earlier layout.
 // With `Into::kInUse` existing connections stay as they are.
-enum class Into : std::uint8_t { kNew, kInUse };
 CopyCounts copy_half_open(int from, MapConverter& converter, const HalfOpenTable& to,
                           int topic_keys_fd, Into into);
 

@@ -14,6 +14,9 @@ struct CopyCounts {
   std::uint64_t lost = 0;  // no room for them, or no meaning in the present ABI
 };
 
+// A table that nobody else writes yet, or one that is in use.
+enum class Into : std::uint8_t { kNew, kInUse };
+
 // Copies into a hash that nobody else writes yet. Throws std::system_error if the old one cannot be
 // read.
 CopyCounts copy_entries(int from, int to, MapConverter& converter);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kernel/maps.h"
 
-#include <cerrno>
-#include <system_error>
-
 #include "daemon/base/per_cpu.h"
 
 namespace remora {
@@ -25,16 +22,6 @@ vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num) {
     sum.bytes += value.bytes;
   }
   return sum;
-}
-
-void release_connection(const Maps& maps, const address& client) {
-  LIBBPF_OPTS(bpf_test_run_opts, options);
-  options.data_in = &client;
-  options.data_size_in = sizeof(client);
-  options.repeat = 1;
-  if (bpf_prog_test_run_opts(maps.release_fd, &options) != 0) {
-    throw std::system_error(errno, std::generic_category(), "cannot count a connection down");
-  }
 }
 
 }  // namespace remora

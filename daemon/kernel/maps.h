@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "daemon/base/bpf_map.h"
+#include "daemon/kernel/client_table.h"
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/half_open_table.h"
 #include "daemon/kernel/programs.h"
@@ -21,8 +22,7 @@ struct Maps {
         shape_sets(programs.map_fd("shape_sets"), "shape_sets"),
         topic_keys(programs.map_fd("topic_keys"), "topic_keys"),
         settings(programs.map_fd("settings"), "settings"),
-        predictions(programs.map_fd("predictions"), "predictions"),
-        guards(programs.map_fd("guards"), "guards"),
+        predictions(programs.map_fd("predictions"), programs.map_fd("topic_keys")),
         flows(programs.flow_table()),
         half_open(programs.map_fd("half_open"), programs.map_fd("topic_keys")),
         topics(programs.map_fd("topics"), "topics"),
@@ -39,7 +39,6 @@ struct Maps {
         rings(programs.map_fd("ch_rings"), "ch_rings"),
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
-        release_fd(programs.program(kReleaseProgram).fd),
         counters_fd(programs.map_fd("counters")),
         events_fd(programs.map_fd("events")) {}
 
@@ -49,8 +48,7 @@ struct Maps {
   BpfMap<__u32, ::shape_set> shape_sets;
   BpfMap<__u32, ::topic_keys> topic_keys;
   BpfMap<__u32, ::settings> settings;
-  BpfMap<client_key, prediction> predictions;
-  BpfMap<address, guard> guards;
+  ClientTable predictions;
   FlowTable flows;
   HalfOpenTable half_open;
   BpfMap<topic_key, topic_text> topics;
@@ -67,7 +65,6 @@ struct Maps {
   BpfMap<__u32, __u32> rings;
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;
-  int release_fd;   // a program, see release_connection()
   int counters_fd;  // per CPU, see read_counters()
   int events_fd;
 };
@@ -77,9 +74,5 @@ std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
 
 // One VIP's packets and bytes, summed over all CPUs, from a map with the layout of `stats`.
 vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num);
-
-// Subtracts one from a client's established connections with the code of the packet path, which
-// counts at the same time. Throws std::system_error.
-void release_connection(const Maps& maps, const address& client);
 
 }  // namespace remora

@@ -28,11 +28,10 @@ NumbersInUse numbers_in_use(const Maps& maps) {
   maps.half_open.for_each(
       [&](const half_open_key& key, const flow& entry) { add_flow(key.flow, entry); });
   for_each(FlowReader(maps.flows, kBatch), add_flow);
-  for_each(BatchReader<client_key, prediction>(maps.predictions, kBatch),
-           [&](const client_key& key, const prediction& entry) {
-             in_use.services.insert(key.service);
-             in_use.groups.insert(entry.group);
-           });
+  maps.predictions.for_each([&](const client& entry, std::uint16_t) {
+    in_use.services.insert(entry.service);
+    in_use.groups.insert(entry.group);
+  });
   for_each(BatchReader<service_key, service>(maps.services, kMaxServices),
            [&](const service_key&, const service& entry) {
              in_use.services.insert(entry.number);

@@ -8,11 +8,14 @@
 #include <charconv>
 #include <cstring>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include "bpf/abi.h"
 #include "daemon/base/bpf_errors.h"
 #include "daemon/base/bpf_map.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/lesson_clock.h"
 #include "daemon/config/memory_plan.h"
 #include "log/log.h"
 
@@ -25,6 +28,8 @@ namespace fs = std::filesystem;
 // attached or about to be.
 constexpr std::string_view kMarker = "abi_";
 constexpr const char* kSettings = "settings";
+constexpr std::string_view kPredictions = "predictions";
+constexpr std::size_t kFlowsAtOnce = 4096;
 constexpr __u32 kOnly = 0;
 
 [[noreturn]] void fail(const std::string& what) {
@@ -279,21 +284,42 @@ void PinnedMaps::claim_own(const MapSpec& spec, const Limits& limits) {
 void PinnedMaps::carry_over(const MapFd& map_fd) {
   for (auto& [name, former] : former_) {
     report(name, spec_of(name).is(kSets)
-                     ? copy_sets(former, map_fd, Into::kNew)
+                     ? copy_sets(name, former, map_fd, Into::kNew)
                      : copy_entries(former.map.get(), map_fd(name), former.converter));
   }
 }
 
-// There is one such table, that of half-open connections. Its hash depends on `topic_keys`, which
-// every ABI keeps.
-CopyCounts PinnedMaps::copy_sets(Former& former, const MapFd& map_fd, Into into) {
+// Their hash depends on `topic_keys`, which every ABI keeps.
+CopyCounts PinnedMaps::copy_sets(const std::string& name, Former& former, const MapFd& map_fd,
+                                 Into into) {
   const int keys = map_fd("topic_keys");
+  if (name == kPredictions) {
+    return copy_clients(former.map.get(), former.converter, ClientTable(map_fd(name), keys), into);
+  }
   return copy_half_open(former.map.get(), former.converter,
                         HalfOpenTable(map_fd("half_open"), keys), keys, into);
 }
 
-void PinnedMaps::begin_switch(const FlowTable::Maps& flow_table) {
-  if (flows_) report("flows", flows_->move_to(FlowTable(flow_table)));
+// A connection that is established while this runs is not counted; the limit of a client's
+// connections is then higher by one until it ends.
+void PinnedMaps::count_connections(const ClientTable& clients, const FlowTable& flows) {
+  const auto now =
+      static_cast<std::uint32_t>(LessonClock(monotonic_ns(), unix_ms(), 0, 0).at(monotonic_ns()));
+  FlowReader reader(flows, kFlowsAtOnce);
+  for (auto [keys, found] = reader.next(); !keys.empty(); std::tie(keys, found) = reader.next()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (found[i].state == FLOW_ESTABLISHED)
+        clients.count_connection({keys[i].client, keys[i].service, 0}, now);
+    }
+  }
+}
+
+void PinnedMaps::begin_switch(const MapFd& map_fd, const FlowTable::Maps& flow_table) {
+  const FlowTable flows(flow_table);
+  if (flows_) report("flows", flows_->move_to(flows));
+  if (made_.contains(std::string(kPredictions))) {
+    count_connections(ClientTable(map_fd(std::string(kPredictions)), map_fd("topic_keys")), flows);
+  }
   if (made_.empty()) return;
   fs::create_directories(next_folder() / (std::string(kMarker) + std::to_string(REMORA_ABI)));
 }
@@ -302,7 +328,7 @@ void PinnedMaps::settle(const MapFd& map_fd, const FlowTable::Maps& flow_table) 
   if (flows_) flows_->catch_up(FlowTable(flow_table));
   for (auto& [name, former] : former_) {
     if (spec_of(name).is(kSets)) {
-      copy_sets(former, map_fd, Into::kInUse);
+      copy_sets(name, former, map_fd, Into::kInUse);
     } else {
       add_missing(former.map.get(), map_fd(name), former.converter);
     }

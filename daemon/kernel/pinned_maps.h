@@ -25,6 +25,7 @@
 #include "daemon/config/config.h"
 #include "daemon/config/map_list.h"
 #include "daemon/kernel/abi/chain.h"
+#include "daemon/kernel/client_table.h"
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/flow_transfer.h"
 #include "daemon/kernel/former_ring.h"
@@ -52,9 +53,9 @@ class PinnedMaps {
   // After loading: copies the entries that new maps take over from the old ones, except the flows.
   void carry_over(const MapFd& map_fd);
 
-  // Right before the programs are attached: moves the flows. From here on the next start completes
-  // a start that is killed.
-  void begin_switch(const FlowTable::Maps& flow_table);
+  // Right before the programs are attached: moves the flows, and counts them for their clients.
+  // From here on the next start completes a start that is killed.
+  void begin_switch(const MapFd& map_fd, const FlowTable::Maps& flow_table);
 
   // After attaching: copies the old programs' last changes, and the new pins replace the old
   // ones.
@@ -90,7 +91,9 @@ class PinnedMaps {
     MapConverter converter;
   };
 
-  static CopyCounts copy_sets(Former& former, const MapFd& map_fd, Into into);
+  static CopyCounts copy_sets(const std::string& name, Former& former, const MapFd& map_fd,
+                              Into into);
+  static void count_connections(const ClientTable& clients, const FlowTable& flows);
 
   bool is_shared(const std::string& map) const;
   // Where a map is pinned; a new one is in `next`.

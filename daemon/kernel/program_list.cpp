@@ -8,10 +8,8 @@
 #include "daemon/base/bpf_errors.h"
 #include "forward.skel.h"
 #include "health.skel.h"
-#include "lessons.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
-#include "release.skel.h"
 #include "root.skel.h"
 
 namespace remora {
@@ -29,9 +27,7 @@ constexpr ProgramSpec kPrograms[] = {
     {kStageProgram, BPF_PROG_TYPE_XDP, image<remora_mqtt__elf_bytes>, true},
     {kForwardProgram, BPF_PROG_TYPE_XDP, image<remora_forward__elf_bytes>, false},
     {kProbeProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_probe__elf_bytes>, true},
-    {kLessonsProgram, BPF_PROG_TYPE_XDP, image<remora_lessons__elf_bytes>, false},
     {kAskProgram, BPF_PROG_TYPE_XDP, image<remora_ask__elf_bytes>, false},
-    {kReleaseProgram, BPF_PROG_TYPE_XDP, image<remora_release__elf_bytes>, false},
     {kHealthProgram, BPF_PROG_TYPE_SCHED_CLS, image<remora_health__elf_bytes>, true},
 };
 
@@ -46,6 +42,7 @@ void set_constants(bpf_object* stage, const StageConstants& constants) {
   values.behind_katran = constants.behind_katran;
   values.hints_in_all = constants.hints;
   values.early_in_all = constants.early_segments;
+  values.client_sets = table_sets(constants.clients);
   values.half_open_sets = half_open_table_sets(constants.half_opens);
   bpf_map* map = bpf_object__find_map_by_name(stage, ".rodata");
   if (const int error = bpf_map__set_initial_value(map, &values, sizeof(values)); error != 0) {

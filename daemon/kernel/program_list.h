@@ -17,9 +17,7 @@ inline constexpr std::string_view kRootProgram = "root";
 inline constexpr std::string_view kStageProgram = "mqtt";
 inline constexpr std::string_view kForwardProgram = "forward";
 inline constexpr std::string_view kProbeProgram = "probe";
-inline constexpr std::string_view kLessonsProgram = "lessons";
 inline constexpr std::string_view kAskProgram = "ask";
-inline constexpr std::string_view kReleaseProgram = "release";
 inline constexpr std::string_view kHealthProgram = "health";
 
 struct ProgramSpec {
@@ -36,7 +34,8 @@ struct StageConstants {
   bool behind_katran;  // the forwarder finds a group by its VIP
   std::uint32_t hints;
   std::uint32_t early_segments;
-  std::uint32_t half_opens;  // the limit
+  std::uint32_t clients;  // the limits
+  std::uint32_t half_opens;
 };
 // Sets them. `stage` must be open but not loaded. Throws std::runtime_error.
 void set_constants(bpf_object* stage, const StageConstants& constants);

@@ -187,6 +187,7 @@ void Programs::open(const Config& config) {
                 {.behind_katran = traits_of(config.lb.forwarder).finds_groups_by_vip,
                  .hints = static_cast<std::uint32_t>(flow_table.hint_rows * HINTS_PER_ROW),
                  .early_segments = config.limits.early_segments,
+                 .clients = config.limits.clients,
                  .half_opens = config.limits.half_open});
 }
 
@@ -273,7 +274,7 @@ std::optional<ProgramInfo> info_of(const NamedProgram& program) {
 
 void Programs::attach(const std::optional<NamedProgram>& forwarder) {
   // From the end of a packet's way to its beginning, so the root comes last.
-  pins_.begin_switch(flow_table());
+  pins_.begin_switch([this](const std::string& name) { return map_fd(name); }, flow_table());
   if (forwarder) fill_slot(SLOT_FORWARDER, *forwarder);
   fill_slot(SLOT_MQTT, program(kStageProgram));
   keep_gro_off();

@@ -122,7 +122,7 @@ bool Evacuation::ask(const Target& target, const flow_key& key, std::uint64_t no
   const auto entry = maps_.flows.find(key);
   if (!entry || !target.has(*entry) || !steering_.endpoint_of(key.service)) return false;
   maps_.flows.set_state(key, FLOW_LEAVING);
-  release_connection(maps_, key.client);
+  maps_.predictions.release_connection({key.client, key.service, 0});
   ++counts_.asked;
   questions_.ask(key, *entry, now_ns);
   return true;

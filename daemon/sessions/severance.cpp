@@ -95,7 +95,8 @@ void Severance::sever(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !steering_.endpoint_of(key.service) || !is_meant(*entry)) return;
   if (!is_living(*entry)) return;
-  if (entry->state == FLOW_ESTABLISHED) release_connection(maps_, key.client);
+  if (entry->state == FLOW_ESTABLISHED)
+    maps_.predictions.release_connection({key.client, key.service, 0});
   condemn(maps_, steering_, ender_, key, *entry);
   ++severed_;
   questions_.ask(key, *entry, now_ns);

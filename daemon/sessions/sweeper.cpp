@@ -26,7 +26,8 @@ bool Sweeper::remove(const flow_key& key, std::uint64_t now_ns) {
   const auto entry = maps_.flows.find(key);
   if (!entry || !is_over(key, *entry, now_ns) || !maps_.flows.erase(key)) return false;
   ++expired_;
-  if (entry->state == FLOW_ESTABLISHED) release_connection(maps_, key.client);
+  if (entry->state == FLOW_ESTABLISHED)
+    maps_.predictions.release_connection({key.client, key.service, 0});
   return true;
 }
 

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/steering/predictions.h"
 
-#include <bpf/libbpf.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
-#include "daemon/kernel/fill_gauge.h"
 #include "log/log.h"
 
 namespace remora {
@@ -17,11 +14,8 @@ namespace {
 
 constexpr __u32 kOnly = 0;
 
-// An LRU table begins to evict before it is full: each CPU holds up to so many
-// free entries for itself (the kernel's LOCAL_FREE_TARGET).
-constexpr std::uint64_t kHeldPerCpu = 128;
-
 constexpr std::size_t kClientsOfABatch = 4096;
+constexpr std::size_t kNewestClients = 100'000;
 
 // Ends the reading of the history.
 struct Stopped {};
@@ -76,10 +70,8 @@ void add_lessons(const TopicMatching& matching, std::span<const KnownClient> cli
 
 }  // namespace
 
-Predictions::Predictions(const Maps& maps, const LessonWriter& writer, History& history,
-                         std::uint64_t limit)
+Predictions::Predictions(const Maps& maps, History& history, std::uint64_t limit)
     : maps_(maps),
-      writer_(writer),
       history_(history),
       limit_(limit),
       clock_(set_clock(maps, history.newest_lesson())) {}
@@ -91,43 +83,33 @@ void Predictions::catch_up_with(LessonTime newest) {
 std::vector<lesson_outcome> Predictions::merge(const TopicMatching& matching,
                                                std::span<const Lesson> lessons,
                                                Clients clients) const {
-  std::vector<lesson> frame;
+  std::vector<ClientLesson> merged;
   std::vector<std::size_t> places;
-  frame.reserve(lessons.size());
+  merged.reserve(lessons.size());
   places.reserve(lessons.size());
   for (std::size_t i = 0; i < lessons.size(); ++i) {
     const Lesson& each = lessons[i];
     const auto* service = matching.find(each.service);
     const auto group = matching.number_of(each.group);
     if (!service || !group) continue;
-    frame.push_back({.client = {each.client.abi(), service->number, 0},
-                     .kind = static_cast<__u16>(clients == Clients::kKnown ? LESSON_NO_NEW : 0),
-                     .outcome = 0,
-                     .prediction = {.topic_hash = matching.hash(each.topic),
-                                    .time = static_cast<__u32>(each.time),
-                                    .group = *group,
-                                    .check = 0,
-                                    .flags = PREDICTION_TOLD}});
+    merged.push_back({.client = {each.client.abi(), service->number, 0},
+                      .kind = clients == Clients::kKnown ? std::uint32_t{LESSON_NO_NEW} : 0,
+                      .lesson = {.topic_hash = matching.hash(each.topic),
+                                 .time = static_cast<__u32>(each.time),
+                                 .group = *group,
+                                 .flags = PREDICTION_TOLD},
+                      .outcome = {}});
     places.push_back(i);
   }
-  writer_.merge(frame);
+  maps_.predictions.merge(merged, static_cast<std::uint32_t>(clock_.at(monotonic_ns())));
   std::vector<lesson_outcome> outcomes(lessons.size());
-  for (std::size_t i = 0; i < frame.size(); ++i) {
-    outcomes[places[i]] = static_cast<lesson_outcome>(frame[i].outcome);
-  }
+  for (std::size_t i = 0; i < merged.size(); ++i) outcomes[places[i]] = merged[i].outcome;
   return outcomes;
 }
 
-std::uint64_t Predictions::room(Found found) const {
-  const auto cpus = static_cast<std::uint64_t>(std::max(libbpf_num_possible_cpus(), 1));
-  const std::uint64_t usable = limit_ - std::min(kHeldPerCpu * cpus, limit_ / 4);
-  if (found == Found::kNewTable) return usable;
-  const std::uint64_t used = count_entries(maps_.predictions);
-  return usable > used ? usable - used : 0;
-}
-
-Predictions::Changes Predictions::merge_history(const TopicMatching& matching, std::uint64_t room,
-                                                const std::stop_token& stop) const {
+Predictions::Changes Predictions::merge_history(
+    const TopicMatching& matching, std::uint64_t room, const std::stop_token& stop,
+    const std::function<void(std::size_t)>& on_merged) const {
   Changes changes;
   std::vector<Lesson> lessons;
   const auto use = [&](std::span<const KnownClient> clients) {
@@ -145,6 +127,7 @@ Predictions::Changes Predictions::merge_history(const TopicMatching& matching, s
       }
       left = left.subspan(part.size());
     }
+    if (on_merged) on_merged(clients.size());
   };
   try {
     history_.for_each_client(use, kClientsOfABatch, room);
@@ -154,9 +137,9 @@ Predictions::Changes Predictions::merge_history(const TopicMatching& matching, s
   return changes;
 }
 
-Predictions::Changes Predictions::load(const TopicMatching& matching, Found found,
-                                       const std::stop_token& stop) const {
-  return merge_history(matching, room(found), stop);
+Predictions::Changes Predictions::load(const TopicMatching& matching, const std::stop_token& stop,
+                                       const std::function<void(std::size_t)>& on_merged) const {
+  return merge_history(matching, limit_, stop, on_merged);
 }
 
 Predictions::Changes Predictions::rematch(const TopicMatching& matching,
@@ -167,33 +150,40 @@ Predictions::Changes Predictions::rematch(const TopicMatching& matching,
 template <class Work>
 void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Work& work) {
   thread_ = std::jthread();  // stops and joins: a batch at most
-  std::promise<void> done;
+  std::promise<void> newest, done;
+  newest_ = newest.get_future();
   done_ = done.get_future();
-  thread_ = std::jthread([this, work, matching = std::move(matching),
+  thread_ = std::jthread([this, work, matching = std::move(matching), newest = std::move(newest),
                           done = std::move(done)](const std::stop_token& stop) mutable {
+    std::size_t merged = 0;
+    const auto count = [&](std::size_t clients) {
+      const bool were_in = merged >= kNewestClients;
+      merged += clients;
+      if (!were_in && merged >= kNewestClients) newest.set_value();
+    };
     guarded("merging the history into the predictions", [&] {
-      const auto [loaded, followed] = work(*matching, stop);
+      const auto [loaded, followed] = work(*matching, stop, count);
       if (stop.stop_requested()) return;
       log::info("{} predictions follow their topics, {} loaded from the history", followed, loaded);
     });
     done.set_value();
+    if (merged < kNewestClients) newest.set_value();
   });
 }
 
-bool Predictions::wait(std::chrono::milliseconds patience) const {
-  return done_.wait_for(patience) == std::future_status::ready;
+bool Predictions::wait_for_newest(std::chrono::milliseconds patience) const {
+  newest_.wait_for(patience);
+  return done_.wait_for(std::chrono::seconds::zero()) == std::future_status::ready;
 }
 
-void Predictions::start_load(std::shared_ptr<const TopicMatching> matching, Found found) {
-  start(std::move(matching), [this, found](const TopicMatching& now, const std::stop_token& stop) {
-    return load(now, found, stop);
-  });
+void Predictions::start_load(std::shared_ptr<const TopicMatching> matching) {
+  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop,
+                                    const auto& count) { return load(now, stop, count); });
 }
 
 void Predictions::start_rematch(std::shared_ptr<const TopicMatching> matching) {
-  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop) {
-    return rematch(now, stop);
-  });
+  start(std::move(matching), [this](const TopicMatching& now, const std::stop_token& stop,
+                                    const auto&) { return rematch(now, stop); });
 }
 
 }  // namespace remora

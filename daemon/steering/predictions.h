@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
@@ -16,7 +17,6 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/kernel/lesson_writer.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/steering/lesson.h"
 #include "daemon/steering/topic_matching.h"
@@ -28,7 +28,7 @@ class Predictions {
  public:
   // All must outlive it. `limit`: entries of the table. Sets the clock of lessons in the
   // kernel.
-  Predictions(const Maps& maps, const LessonWriter& writer, History& history, std::uint64_t limit);
+  Predictions(const Maps& maps, History& history, std::uint64_t limit);
 
   const LessonClock& clock() const { return clock_; }
   // Lessons from now on are later than `newest`, which the history has.
@@ -44,40 +44,38 @@ class Predictions {
   std::vector<lesson_outcome> merge(const TopicMatching& matching, std::span<const Lesson> lessons,
                                     Clients clients = Clients::kAll) const;
 
-  enum class Found : std::uint8_t {
-    kNewTable,  // empty, and no packet is judged yet
-    kInUse,
-  };
   struct Changes {
     std::uint64_t loaded = 0;    // clients that had no prediction
     std::uint64_t followed = 0;  // whose topic now belongs to another group
   };
-  // Fills the table from the history, the last seen clients first, as far as there is
-  // room: an old client must not push out one seen later.
-  Changes load(const TopicMatching& matching, Found found, const std::stop_token& stop = {}) const;
+  // Fills the table from the history, the last seen clients first. An old client pushes out
+  // none that was seen later.
+  // `on_merged` gets the number of clients after each batch.
+  Changes load(const TopicMatching& matching, const std::stop_token& stop = {},
+               const std::function<void(std::size_t)>& on_merged = {}) const;
 
   // Predictions whose topic now belongs to another group follow. Ends early when stopped.
   Changes rematch(const TopicMatching& matching, const std::stop_token& stop = {}) const;
 
   // The same on a thread of its own; one that still runs is ended first.
-  void start_load(std::shared_ptr<const TopicMatching> matching, Found found);
+  void start_load(std::shared_ptr<const TopicMatching> matching);
   void start_rematch(std::shared_ptr<const TopicMatching> matching);
-  // Waits so long at most for what was started last. Returns whether it is done.
-  bool wait(std::chrono::milliseconds patience) const;
+  // Waits so long at most until what was started last is done, or has merged the newest 100 000
+  // clients. Returns whether it is done.
+  bool wait_for_newest(std::chrono::milliseconds patience) const;
 
  private:
-  std::uint64_t room(Found found) const;
   Changes merge_history(const TopicMatching& matching, std::uint64_t room,
-                        const std::stop_token& stop) const;
+                        const std::stop_token& stop,
+                        const std::function<void(std::size_t)>& on_merged = {}) const;
   template <class Work>
   void start(std::shared_ptr<const TopicMatching> matching, const Work& work);
 
   const Maps& maps_;
-  const LessonWriter& writer_;
   History& history_;
   const std::uint64_t limit_;
   LessonClock clock_;
-  std::future<void> done_;
+  std::future<void> newest_, done_;
   std::jthread thread_;
 };
 

@@ -13,7 +13,7 @@ constexpr std::uint32_t kTime = 1000;
 
 prediction taught(std::uint64_t topic, std::uint32_t time, std::uint16_t group,
                   std::uint8_t flags = 0) {
-  return {topic, time, group, hash_check(topic), flags};
+  return {topic, time, group, flags};
 }
 
 struct Weighed {
@@ -31,7 +31,6 @@ void expect_prediction(const prediction& found, const prediction& wanted) {
   EXPECT_EQ(found.topic_hash, wanted.topic_hash);
   EXPECT_EQ(found.time, wanted.time);
   EXPECT_EQ(found.group, wanted.group);
-  EXPECT_EQ(found.check, wanted.check);
   EXPECT_EQ(found.flags, wanted.flags);
 }
 
@@ -97,15 +96,12 @@ TEST(LessonTest, ATimeThatIsFarAheadNeverGoesBack) {
   expect_prediction(weighed.next, taught(kOther, kTime + 1'000'000, 2));
 }
 
-TEST(LessonTest, AHashThatDoesNotFitTheRestIsNotKnown) {
-  prediction torn = taught(kTopic, kTime, 1, PREDICTION_TOLD);
-  torn.topic_hash = kOther;
-  EXPECT_EQ(topic_of_prediction(&torn), 0u);
+// A connection that has not answered teaches another topic of the group: the client is there.
+TEST(LessonTest, WhoAnsweredIsKnownForTheGroupNotForTheTopic) {
+  const prediction known = taught(kTopic, kTime, 1, PREDICTION_TOLD | PREDICTION_ANSWERED);
 
-  const auto weighed = weigh(torn, taught(kOther, kTime, 1), LESSON_NOW);
-
-  EXPECT_EQ(weighed.outcome, LESSON_CHANGED);
-  expect_prediction(weighed.next, taught(kOther, kTime + 1, 1));
+  EXPECT_EQ(weigh(known, taught(kOther, kTime, 1), LESSON_NOW).next.flags, PREDICTION_ANSWERED);
+  EXPECT_EQ(weigh(known, taught(kOther, kTime, 2), LESSON_NOW).next.flags, 0);
 }
 
 TEST(LessonTest, AnUnknownTopicIsNoTopic) {

@@ -67,7 +67,7 @@ TEST_F(EvacuationTest, TheConnectionNoLongerCountsAgainstItsClient) {
   run_for(200 * kMs);
 
   EXPECT_EQ(running_->maps.flows.find(key(0))->state, FLOW_LEAVING);
-  EXPECT_EQ(running_->maps.guards.find(key(0).client)->connections, 0U);
+  EXPECT_EQ(connections(key(0)), 0U);
 }
 
 TEST_F(EvacuationTest, WhoDoesNotAnswerIsEndedByForce) {

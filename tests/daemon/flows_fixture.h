@@ -44,11 +44,18 @@ class FlowsTest : public LbTest {
     return entry;
   }
 
+  void count_connection(const flow_key& flow) const {
+    running_->maps.predictions.count_connection({flow.client, flow.service, 0}, 1);
+  }
+  std::uint32_t connections(const flow_key& flow) const {
+    return running_->maps.predictions.entry({flow.client, flow.service, 0})->connections;
+  }
+
   void add_flows(std::uint32_t first, std::uint32_t count, std::uint32_t real,
                  flow_state state = FLOW_ESTABLISHED, const char* group = "rest") {
     for (std::uint32_t i = first; i < first + count; ++i) {
       running_->maps.flows.put(key(i), entry_of(i, real, state, group));
-      running_->maps.guards.put(key(i).client, {0, 0, 1});
+      count_connection(key(i));
     }
   }
 

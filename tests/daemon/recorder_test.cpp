@@ -40,12 +40,10 @@ class RecorderTest : public LbTest {
     Parts(Running& running, const std::filesystem::path& file)
         : ender(running.config, *running.forwarder),
           history({.path = file}),
-          lessons(running.programs.program(kLessonsProgram).fd),
-          predictions(running.maps, lessons, history, 1000),
+          predictions(running.maps, history, 1000),
           recorder(running.maps, running.ids, running.steering, predictions, ender, history) {}
     Ender ender;
     History history;
-    LessonWriter lessons;
     Predictions predictions;
     Recorder recorder;
   };
@@ -85,7 +83,7 @@ class RecorderTest : public LbTest {
   }
 
   void teach_in_kernel(const char* group_name, std::uint32_t time) const {
-    running_->maps.predictions.put(key(), {5, time, group(group_name), hash_check(5), 0});
+    running_->maps.predictions.put(key(), {5, time, group(group_name), 0});
   }
 
   std::optional<prediction> predicted() const { return running_->maps.predictions.find(key()); }
@@ -221,7 +219,7 @@ TEST_F(RecorderTest, ALessonHasTheKernelsTimeInTheHistory) {
 TEST_F(RecorderTest, AMispredictHasTheTimeOfItsPrediction) {
   const std::uint32_t ahead = lesson_time() + 100;
   const std::uint64_t topic = running_->steering.matching()->hash("deep/one");
-  running_->maps.predictions.put(key(), {topic, ahead, group("deep"), hash_check(topic), 0});
+  running_->maps.predictions.put(key(), {topic, ahead, group("deep"), 0});
 
   event head{};
   head.action = ACTION_RESET;

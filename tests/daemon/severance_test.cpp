@@ -46,8 +46,8 @@ TEST_F(SeveranceTest, EndsTheConnectionsOfThatRealInThatGroupAndNoOthers) {
   EXPECT_EQ(state_of(21), FLOW_CLOSING);
   EXPECT_EQ(state_of(22), FLOW_ESTABLISHED);
   EXPECT_EQ(severance_->severed(), 4u);
-  EXPECT_EQ(running_->maps.guards.find(key(0).client)->connections, 0u) << "counted no more";
-  EXPECT_EQ(running_->maps.guards.find(key(20).client)->connections, 1u);
+  EXPECT_EQ(connections(key(0)), 0u) << "counted no more";
+  EXPECT_EQ(connections(key(20)), 1u);
 }
 
 TEST_F(SeveranceTest, DoesNotDoMoreThanTheLoopBearsInOneStep) {

@@ -63,14 +63,15 @@ TEST_F(SweeperTest, AFlowWhoseClientFellSilentLeavesItsPlaceAndItsClientsShare) 
   FlowScan scan(running_->maps.flows);
   scan.add(sweeper);
   running_->maps.flows.put(key(0), entry(kMinute, kMqtt3));
-  running_->maps.guards.put(key(0).client, {.window_began_ns = 0, .resets = 0, .connections = 1});
+  const client_key client{key(0).client, key(0).service, 0};
+  running_->maps.predictions.count_connection(client, 1);
 
   scan.run_pass(kSeenAt + 150 * kSecond);
   EXPECT_TRUE(running_->maps.flows.find(key(0)));
 
   scan.run_pass(kSeenAt + 161 * kSecond);
   EXPECT_FALSE(running_->maps.flows.find(key(0)));
-  EXPECT_EQ(running_->maps.guards.find(key(0).client)->connections, 0u);
+  EXPECT_EQ(running_->maps.predictions.entry(client)->connections, 0u);
   EXPECT_EQ(sweeper.expired(), 1u);
 }
 

@@ -69,17 +69,12 @@ class TakeoverTest : public LbTest {
     return running;
   }
 
-  static LessonWriter lessons_of(const Running& running) {
-    return LessonWriter(running.programs.program(kLessonsProgram).fd);
-  }
-  static std::uint64_t load(const Running& running, History& past, Predictions::Found found) {
-    const LessonWriter lessons = lessons_of(running);
-    const Predictions predictions(running.maps, lessons, past, 1000);
-    return predictions.load(*running.steering.matching(), found).loaded;
+  static std::uint64_t load(const Running& running, History& past) {
+    const Predictions predictions(running.maps, past, 1000);
+    return predictions.load(*running.steering.matching()).loaded;
   }
   static std::uint64_t rematch(const Running& running, History& past) {
-    const LessonWriter lessons = lessons_of(running);
-    const Predictions predictions(running.maps, lessons, past, 1000);
+    const Predictions predictions(running.maps, past, 1000);
     return predictions.rematch(*running.steering.matching()).followed;
   }
 
@@ -101,7 +96,7 @@ client_key client(const char* address) {
 TEST_F(TakeoverTest, ASecondDaemonFindsWhatTheFirstLearned) {
   auto first = start(config_);
   first->maps.predictions.put(client("10.1.1.7"),
-                              {.topic_hash = 5, .time = 6, .group = 1, .check = 0, .flags = 0});
+                              {.topic_hash = 5, .time = 6, .group = 1, .flags = 0});
   const auto key = first->maps.topic_keys.find(kOnly);
   first.reset();
   EXPECT_TRUE(is_attached()) << "forwarding stopped with the daemon";
@@ -256,7 +251,7 @@ TEST_F(TakeoverTest, TablesOfAnotherVersionAreMadeAnew) {
   {
     const auto first = start(config_);
     first->maps.predictions.put(client("10.1.1.7"),
-                                {.topic_hash = 5, .time = 6, .group = 1, .check = 0, .flags = 0});
+                                {.topic_hash = 5, .time = 6, .group = 1, .flags = 0});
     auto other = *first->maps.settings.find(kOnly);
     other.abi = REMORA_ABI + 1;
     first->maps.settings.put(kOnly, other);
@@ -382,7 +377,7 @@ TEST_F(TakeoverTest, PredictionsComeBackFromTheHistory) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  EXPECT_EQ(load(*running, past, Predictions::Found::kNewTable), 2U);
+  EXPECT_EQ(load(*running, past), 2U);
 
   const auto warm = running->maps.predictions.find(client("10.1.1.7"));
   const auto rest = running->maps.predictions.find(client("10.1.1.8"));
@@ -398,7 +393,7 @@ TEST_F(TakeoverTest, PredictionsOfIpv6ClientsComeBackHoweverTheyAreWritten) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  EXPECT_EQ(load(*running, past, Predictions::Found::kNewTable), 2U);
+  EXPECT_EQ(load(*running, past), 2U);
 
   for (const char* address : {"2001:db8::7", "2001:db8::8"}) {
     const auto known = running->maps.predictions.find(client(address));
@@ -413,9 +408,9 @@ TEST_F(TakeoverTest, TheHistoryDoesNotOverwriteWhatTheKernelLearnedLater) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   const auto later = static_cast<std::uint32_t>(past.newest_lesson() + 1);
-  running->maps.predictions.put(client("10.1.1.7"), {77, later, 0, hash_check(77), 0});
+  running->maps.predictions.put(client("10.1.1.7"), {77, later, 0, 0});
 
-  EXPECT_EQ(load(*running, past, Predictions::Found::kInUse), 0U);
+  EXPECT_EQ(load(*running, past), 0U);
 
   EXPECT_EQ(running->maps.predictions.find(client("10.1.1.7"))->topic_hash, 77U);
 }
@@ -426,9 +421,9 @@ TEST_F(TakeoverTest, TheHistoryTellsTheKernelWhatIsLater) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
   const auto earlier = static_cast<std::uint32_t>(past.newest_lesson() - 1);
-  running->maps.predictions.put(client("10.1.1.7"), {77, earlier, 0, hash_check(77), 0});
+  running->maps.predictions.put(client("10.1.1.7"), {77, earlier, 0, 0});
 
-  load(*running, past, Predictions::Found::kInUse);
+  load(*running, past);
 
   const auto known = running->maps.predictions.find(client("10.1.1.7"));
   EXPECT_EQ(known->topic_hash, running->steering.matching()->hash("t/warm"));
@@ -444,8 +439,7 @@ TEST_F(TakeoverTest, WhatIsTaughtNowIsLaterThanTheWholeHistory) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  const LessonWriter lessons = lessons_of(*running);
-  const Predictions predictions(running->maps, lessons, past, 1000);
+  const Predictions predictions(running->maps, past, 1000);
 
   const LessonTime now = predictions.clock().at(monotonic_ns());
   EXPECT_GE(now, past.newest_lesson());
@@ -465,9 +459,10 @@ TEST_F(TakeoverTest, TheClientsSeenLastFillATableThatIsTooSmallForAll) {
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
 
-  const std::uint64_t loaded = load(*running, past, Predictions::Found::kNewTable);
+  const std::uint64_t loaded = load(*running, past);
 
-  EXPECT_EQ(count_entries(running->maps.predictions), loaded) << "some pushed others out";
+  EXPECT_EQ(running->maps.predictions.size(), loaded) << "some pushed others out";
+  EXPECT_EQ(loaded, 1000U);
   EXPECT_TRUE(running->maps.predictions.find(client("10.2.5.249"))) << "the last one seen";
   EXPECT_FALSE(running->maps.predictions.find(client("10.2.0.0"))) << "the first one seen";
 }
@@ -477,7 +472,7 @@ TEST_F(TakeoverTest, KnownTopicsFollowChangedRoutes) {
   past.record(publish("10.1.1.7", "t/warm"));
   ASSERT_TRUE(past.flush());
   const auto running = start(config_);
-  load(*running, past, Predictions::Found::kNewTable);
+  load(*running, past);
 
   LbText changed = text();
   changed.routes[0].filter = "t/cold";

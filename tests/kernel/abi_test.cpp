@@ -127,7 +127,7 @@ TEST(FromAbi4Test, APredictionKeepsItsTopicAndGroupAndTheOrderOfLessons) {
   const prediction now = converted(kUpNs);
 
   EXPECT_EQ(now.group, 3);
-  EXPECT_EQ(topic_of_prediction(&now), 0x77'0000'0000'0000'05U);
+  EXPECT_EQ(now.topic_hash, 0x77'0000'0000'0000'05U);
   EXPECT_EQ(now.flags, PREDICTION_TOLD) << "or each client would be reported once more";
   EXPECT_EQ(now.time, static_cast<std::uint32_t>(clock.at(kUpNs)));
   EXPECT_EQ(now.time - converted(kUpNs - 60'000'000'000).time, 60U * 16);

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,13 @@ namespace fs = std::filesystem;
 constexpr __u32 kOnly = 0;
 constexpr unsigned kLoopback = 1;  // takes generic XDP
 constexpr std::uint32_t kFlows = 1000;
+
+// Not so many that sets are full.
+constexpr std::uint32_t kClients = 500;
+
+client_key numbered_client(std::uint32_t number) {
+  return {numbered_key(number).client, 0, 0};
+}
 
 const half_open_key kHalfOpen{numbered_key(5), 77};
 const drain_key kDrain{{{0, 0, 0xffff, 1}}, 3, 0};
@@ -67,6 +75,11 @@ class UpgradeTest : public testing::Test {
     const auto programs = load();
     const Maps maps(*programs);
     attach(*programs);
+    topic_keys keys{};
+    std::mt19937_64 random(1);
+    for (__u64& word : keys.word) word = random();
+    keys.start[0] = 4711;
+    maps.topic_keys.put(kOnly, keys);
     for (std::uint32_t i = 0; i < kFlows; ++i) {
       flow entry = numbered_flow(i);
       entry.real = static_cast<__u16>(i);
@@ -79,16 +92,12 @@ class UpgradeTest : public testing::Test {
     half.state = FLOW_HALF_OPEN;
     half.isn = kHalfOpen.isn;
     maps.half_open.put(kHalfOpen, half);
-    prediction known{};
-    known.topic_hash = 5;
-    known.group = 3;
-    maps.predictions.put({numbered_key(1).client, 0, 0}, known);
     maps.names.put(named("warm"), 17);
     maps.drains.put(kDrain, 1);
     maps.deaths.put(kDrain, 1);
-    topic_keys keys{};
-    keys.start[0] = 4711;
-    maps.topic_keys.put(kOnly, keys);
+    for (std::uint32_t i = 0; i < kClients; ++i)
+      maps.predictions.put(numbered_client(i),
+                           {.topic_hash = 5, .time = 6, .group = 3, .flags = 1});
   }
 
   static void expect_flows(const Programs& programs) {
@@ -104,6 +113,27 @@ class UpgradeTest : public testing::Test {
     }
     EXPECT_TRUE(flows.put(numbered_key(9), numbered_flow(9)));
     EXPECT_FALSE(flows.put(numbered_key(kFlows), numbered_flow(kFlows))) << "full";
+  }
+
+  static void expect_clients(const Programs& programs) {
+    const ClientTable clients = Maps(programs).predictions;
+    for (std::uint32_t i = 0; i < kClients; ++i) {
+      const auto known = clients.find(numbered_client(i));
+      ASSERT_TRUE(known) << i;
+      EXPECT_EQ(known->topic_hash, 5U);
+      EXPECT_EQ(known->group, 3);
+    }
+  }
+
+  // Each flow is one connection of its client.
+  static void expect_connections(const Programs& programs) {
+    const ClientTable clients = Maps(programs).predictions;
+    for (const std::uint32_t number : {0U, 1U, kFlows - 1}) {
+      const flow_key key = numbered_key(number);
+      const auto entry = clients.entry({key.client, key.service, 0});
+      ASSERT_TRUE(entry) << number;
+      EXPECT_EQ(entry->connections, 1U) << number;
+    }
   }
 
   static void expect_what_lasts(const Programs& programs) {
@@ -150,10 +180,8 @@ TEST_F(UpgradeTest, FromAbi4NothingIsLost) {
   expect_what_lasts(*programs);
   EXPECT_EQ(Maps(*programs).half_open.find(kHalfOpen)->isn, kHalfOpen.isn);
   EXPECT_FALSE(programs->is_fresh("half_open"));
-  const auto known = Maps(*programs).predictions.find({numbered_key(1).client, 0, 0});
-  ASSERT_TRUE(known);
-  EXPECT_EQ(known->topic_hash, 5U);
-  EXPECT_EQ(known->group, 3);
+  expect_clients(*programs);
+  expect_connections(*programs);
   EXPECT_FALSE(programs->is_fresh("predictions"));
   EXPECT_EQ(pinned_id("drains"), drains) << "did not change, so it is the same map";
   EXPECT_EQ(pinned_id("names"), names);
@@ -187,7 +215,7 @@ TEST_F(UpgradeTest, ATableMayChangeItsSizeAtTheSameTime) {
   const FlowTable flows(programs->flow_table());
   EXPECT_EQ(flows.find(numbered_key(kFlows - 1))->isn, kFlows - 1);
   EXPECT_TRUE(flows.put(numbered_key(kFlows), numbered_flow(kFlows)));
-  EXPECT_TRUE(Maps(*programs).predictions.find({numbered_key(1).client, 0, 0}));
+  expect_clients(*programs);
 }
 
 TEST_F(UpgradeTest, MapsThatAreNoLongerThereLoseTheirPins) {
@@ -300,7 +328,7 @@ TEST_F(UpgradeTest, FromAnUnknownAbiWhatLastsIsKept) {
     expect_what_lasts(*programs);
     EXPECT_FALSE(FlowTable(programs->flow_table()).find(numbered_key(1)));
     EXPECT_TRUE(programs->is_fresh("predictions"));
-    EXPECT_FALSE(Maps(*programs).predictions.find({numbered_key(1).client, 0, 0}));
+    EXPECT_FALSE(Maps(*programs).predictions.find(numbered_client(1)));
     EXPECT_EQ(pinned_abi(), std::uint32_t{REMORA_ABI});
   }
 }

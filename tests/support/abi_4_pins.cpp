@@ -16,6 +16,7 @@
 #include "daemon/base/bpf_map.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/fd.h"
+#include "daemon/kernel/client_table.h"
 #include "daemon/kernel/half_open_table.h"
 
 namespace remora {
@@ -93,43 +94,28 @@ void downgrade_half_open(const fs::path& folder) {
   replace(folder / "half_open", old);
 }
 
-void downgrade_guards(const fs::path& folder) {
-  const Fd now = open_pin(folder / "guards");
-  const Fd old = make_map("guards", map_info(now.get()), sizeof(abi4::guard), 0);
-  address key{}, next{};
-  const void* at = nullptr;
-  while (bpf_map_get_next_key(now.get(), at, &next) == 0) {
-    key = next;
-    at = &key;
-    guard entry;
-    if (bpf_map_lookup_elem(now.get(), &key, &entry) != 0) continue;
-    const abi4::guard before{.window_began_ns = entry.window_began_ns,
-                             .resets = entry.resets,
-                             .connections = entry.connections};
-    if (bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0) fail("cannot write a guard");
-  }
-  replace(folder / "guards", old);
-}
-
 void downgrade_predictions(const fs::path& folder) {
-  const Fd now = open_pin(folder / "predictions");
-  const Fd old = make_map("predictions", map_info(now.get()), sizeof(abi4::prediction), 0);
-  client_key key{}, next{};
-  const void* at = nullptr;
-  while (bpf_map_get_next_key(now.get(), at, &next) == 0) {
-    key = next;
-    at = &key;
-    prediction entry;
-    if (bpf_map_lookup_elem(now.get(), &key, &entry) != 0) continue;
+  const Fd now = open_pin(folder / "predictions"), keys = open_pin(folder / "topic_keys");
+  const Fd old(bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "predictions", sizeof(client_key),
+                              sizeof(abi4::prediction), 65'536, nullptr));
+  if (!old) fail("cannot make predictions");
+  ClientTable(now.get(), keys.get()).for_each([&](const client& entry, std::uint16_t) {
+    const client_key key{entry.address, entry.service, 0};
     const abi4::prediction before{.topic_hash = entry.topic_hash,
                                   .seen_at_ns = monotonic_ns(),
                                   .group = entry.group,
                                   .pad = {}};
-    if (bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0) {
+    if (was_taught(&entry) && bpf_map_update_elem(old.get(), &key, &before, BPF_ANY) != 0)
       fail("cannot write a prediction");
-    }
-  }
+  });
   replace(folder / "predictions", old);
+}
+
+// Nothing of it is taken over, but its pin is in the way.
+void add_guards(const fs::path& folder) {
+  const Fd old(bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "guards", sizeof(address), 16, 1024, nullptr));
+  if (!old) fail("cannot make guards");
+  replace(folder / "guards", old);
 }
 
 void downgrade_ring(const fs::path& folder) {
@@ -179,8 +165,8 @@ void downgrade_to_abi_4(const fs::path& folder) {
   downgrade_flows(folder);
   downgrade_places_taken(folder);
   downgrade_half_open(folder);
-  downgrade_guards(folder);
   downgrade_predictions(folder);
+  add_guards(folder);
   downgrade_ring(folder);
   downgrade_settings(folder);
 }

@@ -14,7 +14,6 @@
 #include "daemon/config/memory_plan.h"
 #include "forward.skel.h"
 #include "health.skel.h"
-#include "lessons.skel.h"
 #include "mqtt.skel.h"
 #include "probe.skel.h"
 #include "root.skel.h"
@@ -63,14 +62,12 @@ Chain::Chain(const ChainLimits& limits)
     : mqtt_(open_embedded(remora_mqtt__elf_bytes, "mqtt")),
       root_(open_embedded(remora_root__elf_bytes, "root")),
       forwarder_(open_embedded(remora_forward__elf_bytes, "forward")),
-      lessons_(open_embedded(remora_lessons__elf_bytes, "lessons")),
       probe_(open_embedded(remora_probe__elf_bytes, "probe")),
       health_(open_embedded(remora_health__elf_bytes, "health")) {
   const FlowTableSizes flow_table(limits.flows);
   std::vector<std::pair<const char*, std::uint64_t>> sizes = {
       {"half_open", half_open_table_sets(limits.half_open)},
-      {"predictions", limits.predictions},
-      {"guards", limits.guards},
+      {"predictions", table_sets(limits.clients)},
       {"topics", limits.topics},
       {"early_segments", limits.early_segments},
       {"early_shares", limits.early_segments},
@@ -88,13 +85,13 @@ Chain::Chain(const ChainLimits& limits)
   constants.behind_katran = limits.behind_katran;
   constants.hints_in_all = static_cast<__u32>(flow_table.hint_rows * HINTS_PER_ROW);
   constants.early_in_all = limits.early_segments;
+  constants.client_sets = table_sets(limits.clients);
   constants.half_open_sets = half_open_table_sets(limits.half_open);
   require(bpf_map__set_initial_value(bpf_object__find_map_by_name(mqtt_.get(), ".rodata"),
                                      &constants, sizeof(constants)),
           "set the constants of the mqtt stage");
   require(bpf_object__load(mqtt_.get()), "load the mqtt stage");
-  for (bpf_object* object :
-       {root_.get(), forwarder_.get(), lessons_.get(), probe_.get(), health_.get()}) {
+  for (bpf_object* object : {root_.get(), forwarder_.get(), probe_.get(), health_.get()}) {
     share_maps(mqtt_.get(), object);
     require(bpf_object__load(object), std::string("load ") + bpf_object__name(object));
   }
@@ -133,9 +130,6 @@ int Chain::forwarder_fd() const {
 }
 int Chain::probe_fd() const {
   return program_fd(probe_.get(), "remora_probe");
-}
-int Chain::lessons_fd() const {
-  return program_fd(lessons_.get(), "remora_lessons");
 }
 int Chain::health_out_fd() const {
   return program_fd(health_.get(), "remora_health_out");

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bpf/abi.h"
+#include "daemon/kernel/client_table.h"
 #include "daemon/kernel/flow_table.h"
 #include "daemon/kernel/half_open_table.h"
 #include "tests/support/packet.h"
@@ -28,8 +29,7 @@ namespace remora {
 struct ChainLimits {
   std::uint32_t flows = 1024;
   std::uint32_t half_open = 1024;
-  std::uint32_t predictions = 1024;
-  std::uint32_t guards = 1024;
+  std::uint32_t clients = 1024;
   std::uint32_t topics = 1024;
   std::uint32_t early_segments = 1024;
   std::uint32_t rings = 4;
@@ -90,12 +90,12 @@ class Chain {
   }
 
   const FlowTable& flows() const { return *flows_; }
+  ClientTable clients() const { return {map_fd("predictions"), map_fd("topic_keys")}; }
   HalfOpenTable half_open() const { return {map_fd("half_open"), map_fd("topic_keys")}; }
 
   int root_fd() const;
   int forwarder_fd() const;
   int probe_fd() const;
-  int lessons_fd() const;
   int health_out_fd() const;
   int health_in_fd() const;
 
@@ -120,7 +120,7 @@ class Chain {
   };
 
   Object mqtt_;  // owns the maps
-  Object root_, forwarder_, lessons_, probe_, health_;
+  Object root_, forwarder_, probe_, health_;
   std::optional<FlowTable> flows_;
   std::vector<Event> taken_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;  // calls back into `taken_`

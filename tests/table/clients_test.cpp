@@ -30,27 +30,34 @@ class Clients {
                        std::uint32_t time, std::uint32_t kind = 0, std::uint32_t now = kNow) {
     table_key key = key_of(client);
     const auto [first, second] = table_.view().sets_of(key);
-    client_lesson lesson{.lesson = {topic, time, group, hash_check(topic), 0},
+    client_lesson lesson{.lesson = {topic, time, group, 0},
                          .before = {},
                          .kind = kind,
                          .now = now,
-                         .by = TABLE_DAEMON};
+                         .by = TABLE_DAEMON,
+                         .words = {},
+                         .next = {}};
     return static_cast<lesson_outcome>(merge_client_lesson(first, second, &key, &lesson));
   }
   std::uint32_t group(std::uint32_t client, std::uint32_t now = kNow) {
     table_key key = key_of(client);
     const auto [first, second] = table_.view().sets_of(key);
-    return client_group(first, second, &key, now);
+    client_words words{};
+    return read_client(first, second, &key, &words, now) == TABLE_DONE ? words.client.group
+                                                                       : NO_GROUP;
   }
   connection_outcome connect(std::uint32_t client, std::uint32_t limit = kNoLimit) {
     table_key key = key_of(client);
     const auto [first, second] = table_.view().sets_of(key);
-    return static_cast<connection_outcome>(count_connection(first, second, &key, limit, kNow));
+    client_note note{.event = 0, .now = kNow, .most = limit, .pad = 0, .by = 0, .words = {}};
+    return static_cast<connection_outcome>(count_connection(first, second, &key, &note));
   }
   void disconnect(std::uint32_t client) {
     table_key key = key_of(client);
     const auto [first, second] = table_.view().sets_of(key);
-    uncount_connection(first, second, &key, TABLE_DAEMON);
+    client_note note{
+        .event = 0, .now = kNow, .most = 0, .pad = 0, .by = TABLE_DAEMON, .words = {}};
+    uncount_connection(first, second, &key, &note);
   }
   std::map<std::uint32_t, client> all() const {
     std::map<std::uint32_t, client> found;
@@ -133,6 +140,14 @@ TEST(ClientsTest, ALateLessonOfAnOldClientPushesNoYoungerOneOut) {
   for (const auto& [number, known] : left) EXPECT_LE(number % 20, 7u) << "client " << number;
 }
 
+// They come in the order in which they were seen, the last one first.
+TEST(ClientsTest, AmongLessonsOfOneAgeTheFirstThatTheDaemonBringsStay) {
+  Clients clients(2, 4);  // room for 16
+  for (std::uint32_t i = 0; i < 40; ++i) clients.teach(i, 9, 4, kNow);
+
+  for (std::uint32_t i = 0; i < 16; ++i) EXPECT_EQ(clients.group(i), 4u) << "client " << i;
+}
+
 TEST(ClientsPropertyTest, LessonsAndCountsAreThoseOfAPlainModel) {
   const auto [first, rounds] = seeds(40);
   for (std::uint32_t seed = first; seed < first + rounds; ++seed) {
@@ -166,7 +181,7 @@ TEST(ClientsPropertyTest, LessonsAndCountsAreThoseOfAPlainModel) {
           const auto group = static_cast<std::uint16_t>(topic % 3);
           const auto time = static_cast<std::uint32_t>(kNow - random() % 1000);
           const std::uint32_t kind = random() % 2 ? LESSON_NOW : 0;
-          const prediction lesson{topic, time, group, hash_check(topic), 0};
+          const prediction lesson{topic, time, group, 0};
           auto& known = model[number].lesson;
           prediction next = lesson;
           const lesson_outcome wanted =

@@ -126,6 +126,7 @@ TABLE_FUNCTION __u32 has_two(const struct table_set* first, const struct table_s
 TABLE_INLINE int run_operation(struct runner* runner, struct table_set* first,
                                struct table_set* second, const struct table_key* key,
                                const struct operation* operation, __u64 by) {
+  struct client_note note = {.now = LATEST, .most = MAX_CONNECTIONS};
   struct client_lesson lesson = {};
   union client_words words;
   __u32 at, outcome;
@@ -141,11 +142,12 @@ TABLE_INLINE int run_operation(struct runner* runner, struct table_set* first,
       runner->refused += outcome == LESSON_NO_ROOM;
       return outcome != 0;
     case OPERATION_CONNECT:
-      outcome = count_connection(first, second, key, MAX_CONNECTIONS, LATEST);
+      outcome = count_connection(first, second, key, &note);
       runner->refused += outcome == CONNECTION_NO_ROOM;
       return outcome != CONNECTION_BUSY;
     case OPERATION_DISCONNECT:
-      return uncount_connection(first, second, key, by);
+      note.by = by;
+      return uncount_connection(first, second, key, &note);
     default:
       runner->twice += has_two(first, second, key);
       at = table_find(first, second, key);

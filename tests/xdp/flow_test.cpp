@@ -112,7 +112,7 @@ TEST_F(FlowTest, HandshakeAndConnectEstablish) {
   EXPECT_EQ(flow_of(client)->isn, client.isn());
   EXPECT_EQ(flow_of(client)->edge, client.next_seq());
   EXPECT_EQ(flow_of(client)->stream.next, client.next_seq());
-  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_ESTABLISHED), 1u);
   EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
 }
@@ -179,7 +179,7 @@ TEST_F(FlowTest, ASynBesideALiveConnectionIsAConnectionOfItsOwn) {
   EXPECT_EQ(send(other.ack()).group(), kHumidity);
   EXPECT_EQ(send(other.send(connect_packet())).group(), kHumidity);
   EXPECT_EQ(flow_of(other)->isn, other.isn()) << "its CONNECT replaced the old one";
-  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
 }
 
 TEST_F(FlowTest, WithoutAConnectAnOldConnectionIsNotReplaced) {
@@ -236,7 +236,7 @@ TEST_F(FlowTest, FinMeansClosing) {
   EXPECT_TRUE(out.forwarded());
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
   EXPECT_EQ(flow_of(client)->edge, client.next_seq() - 1) << "data may show that it was forged";
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
   EXPECT_EQ(counter(COUNT_CLOSED), 1u);
   EXPECT_TRUE(send(client.ack()).forwarded()) << "the last ACKs still find their real";
   EXPECT_EQ(counter(COUNT_CLOSED), 1u);
@@ -258,7 +258,7 @@ TEST_F(FlowTest, RstInSequenceMeansClosing) {
   EXPECT_TRUE(send(client.rst()).forwarded());
 
   EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
 }
 
 TEST_F(FlowTest, RstOutOfSequenceIsIgnored) {

@@ -66,7 +66,7 @@ TEST_P(EveryWayTest, HandshakeAndConnectEstablish) {
   EXPECT_EQ(flow_of(opened)->state, FLOW_ESTABLISHED);
   EXPECT_EQ(flow_of(opened)->edge, opened.next_seq());
   EXPECT_FALSE(flow_of(opened)->stream.blind);
-  EXPECT_EQ(guard_of(client())->connections, 1u);
+  EXPECT_EQ(counts_of(client())->connections, 1u);
   EXPECT_EQ(counter(COUNT_NO_FLOW), 0u);
 }
 

@@ -41,7 +41,7 @@ TEST_F(FewFlowsTest, AFullTableCostsTrackingAndNothingElse) {
   EXPECT_EQ(counter(COUNT_GAVE_WAY), 0u);
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
   for (const Client& client : tracked) EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
-  EXPECT_EQ(guard_of(numbered_client(9))->connections, 0u);
+  EXPECT_EQ(counts_of(numbered_client(9))->connections, 0u);
 }
 
 TEST_F(FewFlowsTest, AFullTableStillTakesAReconnectOnTheSamePort) {
@@ -69,7 +69,7 @@ TEST_F(FewFlowsTest, AFloodOfSynsEvictsNoEstablishedConnection) {
 // With the default number of half-open connections.
 class SynFloodTest : public SteerTest {
  protected:
-  SynFloodTest() : SteerTest({.flows = 2048, .half_open = 65'536, .predictions = 4096}) {}
+  SynFloodTest() : SteerTest({.flows = 2048, .half_open = 65'536, .clients = 4096}) {}
 };
 
 // Half-open connections of strangers give way to the SYNs of known clients.
@@ -168,7 +168,7 @@ TEST_F(ForgedFlowsTest, WhatGaveWayIsNoConnectionOfItsClientAnyMore) {
 
   std::uint32_t connections = 0;
   for (std::uint32_t n = 0; n < kFlows; n++)
-    connections += guard_of(numbered_client(n))->connections;
+    connections += counts_of(numbered_client(n))->connections;
 
   EXPECT_EQ(connections, kFlows - 1);
 }
@@ -250,7 +250,7 @@ TEST_F(LimitsTest, ConnectionsOfOneClientAreCapped) {
 
   send(first.fin());
   EXPECT_TRUE(flow_of(connect({kClient.address, 40'005}))) << "there is room again";
-  EXPECT_EQ(guard_of(kClient)->connections, 2u);
+  EXPECT_EQ(counts_of(kClient)->connections, 2u);
 }
 
 TEST_F(LimitsTest, AReconnectOnTheSamePortIsNoSecondConnection) {
@@ -261,7 +261,7 @@ TEST_F(LimitsTest, AReconnectOnTheSamePortIsNoSecondConnection) {
   const Client again = connect(kClient, 2000);
 
   EXPECT_EQ(flow_of(again)->isn, 2000u);
-  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_CLIENT_CONNECTIONS), 0u);
 }
 
@@ -270,7 +270,7 @@ class ResetSharesTest : public SteerTest {
  protected:
   using Addresses = std::function<IpAddress(std::uint32_t)>;
 
-  ResetSharesTest() : SteerTest({.flows = 16'384, .predictions = 8192, .guards = 8192}) {}
+  ResetSharesTest() : SteerTest({.flows = 16'384, .clients = 8192}) {}
 
   // A client publishes without a prediction, or with that of another group. Returns whether it is
   // reset.
@@ -376,18 +376,39 @@ TEST_F(SmallRingTest, AFullRingIsCountedAndTheNextRecordFits) {
   EXPECT_EQ(counter(COUNT_EVENT_LOST), lost);
 }
 
-class FewPredictionsTest : public SteerTest {
+class FewClientsTest : public SteerTest {
  protected:
-  FewPredictionsTest() : SteerTest({.predictions = 128, .guards = 128}) {}
+  FewClientsTest() : SteerTest({.flows = 2048, .clients = 128}) {}
+
+  // Clients that have a prediction.
+  std::vector<std::uint32_t> known(std::uint32_t count) const {
+    std::vector<std::uint32_t> found;
+    for (std::uint32_t n = 0; n < count; n++)
+      if (prediction_of(numbered_client(n))) found.push_back(n);
+    return found;
+  }
 };
 
-TEST_F(FewPredictionsTest, MoreClientsThanPredictionsAreForwardedAllTheSame) {
+// Of ten times as many addresses as the table has room for.
+TEST_F(FewClientsTest, ForgedConnectionsPushNoPredictionOut) {
+  constexpr std::uint32_t kClients = 128;
+  for (std::uint32_t n = 0; n < kClients; n++) predict(numbered_client(n), kTemperature);
+  const std::vector<std::uint32_t> before = known(kClients);
+  ASSERT_GT(before.size(), kClients * 9 / 10);
+
+  for (std::uint32_t n = 0; n < 10 * kClients; n++) connect(numbered_client(1'000'000 + n));
+
+  EXPECT_EQ(known(kClients), before);
+  EXPECT_EQ(send(Client(numbered_client(before[0]), kService).syn()).group(), kTemperature);
+}
+
+TEST_F(FewClientsTest, MoreThanThereIsRoomForAreForwardedAllTheSame) {
   for (std::uint32_t n = 0; n < 1000; n++) {
     Client client = connect(numbered_client(n));
     ASSERT_TRUE(publish(client, "any").forwarded()) << n;
     send(client.fin());
   }
-  EXPECT_LE((chain_->map<client_key, prediction>("predictions").size()), 128u);
+  EXPECT_LE(chain_->clients().size(), 144u) << "nine tenths full";
   EXPECT_EQ(counter(COUNT_LEARNED), 1000u);
 }
 

@@ -55,8 +55,8 @@ TEST_F(MispredictTest, EverythingIsWrittenBeforeTheSegmentLeaves) {
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
   EXPECT_EQ(flow_of(client)->edge, before->edge) << "the broker never got the segment";
   EXPECT_EQ(flow_of(client)->group, kTemperature);
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
-  EXPECT_EQ(guard_of(kClient)->resets, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->resets, 1u);
   EXPECT_EQ(counter(COUNT_MISPREDICT), 1u);
   EXPECT_EQ(counter(COUNT_RESET), 1u);
   EXPECT_EQ(counter(COUNT_LEARNED), 1u);
@@ -163,7 +163,7 @@ TEST_F(MispredictTest, PolicyDropSilencesTheConnection) {
   ASSERT_TRUE(out.is_marked());
   EXPECT_EQ(out.mark().action, ACTION_DROPPED);
   EXPECT_EQ(flow_of(client)->state, FLOW_DROPPED);
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
   EXPECT_TRUE(publish(client, kTemperatureTopic).dropped());
   EXPECT_TRUE(send(client.ack()).dropped());
   EXPECT_EQ(counter(COUNT_DROPPED_POLICY), 1u);
@@ -236,7 +236,7 @@ TEST_F(MispredictTest, AfterTheResetTheSamePortMayBeUsedAgain) {
   EXPECT_TRUE(send(client.ack()).is_rst()) << "the old one is still condemned";
   EXPECT_EQ(send(again.send(connect_packet())).group(), kHumidity);
   EXPECT_EQ(publish(again, kHumidityTopic).group(), kHumidity);
-  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
   EXPECT_EQ(counter(COUNT_MISPREDICT), 1u);
 }
 
@@ -290,7 +290,7 @@ TEST_F(MispredictTest, AboveResetsPerSecondConnectionsAreKeptForNow) {
 
   EXPECT_EQ(publish(client, kHumidityTopic).group(), kTemperature);
   EXPECT_EQ(counter(COUNT_KEPT_RATE), 1u);
-  EXPECT_EQ(guard_of(kClient)->resets, 0u) << "not held against the client";
+  EXPECT_EQ(counts_of(kClient)->resets, 0u) << "not held against the client";
   const auto records = events();
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].head.flags, EVENT_OVER_LIMIT);
@@ -314,7 +314,7 @@ TEST_F(MispredictTest, AMispredictInTheConnectSegmentIsMarkedToo) {
   EXPECT_EQ(out.mark().publish_offset, connect_packet().size());
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
   EXPECT_EQ(counter(COUNT_ESTABLISHED), 1u);
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
 }
 
 TEST_F(MispredictTest, AMispredictedSegmentWithAFinCountsTheConnectionOnce) {
@@ -323,7 +323,7 @@ TEST_F(MispredictTest, AMispredictedSegmentWithAFinCountsTheConnectionOnce) {
 
   EXPECT_TRUE(send(wrong.flags(Segment::kFin | Segment::kAck)).is_marked());
 
-  EXPECT_EQ(guard_of(kClient)->connections, 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
   EXPECT_EQ(flow_of(client)->state, FLOW_CONDEMNED);
 }
 

@@ -65,8 +65,7 @@ std::vector<std::size_t> packet_ends(const Bytes& stream) {
 class PropertyTest : public SteerTest {
  protected:
   PropertyTest()
-      : SteerTest({.predictions = 1 << 16,
-                   .guards = 1 << 16,
+      : SteerTest({.clients = 1 << 16,
                    .topics = 1 << 12,
                    .early_segments = 1 << 13,
                    .event_bytes = 1 << 22}) {}

@@ -40,7 +40,7 @@ class SpoofTest : public SteerTest {
   void expect_unharmed(Client& client) {
     ASSERT_TRUE(flow_of(client));
     EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
-    EXPECT_EQ(guard_of(client.self())->connections, 1u);
+    EXPECT_EQ(counts_of(client.self())->connections, 1u);
     EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
     for (int i = 0; i < 10; i++) ASSERT_TRUE(publish(client, "own/topic").forwarded());
     EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
@@ -85,11 +85,11 @@ TEST_F(SpoofTest, AFinAheadDiesWhenDataPassIt) {
     for (int i = 0; i < 3; i++) ASSERT_TRUE(publish(client, "own/topic").forwarded());
 
     EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
-    EXPECT_EQ(guard_of(client.self())->connections, 1u);
+    EXPECT_EQ(counts_of(client.self())->connections, 1u);
     EXPECT_EQ(flow_of(client)->edge, client.next_seq());
     send(client.fin());
     EXPECT_EQ(flow_of(client)->state, FLOW_CLOSING);
-    EXPECT_EQ(guard_of(client.self())->connections, 0u);
+    EXPECT_EQ(counts_of(client.self())->connections, 0u);
   }
 }
 
@@ -345,7 +345,7 @@ TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsNotTakenForItsOldConnection) {
   predict(kClient, kHumidity);
 
   expect_served(1000, kHumidity, kHumidityTopic);
-  EXPECT_EQ(guard_of(kClient)->connections, 1u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
 }
 
 TEST_F(PortTest, TextsOfTheOldConnectionAreNotThoseOfTheNew) {

@@ -146,8 +146,7 @@ void SteerTest::forget_routes() {
 void SteerTest::predict(Peer client, std::uint16_t group, std::string_view topic) {
   const client_key key{abi_address(client.address), kServiceNumber, 0};
   const std::uint64_t topic_hash = topic.empty() ? 0 : hash(topic);
-  const prediction entry{topic_hash, 1, group, hash_check(topic_hash), PREDICTION_TOLD};
-  chain_->map<client_key, prediction>("predictions").put(key, entry);
+  chain_->clients().put(key, {topic_hash, 1, group, PREDICTION_TOLD});
 }
 
 void SteerTest::write(const settings& settings) {
@@ -219,12 +218,11 @@ std::optional<flow> SteerTest::half_open_of(const Client& client) const {
 }
 
 std::optional<prediction> SteerTest::prediction_of(Peer client) const {
-  return chain_->map<client_key, prediction>("predictions")
-      .find({abi_address(client.address), kServiceNumber, 0});
+  return chain_->clients().find({abi_address(client.address), kServiceNumber, 0});
 }
 
-std::optional<guard> SteerTest::guard_of(Peer client) const {
-  return chain_->map<address, guard>("guards").find(abi_address(client.address));
+std::optional<struct client> SteerTest::counts_of(Peer client) const {
+  return chain_->clients().entry({abi_address(client.address), kServiceNumber, 0});
 }
 
 address SteerTest::abi_address(const IpAddress& ip) {

@@ -104,7 +104,8 @@ class SteerTest : public testing::Test {
   std::optional<flow> flow_of(const Client& client) const;
   std::optional<flow> half_open_of(const Client& client) const;
   std::optional<prediction> prediction_of(Peer client) const;
-  std::optional<guard> guard_of(Peer client) const;
+  // With what is counted against it; nothing: it has no entry.
+  std::optional<struct client> counts_of(Peer client) const;
   std::vector<Event> events() { return chain_->take_events(); }
 
   // The service of the client's family.

@@ -95,8 +95,7 @@ void TwoBalancers::begin_anew() {
   chain_.reset();
   chain_ = std::make_unique<Chain>(ChainLimits{.flows = 1 << 14,
                                                .half_open = 1 << 15,
-                                               .predictions = 1 << 15,
-                                               .guards = 1 << 15,
+                                               .clients = 1 << 15,
                                                .rings = kGroups,
                                                .event_bytes = 1 << 20});
   katran_.forget_vips();
@@ -171,7 +170,7 @@ void TwoBalancers::reals(std::uint16_t group, const std::vector<RingReal>& reals
 void TwoBalancers::predict(const Peer& client, const BalancedService& service,
                            std::uint16_t group) {
   const client_key key{abi_address(client.address), service.number, 0};
-  chain_->map<client_key, prediction>("predictions").put(key, {0, 1, group, 0, PREDICTION_TOLD});
+  chain_->clients().put(key, {0, 1, group, PREDICTION_TOLD});
 }
 
 std::string TwoBalancers::topic(std::uint16_t group) {

@@ -67,14 +67,6 @@ struct settings {
 };
 static_assert(sizeof(settings) == 56);
 
-// The value of `guards`.
-struct guard {
-  __u64 window_began_ns;
-  __u32 resets;
-  __u32 connections;
-};
-static_assert(sizeof(guard) == 16);
-
 // The value of `half_open`.
 struct flow {
   __u64 seen_at_ns;

@@ -46,14 +46,6 @@ bool convert_half_open(const abi4::half_open_key& key, const abi4::flow& old,
   return true;
 }
 
-bool convert_guard(const address& client, const abi4::guard& old, address& new_client, guard& now) {
-  new_client = client;
-  now.window_began_ns = old.window_began_ns;
-  now.resets = old.resets;
-  now.connections = old.connections;
-  return true;
-}
-
 // ABI 5 introduces the clock of lessons; the daemon sets it.
 bool convert_settings(const __u32& number, const abi4::settings& old, __u32& new_number,
                       settings& now) {
@@ -143,7 +135,6 @@ prediction prediction_from_4(const abi4::prediction& old, const LessonClock& clo
   now.topic_hash = old.topic_hash;
   now.time = lesson_clock(clock.clock_ns(), old.seen_at_ns);
   now.group = old.group;
-  now.check = hash_check(old.topic_hash);
   now.flags = PREDICTION_TOLD;
   return now;
 }
@@ -151,11 +142,10 @@ prediction prediction_from_4(const abi4::prediction& old, const LessonClock& clo
 AbiStep step_from_4(const OpenPin&) {
   return {.conversions = {convert_entries("flows", convert_place),
                           convert_entries("half_open", convert_half_open),
-                          convert_entries("guards", convert_guard),
                           convert_entries("settings", convert_settings),
                           convert_predictions(),
                           {"events", 0, 0, convert_record}},
-          .gone = {"answerings", "openings"}};
+          .gone = {"answerings", "openings", "guards"}};
 }
 
 }  // namespace remora

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The table of clients (bpf/clients.h) in the mqtt stage: where a client's entry lies,
+ * and its tracked connections.
+ */
+#pragma once
+
+#include "bpf/clients.h"
+#include "xdp/scratch.h"
+#include "xdp/stage_maps.h"
+
+/* Size: table_sets() of a limit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct table_set);
+} predictions SEC(".maps");
+
+/* Its size; set before load. */
+const volatile __u32 client_sets = 2;
+
+/* Where a client's entry may lie. The key is in the scratch. */
+struct client_site {
+	const struct table_key *key;
+	struct table_set *first, *second;
+};
+
+/* Finds the sets of the flow's client. Returns 0 on success. */
+static __always_inline int find_client(const struct flow_key *flow,
+				       struct client_site *site)
+{
+	const struct topic_keys *keys = the_keys();
+	struct scratch *scratch = own_scratch();
+	struct client_sets sets;
+
+	if (!keys || !scratch)
+		return -1;
+	scratch->client.key = client_table_key(&flow->client, flow->service);
+	sets = find_client_sets(keys, client_sets, &scratch->client.key);
+	site->key = &scratch->client.key;
+	site->first = bpf_map_lookup_elem(&predictions, &sets.first);
+	site->second = bpf_map_lookup_elem(&predictions, &sets.second);
+	return site->first && site->second ? 0 : -1;
+}
+
+/* What is known of the flow's client at `now`, 0: nothing. A copy in the scratch. */
+static __noinline const struct client *look_up_client(const struct flow_key *flow,
+						      __u32 now)
+{
+	struct scratch *scratch = own_scratch();
+	struct client_site site;
+
+	if (!scratch || find_client(flow, &site) ||
+	    read_client(site.first, site.second, site.key, &scratch->client.words, now) !=
+		    TABLE_DONE)
+		return 0;
+	return &scratch->client.words.client;
+}
+
+/* One more connection of the client is tracked. Returns enum connection_outcome. */
+static __noinline __u32 count_tracked(const struct flow_key *flow, __u32 limit, __u32 now)
+{
+	struct scratch *scratch = own_scratch();
+	struct client_site site;
+
+	if (!scratch || find_client(flow, &site))
+		return CONNECTION_NO_ROOM;
+	scratch->client.note.now = now;
+	scratch->client.note.most = limit;
+	return count_connection(site.first, site.second, site.key, &scratch->client.note);
+}
+
+/* One established connection of the client has ended. */
+static __noinline void release_connection(const struct flow_key *flow)
+{
+	struct scratch *scratch = own_scratch();
+	struct client_site site;
+
+	if (scratch && !find_client(flow, &site))
+		uncount_connection(site.first, site.second, site.key,
+				   &scratch->client.note);
+}
