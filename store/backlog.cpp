@@ -21,7 +21,7 @@ void Backlog::add(Observation observation) {
     rows_.push_back(std::move(observation));
     return;
   }
-  if (observation.action == Action::unjudged) {  // says nothing of the client's topic
+  if (observation.action == Action::unjudged) {  // does not tell the client's topic
     ++lost_;
     return;
   }

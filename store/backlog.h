@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What waits to be written: bounded, and merged per client when it must be.
+// Observations that wait to be written: their number is bounded, and they are merged per client if
+// necessary.
 //
-// Observations wait in order, each to become a row of its own. Once there are
-// too many, later ones wait one a client, the newest replacing the older, and
-// the database still ends up with every client's present topic. No lock, clock
-// or disk: the history guards it.
+// Observations wait in order, and each becomes a row. If there are too many, only the newest one of
+// each client is kept of the later ones, so that the database still gets every client's present
+// topic. No lock, clock or disk: the history guards it.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,7 @@ class Backlog {
   std::size_t limit_;
   std::size_t last_seen_limit_;
   std::vector<Observation> rows_;
-  // Newer than all of rows_: while it holds anything, nothing is added there.
+  // Newer than all of rows_: while it is not empty, nothing is added to rows_.
   std::unordered_map<Client, Observation, Hash> merging_;
   std::vector<LastSeen> last_seen_;
   std::size_t taken_ = 0;

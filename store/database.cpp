@@ -21,7 +21,7 @@ DatabaseError::DatabaseError(const std::string& attempted, int extended_code,
                          std::to_string(extended_code) + ")"),
       extended_code_(extended_code) {}
 
-// A table that is missing is one as well: our statements are right.
+// A missing table means damage, too, because our statements are right.
 bool DatabaseError::means_damage() const {
   switch (code()) {
     case SQLITE_CORRUPT:
@@ -43,7 +43,7 @@ Connection::Connection(const std::filesystem::path& path, Access access) {
   sqlite3* opened = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &opened,
                                    mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
-  handle_.reset(opened);  // also a failed open leaves a handle to close
+  handle_.reset(opened);  // a failed open leaves a handle to close, too
   if (code != SQLITE_OK) {
     throw DatabaseError("opening '" + path.string() + "'", code,
                         opened ? sqlite3_errmsg(opened) : sqlite3_errstr(code));
@@ -143,7 +143,7 @@ void Statement::bind(int index, std::int64_t value) {
 }
 
 void Statement::bind(int index, std::string_view text) {
-  // A null pointer would be taken for NULL.
+  // SQLite would take a null pointer for NULL.
   check(sqlite3_bind_text64(handle_.get(), index, text.data() ? text.data() : "", text.size(),
                             SQLITE_TRANSIENT, SQLITE_UTF8));
 }
@@ -164,7 +164,7 @@ bool Statement::step() {
   connection_->fail("running '" + std::string(sqlite3_sql(handle_.get())) + "'");
 }
 
-// Its result repeats the error of the last step, which was thrown there.
+// sqlite3_reset() returns the error of the last step again, which was thrown then.
 void Statement::reset() noexcept {
   sqlite3_reset(handle_.get());
   sqlite3_clear_bindings(handle_.get());
@@ -193,7 +193,7 @@ Transaction::Transaction(Connection& connection) : connection_(&connection) {
 }
 
 Transaction::~Transaction() {
-  // A full disk or an I/O error has rolled back by itself already.
+  // After a full disk or an I/O error SQLite has rolled back by itself.
   if (connection_->in_transaction()) {
     sqlite3_exec(connection_->handle(), "ROLLBACK", nullptr, nullptr, nullptr);
   }

@@ -19,13 +19,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Rows of one transaction: some 10 ms.
+// Rows in one transaction, which takes some 10 ms.
 constexpr std::size_t kTransactionRows = 4096;
 
 constexpr auto kExpireEvery = 1h;
-constexpr std::size_t kExpireRows = 1000;  // a transaction
+constexpr std::size_t kExpireRows = 1000;  // per transaction
 
-// A disk that damages each new file must not be littered with them.
+// A disk that damages each new file must not fill up with set-aside files.
 constexpr auto kSetAsideEvery = 60s;
 
 // The writer looks at the wall clock so often.
@@ -33,12 +33,12 @@ constexpr auto kSetAsideEvery = 60s;
 // The wall clock and the uptime are not read at the same moment; less is no change of the clock.
 constexpr std::int64_t kReadApartMs = 1000;
 
-// If the file is too large, one step deletes so many rows. For each thousand rows written there
-// are so many steps, so that it shrinks whatever is written.
+// If the file is too large, one step deletes this many rows. There are several steps for each
+// thousand rows written, so that the file shrinks whatever is written.
 constexpr std::size_t kTrimRows = 1000;
 constexpr std::size_t kTrimSteps = 4;
 
-// What is wrong; if the path is at fault, in words.
+// The reason of a failure; if the path causes it, in plain words.
 std::string reason(const std::filesystem::path& path, const std::exception& error) {
   const std::string problem = path_problem(path);
   return problem.empty() ? error.what() : problem;
@@ -53,7 +53,7 @@ std::string in_words(std::int64_t jump_ms) {
   return amount + (jump_ms > 0 ? " ahead" : " back");
 }
 
-// Writes `rows` in transactions and leaves in it what was not written.
+// Writes `rows` in transactions, and leaves those in it that were not written.
 template <class Row, class Written>
 void write_rows(HistoryFile& file, std::vector<Row>& rows, const Written& written) {
   std::size_t done = 0;
@@ -72,7 +72,7 @@ void write_rows(HistoryFile& file, std::vector<Row>& rows, const Written& writte
   rows.clear();
 }
 
-// Signals are for the daemon's loop; a thread inherits the mask of its maker.
+// Blocks signals, which are for the daemon's loop: a thread inherits its maker's signal mask.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -130,7 +130,7 @@ History::~History() {
   }
 }
 
-// mutex_ is held. A time in the future is of a clock that was set back since.
+// mutex_ must be held. A time in the future was taken before the clock was set back.
 std::int64_t History::uptime_of(std::int64_t at_ms) {
   const std::int64_t uptime_ms = options_.clocks.uptime_ms();
   const std::int64_t booted_at_ms = options_.clocks.unix_ms() - uptime_ms;
@@ -231,7 +231,7 @@ void History::run() {
   }
 }
 
-// When there is something to do. mutex_ is held.
+// The time of the next work. mutex_ must be held.
 History::Clock::time_point History::due() const {
   if (flushes_asked_ > flushes_done_) return Clock::time_point::min();
   if (!status_.ok || !backlog_.empty() || has_new_names_) return commit_at_;
@@ -239,7 +239,7 @@ History::Clock::time_point History::due() const {
   return std::min(expire_at_, look_at_);
 }
 
-// Tries to write all that waits. mutex_ is held, but not meanwhile.
+// Tries to write everything that waits. mutex_ must be held; it is released during the writing.
 void History::write_all(std::unique_lock<std::mutex>& lock) {
   const std::uint64_t ticket = flushes_asked_;
   commit_at_ = Clock::now() + options_.commit_every;
@@ -248,8 +248,8 @@ void History::write_all(std::unique_lock<std::mutex>& lock) {
   attempted_.notify_all();
 }
 
-// Writes what the backlog hands out; what could not be written goes back. True:
-// there was nothing of that.
+// Writes a batch from the backlog, and gives back what could not be written. Returns whether
+// everything was written.
 bool History::write_some(std::unique_lock<std::mutex>& lock) {
   std::string damage = std::exchange(damage_, {});
   Batch batch = backlog_.take();
@@ -274,7 +274,7 @@ bool History::write_some(std::unique_lock<std::mutex>& lock) {
   return status_.ok;
 }
 
-// Takes from `batch` what it writes.
+// Removes from `batch` what it writes.
 void History::write(Batch& batch) {
   if (file_) look_at_file();
   if (!file_) open_file();
@@ -304,7 +304,7 @@ void History::write(Batch& batch) {
   status_.clients = file_->clients();
 }
 
-// Whether a person has moved the file, or copied another one over it.
+// Checks whether a person has moved the file, or copied another one over it.
 void History::look_at_file() {
   if (file_->was_moved()) {
     file_->finish_elsewhere();
@@ -326,7 +326,7 @@ void History::look_at_file() {
   put_log_aside();
 }
 
-// Without its -wal the file is what the other program wrote.
+// Sets the -wal aside, so that the file is what the other program wrote.
 void History::put_log_aside() {
   overwritten_.reset();
   file_->leave_as_it_is();
@@ -350,7 +350,7 @@ void History::write_names() {
   has_new_names_ = services != services_;
 }
 
-// A part at a time, so that new observations never wait for long.
+// Deletes in parts, so that new observations never wait for long.
 void History::expire() {
   const Deleted deleted = file_->expire(options_.retention_days, kExpireRows);
   if (deleted.events + deleted.clients == 0) expire_at_ = Clock::now() + kExpireEvery;

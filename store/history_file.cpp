@@ -31,7 +31,7 @@ std::uint64_t count_of(Connection& connection, const char* sql) {
   return static_cast<std::uint64_t>(connection.integer(sql));
 }
 
-// The age of the first client behind the `count` last seen; that of none if there are no more.
+// The age of the first client after the `count` last seen; the lowest age if there are no more.
 std::int64_t age_behind(Connection& connection, std::uint64_t count) {
   constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
   if (count > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return kNone;
@@ -60,7 +60,7 @@ void hand_over(Statement& rows, const std::function<void(std::span<const KnownCl
 
 }  // namespace
 
-// The age of a row, not the wall clock, tells which time is the later one.
+// The age of a row, not the wall clock, decides which of two times is later.
 HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks)
     : path_(options.path),
       connection_(open_to_write(options.path, options.check_limit, options.services)),
@@ -124,7 +124,7 @@ void HistoryFile::in_transaction(const Work& work) {
 bool HistoryFile::was_overwritten() {
   const auto stamp = stamp_of(path_);
   if (stamp == stamp_) return false;
-  // A program that changes rows may have checkpointed, too.
+  // A program that changes rows may have checkpointed as well.
   const std::int64_t data_version = connection_.data_version();
   if (data_version == data_version_) return true;
   data_version_ = data_version;
@@ -144,7 +144,7 @@ void HistoryFile::checkpoint_if_long() {
   try {
     empty_log();
   } catch (const DatabaseError&) {
-    // What was committed is in the -wal. The next commit tries again, or fails itself.
+    // Committed rows are in the -wal. The next commit tries again, or fails itself.
     stamp_ = stamp_of(path_);
   }
 }
@@ -168,7 +168,7 @@ void HistoryFile::write(std::span<const Observation> observations) {
   clients_ += added;
 }
 
-// True: the client is new.
+// Returns whether the client is new.
 bool HistoryFile::write(const Observation& seen) {
   const auto before = find(seen);
   if (seen.action == Action::unjudged) {
@@ -192,8 +192,8 @@ bool HistoryFile::write(const Observation& seen) {
   return !before;
 }
 
-// An observation that a newer one has overtaken: an event of its time, and no
-// news about the client's present state.
+// Writes an observation that is older than one already written: as an event of its time, without
+// changing the client's present state.
 void HistoryFile::write_late(const Observation& seen) {
   if (const auto before = events_.before(seen.client, seen.service, seen.at_ms)) {
     write_change(seen, *before);
@@ -210,7 +210,7 @@ void HistoryFile::write_change(const Observation& seen, const TopicState& before
   write_event(seen, before.topic, seen.from_group.value_or(before.group));
 }
 
-// The client keeps its present topic, if it has one.
+// The client keeps its present topic, if any.
 void HistoryFile::write_unjudged(const Observation& seen, const std::optional<State>& before) {
   Observation event = seen;
   event.topic = before ? before->topic.topic : std::string();
@@ -247,12 +247,12 @@ void HistoryFile::write(std::span<const ServiceName> services) {
 
 std::int64_t HistoryFile::clock_jump_ms() {
   const std::int64_t jump_ms = age_.jump_ms();
-  if (jump_ms != 0) in_transaction([] {});  // it is known from now on
+  if (jump_ms != 0) in_transaction([] {});  // stores the clock's new state
   return jump_ms;
 }
 
 Deleted HistoryFile::expire(int days, std::size_t rows) {
-  in_transaction([] {});  // notes the hour and the age
+  in_transaction([] {});  // stores the hour and the age
   const Deleted deleted = retention_.expire(age_.now_ms(), days, rows);
   clients_ -= deleted.clients;
   return deleted;
@@ -290,7 +290,7 @@ void HistoryFile::read(const std::filesystem::path& path,
 
 namespace {
 
-// A name of `path`, `kind` and the time, which no file has.
+// A name from `path`, `kind` and the time that no file has.
 std::string free_name(const std::filesystem::path& path, const std::string& kind) {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

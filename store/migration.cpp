@@ -9,10 +9,10 @@
 namespace remora {
 namespace {
 
-// "Remo", PRAGMA application_id: tells a history from other SQLite files.
+// "Remo", PRAGMA application_id: distinguishes a history from other SQLite files.
 constexpr std::int64_t kApplicationId = 0x52656d6f;
 
-// No version of this program will be so high: a header that says so is damaged.
+// No version of this program will be so high, so such a header is damaged.
 constexpr std::int64_t kImplausibleVersion = 100;
 
 constexpr const char* kDropViews = R"sql(
@@ -36,7 +36,7 @@ ALTER TABLE clients RENAME TO old_clients;
 ALTER TABLE events RENAME TO old_events;
 )sql";
 
-// Version 1: services were names, and the order of lessons was that of the wall clock.
+// In version 1 services were names, and the wall clock ordered the lessons.
 constexpr const char* kPrepareVersion1 = R"sql(
 ALTER TABLE old_clients ADD COLUMN lesson_time INTEGER;
 UPDATE old_clients SET lesson_time = topic_seen * 16 / 1000;
@@ -54,8 +54,8 @@ DROP TABLE old_services;
 DROP TABLE old_state;
 )sql";
 
-// Ages begin at the last row: 0 is then, and older rows are below it. A row of a clock that was
-// ahead is not older than others.
+// Ages start at the last row, which gets age 0; older rows get negative ones. A row written while
+// the clock was ahead is not older than others.
 constexpr const char* kCopyOld = R"sql(
 CREATE TEMP TABLE present AS
 SELECT min(unixepoch('now') * 1000, coalesce(max(last_seen), 0)) AS at FROM old_clients;
@@ -98,7 +98,7 @@ bool has_present_schema(Connection& connection) {
   return true;
 }
 
-// Version 0: an empty file.
+// Version 0 is an empty file.
 void make_tables(Connection& connection, std::int64_t version,
                  std::span<const ServiceName> services) {
   const bool is_old = version > 0;
@@ -113,7 +113,7 @@ void make_tables(Connection& connection, std::int64_t version,
 
 }  // namespace
 
-// The tables tell what the file is, even if its header is damaged.
+// The tables tell the version, even if the header is damaged.
 void identify(Connection& connection) {
   if (connection.integer("SELECT count(*) FROM sqlite_schema") == 0) return;
   const auto tables = connection.integer(

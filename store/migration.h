@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells a history from other files, and brings one of an earlier version to the
-// present schema.
+// Distinguishes a history from other files, and migrates one of an earlier version to the present
+// schema.
 #pragma once
 
 #include <span>
@@ -24,10 +24,9 @@ class ForeignFile : public std::runtime_error {
 // DatabaseError if header and tables contradict each other.
 void identify(Connection& connection);
 
-// Brings the file to the present schema, all or nothing, and takes the write lock in
-// any case: a file that cannot be written is noticed here. Version 1 knew services by
-// name; `services` says which address and port each name stands for now. Rows of other
-// services stay as they are.
+// Migrates the file to the present schema, all or nothing. Takes the write lock in any case, so
+// that a file that cannot be written is noticed here. Version 1 knew services by name; `services`
+// tells which address and port each name stands for now. Rows of other services stay as they are.
 void migrate(Connection& connection, std::span<const ServiceName> services);
 
 }  // namespace remora

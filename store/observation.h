@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the history is told and what it tells back. Values only.
+// The values that the history gets and returns.
 //
-// Times are Unix milliseconds (UTC), addresses are readable text. A topic is
-// whatever bytes the client sent: it need not be valid UTF-8.
+// Times are Unix milliseconds (UTC), addresses are readable text. A topic is any bytes that the
+// client sent: it need not be valid UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@
 
 namespace remora {
 
-// What was done about a PUBLISH, or about a connection.
+// The action on a PUBLISH or a connection.
 enum class Action {
   learned,   // rightly predicted; the client or its topic is new
   reset,     // mispredicted: the client was made to come back
-  kept,      // mispredicted: the connection was left where it is
-  dropped,   // mispredicted: discarded
-  changing,  // mispredicted: left where it is, because its address changes all the time
-  routed,    // by the router
+  kept,      // mispredicted: the connection stayed where it was
+  dropped,   // mispredicted: the PUBLISH was discarded
+  changing,  // mispredicted: stayed, because the address keeps moving between groups
+  routed,    // sent on by the router
   unjudged,  // the connection costs too much to judge; no topic is known
 };
 
@@ -36,16 +36,16 @@ struct Observation {
   std::string service;
   std::string client;
   std::string topic;
-  std::string group;                      // where the topic belongs
+  std::string group;                      // the group to which the topic belongs
   std::optional<std::string> from_group;  // mispredicts: the group the connection was on
   Action action;
-  // What orders the lessons of a client, whatever the clock does: an observation with an
-  // earlier one is about the past. In 16ths of a second.
+  // Orders the lessons of a client, whatever the clock does: an observation with an earlier time is
+  // about the past. In 16ths of a second.
   std::uint64_t lesson_time;
-  // Of its report in the ring from which it was read; grows. The file notes the last one that it
-  // has, and takes none twice. 0: not from a ring.
+  // Position of its report in the ring; grows. The file stores the last position, and takes no
+  // report twice. 0: not from a ring.
   std::uint64_t position = 0;
-  std::int64_t uptime_ms = 0;  // when it was, since the boot; set by the history
+  std::int64_t uptime_ms = 0;  // its time since the boot, set by the history
 };
 
 struct LastSeen {

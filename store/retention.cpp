@@ -45,7 +45,7 @@ void Retention::roll_back() {
   last_hour_ = kNoHour;
 }
 
-// Events of an hour that is too old have ids below those of the first hour that is not.
+// The ids of events from hours that are too old are below the first id of the next hour.
 Deleted Retention::expire(std::int64_t age_ms, int days, std::size_t rows) {
   const std::int64_t oldest_ms = age_ms - days * kHoursPerDay * kHourMs;
   const std::int64_t oldest_hour = hour_of(oldest_ms);

@@ -42,7 +42,7 @@ static __always_inline void note_group(const struct packet *pkt, __u16 group)
 	flow->flags &= ~FLOW_ANSWERED;
 }
 
-/* Somebody else speaks in the name of this address. */
+/* Call this when somebody else has sent packets in the name of this address. */
 static __always_inline void forget_changes(const struct packet *pkt)
 {
 	note(pkt, CLIENT_FORGED);

@@ -2,14 +2,14 @@
 /*
  * Early segments: those that overtook a missing one. They are forwarded, because TCP
  * would suffer otherwise, and a copy is kept until the missing bytes come. Then they are
- * judged, before the broker can read them: where that is too much work for one packet,
- * the missing bytes are withheld, and each further segment of the flow goes on with it.
+ * judged, before the broker can read them. If that is too much work for one packet, the
+ * missing bytes are withheld, and each further segment of the flow continues the work.
  *
  * The copies of a flow are chained in the order of their sequence numbers. They do not
- * overlap each other, but they may overlap the segment that closes the gap. Then one
- * counts only if it has the bytes of that segment: a spoofed one does not. Where bytes
- * have no news, because the stream is blind or they lie in a message, only their place is
- * kept.
+ * overlap each other, but they may overlap the segment that closes the gap. Then a copy
+ * counts only if it has the same bytes as that segment, which a spoofed one has not. If
+ * bytes cannot contain news, because the stream is blind or they lie in a message, only
+ * their place is kept.
  */
 #pragma once
 
@@ -42,8 +42,8 @@ static __always_inline __u32 length_of(const struct early_segment *early)
 
 /* ---- keeping them ------------------------------------------------------------ */
 
-/* Takes room for one more from the client's share. Returns whether there is any. What
- * was kept and never judged counts until the window ends: nobody knows when it is gone.
+/* Takes room for one more from the client's share. Returns whether there was any. A copy
+ * that was never judged counts until the window ends, because its removal is not noticed.
  */
 static __noinline int take_share(const struct packet *pkt)
 {
@@ -132,7 +132,7 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 		flow->first_early = seq;
 		return CHAINED;
 	}
-	/* From the end that is nearer. */
+	/* Search from the nearer end. */
 	at->backward =
 		(__s32)(flow->last_early - seq) <= (__s32)(seq - flow->first_early);
 	at->place = at->backward ? flow->last_early : flow->first_early;
@@ -164,7 +164,7 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 	return CHAINED;
 }
 
-/* Whether no bytes of the segment need be kept. */
+/* Whether none of the segment's bytes need be kept. */
 static __always_inline int is_run(const struct packet *pkt)
 {
 	const struct walking *at = &pkt->scratch->walking;
@@ -173,7 +173,7 @@ static __always_inline int is_run(const struct packet *pkt)
 	       has_no_news(&pkt->flow->stream, at->seq + at->payload_len);
 }
 
-/* Whether the segment continues the last run, which is then that much longer. */
+/* Whether the segment continues the last run, which it then extends. */
 static __noinline int continue_run(struct packet *pkt)
 {
 	const struct walking *at = &pkt->scratch->walking;
@@ -194,9 +194,8 @@ static __noinline int continue_run(struct packet *pkt)
 	return 1;
 }
 
-/* Keeps a copy of the segment, which follows a gap. It is dropped where there is no room
- * for the copy, or where it does not fit its connection: then the client sends it
- * again.
+/* Keeps a copy of the segment, which follows a gap. Without room for the copy, or if the
+ * segment does not fit its connection, it is dropped, and the client sends it again.
  */
 static __noinline enum outcome keep_early(struct packet *pkt)
 {
@@ -208,7 +207,7 @@ static __noinline enum outcome keep_early(struct packet *pkt)
 
 	at->allowed = WORK_ALLOWED_EARLY;
 	charge(pkt->scratch, WORK_KEEP);
-	/* Where early segments wait for their turn there is no gap. */
+	/* If early segments only wait for their turn, there is no gap. */
 	if (!(flow->flags & (FLOW_EARLY | FLOW_DOUBT)) ||
 	    (flow->flags & FLOW_EARLY && !is_ahead(flow)))
 		flow->gap_began = pkt->now_ns >> GAP_SHIFT;
@@ -249,8 +248,8 @@ static __noinline enum outcome keep_early(struct packet *pkt)
 
 /* ---- judging them ------------------------------------------------------------ */
 
-/* Takes the early segment at `seq` out of the chain: the first one, or the one after that
- * at hand.
+/* Takes the early segment at `seq` out of the chain. It is the first one, or the one
+ * after the present one.
  */
 static __noinline void remove_early(struct packet *pkt, __u32 seq, __u32 next)
 {
@@ -278,7 +277,7 @@ static __noinline void remove_early(struct packet *pkt, __u32 seq, __u32 next)
 		after->previous = before;
 }
 
-/* The early segment at hand is judged. */
+/* Call this when the present early segment has been judged. */
 static __always_inline void release_early(struct packet *pkt)
 {
 	if (!(pkt->early->len & EARLY_RUN))
@@ -288,7 +287,7 @@ static __always_inline void release_early(struct packet *pkt)
 	pkt->early = 0;
 }
 
-/* The hash of `len` bytes of the segment at hand. */
+/* The hash of `len` bytes of the present segment. */
 static __always_inline __u64 hash_of_bytes(const struct packet *pkt, __u32 offset,
 					   __u32 len)
 {
@@ -297,8 +296,8 @@ static __always_inline __u64 hash_of_bytes(const struct packet *pkt, __u32 offse
 	return hash_text(len);
 }
 
-/* Whether the early segment at `seq` repeats the bytes between there and the edge, which
- * are in the segment at hand. Negative: they are not, so that nobody knows.
+/* Whether the early segment at `seq` repeats the bytes from there to the edge, which are
+ * in the present segment. Negative if they are not, so that this is unknown.
  */
 static __noinline int compare_early(struct packet *pkt, struct early_segment *early,
 				    __u32 seq)
@@ -341,7 +340,7 @@ static __always_inline struct early_segment *reach_early(struct packet *pkt, __u
 	return early;
 }
 
-/* The walk goes on in this early segment. */
+/* Goes on with the walk in this early segment. */
 static __always_inline void take_early(struct packet *pkt, struct early_segment *early,
 				       __u32 seq)
 {
@@ -358,7 +357,7 @@ static __always_inline void take_early(struct packet *pkt, struct early_segment 
 		lose_boundaries(pkt->flow); /* its bytes were not kept */
 }
 
-/* The edge moves to the end of the segment at hand. Only a FIN that stands there counts.
+/* Moves the edge to the end of the present segment. Only a FIN at that place counts.
  */
 static __always_inline void pass_segment(struct packet *pkt)
 {
@@ -373,14 +372,15 @@ static __always_inline void pass_segment(struct packet *pkt)
 		flow->edge = end;
 		flow->flags &= ~FLOW_FIN;
 		if (flow->flags & FLOW_EARLY)
-			flow->gap_began = pkt->now_ns >> GAP_SHIFT; /* another one */
+			flow->gap_began = pkt->now_ns >> GAP_SHIFT; /* another gap */
 	}
 	if (at->fin && end == flow->edge)
 		flow->flags |= FLOW_FIN;
 }
 
-/* Whether the early segment at `seq`, which the edge has reached, counts. Negative: the
- * segment that closed the gap will tell. It was withheld, and its client repeats it.
+/* Whether the early segment at `seq`, which the edge has reached, counts. Negative if
+ * only the segment that closed the gap can tell: it was withheld, and its client repeats
+ * it.
  */
 static __always_inline int counts(struct packet *pkt, struct early_segment *early,
 				  __u32 seq)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The segments of a connection after its SYN: which flow they belong to, and how that one
- * goes on, closes, or ends.
+ * The segments of a connection after its SYN: to which flow they belong, and whether the
+ * flow goes on, closes, or ends.
  */
 #pragma once
 
@@ -32,11 +32,11 @@ static __always_inline struct flow *find_opening(const struct packet *pkt,
 	return newest;
 }
 
-/* The flow of a segment of a 5-tuple that has more than one, or none. The ACK of the
+/* The flow of a segment whose 5-tuple has more than one flow, or none. The ACK of the
  * handshake and the beginning of the CONNECT carry the sequence number after the SYN's.
- * Other segments are those of the last SYN if they cannot be the tracked flow's: the
- * CONNECT is lost, late, or longer than a segment, or the client has closed without one.
- * A connection of the router has no flow, but its port may have had one.
+ * Other segments belong to the last SYN if they cannot be the tracked flow's: the CONNECT
+ * is lost, late, or longer than a segment, or the client has closed without one. A
+ * connection of the router has no flow, but its port may have had one.
  */
 static __noinline struct flow *find_newer(const struct packet *pkt, struct flow *flow)
 {
@@ -58,8 +58,8 @@ static __always_inline struct flow *find_flow(const struct packet *pkt)
 	return find_newer(pkt, flow);
 }
 
-/* A connection without a flow: the table was full, or it began at another LB. It goes
- * where the prediction leads, and is never judged.
+/* A connection without a flow: the table was full, or it began at another LB. It goes to
+ * the predicted group, and is never judged.
  */
 static __always_inline enum outcome follow_prediction(struct packet *pkt)
 {
@@ -73,7 +73,7 @@ static __always_inline enum outcome follow_prediction(struct packet *pkt)
 	return FORWARD;
 }
 
-/* A RST counts only at the edge. Or right after the SYN: there a client refuses a SYN-ACK
+/* A RST counts only at the edge, or right after the SYN, where a client refuses a SYN-ACK
  * that it did not ask for. Returns whether it is the answer to a question instead.
  */
 static __noinline int take_rst(const struct packet *pkt, struct flow *flow)
@@ -85,7 +85,7 @@ static __noinline int take_rst(const struct packet *pkt, struct flow *flow)
 		return take_answer(pkt);
 	}
 	if (flow->state == FLOW_HALF_OPEN) {
-		flow->stream.blind = 1; /* what follows is not the client's */
+		flow->stream.blind = 1; /* later bytes are not the client's */
 		flow->flags &= ~FLOW_ANSWERED;
 	} else if (flow->state != FLOW_ESTABLISHED) {
 		return 0;
@@ -105,8 +105,8 @@ static __noinline enum outcome refuse(const struct packet *pkt)
 	return reply_with_rst(pkt);
 }
 
-/* After so long a silence nothing from the broker is under way any more: the client would
- * have acknowledged it (RFC 9293 §3.8.6.3 asks for half of this time).
+/* After a silence of this length nothing from the broker is under way any more: the
+ * client would have acknowledged it (RFC 9293 §3.8.6.3 asks for half of this time).
  */
 #define QUIET_NS NS_PER_S
 
@@ -121,8 +121,8 @@ static __always_inline int is_between_packets(const struct flow *flow)
 
 /* Whether an evacuated connection can end with this segment: a bare ACK, for which the
  * daemon asks, after everything has gone to the broker. Then nothing is lost, and both
- * sides can be told. Between PUBREC and PUBREL a client no longer repeats its message:
- * only this broker has it. Of a blind stream the packets are not known.
+ * sides can be told. Between PUBREC and PUBREL a client does not repeat its message any
+ * more, so only this broker has it. In a blind stream the packets are not known.
  */
 static __always_inline int can_end(const struct packet *pkt)
 {
@@ -163,8 +163,8 @@ static __noinline enum outcome let_go(struct packet *pkt)
 	return PASS_UP;
 }
 
-/* A segment of a half-open flow: the end of the handshake, or what comes early or without
- * a CONNECT.
+/* A segment of a half-open flow: the end of the handshake, or a segment that comes early
+ * or without a CONNECT.
  */
 static __noinline void pass_handshake(const struct packet *pkt)
 {
@@ -196,7 +196,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 			return outcome;
 	}
 
-	/* Out of a client's reach: forwarded, but the flow is not changed. */
+	/* Too far away for a client: forward it without updating the flow. */
 	if (ahead + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Makes room in a flow table that is full: a connection that never went beyond its
- * CONNECT gives way to a new one. A forged connection is cheap up to there, so a flood of
- * them gives way to itself. All others stay.
+ * Makes room in a full flow table: a connection that never went beyond its CONNECT gives
+ * way to a new one. A forged connection is cheap up to there, so a flood of them replaces
+ * only its own connections. All others stay.
  */
 #pragma once
 
 #include "xdp/clients.h"
 #include "xdp/packet.h"
 
-/* Places that are looked at to make room for one connection. The one that has been silent
- * for longest gives way. Where the table holds one such flow in 50, that fails in 8 of
- * 100 cases.
+/* Number of places examined to make room for one connection. The one that has been silent
+ * for longest gives way. If one flow in 50 may give way, the search fails in 8 of 100
+ * cases.
  */
 #define GIVE_WAY_LOOKS 128
 
 struct room_search {
 	__u64 now_ns;
-	__u64 silent_ns; /* of the best so far */
-	__u32 place;	 /* the best so far; 0: none */
-	__u32 at;	 /* where it looks next */
-	__u32 taken;	 /* places that have been used at all */
+	__u64 silent_ns; /* silence of the best one so far */
+	__u32 place;	 /* the best one so far; 0: none */
+	__u32 at;	 /* the next place to examine */
+	__u32 taken;	 /* number of places that were ever used */
 };
 
 static long look_for_room(__u32 look, struct room_search *search)
@@ -45,8 +45,8 @@ static long look_for_room(__u32 look, struct room_search *search)
 	return 0;
 }
 
-/* Forgets the connection at that place, as the daemon does it with one that is over. The
- * one who takes the key out of `places` owns the place. Returns whether that was here.
+/* Forgets the connection at that place, in the same way as the daemon. The CPU that
+ * removes the key from `places` owns the place. Returns whether that was this one.
  */
 static __always_inline int forget_flow(__u32 number)
 {
@@ -68,8 +68,8 @@ static __always_inline int forget_flow(__u32 number)
 	return bpf_map_push_elem(&free_places, &number, BPF_ANY) == 0;
 }
 
-/* Returns whether a place may be free now: another CPU may take it first. It begins at
- * any place, so that nobody can arrange who gives way.
+/* Returns whether a place may be free now; another CPU may take it first. Starts at a
+ * random place, so that nobody can arrange which connection gives way.
  */
 static __noinline int make_room(__u64 now_ns)
 {

@@ -21,7 +21,7 @@ static __noinline void note(const struct packet *pkt, enum client_event event)
 	note_in_client(site.first, site.second, site.key, &scratch->client.note);
 }
 
-/* Takes a flow out of the established ones of its client. */
+/* Removes a flow from its client's count of established ones. */
 static __always_inline void leave_established(const struct flow_key *key,
 					      struct flow *flow, __u8 state)
 {

@@ -8,7 +8,7 @@
 #include "xdp/packet.h"
 #include "xdp/stage_maps.h"
 
-/* Size: half_open_table_sets() of a limit. */
+/* Size: half_open_table_sets() of the limit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -17,10 +17,10 @@ struct {
 	__type(value, struct half_open_set);
 } half_open SEC(".maps");
 
-/* Its size; set before load. */
+/* The table's size; set before load. */
 const volatile __u32 half_open_sets = 1;
 
-/* The set of the port in `key`, which gets its tag. */
+/* The set of the port in `key`; also fills in the key's tag. */
 static __always_inline struct half_open_set *set_of_port(struct table_key *key)
 {
 	const struct topic_keys *keys = the_keys();
@@ -32,7 +32,7 @@ static __always_inline struct half_open_set *set_of_port(struct table_key *key)
 	return bpf_map_lookup_elem(&half_open, &number);
 }
 
-/* Where the way was checked, the verifier does not know it. */
+/* For the verifier, which does not know that the way was checked elsewhere. */
 static __always_inline __u32 bounded_way(__u32 way)
 {
 	FORGET(way);
@@ -96,7 +96,8 @@ static __noinline void keep_half_open(const struct packet *pkt, __u64 rank)
 		if (way != TABLE_NOWHERE + TABLE_BUSY)
 			break;
 	}
-	/* Refused: all others count more. Or another CPU has a copy of the SYN. */
+	/* Refused, because all others count more, or another CPU has a copy of the SYN.
+	 */
 	if (way >= TABLE_WAYS)
 		return;
 	way = bounded_way(way);

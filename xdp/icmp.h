@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * ICMP errors about packets on their way to a broker. They come back to the source of
- * the outer header: when that is an address of ours, the client learns of them, as
- * if the service had sent them about the client's own packet (RFC 2003 §5, RFC 2473
- * §8).
+ * ICMP errors about packets on their way to a broker. They come back to the source of the
+ * outer header. If that is an address of ours, the client is told, as if the service had
+ * sent the error about the client's own packet (RFC 2003 §5, RFC 2473 §8).
  *
- * Anyone that knows a connection's addresses, ports and real can forge such an error; the
+ * Anyone who knows a connection's addresses, ports and real can forge such an error; the
  * client's TCP has the same checks as against any other (RFC 5927).
  */
 #pragma once
@@ -33,21 +32,21 @@ struct icmp_quote6 {
 	struct ipv6_header outer;
 };
 
-/* As far into a TCP header as a quote reaches at least. */
+/* The part of a TCP header that every quote contains. */
 struct quoted_tcp {
 	__be16 client_port, service_port;
 	__be32 seq;
 };
 
-/* What an ICMP error says, and working space: the stack is short for it. */
+/* The content of an ICMP error, and working space, for which the stack is too small. */
 struct translation {
-	struct address real; /* where the quoted outer header goes */
-	__u32 ip_offset;     /* of the frame */
+	struct address real; /* destination of the quoted outer header */
+	__u32 ip_offset;     /* of the frame's IP header */
 	__u32 offset;	     /* of the client's packet in the frame */
-	__u32 len;	     /* bytes of it that are quoted; 0: of no use */
-	__u32 packet_len;    /* bytes of it when it was whole */
-	__u32 mtu;	     /* what the outer header leaves of it; 0: unreachable */
-	__u32 is_ipv6;	     /* the client's packet */
+	__u32 len;	     /* bytes of it that are quoted; 0: not usable */
+	__u32 packet_len;    /* its original length */
+	__u32 mtu;	     /* without the outer header; 0: unreachable */
+	__u32 is_ipv6;	     /* whether the client's packet is IPv6 */
 	union {
 		struct icmp_quote4 ipv4;
 		struct icmp_quote6 ipv6;
@@ -59,7 +58,7 @@ struct translation {
 	struct quoted_tcp tcp;
 	struct service_key at;
 	struct half_open_key key; /* `isn`: the packet's sequence number */
-	__u32 group;		  /* number of the connection's */
+	__u32 group;		  /* number of the connection's group */
 	__u32 pad;
 };
 
@@ -77,8 +76,8 @@ static __always_inline struct translation *own_translation(void)
 	return bpf_map_lookup_elem(&translations, &zero);
 }
 
-/* Takes the outer header off the MTU that a router reports. Returns whether anything
- * is left: some routers say 0 (RFC 1191 §5).
+/* Subtracts the outer header from the MTU that a router reports. Returns whether anything
+ * is left: some routers report 0 (RFC 1191 §5).
  */
 static __always_inline int take_mtu(struct translation *t, __u32 mtu, __u32 outer)
 {
@@ -88,7 +87,7 @@ static __always_inline int take_mtu(struct translation *t, __u32 mtu, __u32 oute
 	return 1;
 }
 
-/* What a router says about a packet that we wrapped for an IPv4 real. Returns whether
+/* Reads a router's error about a packet that we wrapped for an IPv4 real. Returns whether
  * it is one.
  */
 __noinline int read_icmp4(struct xdp_md *ctx)
@@ -128,7 +127,7 @@ __noinline int read_icmp4(struct xdp_md *ctx)
 	return 1;
 }
 
-/* The same for an IPv6 real. */
+/* Does the same for an IPv6 real. */
 __noinline int read_icmp6(struct xdp_md *ctx)
 {
 	const struct settings *set = the_settings();
@@ -171,7 +170,7 @@ __noinline int read_icmp6(struct xdp_md *ctx)
 	return 1;
 }
 
-/* Reads the quoted packet's ends. Returns whether it is TCP's. */
+/* Reads the ends of the quoted packet. Returns whether it is TCP. */
 static __noinline int read_quoted(struct xdp_md *ctx, struct translation *t,
 				  struct icmp_reply *icmp)
 {
@@ -202,8 +201,8 @@ static __noinline int read_quoted(struct xdp_md *ctx, struct translation *t,
 	return 1;
 }
 
-/* Fills in what the client is told. Returns whether that is of use to it: not when its
- * packet did fit.
+/* Fills in the error for the client. Returns whether it is useful, which it is not if the
+ * client's packet did fit.
  */
 static __noinline int say(const struct translation *t, struct icmp_reply *icmp)
 {
@@ -221,7 +220,7 @@ static __noinline int say(const struct translation *t, struct icmp_reply *icmp)
 		icmp->error.mtu = 0;
 		return 1;
 	}
-	/* No link has less, and a client would not believe it (RFC 8201 §4). */
+	/* No link has a smaller MTU, and a client would ignore it (RFC 8201 §4). */
 	if (mtu < least)
 		mtu = least;
 	icmp->error.type = t->is_ipv6 ? ICMP6_TOO_BIG : ICMP4_UNREACHABLE;
@@ -245,7 +244,7 @@ static __noinline int is_real(__u32 index, const struct address *address)
 	       real->address[3] == address->word[3];
 }
 
-/* The flow of the quoted packet; as find_flow(), and a SYN's. */
+/* The flow of the quoted packet, found like find_flow(), or that of a SYN. */
 static __always_inline const struct flow *find_quoted(const struct half_open_key *key)
 {
 	const struct flow *flow = look_up_flow(&key->flow), *newer;
@@ -258,8 +257,8 @@ static __always_inline const struct flow *find_quoted(const struct half_open_key
 	return newer ? newer : flow;
 }
 
-/* The real of the quoted packet's connection, 0: none; its group in `t`. What is not
- * tracked goes where prediction and ring lead.
+/* The real of the quoted packet's connection, 0: none; writes its group into `t`. An
+ * untracked connection goes to the real that prediction and ring choose.
  */
 static __noinline __u32 find_real(struct translation *t, const struct service *service)
 {
@@ -280,7 +279,7 @@ static __noinline __u32 find_real(struct translation *t, const struct service *s
 			 t->tcp.client_port | (__u32)t->tcp.service_port << 16);
 }
 
-/* Turns the frame into an error for the client; returns as translate_icmp(). */
+/* Turns the frame into an error for the client; returns the same as translate_icmp(). */
 __noinline int tell_client(struct xdp_md *ctx)
 {
 	struct translation *t = own_translation();
@@ -302,7 +301,7 @@ __noinline int tell_client(struct xdp_md *ctx)
 	t->key.flow.port = t->tcp.client_port;
 	t->key.flow.service = service->number;
 	t->key.isn = net_to_host32(t->tcp.seq);
-	/* Else the stage does not send to the real that the router names. */
+	/* Otherwise the stage does not send to the real that the router names. */
 	if (!is_real(find_real(t, service), &t->real) || !say(t, &reply->icmp))
 		return 0;
 	__builtin_memcpy(reply->icmp.destination, gateway->mac, ETH_ALEN);
@@ -311,7 +310,7 @@ __noinline int tell_client(struct xdp_md *ctx)
 }
 
 /* Turns an ICMP error about a packet that we wrapped into one for its client. Returns 1
- * when it has, 0 when the frame is as it was, and -1 when it is of no use any more.
+ * on success, 0 if the frame is unchanged, and -1 if it is not usable any more.
  */
 __noinline int translate_icmp(struct xdp_md *ctx)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Looks at the payload of a segment: which PUBLISHes it holds, and whether they belong to
- * the group of the connection.
+ * Inspects the payload of a segment: which PUBLISHes it contains, and whether they belong
+ * to the group of the connection.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 #include "xdp/syn_data.h"
 
 /* Finds the packet boundaries of a blind stream again, at a segment that begins with a
- * PUBLISH of the topic that the flow published last. Payload does not look like that by
- * chance: 64 bits of a secret hash must agree.
+ * PUBLISH of the topic that the flow published last. Other payload cannot look like that
+ * by chance: 64 bits of a secret hash must agree.
  */
 static __noinline int back_in_step(struct packet *pkt)
 {
@@ -79,12 +79,12 @@ static __noinline enum outcome keep_eager(struct packet *pkt)
 	return outcome;
 }
 
-/* How the flow of a usual segment is: nothing of it waits, and it has sent more than its
- * CONNECT before.
+/* The state of a usual segment's flow: no bytes wait, and it has sent more than its
+ * CONNECT.
  */
 #define FLOW_UNUSUAL (FLOW_EARLY | FLOW_DOUBT | FLOW_FIN)
 
-/* Whether the segment is the usual one: a PUBLISH that needs no walk. */
+/* Whether the segment is a usual one: a PUBLISH that needs no walk. */
 static __always_inline int find_usual(const struct packet *pkt,
 				      struct usual_publish *publish)
 {
@@ -105,7 +105,7 @@ static __always_inline int find_usual(const struct packet *pkt,
 	return (void *)(properties + 1) <= data_end && !*properties;
 }
 
-/* The flow goes on with the usual segment. */
+/* Updates the flow for the usual segment. */
 static __always_inline void take_usual(const struct packet *pkt)
 {
 	count(COUNT_PUBLISH);
@@ -136,8 +136,8 @@ static __always_inline void judge_usual(struct packet *pkt,
 		pkt->flow->edge = at->seq; /* the broker does not get it */
 }
 
-/* A segment that begins at the edge. It teaches and condemns nothing if it does not look
- * like the connection's, or if the packet boundaries are not known.
+/* Handles a segment that begins at the edge. It teaches and condemns nothing if it does
+ * not look like the connection's, or if the packet boundaries are unknown.
  */
 static __noinline void weigh(struct packet *pkt)
 {
@@ -193,15 +193,15 @@ static __always_inline enum outcome walk(struct packet *pkt)
 		leave_unjudged(pkt);
 		flow->edge = end;
 	}
-	/* The broker must not read what is not judged yet. */
+	/* The broker must not read bytes that are not judged yet. */
 	if (is_behind(flow) && !flow->stream.blind &&
 	    (__s32)(pkt->tcp->seq - flow->first_early) < 0)
 		return drop(COUNT_WITHHELD);
 	return FORWARD;
 }
 
-/* A repetition may go on with new bytes. Nobody knows whether it repeats the old ones as
- * they were; so the new ones wait until the broker has acknowledged the old ones, and
+/* A repetition may end with new bytes. Whether it repeats the old bytes unchanged is
+ * unknown, so the new ones wait until the broker has acknowledged the old ones, and then
  * begin a segment. Returns 0 on success.
  */
 static __noinline int cut_new_bytes(struct packet *pkt)
@@ -217,7 +217,7 @@ static __noinline int cut_new_bytes(struct packet *pkt)
 	return 0;
 }
 
-/* Whether the segment repeats bytes, and goes on with new ones. */
+/* Whether the segment repeats bytes and goes on with new ones. */
 static __always_inline int is_half_new(const struct packet *pkt)
 {
 	__s32 ahead = (__s32)(pkt->tcp->seq - pkt->flow->edge);
@@ -225,7 +225,7 @@ static __always_inline int is_half_new(const struct packet *pkt)
 	return ahead < 0 && ahead + (__s32)pkt->tcp->payload_len > 0;
 }
 
-/* Carries out what the segment's FIN, or data after an earlier one, mean to the flow. */
+/* Updates the flow after the segment's FIN, or after data that follow an earlier FIN. */
 static __noinline void settle_fin(const struct packet *pkt, __u32 before)
 {
 	struct flow *flow = pkt->flow;
@@ -241,8 +241,9 @@ static __noinline void settle_fin(const struct packet *pkt, __u32 before)
 	}
 }
 
-/* A segment beyond that of the CONNECT: the connection no longer gives way to others. One
- * that was opened without an answer, while the table was nearly full, always does.
+/* A segment after that of the CONNECT means that the connection no longer gives way to
+ * others. One that was opened without an answer, while the table was nearly full, always
+ * does.
  */
 static __always_inline void prove(const struct packet *pkt)
 {
@@ -253,8 +254,8 @@ static __always_inline void prove(const struct packet *pkt)
 		flow->flags |= FLOW_PROVEN;
 }
 
-/* Judges the payload of a segment. Most repeat the topic of the one before: they change
- * nothing but the stream's place.
+/* Judges the payload of a segment. Most segments repeat the topic of the one before, and
+ * only move the stream's place.
  */
 static __always_inline enum outcome inspect(struct packet *pkt)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Judges a topic against the group of its flow: writes the prediction, reports news to
- * the daemon, and decides how a mispredicted connection goes on. All of it is kernel
- * state, so that it works while no daemon runs.
+ * Judges a topic by the group of its flow: writes the prediction, reports news to the
+ * daemon, and decides how a mispredicted connection goes on. All state is in the kernel,
+ * so that this works while no daemon runs.
  */
 #pragma once
 
@@ -94,8 +94,8 @@ static __noinline int report(const struct packet *pkt, __u8 action, __u16 flags,
 	return 0;
 }
 
-/* Judges a topic that is new to its flow, or that was judged by other routes. Text and
- * hash are in the scratch. Returns whether the walk is over.
+/* Judges a topic that is new to its flow, or was judged by other routes. Text and hash
+ * are in the scratch. Returns whether the walk is over.
  */
 static __noinline int judge(struct packet *pkt, __u32 topic_len)
 {
@@ -114,7 +114,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	}
 	if (group == UNSURE_TOPIC) {
 		count(COUNT_TOPIC_LEFT);
-		/* Once is enough for the daemon. */
+		/* The daemon needs to know only once. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
 		pkt->scratch->lesson.lesson.time = time_for_daemon(pkt);
@@ -149,7 +149,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	}
 	if (!news && !is_kept(action))
 		return 0;
-	/* One whose report is lost as well, until a report succeeds. */
+	/* If the report is lost, too, repeat it until one succeeds. */
 	if (report(pkt, action, flags, group, topic_len))
 		flow->generation = NO_GENERATION;
 	else

@@ -42,7 +42,7 @@ static __always_inline struct recent *find_service(const struct address *address
 	return recent;
 }
 
-/* The counter of packets that cannot be steered. */
+/* The counter for a packet that cannot be steered. */
 static __always_inline __u32 reason_of(enum parse_result parsed)
 {
 	switch (parsed) {
@@ -57,7 +57,7 @@ static __always_inline __u32 reason_of(enum parse_result parsed)
 	}
 }
 
-/* A packet to a service, which `recent` holds. */
+/* Takes a packet to a service, which `recent` contains. */
 static __always_inline enum outcome take_recent(struct packet *pkt, struct recent *recent)
 {
 	pkt->key.port = recent->tcp.client_port;
@@ -68,7 +68,7 @@ static __always_inline enum outcome take_recent(struct packet *pkt, struct recen
 	return STEER;
 }
 
-/* What is not TCP. An ICMP error may be about a connection of ours. */
+/* Takes a packet that is not TCP. An ICMP error may be about a connection of ours. */
 static __always_inline enum outcome take_other(struct xdp_md *ctx)
 {
 	int told = translate_icmp(ctx);
@@ -80,7 +80,7 @@ static __always_inline enum outcome take_other(struct xdp_md *ctx)
 	return PASS_ON;
 }
 
-/* Any packet but the usual one. */
+/* Takes any packet except a usual one. */
 static __noinline enum outcome take_unusual(struct packet *pkt)
 {
 	const struct frame *frame = own_frame();
@@ -101,7 +101,7 @@ static __noinline enum outcome take_unusual(struct packet *pkt)
 	return take_recent(pkt, recent);
 }
 
-/* Reads any packet. Returns STEER, with the packet in `pkt`, when it is for a service. */
+/* Reads any packet. Returns STEER, with the packet in `pkt`, if it is for a service. */
 static __always_inline enum outcome take(struct packet *pkt)
 {
 	void *data = (void *)(long)pkt->ctx->data;
@@ -149,9 +149,9 @@ static __always_inline enum outcome steer(struct packet *pkt)
 	return pkt->flow ? follow_flow(pkt) : follow_prediction(pkt);
 }
 
-/* To the real of the connection. A known real gets the packet even when its group is no
- * longer configured. Katran finds the real itself, by the VIP of the group. Returns only
- * when the packet did not go: DROP.
+/* Sends the packet to the real of the connection, also if its group is no longer
+ * configured. Katran finds the real itself, by the VIP of the group. Returns only if the
+ * packet was not sent: DROP.
  */
 static __always_inline enum outcome forward(struct packet *pkt)
 {
@@ -185,7 +185,7 @@ static __always_inline enum outcome forward(struct packet *pkt)
 	return drop(COUNT_NO_FORWARDER);
 }
 
-/* To the next program. Returns an XDP action when there is none. */
+/* Calls the next program. Returns an XDP action if there is none. */
 static __always_inline int pass_on(struct xdp_md *ctx)
 {
 	struct handoff *handoff;
@@ -198,7 +198,7 @@ static __always_inline int pass_on(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Carries out what was decided. Returns an XDP action. */
+/* Carries out the decision. Returns an XDP action. */
 static __always_inline int finish(struct packet *pkt, enum outcome outcome)
 {
 	if (outcome == FORWARD)
@@ -220,7 +220,7 @@ static __always_inline int finish(struct packet *pkt, enum outcome outcome)
 SEC("xdp")
 int xdp_mqtt(struct xdp_md *ctx)
 {
-	struct packet pkt; /* not zeroed: filled on the way */
+	struct packet pkt; /* not zeroed: each part is filled when it is known */
 	enum outcome outcome;
 
 	pkt.ctx = ctx;

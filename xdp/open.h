@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How a connection becomes a flow: the SYN opens it, the first payload establishes it.
+ * Turns a connection into a flow: the SYN opens it, the first payload establishes it.
  */
 #pragma once
 
@@ -15,22 +15,22 @@
 #include "xdp/syn_data.h"
 #include "xdp/syn_options.h"
 
-/* The ports as they stand in the TCP header. */
+/* The ports in the form of the TCP header. */
 static __always_inline __u32 tcp_ports(const struct segment *tcp)
 {
 	return tcp->client_port | (__u32)tcp->service_port << 16;
 }
 
-/* Whether the connection is over: its port may be used again. */
+/* Whether the connection is over, so that its port may be used again. */
 static __always_inline int is_dead(const struct flow *flow)
 {
 	return flow->state == FLOW_CLOSING || flow->state == FLOW_CONDEMNED ||
 	       flow->state == FLOW_DROPPED;
 }
 
-/* A copy of a SYN does not come later than this after what its client sent next; unit: 1
- * << GAP_SHIFT ns. One that does opens a connection: some clients begin each with one
- * number.
+/* A copy of a SYN comes within this time after the client's next segment; unit: 1 <<
+ * GAP_SHIFT ns. A later one opens a connection: some clients begin each connection with
+ * the same number.
  */
 #define COPY_PATIENCE 2861 /* 3 s */
 
@@ -58,7 +58,7 @@ static __always_inline const struct flow *find_opened(const struct packet *pkt)
 	return opened && may_be_copied(pkt, opened) ? opened : 0;
 }
 
-/* Has the SYN open a connection of plain TCP, in which every byte comes after the
+/* Makes the SYN open a connection of plain TCP, in which all bytes come after the
  * handshake. Returns FORWARD on success.
  */
 static __always_inline enum outcome make_plain(const struct packet *pkt)

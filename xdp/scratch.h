@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Working space of the mqtt stage, per CPU: what is too large for the stack.
+ * Working space of the mqtt stage, per CPU: data too large for the stack.
  */
 #pragma once
 
@@ -9,26 +9,26 @@
 #include "bpf/mqtt.h"
 #include "bpf/topic.h"
 
-/* The walk over the MQTT packets of a segment: of the one at hand, then of the early ones
+/* The walk over the MQTT packets of a segment: of the present one, then of the early ones
  * that follow it.
  */
 struct walking {
 	__u64 hash; /* of the topic just found */
 	struct found found;
-	__u32 seq;	      /* of the segment */
-	__u32 payload_len;    /* its */
-	__u32 payload_offset; /* in the frame, of the segment at hand */
+	__u32 seq;	      /* sequence number of the segment */
+	__u32 payload_len;    /* of the segment */
+	__u32 payload_offset; /* in the frame, for the packet's own segment */
 	__u32 place;   /* sequence number of an early segment, on the way to a place */
 	__u32 fin;     /* EARLY_FIN: the segment ends with a FIN */
-	__s32 left;    /* of the work that the packet may cost (xdp/work.h) */
-	__s32 allowed; /* to it in the long run */
+	__s32 left;    /* work that the packet may still cost (xdp/work.h) */
+	__s32 allowed; /* work that it may cost in the long run */
 	__u16 default_group;
-	__u16 to_group; /* of the mispredicted topic */
+	__u16 to_group; /* group of the mispredicted topic */
 	__u8 action;	/* enum action once a PUBLISH ends the walk, 0 before */
-	__u8 apart;	/* the topic just judged does not lie in this segment */
+	__u8 apart;	/* the topic just judged is not in this segment */
 	__u8 in_early;	/* the walk is in an early segment */
-	__u8 backward;	/* the way to the place */
-	__u8 passed;	/* the walk has come to the end of the segment */
+	__u8 backward;	/* direction of the way to the place */
+	__u8 passed;	/* the walk has reached the end of the segment */
 	__u8 pad[3];
 };
 
@@ -36,17 +36,16 @@ struct walking {
 struct matching {
 	struct utf8_check utf8;
 	struct topic_levels levels;
-	__u64 candidates; /* shapes that are still to be tried, by bits */
-	__u64 route;	  /* key of the shape at hand */
+	__u64 candidates; /* bits of shapes that are still to be tried */
+	__u64 route;	  /* key of the present shape */
 	__u32 generation;
-	__u32 len;   /* of the topic, bytes */
+	__u32 len;   /* length of the topic, bytes */
 	__u32 group; /* the result; NO_GROUP so far */
 	__u32 pad;
 };
 
-/* Data too large for the stack. The text lies right after the record that reports it, and
- * can be written to `topics` as it lies, or, when it is a whole payload, to
- * `early_segments`.
+/* Data too large for the stack. The text follows the record that reports it. It can be
+ * written to `topics` as it is, or, if it is a whole payload, to `early_segments`.
  */
 struct scratch {
 	struct event event;
@@ -57,11 +56,11 @@ struct scratch {
 		__u16 len;
 		__u16 have;
 	} text; /* as in struct topic_text */
-	/* A piece of topic is loaded after another one, before any check that the
-	 * verifier would understand.
+	/* A piece of topic is loaded after another one before the check of its length,
+	 * as far as the verifier can tell.
 	 */
 	__u8 spill[MAX_TOPIC];
-	/* Of the look-up at hand, and what is written there. */
+	/* Keys of the present look-up, and values to be written. */
 	struct topic_key topic_key;
 	struct early_key early_key;
 	struct {
@@ -74,7 +73,7 @@ struct scratch {
 	struct matching matching;
 };
 
-/* What can be loaded in place of the text, bytes. */
+/* Bytes that can be loaded instead of the text. */
 #define TEXT_ROOM (sizeof(struct topic_text) + MAX_TOPIC)
 
 static_assert(__builtin_offsetof(struct scratch, spill) -

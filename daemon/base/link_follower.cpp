@@ -47,7 +47,7 @@ void LinkFollower::look() {
   if (!is_fixed_) look_at_gateway();
 }
 
-// The present router first, so that the gateway does not move without need.
+// Prefers the present router, so that the gateway does not change unnecessarily.
 std::optional<Neighbour> LinkFollower::choose_router() {
   if (const auto present = std::ranges::find(routers_, router_); present != routers_.end())
     std::iter_swap(routers_.begin(), present);

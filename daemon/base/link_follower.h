@@ -36,15 +36,15 @@ class LinkFollower {
   // Throws std::system_error.
   void move_to(const Link& link);
 
-  // Replaces the gateway of the default route; nothing: follows the default route.
+  // Sets a fixed gateway; without a value, follows the default route.
   void set_gateway(const std::optional<MacAddress>& fixed);
 
   // Asks the kernel and, if the kernel is not sure of the gateway, the network. Throws
   // std::system_error.
   void look();
 
-  // Looks again and again until the gateway is known, for `patience` at most; before the loop
-  // runs. Returns whether it is.
+  // Looks repeatedly until the gateway is known, for at most `patience`. For use before the loop
+  // runs. Returns whether the gateway is known.
   bool wait_for_gateway(std::chrono::milliseconds patience);
 
   // To be called once a second: looks if the gateway is not known, and at intervals.
@@ -66,7 +66,7 @@ class LinkFollower {
   std::uint32_t mtu_;
   bool is_fixed_ = false;
   std::vector<Address> routers_;       // next hops of the default route
-  std::optional<Address> router_;      // the one whose Ethernet address is gateway_
+  std::optional<Address> router_;      // the next hop whose Ethernet address is gateway_
   std::optional<MacAddress> gateway_;  // stays when the router falls silent
   bool is_silent_ = true;
   unsigned ticks_ = 0;

@@ -17,17 +17,17 @@
 
 namespace remora {
 
-// Attributes by type. Absent ones, and those of higher types, are null.
+// Attributes by type. Missing ones, and those of higher types, are null.
 using Attributes = std::array<const nlattr*, 64>;
 using MessageVisitor = std::function<void(const nlmsghdr&)>;
 
-// The attributes of a message whose fixed part has `header_bytes`, or inside another attribute.
+// The attributes after the fixed part of a message, or inside another attribute.
 Attributes attributes_of(const nlmsghdr& message, unsigned header_bytes);
 Attributes attributes_of(const nlattr& nest);
-// The attributes in a row.
+// The attributes in a sequence of bytes.
 Attributes attributes_in(const void* bytes, std::size_t size);
 
-// The address in some bytes or in an attribute. Nothing if no address has this length.
+// The address in some bytes or in an attribute. Empty if no address has this length.
 std::optional<Address> address_in(const void* bytes, std::size_t size);
 std::optional<Address> address_in(const nlattr* attribute);
 
@@ -35,11 +35,11 @@ unsigned char family_of(const Address& address);
 
 class NetlinkQuestion {
  public:
-  // `flags` of linux/netlink.h beside NLM_F_REQUEST: NLM_F_DUMP for all objects of a
-  // kind, NLM_F_ACK for one of them.
+  // `flags` are those of linux/netlink.h in addition to NLM_F_REQUEST: NLM_F_DUMP for all objects
+  // of a kind, NLM_F_ACK for one of them.
   NetlinkQuestion(std::uint16_t type, std::uint16_t flags);
 
-  // The message's fixed part, zeroed; before any attribute.
+  // The message's fixed part, zeroed. Call this before adding attributes.
   template <class Header>
   Header& header() {
     return *static_cast<Header*>(mnl_nlmsg_put_extra_header(message(), sizeof(Header)));

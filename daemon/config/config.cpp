@@ -42,7 +42,7 @@ class Reader {
   }
 
  private:
-  // A table that stands once, into the configuration.
+  // Reads a table that may occur once into the configuration.
   std::optional<Section> read_table(std::string_view name) {
     const auto section = root_.table(name);
     if (!section) return std::nullopt;
@@ -78,7 +78,7 @@ class Reader {
       if (source) check_.outer_source(*source, source_line);
   }
 
-  // What Katran needs, which finds a group by the VIP in the packet alone.
+  // Checks the needs of Katran, which finds a group only by the VIP in the packet.
   void check_for_katran() {
     if (!traits_of(config_.lb.forwarder).finds_groups_by_vip) return;
     std::map<std::uint16_t, std::uint32_t> ports;
@@ -168,7 +168,7 @@ class Reader {
   Config config_;
 };
 
-// The word of an enum's value in the file.
+// The word in the file for an enum's value.
 template <class Enum>
 std::string_view word_in_file(std::string_view table, std::string_view key, Enum value) {
   return word_of(config_keys().find(table, key).field.words, static_cast<std::uint8_t>(value));
@@ -196,7 +196,7 @@ std::string read_config_file(const std::filesystem::path& path) {
   std::string text;
   try {
     text.assign(std::istreambuf_iterator<char>(file), {});
-  } catch (const std::ios_base::failure&) {  // a directory, for one
+  } catch (const std::ios_base::failure&) {  // for example, it is a directory
     refuse(errno);
   }
   return text;

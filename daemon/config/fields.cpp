@@ -26,7 +26,7 @@ std::string GatewayAccess::show(const Config& config) {
   return toml_text(mac ? to_string(*mac) : std::string(kAuto));
 }
 
-// "katran", or one address of each family at most.
+// Reads "katran", or at most one address of each family.
 void OuterSourceAccess::read(const Section& section, std::string_view key, Config& config) {
   const auto found = section.texts(key);
   if (found.size() == 1 && found.front().value == kKatran) return;
@@ -53,7 +53,7 @@ std::string OuterSourceAccess::show(const Config& config) {
   return toml_texts(shown);
 }
 
-// At most one of each family; a family that is not given keeps its default.
+// Reads at most one network of each family; a family that is not given keeps its default.
 void CheckNetworksAccess::read(const Section& section, std::string_view key, Config& config) {
   Health& health = config.health;
   bool has_ipv4 = false, has_ipv6 = false;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes the fields of keys: what a value may be, and the member of config.h that it goes to.
+// Makes the fields of keys: the values that a key may have, and the member of config.h that gets
+// the value.
 //
-// A member is named by the way to it from its owner: number<&Real::weight>() for an entry of a
-// list, number<&Config::limits, &Limits::flows>() for a table that stands once.
+// A member is given by the path to it from its owner: number<&Real::weight>() for an entry of a
+// list, number<&Config::limits, &Limits::flows>() for a table that occurs once.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@
 
 namespace remora {
 
-// A value as the file would have it: 1_000_000, 0x9C, "text".
+// A value in the notation of the file: 1_000_000, 0x9C, "text".
 std::string toml_number(std::uint32_t number);
 std::string toml_code(std::uint8_t code);
 std::string toml_text(std::string_view text);
@@ -94,7 +95,7 @@ struct AddressAccess : Member<Way...> {
   }
 };
 
-// Binds an enum, or an optional one, which shows as nothing when it is empty.
+// Binds an enum, or an optional one, which shows as an empty text if it has no value.
 template <const auto& words, auto... Way>
 struct WordAccess : Member<Way...> {
   using typename Member<Way...>::Owner;

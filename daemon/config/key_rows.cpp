@@ -489,7 +489,7 @@ constexpr Key kRows[] = {
      .details = "Connections above it are forwarded but not tracked."},
     {.table = "limits",
      .name = "events_kib",
-     // 64: a whole page on every machine.
+     // The lowest value is a whole page on every machine.
      .field = number<&Config::limits, &Limits::events_kib>({64, 1'048'576}, ring_size_problem),
      .change = Change::kDetach,
      .meaning = "The ring from the kernel to `remorad`, in KiB: a power of two.",

@@ -51,7 +51,7 @@ std::uint64_t ring_bytes(const Limits& limits) { return std::uint64_t{limits.eve
 std::uint64_t flow_places(const Limits& limits) { return FlowTableSizes(limits.flows).flows; }
 std::uint64_t flow_keys(const Limits& limits) { return FlowTableSizes(limits.flows).places; }
 std::uint64_t hint_rows(const Limits& limits) { return FlowTableSizes(limits.flows).hint_rows; }
-// Two generations: a changed set of routes is written beside the old one.
+// Two generations, because a changed set of routes is written next to the old one.
 std::uint64_t route_filters(const Limits&) { return 2 * kMaxRoutes; }
 std::uint64_t names(const Limits&) { return 4096; }
 std::uint64_t one(const Limits&) { return 1; }

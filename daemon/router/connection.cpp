@@ -9,10 +9,10 @@
 namespace remora::router {
 namespace {
 
-// What a connection may always have, however full the memory is.
+// Bytes that a connection may always have, however full the memory is.
 constexpr std::size_t kOwnMemory = 16 * 1024;
 
-// From one lesson to the next with the same group.
+// Time between two lessons with the same group.
 constexpr Time kTellEvery{1'000};
 
 }  // namespace
@@ -59,7 +59,7 @@ void Connection::move_sessions(const Judge& judge) {
   step();
 }
 
-// ---- what has happened
+// ---- events
 
 void Connection::read_client() {
   const std::size_t room = std::min(allowed(relay_.client_room()), shared_.buffer.size());
@@ -102,7 +102,7 @@ void Connection::broker_is_writable(SessionId id) {
   step();
 }
 
-// ---- what follows
+// ---- consequences
 
 void Connection::step() {
   while (true) {
@@ -217,7 +217,7 @@ void Connection::set_watches() {
   }
 }
 
-// Bytes that may be read, with the memory of all connections in view.
+// Number of bytes that may be read, considering the memory of all connections.
 std::size_t Connection::allowed(std::size_t room) const {
   if (shared_.memory < shared_.memory_limit) return room;
   return std::min(room, memory_ < kOwnMemory ? kOwnMemory - memory_ : 0);

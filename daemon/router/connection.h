@@ -18,14 +18,14 @@
 
 namespace remora::router {
 
-// What all connections of a worker share.
+// Data that all connections of a worker share.
 struct Shared {
   event_base* base;
   const Options& options;
   const Surroundings& surroundings;
-  std::span<std::uint8_t> buffer;  // what is being read; each read uses it anew
+  std::span<std::uint8_t> buffer;  // for the bytes of one read; used again by the next
   Lingering& lingering;
-  std::size_t memory_limit;  // of all connections
+  std::size_t memory_limit;  // for all connections together
   std::size_t memory = 0;
 };
 
@@ -69,10 +69,10 @@ class Connection {
   std::map<SessionId, Broker> brokers_;
   // A peer may be in its own callback: it is freed by the next tick.
   std::vector<std::unique_ptr<Peer>> done_;
-  std::optional<Learn> lesson_;  // not yet told
+  std::optional<Learn> lesson_;  // not reported yet
   std::set<GroupId> groups_told_;
   Time told_at_{};
-  std::size_t memory_ = 0;  // as counted in `shared_`
+  std::size_t memory_ = 0;  // part of the memory counted in `shared_`
 };
 
 // Milliseconds of the kernel's clock.

@@ -15,13 +15,13 @@
 namespace remora::router {
 namespace {
 
-constexpr std::size_t kRanges = 64;  // a write
+constexpr std::size_t kRanges = 64;  // per write
 
 bool is_passing(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-// Messages leave when they are written; ranges put together what can be.
+// Sends bytes as soon as they are written (TCP_NODELAY); ranges combine small ones.
 void send_at_once(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

@@ -17,7 +17,7 @@ namespace remora::router {
 
 class Peer {
  public:
-  // `socket` must not block. `is_open`: otherwise it is still connecting.
+  // `socket` must not block. If not `is_open`, it is still connecting.
   Peer(event_base* base, Fd socket, bool is_open, const Watch::Callback& on_readable,
        const Watch::Callback& on_writable);
 
@@ -28,15 +28,15 @@ class Peer {
   bool finish_connecting();
   bool is_open() const { return is_open_; }
 
-  // Reads up to the size of `room`. Nothing if the peer has closed or the connection has failed;
-  // 0 if there is nothing to read.
+  // Reads up to the size of `room`. No value if the peer has closed or the connection has failed; 0
+  // if there is nothing to read.
   std::optional<std::size_t> read(std::span<std::uint8_t> room) const;
-  // The same for what is written. It stops when the socket takes no more.
+  // Writes in the same way, and stops when the socket takes no more.
   std::optional<std::size_t> write(const std::vector<ByteView>& ranges) const;
 
   void want(bool to_read, bool to_write);
 
-  // For who goes on with the socket.
+  // Hands over the socket to somebody who goes on with it.
   Fd release();
 
  private:

@@ -19,7 +19,7 @@ Relay::Relay(const Options& options, const Routing& routing, Time now)
       last_from_client_(now),
       subscriptions_(options.longest_packet) {}
 
-// ---- what has happened
+// ---- events
 
 void Relay::from_client(ByteView bytes, Time now) {
   now_ = last_from_client_ = now;
@@ -104,7 +104,7 @@ void Relay::settle() {
   for (const auto& session : sessions_) session->settle();
 }
 
-// ---- what is to be done
+// ---- results
 
 std::vector<Action> Relay::take_actions() {
   return std::exchange(actions_, {});
@@ -116,7 +116,7 @@ const std::vector<ByteView>& Relay::for_broker(SessionId id) {
   return session == nullptr ? nothing : session->outbox.ranges();
 }
 
-// Only what brokers can make smaller counts: waiting for the client itself would never end.
+// Counts only bytes that brokers can reduce: waiting for the client itself would never end.
 std::size_t Relay::client_room() const {
   if (phase_ == Phase::kEnding) return 0;
   if (phase_ == Phase::kBeginning) return options_.longest_connect;
@@ -165,7 +165,7 @@ void Relay::begin(ByteView bytes) {
   begin_raw(connect_bytes_);
 }
 
-// Brokers judge what is no CONNECT, as if they had been asked directly.
+// Passes on a stream that does not begin with a CONNECT: the broker judges it.
 void Relay::begin_raw(ByteView bytes) {
   phase_ = Phase::kRaw;
   actions_.emplace_back(NotMqtt{});
@@ -205,7 +205,7 @@ GroupId Relay::first_home(ByteView rest) const {
 
 // ---- end
 
-// Ends the connection for a reason that the client is told, as far as its version allows.
+// Ends the connection for a reason, which the client is told as far as its version allows.
 void Relay::fail(Reason reason) {
   if (phase_ == Phase::kEnding) return;
   const bool is_unavailable = reason == Reason::kServerUnavailable;
@@ -222,7 +222,7 @@ void Relay::fail(Reason reason) {
   end_client();
 }
 
-// The client gets what is on its way, and is closed.
+// Sends the client everything that is under way, and closes its connection.
 void Relay::end_client() {
   if (phase_ == Phase::kEnding) return;
   phase_ = Phase::kEnding;
@@ -230,8 +230,8 @@ void Relay::end_client() {
   leave_sessions();
 }
 
-// Brokers still get what the client has sent. The home's connection ends without a DISCONNECT
-// unless the client has sent one, so that the broker publishes the Will.
+// Brokers still get everything that the client has sent. The home's connection ends without a
+// DISCONNECT unless the client has sent one, so that the broker publishes the Will.
 void Relay::leave_sessions() {
   linger_until_ = now_ + options_.linger;
   for (const auto& session : sessions_) {
@@ -244,10 +244,10 @@ void Relay::leave_sessions() {
   }
 }
 
-// After everything that has happened: ends what has nothing more to write.
+// Call this after every event: ends the sessions and sockets with nothing left to write.
 void Relay::finish_step() {
   if (phase_ == Phase::kSession) move_leaving();
-  // A client that has sent DISCONNECT still gets its answers, until its brokers have closed.
+  // A client that has sent DISCONNECT still gets answers until its brokers have closed.
   const bool awaits_brokers = has_disconnected_ && !client_gone_;
   if (awaits_brokers && sessions_.empty()) closing_client_ = true;
   if (closing_client_ && !client_gone_ && to_client_.unwritten() == 0) {

@@ -3,9 +3,9 @@
 // The engine of one routed connection: a client's MQTT stream, and the sessions at brokers to
 // which its messages go by their topics. docs/router.md has the states and rules.
 //
-// Pure: no I/O and no clock. The caller reports what has happened, with the time; then it does
-// what take_actions() lists, writes what the outboxes hold, and calls settle() before the bytes
-// that it handed in change.
+// Pure: no I/O and no clock. The caller reports each event with the time. Then it carries out
+// take_actions(), writes the bytes in the outboxes, and calls settle() before the bytes that it
+// passed in change.
 #pragma once
 
 #include <map>
@@ -35,9 +35,9 @@ class Relay {
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
-  // ---- what has happened
+  // ---- events
   void from_client(ByteView bytes, Time now);
-  // It has closed its end, or the connection has failed.
+  // The client has closed its end, or the connection has failed.
   void client_closed(Time now);
   void from_broker(SessionId id, ByteView bytes, Time now);
   // The broker has closed its end, or the connection has failed or could not be opened.
@@ -51,35 +51,35 @@ class Relay {
   // Timers; to be called about once a second.
   void tick(Time now);
 
-  // ---- what is to be done
+  // ---- results
   std::vector<Action> take_actions();
   bool has_actions() const { return !actions_.empty(); }
-  // What waits to be written; until the next call of anything above.
+  // The bytes that wait to be written; valid until the next call of anything above.
   const std::vector<ByteView>& for_client() { return to_client_.ranges(); }
   const std::vector<ByteView>& for_broker(SessionId id);
-  // The sessions that exist, so that what is for them can be written.
+  // The existing sessions, for writing their bytes.
   const std::vector<std::unique_ptr<Session>>& sessions() const { return sessions_; }
 
-  // How many bytes may be read now.
+  // Number of bytes that may be read now.
   std::size_t client_room() const;
   std::size_t broker_room() const;
 
   std::size_t memory() const;
-  // Nothing will happen any more.
+  // Whether the connection has ended completely.
   bool is_over() const { return client_gone_ && sessions_.empty(); }
 
  private:
   bool subscribes_to_all() const { return options_.subscribe == Subscribe::kAll; }
 
   enum class Phase {
-    kBeginning,  // of the stream; the CONNECT is not complete
-    kSession,    // MQTT
-    kRaw,        // bytes of another protocol
+    kBeginning,  // the CONNECT is not complete
+    kSession,    // the stream is MQTT
+    kRaw,        // the stream has another protocol
     kEnding,     // the client is not read any more
   };
-  // PUBRELs whose messages nobody knows: they were published on an earlier connection.
+  // A PUBREL for an unknown message, which was published on an earlier connection.
   struct Question {
-    std::set<SessionId> asked;  // and have not answered
+    std::set<SessionId> asked;  // those that have not answered
     bool found = false;
   };
 
@@ -130,11 +130,11 @@ class Relay {
   Session* active(GroupId group) const;
   std::unique_ptr<Session> extract(SessionId id);
   void drop(SessionId id);
-  // The session has ended without our doing; another one takes its place if possible.
+  // A session has ended unexpectedly; another one replaces it if possible.
   void lose(SessionId id);
   bool is_replaceable(const Session& session) const;
   void replace(Session& old);
-  // False if something cannot be sent again.
+  // Returns false if something cannot be sent again.
   bool move_packets(Session& old, Session& next);
   void retire_former_home();
   void move_leaving();
@@ -153,10 +153,10 @@ class Relay {
   mqtt::Connect connect_{};  // views connect_bytes_
   mqtt::PacketReader reader_;
   Outbox to_client_{Outbox::Unit::kByte};
-  ByteQueue deferred_;        // packets for the client, until the PUBLISH that it is getting ends
-  SessionId delivering_ = 0;  // whose message the client is getting; 0: none
+  ByteQueue deferred_;        // packets for the client that wait for the end of a PUBLISH
+  SessionId delivering_ = 0;  // session whose message is being sent to the client; 0: none
   bool has_connack_ = false;
-  mqtt::BrokerLimits told_;  // what the CONNACK has told the client
+  mqtt::BrokerLimits told_;  // limits in the client's CONNACK
   bool has_subscribed_ = false;
   bool has_disconnected_ = false;
   bool client_gone_ = false;
@@ -166,23 +166,23 @@ class Relay {
   std::optional<Time> stalled_since_;
   std::optional<Time> linger_until_;
 
-  // Its messages.
-  Subscriptions subscriptions_;  // with Subscribe::kAll, as well as the next one
+  // The client's messages.
+  Subscriptions subscriptions_;  // this and the next one are used with Subscribe::kAll
   Deliveries deliveries_;
   Aliases aliases_;
-  std::string topic_;  // the last one
-  GroupId group_ = 0;  // of that topic
+  std::string topic_;  // the last topic
+  GroupId group_ = 0;  // the group of that topic
   Flights flights_;
   std::map<std::uint16_t, Question> questions_;
-  SessionId current_ = 0;         // which gets the payload that comes; 0: none
-  std::uint16_t current_id_ = 0;  // the message's identifier; 0: QoS 0, or not kept
+  SessionId current_ = 0;         // session that gets the payload that comes; 0: none
+  std::uint16_t current_id_ = 0;  // identifier of that message; 0: QoS 0, or not kept
 
   // Sessions.
   std::vector<std::unique_ptr<Session>> sessions_;
-  std::vector<std::unique_ptr<Session>> ended_;  // until the next call: views may point there
+  std::vector<std::unique_ptr<Session>> ended_;  // kept until the next call, for views into them
   SessionId next_id_ = 1;
   SessionId home_ = 0;
-  SessionId former_home_ = 0;  // which ends when the home is ready; 0: none
+  SessionId former_home_ = 0;  // ends when the new home is ready; 0: none
   bool may_move_home_ = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sessions of a connection: opening them, replacing those whose broker has died, and their
+// The sessions of a connection: opens them, replaces those whose broker has died, and handles their
 // timers.
 #include <algorithm>
 #include <string>
@@ -15,7 +15,7 @@ using mqtt::Type;
 
 namespace {
 
-// FNV-1a: the same client identifier leads to the same real.
+// FNV-1a, so that the same client identifier leads to the same real.
 std::uint64_t key_of(std::string_view client_id) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char byte : client_id) {
@@ -24,7 +24,7 @@ std::uint64_t key_of(std::string_view client_id) {
   return client_id.empty() ? 0 : hash;
 }
 
-// What the next broker gets of what the last one did not.
+// Whether a packet that one broker did not get is sent to the next one.
 bool is_carried_over(Type type) {
   switch (type) {
     case Type::kPublish:
@@ -37,7 +37,7 @@ bool is_carried_over(Type type) {
   }
 }
 
-// The identifier of a whole head: of a PUBLISH of QoS 1 or 2, or of a PUBREL.
+// The packet identifier of a PUBLISH of QoS 1 or 2, or of a PUBREL, whose head is complete.
 std::uint16_t id_of(ByteView packet) {
   std::size_t at = 1;
   while ((packet[at] & 0x80) != 0) ++at;
@@ -122,7 +122,7 @@ void Relay::lose(SessionId id) {
   Session& old = *ended_.back();
   old.settle();
   if (id == former_home_) {
-    // It had no messages; only a ping may be unanswered.
+    // It had no messages, and at most a ping without an answer.
     former_home_ = 0;
     for (std::size_t i = old.pings_of_client(); i > 0; --i) to_client(mqtt::ping_response());
     return;
@@ -136,7 +136,7 @@ void Relay::lose(SessionId id) {
   replace(old);
 }
 
-// Another broker knows nothing of subscriptions, sessions that are kept, and exchanges of AUTH.
+// Another broker does not know subscriptions, kept sessions and exchanges of AUTH.
 bool Relay::is_replaceable(const Session& session) const {
   if (session.role == Session::Role::kRaw) return !session.was_written;
   if (session.id == delivering_) return false;
@@ -171,8 +171,8 @@ void Relay::replace(Session& old) {
   next.finish();
 }
 
-// In the order in which the client has sent them: messages that were written and not answered,
-// then what was not written. A message that is still coming is the last one.
+// Moves packets in the order in which the client sent them: messages that were written but not
+// answered, then packets that were not written. A message that is still coming is the last one.
 bool Relay::move_packets(Session& old, Session& next) {
   if (old.role == Session::Role::kRaw) {
     next.outbox.append_copy(old.outbox.unsent());
@@ -192,7 +192,7 @@ bool Relay::move_packets(Session& old, Session& next) {
   }
 
   Bytes unwritten;
-  std::set<std::uint16_t> found;  // of messages there
+  std::set<std::uint16_t> found;  // identifiers of messages in the outbox
   bool is_open_found = old.open_is_waiting();
   const auto collect = [&](ByteView packets) {
     while (!packets.empty()) {
@@ -236,8 +236,8 @@ bool Relay::move_packets(Session& old, Session& next) {
   return true;
 }
 
-// The home has moved to the group of the first message. The former one ends when the new one is
-// ready, with a DISCONNECT, so that it does not publish the Will.
+// The home has moved to the group of the first message. When the new home is ready, the former one
+// ends with a DISCONNECT, so that it does not publish the Will.
 void Relay::retire_former_home() {
   Session* former = find(former_home_);
   if (former == nullptr || !former->is_ready() || !former->is_idle()) return;
@@ -248,7 +248,7 @@ void Relay::retire_former_home() {
   former_home_ = 0;
 }
 
-// A session with nothing under way is opened at another real, and the one that leaves ends with a
+// Opens a session with nothing under way at another real. The one that leaves ends with a
 // DISCONNECT.
 void Relay::move_leaving() {
   std::vector<SessionId> ids;
@@ -273,15 +273,15 @@ void Relay::move_leaving() {
   }
 }
 
-// What the client wants cannot be asked of its broker.
+// Ends the connection if a broker cannot be asked to take a packet.
 void Relay::check(const std::optional<Reason>& problem) {
   if (problem) fail(*problem);
 }
 
 // ---- timers
 
-// Half of the keep alive, which leaves time for an answer. 0: none is needed. A broker may have
-// set another one than the client (§3.2.2.3.14).
+// Half of the keepalive, which leaves time for an answer; 0: no pings are needed. A broker may have
+// set another keepalive than the client (§3.2.2.3.14).
 Time Relay::ping_interval(const mqtt::BrokerLimits& limits) const {
   return Time(std::uint32_t{limits.keep_alive_s.value_or(connect_.keep_alive_s)} * 500);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One MQTT session of a routed client at one broker: what was sent, what must wait, and what the
-// broker allows.
+// One MQTT session of a routed client at one broker: the bytes that were sent, those that must
+// wait, and the broker's limits.
 //
 // Packets wait in `waiting` until the broker has accepted the CONNECT, and while it has as many
 // messages of QoS 1 and 2 in flight as its Receive Maximum allows (§4.9). They keep their order.
@@ -17,9 +17,9 @@
 
 namespace remora::router {
 
-// A packet, or its beginning.
+// A packet, or the beginning of one.
 struct Outgoing {
-  // Whether its bytes stay as they are until the session is settled.
+  // Whether its bytes are valid until the session is settled, or only during the call.
   enum class Lifetime { kUntilSettled, kThisCall };
 
   ByteView bytes;
@@ -30,13 +30,13 @@ struct Outgoing {
 class Session {
  public:
   enum class Role {
-    kHome,     // has the client's CONNECT as it is; everything but PUBLISH goes there
-    kFurther,  // clean, without Will; for the topics of its group
-    kRaw,      // bytes of no known protocol
+    kHome,     // has the client's unchanged CONNECT; everything but PUBLISH goes there
+    kFurther,  // clean and without Will, for the topics of its group
+    kRaw,      // bytes of an unknown protocol
   };
-  // How attempts to open a session at this group's reals have gone so far.
+  // The attempts so far to open a session at this group's reals.
   struct Attempts {
-    unsigned count = 0;  // of failures
+    unsigned count = 0;  // number of failures
     Time first_failure{};
   };
 
@@ -48,26 +48,26 @@ class Session {
 
   // ---- opening
   void begin(ByteView connect, mqtt::Version version);
-  // The broker has accepted the CONNECT. What was waiting is sent. These and the following return
-  // why the broker cannot be asked to take a packet.
+  // The broker has accepted the CONNECT: sends the waiting packets. This and the following calls
+  // return a reason if the broker cannot be asked to take a packet.
   std::optional<mqtt::Reason> accept(const mqtt::BrokerLimits& limits);
   bool is_ready() const { return ready_; }
   const mqtt::BrokerLimits& limits() const { return limits_; }
 
   // ---- to the broker
   std::optional<mqtt::Reason> publish(const Outgoing& packet);
-  // More of the payload of the PUBLISH that came last.
+  // Sends more of the payload of the last PUBLISH.
   void more(ByteView payload, Outgoing::Lifetime lifetime);
   void in_order(ByteView packet);
-  // Ahead of messages that wait for the Receive Maximum; it may depend on this packet.
+  // Sends a packet ahead of messages that wait for the Receive Maximum, which may depend on it.
   void at_once(ByteView packet);
-  // Ahead even of the broker's CONNACK.
+  // Sends a packet even before the broker's CONNACK.
   void during_connect(ByteView packet) { outbox.append_copy(packet); }
-  // Waits, whatever the broker allows.
+  // Makes a packet wait, whatever the broker allows.
   void postpone(ByteView packet) { waiting_.append(packet); }
-  // Bytes of the last PUBLISH that have not come yet.
+  // Number of bytes of the last PUBLISH that have not come yet.
   std::size_t open() const { return open_; }
-  // The last PUBLISH of `packets`, which were postponed, goes on with more().
+  // The last postponed packet is a PUBLISH, which goes on with more().
   void reopen(std::size_t left);
 
   // A message of QoS 1 or 2 has been acknowledged for good.
@@ -76,17 +76,17 @@ class Session {
   // ---- pings
   enum class Pinger { kClient, kRouter };
   void ping(Pinger pinger);
-  // Whose ping the broker has answered.
+  // Tells whose ping the broker has answered.
   std::optional<Pinger> ping_answered();
   std::size_t pings_of_client() const;
   bool is_pinged_by_router() const;
 
   // ---- the end
-  // Everything is written, then the connection ends.
+  // Ends the connection when everything is written.
   void finish() { finishing_ = true; }
   bool is_finishing() const { return finishing_; }
   bool is_drained() const { return waiting_.empty() && outbox.unwritten() == 0; }
-  // Nothing is expected from the broker any more.
+  // Whether nothing more is expected from the broker.
   bool is_idle() const { return is_drained() && in_flight_ == 0 && pings_.empty() && open_ == 0; }
 
   void settle() { outbox.settle(open_is_waiting_ ? 0 : open_); }
@@ -94,14 +94,14 @@ class Session {
   bool open_is_waiting() const { return open_is_waiting_; }
   std::size_t backlog() const { return waiting_.size() + outbox.owned(); }
 
-  mqtt::PacketReader reader;  // of what the broker sends
-  // Its messages that wait until the client has got another's; the last one may lack bytes.
+  mqtt::PacketReader reader;  // for packets from the broker
+  // Messages for the client that wait for the end of another one; the last one may lack bytes.
   ByteQueue for_client;
   std::size_t for_client_lacks = 0;
   Outbox outbox;
   std::uint64_t key = 0;  // chooses the real
   Attempts attempts;
-  Time asked_at{};  // to open it; the future, if that is postponed
+  Time asked_at{};  // when opening it was requested; in the future if it is postponed
   bool is_asked = false;
   Time ready_at{};
   Time last_sent_at{};
@@ -117,7 +117,7 @@ class Session {
   bool ready_ = false;
   bool finishing_ = false;
   mqtt::BrokerLimits limits_;
-  std::size_t in_flight_ = 0;  // QoS 1 and 2
+  std::size_t in_flight_ = 0;  // messages of QoS 1 and 2
   ByteQueue waiting_;
   std::size_t open_ = 0;
   bool open_is_waiting_ = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a worker asks the rest of the daemon, and tells it. All of it is called on the worker's
-// thread.
+// Questions of a worker to the rest of the daemon, and its reports. All functions are called on the
+// worker's thread.
 #pragma once
 
 #include <functional>
@@ -20,10 +20,10 @@ struct Surroundings {
   std::function<std::optional<Endpoint>(const OpenSession& attempt, const Address& client)>
       real_for;
 
-  // A client has connected, and its connection has ended.
+  // Called when a client has connected, and when its connection has ended.
   std::function<void(const Address& client)> on_begin = [](const Address&) {};
   std::function<void(const Address& client)> on_end = [](const Address&) {};
-  // At most once a second for each connection, and once for each group.
+  // Called at most once a second for each connection, and once for each group.
   std::function<void(const Address& client, const Learn& lesson)> on_lesson;
   std::function<void(const Address& client, const RememberHome& home)> on_home;
   std::function<void(const Address& client)> on_other_protocol;

@@ -15,7 +15,7 @@
 namespace remora::router {
 namespace {
 
-constexpr int kAccepted = 64;  // at a time
+constexpr int kAccepted = 64;  // connections accepted at a time
 constexpr Time kTick{500};
 
 Address address_of(const sockaddr_storage& from) {
@@ -52,7 +52,7 @@ Worker::Worker(Fd listener, const Options& options, Surroundings surroundings,
   last_tick_ = now_ms().count();
   loop_.every(kTick, "timers of routed connections", [this] { tick(); });
 
-  // Signals are for the daemon's own loop.
+  // The daemon's own loop handles signals.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -100,7 +100,7 @@ void Worker::accept() {
     Fd client(accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &size,
                       SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!client) {
-      // Without descriptors the listener would stay readable: it waits for the next tick.
+      // Without descriptors the listener would stay readable, so it waits for the next tick.
       const bool is_out_of_descriptors = errno == EMFILE || errno == ENFILE || errno == ENOBUFS;
       if (is_out_of_descriptors) acceptable_->set(false);
       return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread that serves routed connections, with an event loop of its own: whatever holds it up
-// holds up nothing else of the daemon.
+// A thread that serves routed connections, with its own event loop. If something holds it up, the
+// rest of the daemon goes on.
 #pragma once
 
 #include <atomic>
@@ -19,13 +19,13 @@ namespace remora::router {
 
 struct WorkerLimits {
   std::size_t connections = 20'000;
-  std::size_t memory = 256 * 1024 * 1024;  // bytes, of all connections
+  std::size_t memory = 256 * 1024 * 1024;  // bytes, for all connections
 };
 
 class Worker {
  public:
-  // Accepts from `listener`, which must not block and may be shared with other workers, until
-  // destroyed. Throws std::runtime_error or std::system_error.
+  // Accepts from `listener` until destroyed. The listener must not block, and may be shared with
+  // other workers. Throws std::runtime_error or std::system_error.
   Worker(Fd listener, const Options& options, Surroundings surroundings,
          const WorkerLimits& limits = {});
   ~Worker();
@@ -38,9 +38,9 @@ class Worker {
   std::size_t connections() const { return connection_count_; }
   std::uint64_t accepted() const { return accepted_; }
   std::size_t memory() const { return memory_; }
-  // When its thread last looked at its timers.
+  // The time when its thread last handled its timers.
   Time last_tick() const { return Time(last_tick_); }
-  // Closed at once, because there were too many.
+  // Number of connections closed at once because there were too many.
   std::uint64_t turned_away() const { return turned_away_; }
 
  private:
@@ -54,7 +54,7 @@ class Worker {
   Surroundings surroundings_;
   WorkerLimits limits_;
   std::vector<std::uint8_t> buffer_;
-  std::vector<std::uint8_t> unread_;  // of sockets that linger
+  std::vector<std::uint8_t> unread_;  // for bytes of lingering sockets
 
   EventLoop loop_;
   Lingering lingering_;

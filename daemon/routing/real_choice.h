@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which real of a group gets a routed client's session. Pure.
+// Chooses the real of a group for a routed client's session. Pure.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct RealChoice {
   bool operator==(const RealChoice&) const = default;
 };
 
-// By group.
+// Choices by group number.
 using RealChoices = std::map<std::uint32_t, std::vector<RealChoice>>;
 
 // The reals of a group in the order in which a client with this key tries them. Clients are spread

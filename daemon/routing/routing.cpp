@@ -22,8 +22,8 @@ namespace remora {
 namespace {
 
 constexpr __u32 kOnly = 0;
-constexpr int kBacklog = 4096;  // as much as the kernel allows by default
-// A worker that has not looked at its timers for so long gets no connections.
+constexpr int kBacklog = 4096;  // the kernel's default limit
+// A worker that has not handled its timers for so long gets no connections.
 constexpr router::Time kStalled{2'000};
 constexpr std::size_t kMiB = 1024 * 1024;
 
@@ -41,7 +41,7 @@ void set_option(const Fd& fd, int level, int name, const Endpoint& at) {
   require(setsockopt(fd.get(), level, name, &on, sizeof(on)), at, "setsockopt");
 }
 
-// At an address that this host need not have.
+// Listens at an address that this host need not have.
 Fd listen_at(const Endpoint& at) {
   const SocketAddress address(at.address, net_to_host16(at.port));
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -64,7 +64,7 @@ Fd copy_of(const Fd& fd, const Endpoint& at) {
   return copy;
 }
 
-// Each connection takes a descriptor, and each of its sessions another one.
+// Each connection takes one descriptor, and each of its sessions another one.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -90,7 +90,7 @@ std::vector<Endpoint> endpoints_of(const auto& doors) {
 
 }  // namespace
 
-// ---- what the workers know
+// ---- the view of the workers
 
 router::GroupId Routing::View::group_of(std::string_view topic) const {
   const auto* at = matching->find(service);
@@ -98,7 +98,7 @@ router::GroupId Routing::View::group_of(std::string_view topic) const {
   return matching->number_of(matching->group_for(*at, topic)).value_or(default_group);
 }
 
-// A session stays where nothing is known of its real: a group may have left the configuration.
+// A session stays if its real is unknown, because a group may have left the configuration.
 router::Fate Routing::View::fate_of(router::GroupId group, const Endpoint& real) const {
   const auto has = [&](const RealChoices& choices) {
     const auto found = choices.find(group);
@@ -189,7 +189,7 @@ Routing::Routing(const Parts& parts, unsigned interface_index)
       mailbox_(parts.loop),
       clients_(parts.maps, parts.ids, parts.steering, parts.predictions, parts.history) {}
 
-// From here on the packet path passes no SYN up, but still what belongs to the kernel's sockets.
+// From now on the packet path passes no SYNs up, but still packets of the kernel's sockets.
 Routing::~Routing() {
   if (doors_.empty()) return;
   guarded("the end of the router", [this] {
@@ -236,7 +236,7 @@ void Routing::open(const Service& service) {
   log::info("the router listens at {}", to_string(at));
 }
 
-// ---- what changes
+// ---- changes
 
 void Routing::update(Door& door, std::shared_ptr<const View> view) {
   door.view = std::move(view);
@@ -291,7 +291,7 @@ void Routing::move_to(unsigned interface_index) {
   set_router_routes(interface_index_, endpoints_of(doors_));
 }
 
-// ---- what is counted
+// ---- counters
 
 Routing::Counts Routing::counts() const {
   Counts sum;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ties the router to the rest of the daemon: its listening sockets and the way to them, which of
-// the present reals its sessions go to, what is learned from it, and how much the packet path may
-// pass up.
+// Connects the router with the rest of the daemon: its listening sockets and the routes to them,
+// the present reals for its sessions, the lessons from it, and the number of connections that the
+// packet path may pass up.
 //
-// Each service that sends unknown clients to the router has a listening socket and workers of its
-// own, from when it is first configured so until the daemon ends.
+// Each service that sends unknown clients to the router has its own listening socket and workers,
+// from its first such configuration until the daemon ends.
 //
-// On the daemon's loop, except where the header of Surroundings says otherwise.
+// Used on the daemon's loop, except where the header of Surroundings says otherwise.
 #pragma once
 
 #include <cstdint>
@@ -37,19 +37,19 @@ class Routing {
     const Predictions& predictions;
     History& history;
   };
-  // All must outlive it.
+  // All references must outlive it.
   Routing(const Parts& parts, unsigned interface_index);
   ~Routing();
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
 
-  // At the start and at a reload, once steering has applied it. Throws std::runtime_error with the
-  // remedy.
+  // Takes up a configuration, at the start and at a reload, once steering has applied it. Throws
+  // std::runtime_error with the remedy.
   void use(const Config& config);
-  // A few times a second: tells the packet path what the router takes, and the workers which reals
-  // there are.
+  // Call this a few times a second: tells the packet path how much room the router has, and the
+  // workers which reals there are.
   void step();
-  // Restores the way into this host's stack if somebody has removed it.
+  // Restores the routes into this host's stack if somebody has removed them.
   void look();
   void move_to(unsigned interface_index);
 
@@ -59,15 +59,15 @@ class Routing {
   struct Counts {
     std::uint64_t accepted = 0;
     std::uint64_t turned_away = 0;
-    std::size_t connections = 0;  // now
-    std::size_t memory = 0;       // bytes, now
+    std::size_t connections = 0;  // at present
+    std::size_t memory = 0;       // bytes, at present
   };
   Counts counts() const;
-  // Sessions of routed clients at a real of a group, now.
+  // Number of sessions of routed clients at a real of a group, at present.
   std::uint64_t sessions_at(std::uint16_t group, const Address& real) const;
 
  private:
-  // The configuration and the reals, as far as a worker's thread needs them. It is never changed.
+  // The parts of the configuration and the reals that a worker's thread needs. Never changed.
   struct View {
     std::shared_ptr<const TopicMatching> matching;
     Endpoint service;
@@ -99,8 +99,8 @@ class Routing {
   Mailbox mailbox_;
   RoutedClients clients_;
   mutable std::mutex mutex_;
-  std::map<std::pair<router::GroupId, Address>, std::uint64_t> sessions_;  // with the mutex
-  std::map<Endpoint, Door> doors_;  // their workers use all of the above
+  std::map<std::pair<router::GroupId, Address>, std::uint64_t> sessions_;  // guarded by the mutex
+  std::map<Endpoint, Door> doors_;  // last, because their workers use all of the above
 };
 
 }  // namespace remora
