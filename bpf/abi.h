@@ -18,44 +18,44 @@
 #define static_assert _Static_assert
 #endif
 
-/* Changes with every change below of what is pinned. Each ABI has a converter from the
- * one before it (daemon/kernel/abi/), so that an upgrade takes the pinned maps over.
+/* Changes with every change below to something that is pinned. Each ABI has a converter
+ * from the one before it (daemon/kernel/abi/), so that an upgrade keeps the pinned maps.
  */
 #define REMORA_ABI 5
 
 /* ---- sizes and numbers both sides must agree on ------------------------- */
 
-/* The longest topic that the kernel judges, bytes: more than fits after a
- * PUBLISH header in a 1500-byte frame. A longer one gets no verdict.
+/* The longest topic that the kernel judges, bytes: more than fits after a PUBLISH header
+ * in a 1500-byte frame. A longer topic gets no verdict.
  */
 #define MAX_TOPIC 1536
-/* Its 8-byte words; one more, because the verifier does not see that the last
- * word of the longest topic is whole.
+/* Its 8-byte words, and one more, because the verifier does not see that the last word of
+ * the longest topic is whole.
  */
 #define TOPIC_ROOM (MAX_TOPIC / 8 + 1)
-/* Levels of a filter with wildcards that the kernel matches; those of more are for
- * the daemon.
+/* Levels of a filter with wildcards that the kernel matches; the daemon matches filters
+ * with more levels.
  */
 #define MAX_LEVELS 32
 /* Shapes of such filters: look-ups that a topic may cost. */
 #define MAX_SHAPES 64
 /* Katran's ring size (Maglev paper §3.4 wants a prime far above the reals). */
 #define RING_SIZE 65537
-/* Bytes of one TCP segment that the probe copies out (MTU 9000 and some). */
+/* Bytes of one TCP segment that the probe copies (MTU 9000 and some more). */
 #define MAX_SEGMENT 9216
 /* The longest segment that is kept while an earlier one is missing, bytes. */
 #define EARLY_BYTES 1536
-/* The most early segments that one flow may have. The segment that closes the gap judges
- * so many of them, mostly: if it had to be withheld, its client would wait for a timeout
- * each time. The client repeats further ones at once when the gap is closed.
+/* The most early segments that one flow may have. The segment that closes the gap can
+ * judge about this many of them: if it had to be withheld, its client would wait for a
+ * timeout each time. The client repeats further segments at once when the gap is closed.
  */
 #define MAX_EARLY 8
-/* One client may fill the 8th part of `early_segments` within a window. */
+/* One client may fill an 8th of `early_segments` within a window. */
 #define EARLY_SHARE 8
-/* Such a window is 2^31 ns: longer than a gap may last. */
+/* The window is 2^31 ns: longer than a gap may last. */
 #define EARLY_WINDOW_SHIFT 31
-/* How long a gap may last, about two seconds, before the stream is given up as
- * blind: its segment went another way.
+/* Time that a gap may last, about two seconds, before the stream is given up as blind:
+ * the missing segment went another way.
  */
 #define GAP_SHIFT    20
 #define GAP_PATIENCE 1907
@@ -87,7 +87,7 @@ struct address {
 };
 static_assert(sizeof(struct address) == 16, "ABI");
 
-/* ---- map `services`: where clients connect to --------------------------- */
+/* ---- map `services`: the addresses of clients' connections --------------- */
 
 struct service_key {
 	struct address address;
@@ -102,8 +102,8 @@ enum unknown_clients {
 };
 
 struct service {
-	__u16 number;	     /* stable by name while the daemon's maps live */
-	__u16 default_group; /* of unknown clients and of topics without a route */
+	__u16 number;	     /* fixed for the service while the daemon's maps live */
+	__u16 default_group; /* for unknown clients and for topics without a route */
 	__u16 unknown;	     /* enum unknown_clients */
 	__u16 pad;
 };
@@ -113,33 +113,34 @@ static_assert(sizeof(struct service) == 8, "ABI");
 
 enum policy {
 	POLICY_RESET = 1, /* make the client come back */
-	POLICY_KEEP = 2,  /* leave the connection where it is, learn */
+	POLICY_KEEP = 2,  /* leave the connection where it is, and learn */
 	POLICY_DROP = 3,  /* discard; the client waits for its own timeout */
 };
 
-/* What of a new connection chooses its real. */
+/* Whether the connection or only its client chooses the real of a new connection. */
 enum affinity {
-	AFFINITY_CONNECTION = 0, /* address and port: a client's connections spread */
-	AFFINITY_CLIENT = 1,	 /* the address: all go to one real, as the ring stands */
+	AFFINITY_CONNECTION = 0, /* address and port: a client's connections are spread */
+	AFFINITY_CLIENT = 1,	 /* the address: all go to one real of the present ring */
 };
 
 struct group {
 	struct address vip;
-	__u32 vip_num; /* which ring of `ch_rings` */
-	__u8 policy;   /* enum policy, of PUBLISHes that belong to this group */
+	__u32 vip_num; /* number of its ring in `ch_rings` */
+	__u8 policy;   /* enum policy, for PUBLISHes that belong to this group */
 	__u8 in_use;
-	__u8 outer_len; /* bytes of its outer header; 0: as its reals' family has it */
+	__u8 outer_len; /* bytes of its outer header; 0: depends on the real's family */
 	__u8 affinity;	/* enum affinity */
 };
 static_assert(sizeof(struct group) == 24, "ABI");
 
 /* ---- map `routes`: topic filter -> group -------------------------------- */
 
-/* The key is a __u64, route_key() of bpf/topic.h: of the filter's hash, the generation
- * of the set of routes, and the shape of the filter. A changed set is written beside
- * the old one and takes effect at once when `settings.generation` changes.
+/* The key is a __u64, route_key() of bpf/topic.h: from the filter's hash, the generation
+ * of the set of routes, and the shape of the filter. A changed set is written next to the
+ * old one and takes effect at once when `settings.generation` changes.
  */
-#define EXACT_ROUTE 0 /* no wildcards; else the shape's place in its set, from 1 */
+#define EXACT_ROUTE                                                                      \
+	0 /* no wildcards; other values: place of the shape in its set, from 1 */
 
 struct route {
 	__u32 generation;
@@ -153,17 +154,17 @@ static_assert(sizeof(struct route) == 8, "ABI");
 /* Which levels of a filter are literal, which are `+`, and whether `#` ends it. */
 struct topic_shape {
 	__u32 plus;  /* bit N: level N is `+` */
-	__u8 levels; /* in all, or before `#` */
-	__u8 rest;   /* `#` ends it */
-	__u8 named;  /* its last literal level */
+	__u8 levels; /* all levels, or those before `#` */
+	__u8 rest;   /* whether `#` ends it */
+	__u8 named;  /* number of its last literal level */
 	__u8 pad;
 	__u64 names; /* of its filters there, name_bit() of each; all bits: no level is
 			literal */
 };
 static_assert(sizeof(struct topic_shape) == 16, "ABI");
 
-/* Of the routes of one generation, at the index `generation` modulo 2, so that a
- * changed set is written beside the one in force.
+/* The shapes of the routes of one generation, at the index `generation` modulo 2, so that
+ * a changed set is written next to the one in force.
  */
 struct shape_set {
 	__u32 count;
@@ -211,7 +212,7 @@ enum prediction_flags {
 };
 
 enum lesson_kind {
-	LESSON_NOW = 1,	   /* taught at this moment: later than what is known */
+	LESSON_NOW = 1,	   /* taught at this moment: later than all known lessons */
 	LESSON_NO_NEW = 2, /* only for a client that has a prediction */
 };
 
@@ -228,13 +229,13 @@ enum lesson_outcome {
 
 struct flow_key {
 	struct address client;
-	__be16 port; /* the client's */
+	__be16 port; /* the client's port */
 	__u16 service;
 };
 static_assert(sizeof(struct flow_key) == 20, "ABI");
 
-/* A half-open flow is known by its initial sequence number too: a forged SYN
- * makes a half-open flow of its own.
+/* The key of a half-open flow includes its initial sequence number: a forged SYN makes a
+ * half-open flow of its own.
  */
 struct half_open_key {
 	struct flow_key flow;
@@ -245,11 +246,11 @@ static_assert(sizeof(struct half_open_key) == 24, "ABI");
 enum flow_state {
 	FLOW_HALF_OPEN = 1,
 	FLOW_ESTABLISHED = 2,
-	FLOW_CLOSING = 3,   /* FIN or RST seen: last ACKs still find their real */
+	FLOW_CLOSING = 3,   /* FIN or RST seen: the last ACKs still find their real */
 	FLOW_CONDEMNED = 4, /* being reset: each packet is answered with a RST */
 	FLOW_DROPPED = 5,   /* policy `drop`: each packet is discarded */
 	FLOW_LEAVING = 6,   /* evacuated: goes on until it can end well */
-	FLOW_HURRIED = 7,   /* the same; it no longer waits for messages of QoS 2 */
+	FLOW_HURRIED = 7,   /* leaving, and not waiting for messages of QoS 2 any more */
 };
 
 /* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
@@ -269,44 +270,44 @@ enum flow_flags {
 	FLOW_COSTLY = 1 << 12,	/* it was reported as left unjudged */
 	FLOW_QOS2 = 1 << 13,  /* it published a message of QoS 2 that was no repetition */
 	FLOW_LEAPT = 1 << 14, /* its edge has leapt over a gap that was not filled */
-	FLOW_DOUBTED = 1 << 15, /* opened without an answer in a table nearly full */
+	FLOW_DOUBTED = 1 << 15, /* opened without an answer in a nearly full table */
 };
 
-/* The field of an MQTT packet that a stream has come to (bpf/mqtt.h). */
+/* The field of an MQTT packet that a stream has reached (bpf/mqtt.h). */
 enum stream_phase {
-	STREAM_HEADER = 0,     /* a fixed header; of a PUBLISH, the topic's length too */
-	STREAM_CONNECT = 1,    /* of a CONNECT: protocol name and level */
-	STREAM_TOPIC = 2,      /* of a PUBLISH: its topic */
+	STREAM_HEADER = 0,     /* fixed header, for a PUBLISH with the topic's length */
+	STREAM_CONNECT = 1,    /* protocol name and level of a CONNECT */
+	STREAM_TOPIC = 2,      /* topic of a PUBLISH */
 	STREAM_PROPERTIES = 3, /* the length of its properties (MQTT 5) */
-	STREAM_PROPERTY = 4,   /* one of them */
+	STREAM_PROPERTY = 4,   /* one property */
 	STREAM_VALUE = 5,      /* the second string of a user property */
-	STREAM_KEEP_ALIVE = 6, /* of a CONNECT: flags and keepalive */
+	STREAM_KEEP_ALIVE = 6, /* flags and keepalive of a CONNECT */
 };
 
 enum stream_flags {
-	STREAM_MQTT5 = 1,     /* the CONNECT said so: there are properties */
-	STREAM_PACKET_ID = 2, /* the PUBLISH at hand has one: QoS 1 or 2 */
+	STREAM_MQTT5 = 1,     /* the CONNECT has version 5, so packets have properties */
+	STREAM_PACKET_ID = 2, /* the present PUBLISH has an identifier: QoS 1 or 2 */
 	STREAM_CONNECTED = 4, /* there was a CONNECT */
 };
 
-/* How far the MQTT packets of a stream are read. Sequence numbers in host order. */
+/* The read position in a stream's MQTT packets. Sequence numbers in host order. */
 struct stream {
-	__u32 next;	  /* of the first byte of the field to be read */
-	__u8 phase;	  /* enum stream_phase: which field that is */
-	__u8 kept_len;	  /* `kept` holds that many bytes from `next` on */
+	__u32 next;	  /* first byte of the field to be read */
+	__u8 phase;	  /* enum stream_phase: the kind of that field */
+	__u8 kept_len;	  /* number of bytes in `kept`, from `next` on */
 	__u8 blind;	  /* boundaries unknown: nothing is judged */
 	__u8 flags;	  /* enum stream_flags */
 	__u64 kept;	  /* bytes of a cut field, the first in the lowest byte */
-	__u32 packet_end; /* of the packet at hand: one past its last byte */
-	__u32 field_end;  /* of its topic, then of its properties, likewise */
-	__u32 topic;	  /* of the first byte of its topic */
-	__u16 topic_len;  /* bytes */
-	__u16 alias;	  /* its topic alias; 0: none so far */
+	__u32 packet_end; /* one past the last byte of the present packet */
+	__u32 field_end; /* one past the last byte of its topic, then of its properties */
+	__u32 topic;	 /* first byte of its topic */
+	__u16 topic_len; /* bytes */
+	__u16 alias;	 /* its topic alias; 0: none so far */
 };
 static_assert(sizeof(struct stream) == 32, "ABI");
 
-/* What each packet needs comes first, then what a usual PUBLISH needs, then the rest.
- * Fields without another unit hold sequence numbers, host order.
+/* The order: fields for each packet, then fields for a usual PUBLISH, then the rest.
+ * Fields without another unit are sequence numbers, host order.
  */
 struct flow {
 	__u64 seen_at_ns;
@@ -318,24 +319,25 @@ struct flow {
 	__u16 group;
 	__u16 flags; /* enum flow_flags */
 	__u8 state;  /* enum flow_state */
-	__u8 gaps;   /* how often the stream was blind for a while, at most MAX_GAPS */
-	__u32 generation; /* of the routes that judged `topic_hash` */
-	__u64 topic_hash; /* of the last judged topic; 0: none */
+	__u8 gaps;   /* number of times that the stream was blind, at most MAX_GAPS */
+	__u32 generation; /* generation of the routes that judged `topic_hash` */
+	__u64 topic_hash; /* hash of the last judged topic; 0: none */
 	struct stream stream;
 	__u32 isn;
 	__u16 prior_group; /* predicted before this flow taught */
-	__u16 early;	   /* how many of its segments wait in `early_segments` */
-	/* Of the segments that wait in `early_segments`; with FLOW_EARLY only. */
+	__u16 early;	   /* number of its segments in `early_segments` */
+	/* Segments of the flow in `early_segments`; valid with FLOW_EARLY only. */
 	__u32 first_early; /* the lowest sequence number */
 	__u32 last_early;  /* the highest */
-	/* When the gap began, or the stream last went on at it. Before the first gap:
-	 * when the client first sent something beyond its SYN. Unit: 1 << GAP_SHIFT ns.
+	/* Time when the gap began, or when the stream last went on at it. Before the
+	 * first gap: when the client first sent something after its SYN. Unit: 1 <<
+	 * GAP_SHIFT ns.
 	 */
 	__u32 gap_began;
-	/* What the client acknowledged lately, in a segment at the edge. */
+	/* Acknowledgement number of the last segment at the edge. */
 	__u32 acked;
-	/* What the segment of the CONNECT acknowledged, the broker's first sequence
-	 * number. No later segment acknowledges less. 0: not known (ABI 4).
+	/* Acknowledgement number of the segment with the CONNECT: the broker's first
+	 * sequence number. Later segments acknowledge no less. 0: unknown (ABI 4).
 	 */
 	__u32 connect_ack;
 	/* Reserved: one past the last byte of the answers that the broker owes so far
@@ -347,45 +349,45 @@ struct flow {
 	 * §3.7.1), the window scale in the lower 4, NO_SCALE: none (RFC 7323 §2.2).
 	 */
 	__u16 syn_offer;
-	__u16 keep_alive; /* the CONNECT's (MQTT 5.0 §3.1.2.10), seconds; 0: none */
+	__u16 keep_alive; /* of the CONNECT (MQTT 5.0 §3.1.2.10), seconds; 0: none */
 	__u16 open_qos2;  /* PUBLISHes of QoS 2 whose PUBREL has not come */
-	__u16 spent;	  /* work beyond what its segments are allowed (xdp/work.h) */
+	__u16 spent;	  /* work in excess of what its segments may cost (xdp/work.h) */
 };
 static_assert(sizeof(struct flow) == 104, "ABI");
 
 /* This many gaps and more count as one. Aliases set before a gap may have been changed in
- * it, so they no longer count.
+ * it, so they are not valid any more.
  */
 #define MAX_GAPS 255
-#define NO_SCALE 15 /* of `syn_offer`; the highest scale is 14 */
-/* Of `open_qos2`: parts of the stream were not read, or there are too many to count. */
+#define NO_SCALE 15 /* in `syn_offer`; the highest scale is 14 */
+/* Value of `open_qos2`: parts of the stream were not read, or the number is too high. */
 #define QOS2_UNKNOWN 0xffff
 
 /* The flow table is five maps, so that most packets need no look-up in a hash:
- * `flows`	   array: the connections, each at a place of its own; place 0 is nobody's
- * `places`	   hash, struct flow_key to place: the truth of where a flow lies
- * `hints`	   array: by a hash of the key, where a flow may lie; its place says
- *		   whether it does, and hints go wrong freely
+ * `flows`	   array: the connections, each at its own place; place 0 is not used
+ * `places`	   hash, struct flow_key to place: where a flow really is
+ * `hints`	   array, by a hash of the key: where a flow may be; the place itself
+ *		   tells whether it is there, so wrong hints do no harm
  * `free_places`   stack: places that were given back
  * `places_taken`  one entry: places above it have never been used
  *
- * Two cache lines, the first with all that a packet without news needs. A free place
- * has the state 0 and no key.
+ * Two cache lines; the first has everything that a packet without news needs. A free
+ *place has the state 0 and no key.
  */
 struct flow_place {
 	struct flow_key key;
-	__u32 claim; /* enum place_claim; place 0: see there */
+	__u32 claim; /* enum place_claim; place 0: see below */
 	struct flow flow;
 };
 static_assert(sizeof(struct flow_place) == 128, "ABI");
 static_assert(__builtin_offsetof(struct flow_place, flow.stream.kept) == 64,
 	      "the first cache line");
 
-/* A place is taken by comparing and exchanging its `claim`, in the kernel and in the
- * daemon alike. So a number that lies twice in `free_places` does no harm.
+/* Kernel and daemon take a place by comparing and exchanging its `claim`. So a number
+ * that is in `free_places` twice does no harm.
  *
- * The `claim` of place 0 is the number of the place that the daemon is just giving back:
- * one that is killed in between leaves it to the next.
+ * The `claim` of place 0 is the number of the place that the daemon is giving back. If
+ * the daemon is killed meanwhile, the next one completes this.
  */
 enum place_claim {
 	PLACE_FREE = 0,
@@ -399,21 +401,21 @@ struct hint_row {
 };
 static_assert(sizeof(struct hint_row) == 64, "ABI");
 
-/* ---- map `topics`: texts that outlast their segment ----------------------- */
+/* ---- map `topics`: texts that are needed after their segment -------------- */
 
 struct topic_key {
 	struct flow_key flow;
-	__u16 alias; /* MQTT 5 topic alias; 0: the topic that TCP has cut */
+	__u16 alias; /* MQTT 5 topic alias; 0: a topic that TCP has cut */
 	__u16 pad;
 };
 static_assert(sizeof(struct topic_key) == 24, "ABI");
 
 struct topic_text {
 	__u64 words[TOPIC_ROOM];
-	__u64 hash; /* topic_hash(), of an alias; else 0 */
-	__u32 seq;  /* of the first byte; of an alias, the initial one and the gaps */
-	__u16 len;  /* of the whole topic, bytes */
-	__u16 have; /* of these, the first ones are here */
+	__u64 hash; /* topic_hash() for an alias, otherwise 0 */
+	__u32 seq;  /* of the first byte; for an alias, mark_of_aliases() */
+	__u16 len;  /* length of the whole topic, bytes */
+	__u16 have; /* number of its first bytes that are here */
 };
 static_assert(sizeof(struct topic_text) == TOPIC_ROOM * 8 + 16, "ABI");
 
@@ -421,11 +423,12 @@ static_assert(sizeof(struct topic_text) == TOPIC_ROOM * 8 + 16, "ABI");
 
 enum early_bits {
 	EARLY_LEN = (1 << 27) - 1, /* the length */
-	/* The place that a flow left by a leap. `bytes` hold the struct flow of then. */
+	/* The place that a flow left by a leap. `bytes` contain the struct flow from
+	   then. */
 	EARLY_PLACE = 1 << 27,
-	/* Segments without news, one after the other, of which no bytes are kept. */
+	/* Consecutive segments without news, of which no bytes are kept. */
 	EARLY_RUN = 1 << 28,
-	EARLY_AGREES = 1 << 29, /* with the bytes before it that it repeats */
+	EARLY_AGREES = 1 << 29, /* it repeats earlier bytes correctly */
 	EARLY_FIN = 1 << 30,	/* it ends with a FIN */
 };
 
@@ -435,16 +438,16 @@ struct early_key {
 };
 static_assert(sizeof(struct early_key) == 24, "ABI");
 
-/* The share of a client, by its address. */
+/* The share of a client, by address. */
 struct early_share {
-	__u32 window; /* number of the present one */
-	__u32 kept;   /* in it, and not yet judged */
+	__u32 window; /* number of the present window */
+	__u32 kept;   /* segments kept in it and not yet judged */
 };
 static_assert(sizeof(struct early_share) == 8, "ABI");
 
 struct early_segment {
 	__u8 bytes[EARLY_BYTES];
-	__u32 len; /* of the segment, bytes; enum early_bits in the upper ones */
+	__u32 len; /* bytes of the segment; the upper bits are enum early_bits */
 	__u32 next, previous; /* sequence numbers of its neighbours, or its own */
 };
 static_assert(sizeof(struct early_segment) == EARLY_BYTES + 12, "ABI");
@@ -452,20 +455,21 @@ static_assert(sizeof(struct early_segment) == EARLY_BYTES + 12, "ABI");
 /* ---- map `settings` (one entry) ------------------------------------------ */
 
 struct settings {
-	__u32 generation;	      /* of the routes in force */
-	__u32 resets_per_second;      /* in all */
+	__u32 generation;	      /* generation of the routes in force */
+	__u32 resets_per_second;      /* for all clients */
 	__u32 resets_per_client;      /* in RESET_WINDOW_S */
 	__u32 connections_per_client; /* tracked ones */
 	__u32 link_mtu;		      /* bytes, without the Ethernet header */
 	__u32 abi;		      /* REMORA_ABI, at this place in every ABI */
-	/* Of outer headers to IPv4 and to IPv6 reals; `::`: those of Katran. */
+	/* Sources of outer headers to IPv4 and to IPv6 reals; `::`: Katran's. */
 	struct address outer_source4;
 	struct address outer_source6;
-	/* To be added to CLOCK_MONOTONIC for the times of lessons. */
+	/* Offset from CLOCK_MONOTONIC to the times of lessons. */
 	__u64 lesson_clock_ns;
 	__u32 asks_all; /* every client is asked at its SYN: the flow table is nearly full
 			 */
-	/* Changes between groups after which an address is kept; 0: never. */
+	/* Changes between groups from which on connections of an address are kept; 0:
+	 * never. */
 	__u32 changes_per_day;
 };
 static_assert(sizeof(struct settings) == 72, "ABI");
@@ -480,7 +484,7 @@ struct reset_budget {
 };
 static_assert(sizeof(struct reset_budget) == 16, "ABI");
 
-/* ---- map `reset_shares`: what each network has taken of it --------------------- */
+/* ---- map `reset_shares`: the tokens that each network has taken ---------------- */
 
 /* The clients whose addresses begin with `bits` bits of `prefix`. */
 struct network {
@@ -492,7 +496,7 @@ struct network {
 static_assert(sizeof(struct network) == 16, "ABI");
 
 struct reset_share {
-	__u64 filled_at_ns; /* of the bucket's filling to which `taken` belongs */
+	__u64 filled_at_ns; /* the filling of the bucket to which `taken` belongs */
 	__u32 taken;
 	__u32 pad;
 };
@@ -513,7 +517,7 @@ static_assert(sizeof(struct name_key) == 64, "ABI");
 
 /* ---- map `drains`: reals that take no new connections --------------------- */
 
-/* A key that is there says so; its value is 1. */
+/* The existence of a key counts; its value is 1. */
 struct drain_key {
 	struct address real;
 	__u16 group;
@@ -523,11 +527,11 @@ static_assert(sizeof(struct drain_key) == 20, "ABI");
 
 /* ---- map `deaths`: reals whose checks fail ------------------------------------ */
 
-/* Key and value as those of `drains`. */
+/* Key and value are like those of `drains`. */
 
-/* ---- map `ring_reading`: which records have ended something --------------------- */
+/* ---- map `ring_reading`: records that have ended something ---------------------- */
 
-/* Of one daemon for the next: a record that is read again ends nothing again. */
+/* For the next daemon: a record that is read again must not end anything again. */
 struct ring_reading {
 	__u32 ring; /* id of the map `events` */
 	__u32 pad;
@@ -547,7 +551,7 @@ struct check_way {
 };
 static_assert(sizeof(struct check_way) == 48, "ABI");
 
-/* A check under way, as its answers name it; the value is its check address. */
+/* A check under way, identified by the ends in its answers. Value: its check address. */
 struct check_flow_key {
 	struct address local, service;
 	__be16 local_port, service_port;
@@ -563,36 +567,36 @@ struct heartbeat {
 	__u64 beat_at_ns;
 };
 
-/* ---- map `router_room` (one entry): what the router takes ------------------- */
+/* ---- map `router_room` (one entry): the room at the router ------------------ */
 
-/* Written by the daemon with each heartbeat. All 0: there has been no router. */
+/* Written by the daemon with each heartbeat. All 0: there was never a router. */
 struct router_room {
 	__u64 beat_at_ns;  /* when the router was last alive; 0: it has stopped */
-	__u32 connections; /* that it takes until the next time */
-	__u32 per_second;  /* SYNs that it gets at most */
+	__u32 connections; /* number that it takes until the next heartbeat */
+	__u32 per_second;  /* largest number of SYNs */
 };
 static_assert(sizeof(struct router_room) == 16, "ABI");
 
-/* ---- map `router_budget` (one entry): what it got of that ------------------- */
+/* ---- map `router_budget` (one entry): the room that was used ---------------- */
 
 struct router_budget {
 	__u32 lock;   /* struct bpf_spin_lock to the kernel */
-	__u32 tokens; /* left of this second's SYNs */
+	__u32 tokens; /* SYNs left in this second */
 	__u64 filled_at_ns;
-	__u64 beat_at_ns; /* of the `router_room` to which `taken` belongs */
+	__u64 beat_at_ns; /* the `router_room` to which `taken` belongs */
 	__u32 taken;
 	__u32 pad;
 };
 static_assert(sizeof(struct router_budget) == 32, "ABI");
 
-/* ---- map `client_ways`: clients that no prediction fits ----------------------- */
+/* ---- map `client_ways`: clients that cannot be predicted ---------------------- */
 
 enum way {
 	WAY_ROUTER = 1,	 /* publishes to several groups, or shares its address */
-	WAY_DEFAULT = 2, /* speaks no MQTT: to the default group */
+	WAY_DEFAULT = 2, /* speaks no MQTT: goes to the default group */
 };
 
-/* By struct client_key. It counts for a day. */
+/* Key: struct client_key. Valid for a day. */
 struct client_way {
 	__u64 seen_at_ns;
 	__u32 way; /* enum way */
@@ -627,7 +631,7 @@ struct vip_stats {
 };
 static_assert(sizeof(struct vip_stats) == 16, "ABI");
 
-/* ---- what the stage leaves beside a packet -------------------------------- */
+/* ---- data that the stage leaves with a packet ----------------------------- */
 
 /* Per-CPU slot between the mqtt stage and the embedded forwarder. `real` is 0
  * except between the two, so that other traffic costs no write.
@@ -644,33 +648,33 @@ static_assert(sizeof(struct handoff) == 8, "ABI");
  */
 struct mark {
 	__u32 magic; /* MARK_MAGIC */
-	__u32 seq;   /* of the first payload byte */
+	__u32 seq;   /* sequence number of the first payload byte */
 	__u32 isn;   /* reserved: the flow's, as in struct event */
 	__u32 real;
 	__u16 from_group;
 	__u16 to_group;
 	__u16 service;
-	__u16 publish_offset; /* of the mispredicted PUBLISH in the payload */
+	__u16 publish_offset; /* offset of the mispredicted PUBLISH in the payload */
 	__u16 topic_offset;
 	__u16 topic_len;
 	__u16 flags; /* enum event_flags */
 	__u8 action; /* enum action */
 	__u8 reason; /* reserved: why the action is no other one */
 };
-/* A probe does not read what a stage of another ABI has left. */
+/* Includes the ABI: a probe ignores the marks of a stage with another ABI. */
 #define MARK_MAGIC (0x72656d00 + REMORA_ABI)
 static_assert(sizeof(struct mark) == 32, "ABI");
 
 /* ---- ring `events` --------------------------------------------------------- */
 
 enum action {
-	ACTION_LEARNED = 1, /* well predicted; the client or its topic is new */
+	ACTION_LEARNED = 1, /* predicted correctly; the client or its topic is new */
 	ACTION_RESET = 2,
 	ACTION_KEPT = 3,
 	ACTION_DROPPED = 4,
 	ACTION_PIECE = 5,    /* a piece of a topic that the kernel leaves to the daemon */
 	ACTION_UNJUDGED = 6, /* the stream costs too much to judge */
-	ACTION_CHANGING = 7, /* kept: its address changes between groups all the time */
+	ACTION_CHANGING = 7, /* kept, because its address keeps moving between groups */
 	ACTION_END,
 };
 
@@ -680,14 +684,14 @@ enum event_flags {
 	EVENT_RESET_SENT = 4,	 /* the kernel has sent the RST */
 	EVENT_TRUNCATED = 8,	 /* the payload was longer than MAX_SEGMENT */
 	EVENT_OVER_LIMIT = 16,	 /* kept because of a limit, not by policy */
-	EVENT_TOPIC_APART = 32,	 /* the topic has a record of its own, before this */
-	EVENT_EVACUATED = 64,	 /* no mispredict: the client is to come back elsewhere */
-	EVENT_TELL = 128, /* MQTT 5 and quiet: a DISCONNECT may say so to the client */
+	EVENT_TOPIC_APART = 32,	 /* the topic is in another record, before this one */
+	EVENT_EVACUATED = 64, /* not a mispredict: the client must come back elsewhere */
+	EVENT_TELL = 128,     /* MQTT 5 and idle: a DISCONNECT may tell the client */
 };
 
 /* A judged PUBLISH, followed by `data_len` bytes: its topic (ACTION_LEARNED,
  * ACTION_KEPT and ACTION_CHANGING, sent by the mqtt stage) or, with EVENT_SEGMENT, the
- * whole payload (sent by the probe). Further bytes of the record mean nothing.
+ * whole payload (sent by the probe). Further bytes of the record have no meaning.
  *
  * ACTION_PIECE: the data is the piece of a topic that lies in one segment.
  * `topic_len` is the whole topic's, `topic_offset` where the piece begins in it,
@@ -700,9 +704,9 @@ struct event {
 	__u64 seen_at_ns;
 	struct flow_key flow;
 	__u32 seq; /* of the first payload byte; these four only with EVENT_SEGMENT */
-	__u32 ack; /* what the client had acknowledged */
+	__u32 ack; /* the client's acknowledgement number */
 	__u32 real;
-	__u16 publish_offset; /* of the PUBLISH in the data */
+	__u16 publish_offset; /* offset of the PUBLISH in the data */
 	__u16 from_group;
 	__u16 to_group;
 	__u16 topic_offset; /* in the data */
@@ -710,8 +714,8 @@ struct event {
 	__u16 data_len;
 	__u16 flags;  /* enum event_flags */
 	__u16 window; /* reserved: the segment's, not scaled; with EVENT_SEGMENT */
-	__u32 isn;    /* reserved: the flow's: tells it from others of the same port */
-	__u32 time;  /* when the client taught this, as in its prediction; 0: see there */
+	__u32 isn; /* reserved: the flow's, which tells it from others of the same port */
+	__u32 time;  /* time of the lesson, as in the prediction; 0: see the prediction */
 	__u8 action; /* enum action */
 	__u8 reason; /* reserved: why the action is no other one */
 	__u8 options_len;
@@ -720,6 +724,6 @@ struct event {
 };
 static_assert(sizeof(struct event) == 112, "ABI");
 
-/* ---- map `counters`: what happened, per CPU -------------------------------- */
+/* ---- map `counters`: events, per CPU --------------------------------------- */
 
-/* By enum counter of bpf/counters.h. */
+/* Index: enum counter of bpf/counters.h. */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Every counter of the BPF programs, once: X(NAME, unit, class, meaning).
+ * The list of all counters of the BPF programs: X(NAME, unit, class, meaning).
  *
- * The enum that the programs count by, `remoractl status` and its --json, the doctor and
- * docs/counters.md follow this list. To add a counter: a line here, count(NAME) where it
- * happens, and scripts/write-reference. The daemon's own are in
+ * The programs' enum, `remoractl status` and its --json, the doctor and docs/counters.md
+ * follow this list. To add a counter, add a line here and count(NAME) where the event
+ * happens, and run scripts/write-reference. The daemon's own counters are in
  * daemon/protocol/daemon_counters.h.
  *
- * The class says how to take a value above 0:
+ * The class tells the meaning of a value above 0:
  *   Normal  part of normal operation
  *   Look    worth a look when it grows
- *   Alarm   something is wrong: the doctor warns of it, and the meaning says what to do
+ *   Alarm   something is wrong: the doctor warns of it, and the meaning names the remedy
  *
- * Once an ABI is released, new lines go to its end: pinned counters keep their places.
+ * Once an ABI is released, new lines must be added at its end: pinned counters keep their
+ * places.
  */
 #pragma once
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Which of two lessons counts: one rule for the packet path, the daemon and the tests.
+ * Decides which of two lessons counts: one rule for the packet path, the daemon and the
+ * tests.
  *
- * A lesson says which topic a client published, and when. Its time is a hybrid: it
- * follows a clock but never goes back, and what a client teaches now is later than all
- * that is known of it. The unit is a 16th of a second. The kernel keeps the lower 32
- * bits and compares them as TCP compares sequence numbers: four years either way.
+ * A lesson tells which topic a client published, and when. Its time is a hybrid: it
+ * follows a clock but never goes back, and a client's present lesson is later than all
+ * its known ones. The unit is a 16th of a second. The kernel keeps the lower 32 bits and
+ * compares them as TCP compares sequence numbers: four years in either direction.
  *
  * Pure: owns no map and calls no helper.
  */
@@ -20,12 +21,12 @@
 #endif
 
 #define LESSON_UNIT_NS 62500000ull
-/* How far a client that changes its topic all the time may run ahead of the clock: 30 s.
- * From there on its lessons have equal times.
+/* How far a client that keeps changing its topic may run ahead of the clock: 30 s. Beyond
+ * that its lessons have equal times.
  */
 #define LESSON_LEAD (30 * 16)
 
-/* The time of `now_ns` of CLOCK_MONOTONIC. `clock_ns`: of struct settings. */
+/* The time for `now_ns` of CLOCK_MONOTONIC. `clock_ns` is that in struct settings. */
 LESSON_INLINE __u32 lesson_clock(__u64 clock_ns, __u64 now_ns)
 {
 	return (__u32)((clock_ns + now_ns) / LESSON_UNIT_NS);
@@ -36,7 +37,7 @@ LESSON_INLINE int is_later(__u32 time, __u32 than)
 	return (__s32)(time - than) > 0;
 }
 
-/* The time of what a client teaches at `clock`, when what it taught before has the time
+/* The time of a lesson that a client gives at `clock`, if its last one has the time
  * `known`.
  */
 LESSON_INLINE __u32 next_lesson_time(__u32 clock, __u32 known)
@@ -46,9 +47,9 @@ LESSON_INLINE __u32 next_lesson_time(__u32 clock, __u32 known)
 	return known - clock < LESSON_LEAD ? known + 1 : known;
 }
 
-/* What a lesson makes of the prediction `known`: what it is to be afterwards in `next`,
- * which may be the same. A known topic keeps its time, or gets the later one; its group
- * follows the routes, so it is always taken over.
+/* Applies a lesson to the prediction `known`: writes the new prediction to `next`, which
+ * may be the same. A known topic keeps its time, or gets the later one; its group follows
+ * the routes, so it is always taken over.
  */
 LESSON_INLINE enum lesson_outcome weigh_lesson(const struct prediction *known,
 					       const struct prediction *lesson,

@@ -3,14 +3,14 @@
  * The MQTT packet walker: reads a client's TCP stream, segment by segment, and
  * finds every PUBLISH with its topic or topic alias.
  *
- * Pure: it owns no map, calls no helper and touches no packet. The caller loads
- * up to 8 bytes (a "window") where the walker points and hands them in, so one
+ * Pure: it owns no map, calls no helper and touches no packet. The caller loads up to 8
+ * bytes (a "window") at the place where the walker points and passes them in. So the same
  * source serves the BPF program, the daemon, the tests and the fuzzer.
  *
- * It goes from field to field: what it must see of one is 7 bytes at most, a fixed
- * header of 5 (MQTT 5.0 §2.1) and the length of a topic (§3.3.2.1). Of a field that
- * TCP cuts these bytes are kept in `struct stream` until the rest arrives; strings and
- * payloads are stepped over. Topics are the caller's to keep.
+ * It goes from field to field. It needs at most 7 bytes of a field: a fixed header of 5
+ * (MQTT 5.0 §2.1) and the length of a topic (§3.3.2.1). If TCP cuts a field, these bytes
+ * are kept in `struct stream` until the rest arrives; strings and payloads are skipped.
+ * The caller keeps the topics.
  */
 #pragma once
 
@@ -20,7 +20,7 @@
 #define MQTT_PUBLISH 3
 #define MQTT_PUBREL  6
 
-/* Property identifiers (MQTT 5.0 §2.2.2.2), those that a PUBLISH may have. */
+/* Identifiers of the properties that a PUBLISH may have (MQTT 5.0 §2.2.2.2). */
 #define PROPERTY_PAYLOAD_FORMAT	 0x01
 #define PROPERTY_MESSAGE_EXPIRY	 0x02
 #define PROPERTY_CONTENT_TYPE	 0x03
@@ -31,43 +31,43 @@
 #define PROPERTY_USER		 0x26
 
 #define MQTT_WINDOW 8 /* bytes */
-/* More than a client can have in flight: what lies farther off is no part of
- * the stream.
+/* More than a client can have in flight: bytes that are farther away are not part of the
+ * stream.
  */
 #define TCP_REACH (1 << 24)
 
 enum walk_place {
 	WALK_NOTHING, /* no field starts in this segment */
-	WALK_HERE,    /* one starts, or a cut one goes on, at the offset */
+	WALK_HERE,    /* a field starts or continues at the offset */
 	WALK_HOLE,    /* bytes before this segment are missing */
 };
 
 enum walk_find {
 	FOUND_NOTHING, /* a field that only leads to the next */
-	FOUND_OTHER,   /* the header of a packet that is no PUBLISH */
-	FOUND_CONNECT, /* a CONNECT, as far as it matters here */
-	FOUND_PUBLISH, /* a PUBLISH of which all is known that decides */
-	FOUND_CUT,     /* the field goes on in the next segment */
-	FOUND_BAD,     /* not MQTT: the boundaries are lost */
+	FOUND_OTHER,   /* the header of a packet other than PUBLISH */
+	FOUND_CONNECT, /* a CONNECT, up to the fields that matter here */
+	FOUND_PUBLISH, /* a PUBLISH, with everything that decides about it */
+	FOUND_CUT,     /* the field continues in the next segment */
+	FOUND_BAD,     /* not MQTT, so the boundaries are lost */
 };
 
-/* What a walk over one segment has found last. Offsets are in its payload, and
- * negative where something began in an earlier segment.
+/* The last find of a walk over one segment. Offsets are in its payload, and negative if
+ * something began in an earlier segment.
  */
 struct found {
-	__s32 packet_offset; /* of the packet */
-	__s32 topic_offset;  /* of the PUBLISH's topic */
+	__s32 packet_offset; /* offset of the packet */
+	__s32 topic_offset;  /* offset of the PUBLISH's topic */
 	__u32 topic_len;     /* bytes */
 	__u16 alias;	     /* the PUBLISH's topic alias; 0: none */
-	__u16 keep_alive;    /* the CONNECT's, seconds */
+	__u16 keep_alive;    /* keepalive of the CONNECT, seconds */
 	/* Type and flags (MQTT 5.0 §2.1.2, §2.1.3) of the packet whose header was read
-	 * last in this segment. A header is complete with every find in STREAM_HEADER but
-	 * FOUND_CUT and FOUND_BAD.
+	 * last in this segment. A header is complete with every find in STREAM_HEADER
+	 * except FOUND_CUT and FOUND_BAD.
 	 */
 	__u8 first_byte;
 };
 
-/* The next packet begins with the byte at `seq`. */
+/* Continues the stream with a packet that begins at `seq`. */
 static __always_inline void stream_resume(struct stream *stream, __u32 seq)
 {
 	stream->next = seq;
@@ -77,27 +77,28 @@ static __always_inline void stream_resume(struct stream *stream, __u32 seq)
 	stream->kept = 0;
 }
 
-/* The stream begins with the byte at `seq`. */
+/* Begins the stream with the byte at `seq`. */
 static __always_inline void stream_begin(struct stream *stream, __u32 seq)
 {
 	__builtin_memset(stream, 0, sizeof(*stream));
 	stream->next = seq;
 }
 
-/* The next byte that the walker wants. */
+/* The sequence number of the next byte that the walker needs. */
 static __always_inline __u32 stream_wants(const struct stream *stream)
 {
 	return stream->next + stream->kept_len;
 }
 
-/* Whether the fixed header of a PUBLISH has been read, but not yet all that decides. */
+/* Whether the fixed header of a PUBLISH has been read, but not everything that decides.
+ */
 static __always_inline int is_in_publish(const struct stream *stream)
 {
 	return stream->phase >= STREAM_TOPIC && stream->phase <= STREAM_VALUE;
 }
 
-/* Where in a segment of `len` > 0 bytes at `seq` the walk begins: `*offset`, in
- * bytes of payload. Repeated bytes are skipped. The segment's `found` starts here.
+/* Finds the place where the walk begins in a segment of `len` > 0 bytes at `seq`:
+ * `*offset` in its payload. Repeated bytes are skipped. Resets the segment's `found`.
  */
 static __always_inline enum walk_place walk_begin(const struct stream *stream, __u32 seq,
 						  __u32 len, __u32 *offset,
@@ -113,7 +114,7 @@ static __always_inline enum walk_place walk_begin(const struct stream *stream, _
 }
 
 /* Decodes the variable byte integer (MQTT 5.0 §1.5.5) in the `count` lowest bytes
- * of `bytes`. Returns its length, 0 when it is cut, -1 when it is malformed.
+ * of `bytes`. Returns its length, 0 if it is cut, -1 if it is malformed.
  */
 static __always_inline int variable_integer(__u32 bytes, __u32 count, __u32 *value)
 {
@@ -146,7 +147,7 @@ static __always_inline __u32 two_byte_integer(__u64 bytes, __u32 at)
 	return (value >> 8 | value << 8) & 0xffff;
 }
 
-/* The first `count` bytes of a field, of which more is needed. */
+/* Keeps the first `count` bytes of a field that needs more. */
 static __always_inline enum walk_find keep_field(struct stream *stream, __u64 bytes,
 						 __u32 count)
 {
@@ -163,7 +164,7 @@ static __always_inline void next_field(struct stream *stream, __u8 phase, __u32 
 	stream->kept = 0;
 }
 
-/* All that decides about the PUBLISH at hand has been read. */
+/* Call this when everything that decides about the present PUBLISH has been read. */
 static __always_inline enum walk_find end_publish(struct stream *stream, __u32 seq,
 						  struct found *found)
 {
@@ -174,7 +175,7 @@ static __always_inline enum walk_find end_publish(struct stream *stream, __u32 s
 	return FOUND_PUBLISH;
 }
 
-/* The protocol's name and level (MQTT 5.0 §3.1.2.1, §3.1.2.2; MQTT 3.1 had another
+/* Reads the protocol's name and level (MQTT 5.0 §3.1.2.1, §3.1.2.2; MQTT 3.1 had another
  * name). Bridges set the level's highest bit.
  */
 static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 bytes,
@@ -199,7 +200,7 @@ static __always_inline enum walk_find walk_connect(struct stream *stream, __u64 
 								  : FOUND_NOTHING;
 }
 
-/* The CONNECT's flags and its keepalive (MQTT 5.0 §3.1.2.3, §3.1.2.10). */
+/* Reads the CONNECT's flags and its keepalive (MQTT 5.0 §3.1.2.3, §3.1.2.10). */
 static __always_inline enum walk_find walk_keep_alive(struct stream *stream, __u64 bytes,
 						      __u32 count, struct found *found)
 {
@@ -210,7 +211,7 @@ static __always_inline enum walk_find walk_keep_alive(struct stream *stream, __u
 	return FOUND_CONNECT;
 }
 
-/* The bytes of a topic up to the segment's end at `end`. */
+/* Skips the bytes of a topic up to the segment's end at `end`. */
 static __always_inline enum walk_find walk_topic(struct stream *stream, __u32 seq,
 						 __u32 end, struct found *found)
 {
@@ -243,7 +244,7 @@ static __always_inline enum walk_find walk_properties(struct stream *stream, __u
 	return FOUND_NOTHING;
 }
 
-/* After `size` bytes of properties comes the next one, or their end. */
+/* Skips `size` bytes of properties, after which comes the next one, or their end. */
 static __always_inline enum walk_find pass_property(struct stream *stream, __u32 seq,
 						    __u32 size, struct found *found)
 {
@@ -257,7 +258,7 @@ static __always_inline enum walk_find pass_property(struct stream *stream, __u32
 	return FOUND_NOTHING;
 }
 
-/* One property (MQTT 5.0 §3.3.2.3). */
+/* Reads one property (MQTT 5.0 §3.3.2.3). */
 static __always_inline enum walk_find walk_property(struct stream *stream, __u32 seq,
 						    __u64 bytes, __u32 count,
 						    struct found *found)
@@ -306,7 +307,7 @@ static __always_inline enum walk_find walk_value(struct stream *stream, __u32 se
 	return pass_property(stream, seq, 2 + two_byte_integer(bytes, 0), found);
 }
 
-/* A fixed header, and the length of a topic. `end` is the segment's. */
+/* Reads a fixed header and the length of a topic. `end` is the segment's. */
 static __always_inline enum walk_find walk_header(struct stream *stream, __u32 seq,
 						  __u32 end, __u64 bytes, __u32 count,
 						  struct found *found)
@@ -350,17 +351,17 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 	stream->topic_len = (__u16)topic_len;
 	stream->alias = 0;
 	stream->field_end = stream->topic + topic_len;
-	/* The usual PUBLISH ends here. */
+	/* A usual PUBLISH ends here. */
 	if (!(stream->flags & STREAM_MQTT5) && (__s32)(stream->field_end - end) <= 0)
 		return end_publish(stream, seq, found);
 	next_field(stream, STREAM_TOPIC, stream->topic);
 	return FOUND_NOTHING;
 }
 
-/* One step: reads the field whose next byte, stream_wants(), lies in the segment of
- * `len` bytes at `seq`. `window` holds the `count` >= 1 payload bytes from there on (at
- * most 8, fewer only at the segment's end). Advances the stream, by at most a field
- * without a byte in a row; after FOUND_CUT the segment is used up.
+/* One step: reads the field whose next byte, stream_wants(), is in the segment of `len`
+ * bytes at `seq`. `window` contains the `count` >= 1 payload bytes from there on (at most
+ * 8, fewer only at the segment's end). Each step advances the stream, except at most one
+ * field without bytes in a row; after FOUND_CUT the segment is used up.
  */
 static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq,
 						__u32 len, __u64 window, __u32 count,
@@ -390,17 +391,17 @@ static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq
 	}
 }
 
-/* A PUBLISH of QoS 0 or 1 that is all of its segment. Offsets are in the payload. */
+/* A PUBLISH of QoS 0 or 1 that fills its segment. Offsets are in the payload. */
 struct usual_publish {
 	__u32 topic;
 	__u32 topic_len;  /* bytes, not 0 */
-	__u32 properties; /* where their length is; 0: it has none (MQTT 3) */
+	__u32 properties; /* offset of their length; 0: it has none (MQTT 3) */
 };
 
-/* Whether a segment of `len` bytes at `seq` is the usual one, told without a walk: one
- * PUBLISH, whole, where one may begin, with a topic. `window` holds its first 8 bytes.
- * When its properties are empty as well, the stream goes on after the segment, and
- * otherwise stays as it was. Those of QoS 2 are counted by the walk.
+/* Recognises a usual segment of `len` bytes at `seq` without a walk: one whole PUBLISH
+ * with a topic, at a place where a packet may begin. `window` contains its first 8 bytes.
+ * If it has no properties, the stream goes on after the segment; otherwise it stays as it
+ * was. PUBLISHes of QoS 2 are left to the walk, which counts them.
  */
 static __always_inline int is_usual_publish(const struct stream *stream, __u32 seq,
 					    __u32 len, __u64 window,
@@ -424,8 +425,8 @@ static __always_inline int is_usual_publish(const struct stream *stream, __u32 s
 	       publish->topic_len <= remaining - least;
 }
 
-/* The part of the topic at hand that lies in one segment: where in its payload,
- * how much of the topic precedes it, and how long it is, all in bytes.
+/* The part of the present topic that is in one segment: its offset in the payload, the
+ * length of the topic before it, and its own length, all in bytes.
  */
 struct topic_part {
 	__u32 offset, from, len;

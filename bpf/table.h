@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A set-associative table in an array that the kernel and the daemon share: for what may
- * be forgotten. The same lines run in the packet path, in the daemon (on the mapped
+ * A set-associative table in an array that the kernel and the daemon share, for data that
+ * may be forgotten. The same lines run in the packet path, in the daemon (on the mapped
  * memory) and in the tests. Pure: owns no map and calls no helper.
  *
- * A value of the array is a set of TABLE_WAYS entries. A keyed hash of the key names two
- * sets, and the entry lies in one of them. A new entry goes into the set with more free
+ * A value of the array is a set of TABLE_WAYS entries. A keyed hash of the key selects
+ * two sets, and the entry is in one of them. A new entry goes into the set with more free
  * ways. If both are full, the oldest of their entries gives way, but one with a rank (of
- * a client with a lesson) never gives way to one without. A table with room for N / 0.9
- * entries so holds N random keys, with 0.7 % pushed out.
+ * a client with a lesson) never gives way to one without. So a table with room for N /
+ * 0.9 entries holds N random keys, with 0.7 % pushed out.
  *
- * Each way has a claim, a word that says whose the entry is and who writes it. All
+ * Each way has a claim, a word that tells whose the entry is and who writes it. All
  * changes begin by comparing and exchanging the claim:
  *
- * - FILLING: the entry gets another key. Nobody reads it.
- * - WRITING: its key stays, other words change. They are read one by one, or not at all.
+ * - FILLING: the entry gets another key. It must not be read.
+ * - WRITING: its key stays, other words change. They may be read one by one.
  *
- * Each change gives the claim another turn. A reader copies the words and looks at the
- * claim before and after: with the same turn, what it has is one entry, of one moment. So
- * nobody ever waits for a reader, and a writer waits for another one for some loads only;
- * then it gives up. The packet path holds a claim for some dozen nanoseconds. The daemon
- * may be stopped or killed while it holds one: until the next daemon has mended the table
- * (table_mend()), an entry that it was filling is of no use, and one that it was writing
- * still tells its group.
+ * Each change gives the claim another turn. A reader copies the words and reads the claim
+ * before and after: if the turn is the same, its copy is one consistent entry. So nobody
+ * ever waits for a reader, and a writer waits for another one for some loads only; then
+ * it gives up. The packet path holds a claim for some dozen nanoseconds. The daemon may
+ * be stopped or killed while it holds one: until the next daemon has mended the table
+ * (table_mend()), an entry that it was filling is not usable, and one that it was writing
+ * still has its group.
  *
- * Loads must be seen in order, and stores: on x86 they are. User space says so to the
- * compiler for other machines, too; BPF cannot (before Linux 6.15).
+ * Loads and stores must be seen in order, as they are on x86. For other machines user
+ * space tells the compiler so; BPF cannot (before Linux 6.15).
  */
 #pragma once
 
@@ -37,8 +37,8 @@
 #define TABLE_INLINE static __attribute__((always_inline)) inline
 #endif
 
-/* A function that the kernel verifies once for all its callers. The verifier has less to
- * remember, and a call costs some nanoseconds.
+/* A function that the kernel verifies once for all its callers. This saves the verifier
+ * memory, and a call costs some nanoseconds.
  */
 #ifdef __bpf__
 #define TABLE_FUNCTION __attribute__((noinline))
@@ -62,7 +62,7 @@ struct table_entry {
 	__u64 word[TABLE_WORDS]; /* the first three contain the key */
 };
 
-/* Six cache lines; the first one tells where the others are worth a look. */
+/* Six cache lines; the first one tells which of the others are worth reading. */
 struct table_set {
 	__u64 claim[TABLE_WAYS];
 	struct table_entry entry[TABLE_WAYS];
@@ -75,24 +75,24 @@ static_assert(sizeof(struct table_set) == 384, "48 bytes per entry");
 #define TABLE_AGE	(0xffffull << TABLE_AGE_SHIFT)
 #define TABLE_TURN	(0xffffffull << 32)
 #define TABLE_USED	(1ull << 56)
-#define TABLE_RANK	(1ull << 57) /* never gives way to an entry without it */
+#define TABLE_RANK	(1ull << 57) /* never gives way to an entry without this bit */
 #define TABLE_FILLING	(1ull << 58)
 #define TABLE_WRITING	(1ull << 59)
-#define TABLE_DAEMON	(1ull << 60) /* by the daemon */
+#define TABLE_DAEMON	(1ull << 60) /* claimed by the daemon */
 
-/* Attempts to claim an entry while somebody else writes it. */
+/* Attempts to claim an entry that somebody else is writing. */
 #define TABLE_PATIENCE 32
-/* Attempts to insert an entry; one fails only where somebody else's succeeds. */
+/* Attempts to insert an entry; one fails only if somebody else's succeeds. */
 #define TABLE_ATTEMPTS 8
 
-/* The secret of the hash. Nobody can choose keys that share a set without knowing it. */
+/* The secret of the hash. Without it nobody can choose keys that share a set. */
 struct table_seed {
 	__u64 word[6];
 };
 
-/* All functions get the two sets where the entry of a key may lie. A table may do with
- * one set (`second` is 0), which costs fewer cache lines, but must be half empty to hold
- * as many keys.
+/* All functions get the two sets in which the entry of a key may be. A table may use one
+ * set only (`second` is 0), which costs fewer cache lines, but such a table must be half
+ * empty to hold as many keys.
  */
 struct table_key {
 	__u64 word[3];
@@ -104,7 +104,7 @@ struct table_key {
 struct table_terms {
 	__u16 age;
 	__u16 now;
-	__u32 holds; /* units of age after which a rank no longer counts */
+	__u32 holds; /* age, in units, from which on a rank no longer counts */
 	__u64 rank;  /* TABLE_RANK, or 0 */
 	__u64 by;    /* TABLE_DAEMON, or 0 */
 };
@@ -116,12 +116,13 @@ enum table_result {
 	TABLE_BUSY = 3,	   /* somebody else is writing */
 };
 
-/* Of table_find(): the key is not there. */
+/* Result of table_find(): the key is not there. */
 #define TABLE_NOWHERE (2 * TABLE_WAYS)
 
-/* ---- where: sizes and the hash --------------------------------------------- */
+/* ---- sizes and the hash ----------------------------------------------------- */
 
-/* The sets of a table for so many entries: at nine tenths of its ways. */
+/* The number of sets of a table for so many entries, which then fill nine tenths of it.
+ */
 TABLE_INLINE __u32 table_sets(__u64 entries)
 {
 	__u64 ways = (entries * 10 + 8) / 9;
@@ -130,7 +131,8 @@ TABLE_INLINE __u32 table_sets(__u64 entries)
 	return (__u32)(sets < 2 ? 2 : sets);
 }
 
-/* NH (of UMAC, RFC 4418 §5.2.2): two keys have equal sums with a chance of 2^-32. */
+/* NH (from UMAC, RFC 4418 §5.2.2): two keys have equal sums with a probability of 2^-32.
+ */
 TABLE_INLINE __u64 table_product(__u64 word, __u64 secret)
 {
 	return (__u64)((__u32)word + (__u32)secret) *
@@ -143,7 +145,7 @@ TABLE_INLINE __u64 table_hash(const struct table_seed *seed, const struct table_
 		     table_product(key->word[1], seed->word[1]) +
 		     table_product(key->word[2] & key->mask, seed->word[2]);
 
-	/* All bits of the sum come into all bits of the hash. */
+	/* All bits of the sum affect all bits of the hash. */
 	hash = (hash ^ seed->word[3] ^ hash >> 32) * (seed->word[4] | 1);
 	hash = (hash ^ hash >> 29) * (seed->word[5] | 1);
 	return hash ^ hash >> 32;
@@ -154,7 +156,7 @@ TABLE_INLINE __u32 table_first(__u64 hash, __u32 sets)
 	return (__u32)((hash & 0xffffffff) * sets >> 32);
 }
 
-/* Another set than the first. */
+/* A set different from the first one. */
 TABLE_INLINE __u32 table_second(__u64 hash, __u32 sets)
 {
 	__u32 other = (__u32)((hash >> 32) * (sets - 1) >> 32);
@@ -179,19 +181,19 @@ TABLE_INLINE __u64 table_with_age(__u64 claim, __u16 age)
 	return (claim & ~TABLE_AGE) | (__u64)age << TABLE_AGE_SHIFT;
 }
 
-/* The claim of that state, one turn later. */
+/* The claim in that state, with the next turn. */
 TABLE_INLINE __u64 table_next(__u64 claim, __u64 state)
 {
 	return (claim & (TABLE_TAG | TABLE_AGE)) | ((claim + (1ull << 32)) & TABLE_TURN) |
 	       state;
 }
 
-/* How much an entry counts: 0: the way is free; then those without a rank, the oldest
- * first; then those with one; then those that somebody writes at the moment. An entry may
- * be ahead of `now` by some units, since clocks differ.
+/* How much an entry counts. 0: the way is free; then entries without a rank, the oldest
+ * first; then those with one; then those that somebody is writing. An entry may be ahead
+ * of `now` by some units, because clocks differ.
  */
 #define TABLE_AHEAD    0xff00
-#define TABLE_FOR_EVER 0x10000 /* of `holds` */
+#define TABLE_FOR_EVER 0x10000 /* a value of `holds` */
 #define TABLE_TAKEN    (1u << 20)
 
 TABLE_INLINE __u32 table_standing(__u64 claim, __u16 now, __u32 holds)
@@ -206,7 +208,7 @@ TABLE_INLINE __u32 table_standing(__u64 claim, __u16 now, __u32 holds)
 	return written << 20 | used * (ranked << 17 | 1u << 16 | (0xffff - since));
 }
 
-/* The set and the way of a place `at`: in the second set, TABLE_WAYS is added to the way.
+/* Set and way of a place `at`: for the second set, TABLE_WAYS is added to the way.
  */
 TABLE_INLINE struct table_set *table_set_at(struct table_set *first,
 					    struct table_set *second, __u32 at)
@@ -219,7 +221,7 @@ TABLE_INLINE __u32 table_way(__u32 at)
 	return at & (TABLE_WAYS - 1);
 }
 
-/* ---- looking --------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------- */
 
 TABLE_INLINE int table_is_key(const struct table_entry *entry,
 			      const struct table_key *key)
@@ -229,7 +231,7 @@ TABLE_INLINE int table_is_key(const struct table_entry *entry,
 	       !((TABLE_LOAD(&entry->word[2]) ^ key->word[2]) & key->mask);
 }
 
-/* Whether a claim is that of an entry with the tag, and may be read. */
+/* Whether the claim belongs to an entry with the tag that may be read. */
 TABLE_INLINE int table_is_of(__u64 claim, __u64 tag)
 {
 	return (claim & (TABLE_TAG | TABLE_USED | TABLE_FILLING)) == (tag | TABLE_USED);
@@ -246,8 +248,8 @@ TABLE_INLINE __u32 table_find_in(const struct table_set *set, const struct table
 	return way;
 }
 
-/* Where the key is, or TABLE_NOWHERE. It may have left when the caller comes there, which
- * then looks at the key again.
+/* The place of the key, or TABLE_NOWHERE. The key may leave it at any time, so the caller
+ * must check the key again.
  */
 TABLE_FUNCTION __u32 table_find(const struct table_set *first,
 				const struct table_set *second,
@@ -284,7 +286,7 @@ TABLE_FUNCTION __u32 table_read(const struct table_set *set, __u32 way,
 	return TABLE_BUSY;
 }
 
-/* Reads the third word of the key's entry, also while somebody writes the entry. Returns
+/* Reads the third word of the key's entry, even while somebody writes the entry. Returns
  * whether it is still there.
  */
 TABLE_INLINE int table_peek(const struct table_set *set, __u32 way,
@@ -305,7 +307,7 @@ TABLE_INLINE int table_peek(const struct table_set *set, __u32 way,
 	return 0;
 }
 
-/* The key's entry was used. */
+/* Notes that the key's entry was used. */
 TABLE_INLINE void table_touch(struct table_set *set, __u32 way,
 			      const struct table_key *key, __u16 now)
 {
@@ -317,8 +319,8 @@ TABLE_INLINE void table_touch(struct table_set *set, __u32 way,
 
 /* ---- changing ---------------------------------------------------------------- */
 
-/* Claims the key's entry for the caller, which then may store all words but the key, and
- * must call table_release(). `by`: TABLE_DAEMON, or 0.
+/* Claims the key's entry for the caller, which may then store all words except the key,
+ * and must call table_release(). `by` is TABLE_DAEMON, or 0.
  */
 TABLE_FUNCTION __u32 table_claim(struct table_set *set, __u32 way,
 				 const struct table_key *key, __u64 by)
@@ -338,7 +340,7 @@ TABLE_FUNCTION __u32 table_claim(struct table_set *set, __u32 way,
 	return TABLE_BUSY;
 }
 
-/* Ends what table_claim() began. `rank`: TABLE_RANK, or 0. */
+/* Releases a claim of table_claim(). `rank` is TABLE_RANK, or 0. */
 TABLE_INLINE void table_release(struct table_set *set, __u32 way, __u16 age, __u64 rank)
 {
 	__u64 next = table_next(TABLE_LOAD(&set->claim[way]), TABLE_USED | rank);
@@ -346,7 +348,7 @@ TABLE_INLINE void table_release(struct table_set *set, __u32 way, __u16 age, __u
 	TABLE_STORE(&set->claim[way], table_with_age(next, age));
 }
 
-/* Forgets the key's entry. Returns whether it was there, and nobody wrote it. */
+/* Forgets the key's entry. Returns whether it was there and nobody was writing it. */
 TABLE_INLINE int table_erase(struct table_set *set, __u32 way,
 			     const struct table_key *key)
 {
@@ -357,8 +359,8 @@ TABLE_INLINE int table_erase(struct table_set *set, __u32 way,
 	       TABLE_EXCHANGE(&set->claim[way], claim, table_next(claim, 0)) == claim;
 }
 
-/* The way that gives way first, in the lowest bits; how many of the set are used; how
- * much the entry counts. The least of two is the one to take.
+/* The way that gives way first, in the lowest bits; the number of used ways in the set;
+ * how much the entry counts. Of two such values, the lesser one is the place to take.
  */
 TABLE_INLINE __u64 table_weakest(const struct table_set *set,
 				 const struct table_terms *terms)
@@ -371,13 +373,14 @@ TABLE_INLINE __u64 table_weakest(const struct table_set *set,
 		__s64 less = ((__u64)counts << 16 | way) - weakest;
 
 		used += claim >> 56 & 1;
-		/* The lesser one, without a branch that no CPU can predict. */
+		/* Takes the lesser one without a branch, which a CPU could not predict.
+		 */
 		weakest += less & less >> 63;
 	}
 	return weakest | used << 8;
 }
 
-/* The place to take: in the lowest bits where it is, from bit 16 on how much its entry
+/* The place to take: in the lowest bits the place, from bit 16 on how much its entry
  * counts.
  */
 TABLE_FUNCTION __u64 table_choose(const struct table_set *first,
@@ -395,9 +398,9 @@ TABLE_FUNCTION __u64 table_choose(const struct table_set *first,
 	return one >> 8 <= other >> 8 ? one : other + TABLE_WAYS;
 }
 
-/* Whether somebody else inserts the key, or has inserted it. Of two who insert it at the
- * same time, each sees the other's claim; the one at the higher place gives up
- * (TABLE_EXISTS), and the other one waits for that (TABLE_BUSY).
+/* Whether somebody else inserts the key, or has inserted it. If two insert it at the same
+ * time, each sees the other's claim; the one at the higher place gives up (TABLE_EXISTS),
+ * and the other one waits for that (TABLE_BUSY).
  */
 TABLE_FUNCTION __u32 table_check_others(const struct table_set *first,
 					const struct table_set *second, __u32 own,
@@ -425,8 +428,8 @@ TABLE_FUNCTION __u32 table_check_others(const struct table_set *first,
 	return result;
 }
 
-/* Claims a way for a key that is not there. Returns where: the caller stores all words
- * and calls table_publish(). Or 2 * TABLE_WAYS and more: see table_insert().
+/* Claims a way for a key that is not there. Returns the place: the caller must store all
+ * words and call table_publish(). From 2 * TABLE_WAYS on: see table_insert().
  */
 TABLE_FUNCTION __u32 table_begin(struct table_set *first, struct table_set *second,
 				 const struct table_key *key,
@@ -465,15 +468,15 @@ TABLE_FUNCTION __u32 table_begin(struct table_set *first, struct table_set *seco
 	return TABLE_NOWHERE + result;
 }
 
-/* Ends what table_begin() began. */
+/* Completes table_begin(). */
 TABLE_INLINE void table_publish(struct table_set *set, __u32 way, __u64 rank)
 {
 	TABLE_STORE(&set->claim[way],
 		    table_next(TABLE_LOAD(&set->claim[way]), TABLE_USED | rank));
 }
 
-/* Inserts an entry with a key that is not there. TABLE_EXISTS and TABLE_BUSY: nothing was
- * changed, and the caller looks for the key again.
+/* Inserts an entry with a key that is not there. After TABLE_EXISTS and TABLE_BUSY
+ * nothing has changed, and the caller must look for the key again.
  */
 TABLE_INLINE __u32 table_insert(struct table_set *first, struct table_set *second,
 				const struct table_key *key,
@@ -500,9 +503,9 @@ TABLE_INLINE __u32 table_insert(struct table_set *first, struct table_set *secon
 
 /* ---- for the daemon ---------------------------------------------------------- */
 
-/* Ends what a daemon that was killed had begun. An entry that it was filling is
- * forgotten; of one that it was writing, some words may be from before. No other daemon
- * may run. Returns how many there were.
+/* Completes changes that a killed daemon had begun. An entry that it was filling is
+ * forgotten; one that it was writing may have some old words. No other daemon may run.
+ * Returns the number of such entries.
  */
 TABLE_INLINE __u32 table_mend(struct table_set *set)
 {

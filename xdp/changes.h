@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Addresses that change between groups all the time: devices that publish to several
- * groups, and clients of several groups behind one address. A reset moves them for one
- * message only, and costs more than it brings. An address that has changed
- * `changes_per_day` times within a day is therefore kept, until a day has passed without
- * a change.
+ * Addresses that keep moving between groups: devices that publish to several groups, and
+ * clients of several groups behind one address. A reset moves them for one message only,
+ * and costs more than it gains. So connections of an address that has changed
+ * `changes_per_day` times within a day are kept, until a day has passed without a change.
  *
- * Only an address's own changes count, so that forged lessons put nobody there. An
- * address that was mispredicted twice in a day is asked at its next SYN (questions.h). A
- * change counts if its connection has answered, and if a connection that had answered
- * taught the group that it leaves: a real client that corrects a forged lesson has not
- * changed. Each connection counts once, so the next change takes another one. When a host
- * says that it never opened a connection, all that is known of its changes is forgotten.
+ * Only an address's own changes count, so that forged lessons do not settle an address.
+ * An address that was mispredicted twice in a day is questioned at its next SYN
+ * (questions.h). A change counts if its connection has answered, and if a connection that
+ * had answered taught the group that it leaves: a real client that corrects a forged
+ * lesson has not changed. Each connection counts once, so the next change needs another
+ * one. When a host says that it never opened a connection, all its changes are forgotten.
  *
  * The counts lie in the client's entry (bpf/clients.h).
  */
@@ -48,7 +47,7 @@ static __always_inline void forget_changes(const struct packet *pkt)
 	note(pkt, CLIENT_FORGED);
 }
 
-/* Whether connections of this packet's client are kept because it changes all the time.
+/* Whether connections of this packet's client are kept because it keeps changing.
  */
 static __always_inline int is_kept_for_changes(const struct packet *pkt)
 {
@@ -57,7 +56,7 @@ static __always_inline int is_kept_for_changes(const struct packet *pkt)
 	return client && is_changing(pkt, client);
 }
 
-/* Whether the client of a SYN is to be asked first. */
+/* Whether the client of a SYN must be questioned first. */
 static __always_inline int is_to_be_asked(const struct packet *pkt,
 					  const struct client *client)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Predictions: what a client teaches, and what its next connection gets.
+ * Predictions: the lessons that a client gives, and the group of its next connection.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ static __noinline __u32 predicted_group(const struct packet *pkt)
 	return group_of_client(client_of(pkt));
 }
 
-/* The time of a lesson that the daemon is to draw from this packet. */
+/* The time of a lesson that the daemon will draw from this packet. */
 static __noinline __u32 time_for_daemon(const struct packet *pkt)
 {
 	const struct client *client = client_of(pkt);
@@ -44,7 +44,7 @@ static __noinline __u32 time_for_daemon(const struct packet *pkt)
 }
 
 /* Writes the prediction, so that the client's very next SYN goes to the right group.
- * Returns whether the daemon is to hear of it: it is news, or the report of it failed. If
+ * Returns whether the daemon must be told: it is news, or its last report failed. If
  * the daemon has just been interrupted while it wrote the entry, the next PUBLISH
  * teaches.
  */
@@ -79,7 +79,7 @@ static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 gro
 	return 1;
 }
 
-/* The daemon has the lesson in the scratch, unless it has become another one. */
+/* The daemon has got the lesson in the scratch, unless it has changed meanwhile. */
 static __always_inline void mark_as_told(const struct packet *pkt)
 {
 	const struct prediction *lesson = &pkt->scratch->lesson.lesson;
@@ -99,8 +99,8 @@ static __always_inline void mark_as_told(const struct packet *pkt)
 	give_client_back(site.first, site.second, at, words, lesson->time);
 }
 
-/* The client says that it never opened this connection: somebody else spoke in its name.
- * Takes back what the flow taught, unless another connection has taught since.
+/* The client says that it never opened this connection, so somebody else sent in its
+ * name. Takes back the flow's lesson, unless another connection has taught since.
  */
 static __noinline void disown(const struct packet *pkt, struct flow *flow)
 {

@@ -43,8 +43,8 @@ static __always_inline int may_be_copied(const struct packet *pkt,
 	return !is_dead(flow) && since_gap(pkt, flow) < COPY_PATIENCE;
 }
 
-/* The connection of which a SYN is a copy. It is half-open, or already established when
- * the copy comes late.
+/* The connection of which a SYN is a copy. It is half-open, or already established if the
+ * copy is late.
  */
 static __always_inline const struct flow *find_opened(const struct packet *pkt)
 {

@@ -2,9 +2,8 @@
 //
 // The configuration file as plain values, read and checked as a whole.
 //
-// Nothing here asks the system, so a file can be checked anywhere and by anyone:
-// whether the interface exists and whether the memory is there is for the caller
-// to find out. docs/config.md describes every key for people.
+// Nothing here asks the system, so a file can be checked anywhere and by anyone. The caller finds
+// out whether the interface and the memory exist. docs/config.md describes every key.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +27,7 @@
 
 namespace remora {
 
-// What the tables of fixed size can hold.
+// Capacities of the tables of fixed size.
 inline constexpr std::size_t kMaxServices = 256;
 inline constexpr std::size_t kMaxGroups = 512;  // VIPs that Katran's rings are made for
 inline constexpr std::size_t kMaxReals = 4095;  // Katran's `reals`, whose index 0 means none
@@ -36,14 +35,14 @@ inline constexpr std::size_t kMaxRoutes = 65536;
 
 enum class XdpMode : std::uint8_t { kNative, kGeneric };
 
-// What happens to a connection whose PUBLISH belongs to another group.
+// How to handle a connection whose PUBLISH belongs to another group.
 enum class Policy : std::uint8_t {
   kReset = POLICY_RESET,
   kKeep = POLICY_KEEP,
   kDrop = POLICY_DROP,
 };
 
-// What of a new connection chooses its broker.
+// Whether the connection or only its client chooses the broker of a new connection.
 enum class Affinity : std::uint8_t {
   kPerConnection = AFFINITY_CONNECTION,
   kPerClient = AFFINITY_CLIENT,
@@ -57,36 +56,36 @@ enum class UnknownClients : std::uint8_t {
 
 // How the session at the wrong broker ends.
 enum class SessionEnd : std::uint8_t {
-  kDisconnect,  // good bytes, DISCONNECT, RST: no Will is published
-  kReset,       // RST alone: the broker publishes the Will
+  kDisconnect,  // good bytes, DISCONNECT, RST, so no Will is published
+  kReset,       // only a RST, so the broker publishes the Will
 };
 
-// The keys of these structs, with what each means, are the rows of keys.h. `line` is where an
-// entry begins in the file, from 1, for errors that only show later; 0: it is not in the file.
+// The rows of keys.h describe the keys of these structs. `line` is where an entry begins in the
+// file, from 1, for errors that are found later; 0: it is not in the file.
 
 struct Lb {
   std::string interface;
   std::string instance;                   // a path component without dots; by default the interface
-  std::optional<MacAddress> gateway_mac;  // nothing: that of the default route's gateway
-  // Of outer headers, so that ICMP errors on the way to a broker come back here;
-  // nothing: those of Katran, which lead nowhere.
+  std::optional<MacAddress> gateway_mac;  // no value: that of the default route's gateway
+  // Sources of outer headers, so that ICMP errors on the way to a broker come back here. No value:
+  // Katran's sources, which are not routed.
   std::optional<Address> outer_source4;
   std::optional<Address> outer_source6;
   XdpMode xdp_mode = XdpMode::kNative;
   ForwarderKind forwarder = ForwarderKind::kEmbedded;
   RingVariant ring = RingVariant::kMaglevV2;
   std::filesystem::path katran_object;      // the operator's balancer.bpf.o, for kKatranObject
-  std::filesystem::path katran_root_array;  // the pin that a Katran server has, for kKatranShared
+  std::filesystem::path katran_root_array;  // the Katran server's pin, for kKatranShared
 };
 
-// Known by its address and port everywhere; `name` is its label for people, which a
+// A service is known by its address and port everywhere; `name` is its label for people, which a
 // reload may change.
 struct Service {
   std::string name;
   Address address;
   std::uint16_t port = 0;  // host order
   std::string default_group;
-  // The longest keepalive, seconds, that its brokers ask MQTT 5 clients for; 0: not known.
+  // The longest keepalive, seconds, that its brokers give to MQTT 5 clients; 0: unknown.
   std::uint16_t server_keep_alive = 0;
   UnknownClients unknown_clients = UnknownClients::kDefault;
   std::uint32_t line = 0;
@@ -97,7 +96,7 @@ struct Service {
 struct Real {
   Address address;
   std::uint32_t weight = 1;
-  // Where the router finds the broker at its own address, host order; 0: at the service's port.
+  // The broker's port at its own address, for the router, host order; 0: the service's port.
   std::uint16_t port = 0;
   std::uint32_t line = 0;
 };
@@ -119,7 +118,7 @@ struct Mispredict {
   SessionEnd session_end = SessionEnd::kDisconnect;
 };
 
-// Which client identifier a routed client's sessions at further brokers have.
+// The client identifier of a routed client's sessions at further brokers.
 enum class FurtherSessions : std::uint8_t { kSameId, kSuffixedId };
 
 // Where the router sends SUBSCRIBE.
@@ -136,11 +135,11 @@ struct Router {
 };
 
 enum class Farewell : std::uint8_t {
-  kOff,    // a RST, as for a mispredict
-  kMqtt5,  // DISCONNECT with a reason, to a silent MQTT 5 client
+  kOff,    // reset, as after a mispredict
+  kMqtt5,  // DISCONNECT with a reason, for a silent MQTT 5 client
 };
 
-// What evacuated clients are told.
+// How evacuated clients are told to leave.
 struct Evacuate {
   Farewell farewell = Farewell::kOff;
   std::uint8_t reason = 0x9c;  // of the DISCONNECT (MQTT 5.0 §3.14.2.1)
@@ -152,22 +151,22 @@ enum class CheckKind : std::uint8_t {
   kOff,
 };
 
-// How reals are checked, each through the encapsulation that its packets get.
+// How reals are checked; packets of a check are encapsulated like those of clients.
 struct Health {
   CheckKind check = CheckKind::kMqtt;
   std::uint32_t interval_s = 5;
   std::uint32_t timeout_s = 3;
-  std::uint32_t rise = 2;               // good checks in a row that make a dead real alive
-  std::uint32_t fall = 3;               // failed ones that make it dead
+  std::uint32_t rise = 2;               // successful checks in a row that make a dead real alive
+  std::uint32_t fall = 3;               // failed checks in a row that make it dead
   std::string username;                 // empty: no credentials
   std::filesystem::path password_file;  // empty: no password
-  std::string client_id = "remora";     // what client identifiers begin with
+  std::string client_id = "remora";     // beginning of the client identifiers
   // The private addresses of checks are taken from these.
   Prefix network4 = *Prefix::parse("198.18.0.0/16");  // RFC 2544
   Prefix network6 = *Prefix::parse("fd72:656d:6f72:6100::/64");
 };
 
-// The first address of a network is nobody's, the second one the next hop of them all.
+// The first address of a network is unused, and the second one is the next hop of all others.
 inline constexpr std::uint32_t kFirstCheckAddress = 2;
 
 struct Limits {
@@ -191,7 +190,7 @@ struct Store {
 
 struct Config {
   std::string file;  // as the caller named it
-  std::string text;  // what stands in it
+  std::string text;  // its content
   Lb lb;
   std::vector<Service> services;
   std::vector<Group> groups;
@@ -202,30 +201,30 @@ struct Config {
   Health health;
   Limits limits;
   Store store;
-  std::vector<Problem> warnings;  // odd, but it works
+  std::vector<Problem> warnings;  // unusual, but it works
 
-  // Where a table begins, or a key of one that stands once. By the names in keys.h.
+  // Line of a table, or of a key of a table that occurs once, by their names in keys.h.
   std::map<std::pair<std::string_view, std::string_view>, std::uint32_t> lines;
-  // For messages about the value of the key: 0 when it is not in the file.
+  // Line of the key, for messages about its value; 0 if it is not in the file.
   std::uint32_t line_of(std::string_view table, std::string_view key = {}) const;
 };
 
-// The text of a configuration file. Throws ConfigError when it cannot be read.
+// Reads the text of a configuration file. Throws ConfigError if it cannot be read.
 std::string read_config_file(const std::filesystem::path& path);
 
-// Reads and checks the file. Throws ConfigError, also when it cannot be read.
+// Reads and checks the file. Throws ConfigError, also if it cannot be read.
 Config load_config(const std::filesystem::path& path);
 
-// The same for a text; `name` stands for the file in messages.
+// Checks a text in the same way; `name` stands for the file in messages.
 Config parse_config(std::string_view text, std::string_view name);
 
 // The policy for PUBLISHes that belong to `group`.
 Policy policy_of(const Config& config, const Group& group);
 
-// The word for it in the file, which the history and the status use as well.
+// Its word in the file, which the history and the status use as well.
 std::string_view to_string(Policy policy);
 
-// The word for it in the file.
+// Its word in the file.
 std::string_view to_string(CheckKind kind);
 
 }  // namespace remora

@@ -55,8 +55,7 @@ class Clients {
   void disconnect(std::uint32_t client) {
     table_key key = key_of(client);
     const auto [first, second] = table_.view().sets_of(key);
-    client_note note{
-        .event = 0, .now = kNow, .most = 0, .pad = 0, .by = TABLE_DAEMON, .words = {}};
+    client_note note{.event = 0, .now = kNow, .most = 0, .pad = 0, .by = TABLE_DAEMON, .words = {}};
     uncount_connection(first, second, &key, &note);
   }
   std::map<std::uint32_t, client> all() const {
