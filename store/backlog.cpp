@@ -46,9 +46,17 @@ void Backlog::add(LastSeen seen) {
   }
 }
 
+void Backlog::add(Home home) {
+  std::pair place(home.service, home.client_id);
+  if (homes_.size() < limit_ || homes_.contains(place))
+    homes_.insert_or_assign(std::move(place), std::move(home));
+}
+
 Batch Backlog::take() {
   Batch batch;
   batch.last_seen.swap(last_seen_);
+  for (auto& [place, home] : homes_) batch.homes.push_back(std::move(home));
+  homes_.clear();
   if (!rows_.empty()) {
     batch.observations.swap(rows_);
   } else {
@@ -67,6 +75,7 @@ void Backlog::finish(std::size_t observations) {
 void Backlog::give_back(Batch rest) {
   finish(rest.observations.size());
   for (LastSeen& seen : rest.last_seen) add(std::move(seen));
+  for (Home& home : rest.homes) homes_.try_emplace({home.service, home.client_id}, home);
   if (rest.observations.empty()) return;
   rest.observations.insert(rest.observations.end(), std::make_move_iterator(rows_.begin()),
                            std::make_move_iterator(rows_.end()));

@@ -9,8 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "store/observation.h"
@@ -20,16 +22,19 @@ namespace remora {
 struct Batch {
   std::vector<Observation> observations;  // of one client: in the order in which they came
   std::vector<LastSeen> last_seen;
+  std::vector<Home> homes;
 };
 
 class Backlog {
  public:
-  // At most `limit` observations in order and as many merged ones, and
+  // At most `limit` observations in order, as many merged ones and as many homes, and
   // `last_seen_limit` last-seen times.
   Backlog(std::size_t limit, std::size_t last_seen_limit);
 
   void add(Observation observation);
   void add(LastSeen seen);
+  // One of those that wait already takes the place of the older one.
+  void add(Home home);
 
   // Hands out all that wait in order or, once these are finished, all merged
   // ones, sorted by position. What was handed out still fills the backlog until it is finished or
@@ -39,7 +44,7 @@ class Backlog {
   void give_back(Batch rest);
 
   bool is_merging() const { return !merging_.empty(); }
-  bool empty() const { return depth() == 0 && last_seen_.empty(); }
+  bool empty() const { return depth() == 0 && last_seen_.empty() && homes_.empty(); }
   // Observations that are not finished.
   std::size_t depth() const { return rows_.size() + merging_.size() + taken_; }
   std::uint64_t merged() const { return merged_; }
@@ -62,6 +67,7 @@ class Backlog {
   // Newer than all of rows_: while it is not empty, nothing is added to rows_.
   std::unordered_map<Client, Observation, Hash> merging_;
   std::vector<LastSeen> last_seen_;
+  std::map<std::pair<std::string, std::string>, Home> homes_;  // by service and identifier
   std::size_t taken_ = 0;
   std::uint64_t merged_ = 0;
   std::uint64_t lost_ = 0;

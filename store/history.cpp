@@ -156,6 +156,14 @@ void History::touch(std::vector<LastSeen> clients) {
   if (was_empty) wake_.notify_one();
 }
 
+void History::remember(Home home) {
+  const std::lock_guard lock(mutex_);
+  home.uptime_ms = uptime_of(home.at_ms);
+  const bool was_empty = backlog_.empty();
+  backlog_.add(std::move(home));
+  if (was_empty) wake_.notify_one();
+}
+
 void History::name_services(std::vector<ServiceName> services) {
   const std::lock_guard lock(mutex_);
   if (services == services_) return;
@@ -179,6 +187,16 @@ bool History::for_each_client(const std::function<void(std::span<const KnownClie
     wake_.notify_one();
   }
   return false;
+}
+
+std::vector<Home> History::homes(const std::string& service, std::size_t most) const {
+  try {
+    return HistoryFile::read_homes(options_.path, service, most);
+  } catch (const std::exception& error) {
+    log::error("history: the homes of routed clients cannot be read: {}",
+               reason(options_.path, error));
+    return {};
+  }
 }
 
 HistoryStatus History::status() const {
@@ -291,6 +309,7 @@ void History::write(Batch& batch) {
     committed_to_ = file_->ring_position();
   });
   write_rows(*file_, batch.last_seen, [](std::size_t) {});
+  write_rows(*file_, batch.homes, [](std::size_t) {});
   write_names();
   look_at_clock();
   if (Clock::now() >= expire_at_) expire();

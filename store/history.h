@@ -95,6 +95,7 @@ class History {
   // Any thread; never waits for the disk.
   void record(Observation observation);
   void touch(std::vector<LastSeen> clients);
+  void remember(Home home);
   // The services are now called so.
   void name_services(std::vector<ServiceName> services);
 
@@ -105,6 +106,10 @@ class History {
   bool for_each_client(const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch = 4096,
                        std::uint64_t first = std::numeric_limits<std::uint64_t>::max());
+
+  // The homes of a service's clients, the last seen first; none if the file cannot be read, which
+  // is logged. On the caller's thread.
+  std::vector<Home> homes(const std::string& service, std::size_t most) const;
 
   HistoryStatus status() const;
   // The time of the latest lesson in the file; 0 while it cannot be read.

@@ -92,6 +92,10 @@ HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks
       touch_(connection_,
              "UPDATE clients SET seen_age = ?4, last_seen = ?3"
              " WHERE client = ?1 AND service = ?2 AND seen_age < ?4"),
+      set_home_(connection_,
+                "INSERT INTO homes (service, group_name, last_seen, seen_age, client_id)"
+                " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET group_name = ?2,"
+                " last_seen = ?3, seen_age = ?4"),
       set_state_(connection_,
                  "UPDATE state SET lesson_time = ?1, age_ms = ?2, boot = ?3, uptime_ms = ?4,"
                  " at = ?5, ring = ?6, ring_position = ?7"),
@@ -239,6 +243,16 @@ void HistoryFile::write(std::span<const LastSeen> last_seen) {
   });
 }
 
+void HistoryFile::write(std::span<const Home> homes) {
+  in_transaction([&] {
+    for (const Home& home : homes) {
+      set_home_.start(home.service, home.group, home.at_ms, age_.age_at(home.uptime_ms));
+      bind_topic(set_home_, 5, home.client_id);
+      set_home_.finish();
+    }
+  });
+}
+
 void HistoryFile::write(std::span<const ServiceName> services) {
   in_transaction([&] {
     for (const auto& [service, name] : services) name_service_.run(service, name);
@@ -267,13 +281,39 @@ Deleted HistoryFile::trim(std::uint64_t most_bytes, std::size_t rows) {
   return deleted;
 }
 
-void HistoryFile::read(const std::filesystem::path& path,
-                       const std::function<void(std::span<const KnownClient>)>& use,
-                       std::size_t batch, std::uint64_t first) {
+namespace {
+
+Connection open_present(const std::filesystem::path& path) {
   Connection connection = open_to_read(path);
   if (connection.integer("PRAGMA user_version") != kSchemaVersion) {
     throw ForeignFile("the file has another version");
   }
+  return connection;
+}
+
+}  // namespace
+
+std::vector<Home> HistoryFile::read_homes(const std::filesystem::path& path,
+                                          const std::string& service, std::size_t most) {
+  Connection connection = open_present(path);
+  Statement rows(connection,
+                 "SELECT client_id, group_name, last_seen FROM homes WHERE service = ?1"
+                 " ORDER BY seen_age DESC LIMIT ?2");
+  rows.start(service, static_cast<std::int64_t>(most));
+  std::vector<Home> homes;
+  while (rows.step()) {
+    homes.push_back({.service = service,
+                     .client_id = rows.bytes(0),
+                     .group = rows.bytes(1),
+                     .at_ms = rows.integer(2)});
+  }
+  return homes;
+}
+
+void HistoryFile::read(const std::filesystem::path& path,
+                       const std::function<void(std::span<const KnownClient>)>& use,
+                       std::size_t batch, std::uint64_t first) {
+  Connection connection = open_present(path);
   connection.execute("BEGIN");  // one view for all that follows
   const std::int64_t in_order = age_behind(connection, kInOrder);
   const std::int64_t of_first = std::min(in_order, age_behind(connection, first));

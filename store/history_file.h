@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "store/clocks.h"
 #include "store/database.h"
@@ -38,6 +39,7 @@ class HistoryFile {
   // Each writes all or nothing. Leaves out observations from the ring that the file has already.
   void write(std::span<const Observation> observations);
   void write(std::span<const LastSeen> last_seen);
+  void write(std::span<const Home> homes);
   // The names that people give to services now.
   void write(std::span<const ServiceName> services);
 
@@ -79,6 +81,10 @@ class HistoryFile {
                    const std::function<void(std::span<const KnownClient>)>& use, std::size_t batch,
                    std::uint64_t first);
 
+  // The homes of a service, the last seen first.
+  static std::vector<Home> read_homes(const std::filesystem::path& path, const std::string& service,
+                                      std::size_t most);
+
  private:
   // A client's state before an observation.
   struct State {
@@ -118,6 +124,7 @@ class HistoryFile {
   Statement update_client_;
   Statement widen_client_;
   Statement touch_;
+  Statement set_home_;
   Statement set_state_;
   Statement name_service_;
 };

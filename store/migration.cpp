@@ -25,8 +25,9 @@ DROP VIEW IF EXISTS v_clients;
 DROP INDEX IF EXISTS events_mispredicts;
 )sql";
 
-// The tables of version 3 are the present ones.
+// The tables of version 3 are the present ones, but for the homes, which came with version 5.
 constexpr int kSameTables = 3;
+constexpr int kFirstHomes = 5;
 
 constexpr const char* kMoveOld = R"sql(
 DROP INDEX IF EXISTS events_by_time;
@@ -88,12 +89,14 @@ void name_services(Connection& connection, std::span<const ServiceName> services
 
 // Whether all that the file has is as this program makes it.
 bool has_present_schema(Connection& connection) {
-  const std::string_view tables = kTables, views = kViews;
+  const std::string_view tables = kTables, homes = kHomes, views = kViews;
   Statement statement(connection,
                       "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
   while (statement.step()) {
     const std::string sql{statement.bytes(0)};
-    if (tables.find(sql) == tables.npos && views.find(sql) == views.npos) return false;
+    const bool is_ours = tables.find(sql) != tables.npos || homes.find(sql) != homes.npos ||
+                         views.find(sql) != views.npos;
+    if (!is_ours) return false;
   }
   return true;
 }
@@ -143,6 +146,7 @@ void migrate(Connection& connection, std::span<const ServiceName> services) {
   if (version < kSchemaVersion) {
     connection.execute(kDropViews);
     if (version < kSameTables) make_tables(connection, version, services);
+    if (version < kFirstHomes) connection.execute(kHomes);
     connection.execute(kViews);
     connection.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion));
     connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));

@@ -55,6 +55,15 @@ struct LastSeen {
   std::int64_t uptime_ms = 0;  // likewise
 };
 
+// Where a routed client with a persistent session has its home, by its client identifier.
+struct Home {
+  std::string service;
+  std::string client_id;
+  std::string group;
+  std::int64_t at_ms;
+  std::int64_t uptime_ms = 0;  // likewise
+};
+
 struct KnownClient {
   std::string service;
   std::string client;

@@ -74,6 +74,10 @@ Deleted Retention::delete_up_to(std::int64_t event, std::int64_t seen_age_ms, st
             " (SELECT client, service FROM clients WHERE seen_age < ?1 LIMIT ?2)")
       .run(seen_age_ms, limit);
   deleted.clients = connection_->changes();
+  Statement(*connection_,
+            "DELETE FROM homes WHERE (service, client_id) IN"
+            " (SELECT service, client_id FROM homes WHERE seen_age < ?1 LIMIT ?2)")
+      .run(seen_age_ms, limit);
   return deleted;
 }
 

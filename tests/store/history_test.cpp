@@ -393,6 +393,28 @@ TEST_F(HistoryTest, APersonWhoReadsDisturbsNobody) {
   EXPECT_EQ(value("SELECT count(*) FROM clients"), "2");
 }
 
+TEST_F(HistoryTest, HomesAreThereAgainTheLastSeenFirst) {
+  const auto names = [](const std::vector<Home>& homes) {
+    std::vector<std::string> names;
+    for (const Home& home : homes) names.push_back(home.client_id + " " + home.group);
+    return names;
+  };
+  const std::string odd("\xff\n", 2);
+  open();
+  const std::int64_t now = now_ms();
+  history_->remember({.service = kMqtt, .client_id = "a", .group = "g1", .at_ms = now - kHour});
+  history_->remember({.service = kMqtt, .client_id = odd, .group = "g2", .at_ms = now - kMinute});
+  history_->remember({.service = "other", .client_id = "a", .group = "g3", .at_ms = now});
+  history_->flush();
+  history_->remember({.service = kMqtt, .client_id = "a", .group = "g4", .at_ms = now});
+
+  reopen();
+
+  EXPECT_EQ(names(history_->homes(kMqtt, 10)), (std::vector<std::string>{"a g4", odd + " g2"}));
+  EXPECT_EQ(names(history_->homes(kMqtt, 1)), std::vector<std::string>{"a g4"});
+  EXPECT_EQ(names(history_->homes("unknown", 10)), std::vector<std::string>{});
+}
+
 TEST_F(HistoryTest, TheFileSaysWhatItIs) {
   open();
 

@@ -187,7 +187,7 @@ TEST_F(MigrationTest, Version3GetsThePresentViews) {
           "DROP VIEW v_topics; DROP VIEW v_mispredicts; DROP INDEX events_mispredicts;"
           "CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';"
           "CREATE VIEW v_mispredicts AS SELECT * FROM v_events WHERE action <> 'learned';"
-          "UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
+          "DROP TABLE homes; UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
 
   open();
 
@@ -195,6 +195,19 @@ TEST_F(MigrationTest, Version3GetsThePresentViews) {
   EXPECT_EQ(rows("SELECT client, topic FROM clients"), Rows{"10.1.1.7|a/t"});
   EXPECT_EQ(value("SELECT action FROM v_events"), "routed");
   EXPECT_EQ(value("SELECT count(*) FROM v_mispredicts"), "0");
+}
+
+TEST_F(MigrationTest, Version4GetsATableOfHomes) {
+  open();
+  const Rows fresh = schema();
+  close();
+  Connection(options_.path, Access::read_write)
+      .execute("DROP TABLE homes; PRAGMA user_version = 4");
+
+  open();
+
+  EXPECT_TRUE(history_->status().ok) << history_->status().error;
+  EXPECT_EQ(schema(), fresh);
 }
 
 TEST_F(MigrationTest, AMigratedFileHasTheSchemaOfANewOne) {

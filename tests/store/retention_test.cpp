@@ -49,6 +49,24 @@ TEST_F(RetentionTest, WhatIsTooOldIsDeletedAtStart) {
   EXPECT_EQ(history_->status().clients, 2U);
 }
 
+TEST_F(RetentionTest, HomesOfClientsThatStayAwayAreDeleted) {
+  const auto home = [this](const char* client_id) -> Home {
+    return {.service = kMqtt, .client_id = client_id, .group = "g", .at_ms = clocks_.unix_ms};
+  };
+  open(clocks_);
+  history_->remember(home("gone"));
+  history_->remember(home("back"));
+  history_->flush();
+  clocks_.advance(50 * kDay);
+  history_->remember(home("back"));
+  history_->flush();
+  clocks_.advance(50 * kDay);
+
+  restart();
+
+  EXPECT_EQ(rows("SELECT client_id FROM homes"), Rows{"back"});
+}
+
 TEST_F(RetentionTest, ChunksFollowEachOtherUntilAllIsGone) {
   open(clocks_);
   for (int n = 0; n < 5000; ++n) record(std::to_string(n), "gone");
