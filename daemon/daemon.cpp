@@ -73,7 +73,7 @@ Daemon::Daemon(Places places, Config config)
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
       sweeper_(maps_, ids_, history_, IdleLimits(config_, ids_)),
       pressure_(maps_, steering_, config_.limits.flows),
-      routing_({loop_, maps_, ids_, steering_, predictions_, history_}, link_.index),
+      routing_({loop_, maps_, ids_, steering_, predictions_, evacuation_, history_}, link_.index),
       flow_scan_(maps_.flows),
       fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, link_,

@@ -206,6 +206,12 @@ Config load_config(const std::filesystem::path& path) {
   return parse_config(read_config_file(path), path.native());
 }
 
+Endpoint router_endpoint(const Service& service, const Group& group, const Real& real) {
+  std::uint16_t port = real.port != 0 ? real.port : service.port;
+  if (group.proxy_port != 0) port = group.proxy_port;
+  return Endpoint::at(real.address, port);
+}
+
 Policy policy_of(const Config& config, const Group& group) {
   return group.policy.value_or(config.mispredict.policy);
 }

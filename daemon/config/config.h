@@ -106,6 +106,8 @@ struct Group {
   Address vip;
   std::vector<Real> reals;
   std::optional<Policy> policy;  // instead of that of [mispredict]
+  // Where the reals expect a PROXY header from the router, host order; 0: nowhere.
+  std::uint16_t proxy_port = 0;
   Affinity affinity = Affinity::kPerConnection;
   std::uint32_t line = 0;
 };
@@ -132,6 +134,7 @@ struct Router {
   std::uint32_t connections = 10'000;
   std::uint32_t connections_per_second = 1000;
   std::uint32_t memory_mib = 256;
+  std::vector<Address> sources;  // of this host, for sessions at reals; empty: the kernel chooses
 };
 
 enum class Farewell : std::uint8_t {
@@ -217,6 +220,9 @@ Config load_config(const std::filesystem::path& path);
 
 // Checks a text in the same way; `name` stands for the file in messages.
 Config parse_config(std::string_view text, std::string_view name);
+
+// Where the router reaches a real of a group, for clients of a service.
+Endpoint router_endpoint(const Service& service, const Group& group, const Real& real);
 
 // The policy for PUBLISHes that belong to `group`.
 Policy policy_of(const Config& config, const Group& group);

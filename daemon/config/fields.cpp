@@ -4,7 +4,7 @@
 namespace remora {
 namespace {
 
-constexpr std::string_view kAuto = "auto";      // of gateway_mac
+constexpr std::string_view kAuto = "auto";      // of gateway_mac and sources
 constexpr std::string_view kKatran = "katran";  // of outer_source
 
 // The values as one TOML value: a string, or an array of strings.
@@ -82,6 +82,26 @@ void CheckNetworksAccess::read(const Section& section, std::string_view key, Con
 
 std::string CheckNetworksAccess::show(const Config& config) {
   return toml_texts({to_string(config.health.network4), to_string(config.health.network6)});
+}
+
+// "auto", or addresses.
+void SourcesAccess::read(const Section& section, std::string_view key, Config& config) {
+  const auto found = section.texts(key);
+  if (found.size() == 1 && found.front().value == kAuto) return;
+  for (const auto& [text, line] : found) {
+    if (const auto problem = address_problem(text)) {
+      section.report(key, line, *problem + "; or \"auto\" alone");
+      continue;
+    }
+    config.router.sources.push_back(*Address::parse(text));
+  }
+}
+
+std::string SourcesAccess::show(const Config& config) {
+  std::vector<std::string> shown;
+  for (const Address& source : config.router.sources) shown.push_back(to_string(source));
+  if (shown.empty()) shown.emplace_back(kAuto);
+  return toml_texts(shown);
 }
 
 std::string RealsAccess::show(const Group& group) {

@@ -129,6 +129,12 @@ struct CheckNetworksAccess {
   static std::string show(const Config& config);
 };
 
+struct SourcesAccess {
+  using Owner = Config;
+  static void read(const Section& section, std::string_view key, Config& config);
+  static std::string show(const Config& config);
+};
+
 struct RealsAccess {
   using Owner = Group;
   static std::string show(const Group& group);
@@ -168,6 +174,8 @@ inline constexpr Field kOuterSource = {.type = "string, or array of strings",
                                        .binding = Binding::to<OuterSourceAccess>()};
 inline constexpr Field kCheckNetworks = {.type = "string, or array of strings",
                                          .binding = Binding::to<CheckNetworksAccess>()};
+inline constexpr Field kSources = {.type = "string, or array of strings",
+                                   .binding = Binding::to<SourcesAccess>()};
 inline constexpr Field kReals = {.type = "array of tables", .binding = Binding::to<RealsAccess>()};
 
 }  // namespace remora

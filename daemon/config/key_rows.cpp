@@ -261,6 +261,17 @@ constexpr Key kRows[] = {
                 "living connections anew. Not allowed with `katran-shared`, "
                 "whose server has the flag (`NO_SPORT`)."},
 
+    {.table = "group",
+     .name = "proxy_port",
+     .field = number<&Group::proxy_port>({1, 65'535}),
+     .meaning = "The port at which the group's reals expect a PROXY header of version 2 from the "
+                "router, which tells them the client's address.",
+     .details = "The brokers need a listener of their own for it: mosquitto from 2.1 on, EMQX, "
+                "VerneMQ and HiveMQ have that. It is used instead of the real's `port`; packets of "
+                "clients that are not routed still go to the service's port.",
+     .default_words = "none",
+     .example = "1884"},
+
     {.table = "group.reals",
      .name = "address",
      .field = address_text<&Real::address>(),
@@ -359,6 +370,15 @@ constexpr Key kRows[] = {
      .change = Change::kRestart,
      .meaning = "Memory of all routed connections, in MiB, above which no new ones are taken and "
                 "clients are read more slowly."},
+    {.table = "router",
+     .name = "sources",
+     .field = kSources,
+     .meaning = "The addresses of the LB from which the router connects to brokers; `auto`: the "
+                "kernel chooses.",
+     .details = "One address has ports for about 28 000 sessions at each real. Sessions are spread "
+                "over the addresses of the real's family; a family without one is left to the "
+                "kernel. Brokers see these addresses as their clients (access lists).",
+     .example = "[ \"10.1.2.2\", \"10.1.2.3\" ]"},
 
     {.table = "evacuate",
      .name = "farewell",

@@ -104,6 +104,7 @@ json health_of(const HealthState* state) {
 json router_of(const Routing& routing) {
   const Routing::Counts counts = routing.counts();
   return {{"open", routing.is_open()},
+          {"stalled", routing.is_stalled()},
           {"connections", counts.connections},
           {"memory_bytes", counts.memory}};
 }

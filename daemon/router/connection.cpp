@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/base/clock.h"
+#include "daemon/router/proxy_header.h"
 
 namespace remora::router {
 namespace {
@@ -21,9 +22,9 @@ Time now_ms() {
   return Time(static_cast<Time::rep>(monotonic_ns() / 1'000'000));
 }
 
-Connection::Connection(Shared& shared, Fd client, const Address& address)
+Connection::Connection(Shared& shared, Fd client, const Endpoint& at)
     : shared_(shared),
-      address_(address),
+      at_(at),
       relay_(shared.options, shared.surroundings.routing, now_ms()),
       client_(std::make_unique<Peer>(
           shared.base, std::move(client), true, [this] { read_client(); }, [this] { step(); })) {
@@ -44,12 +45,11 @@ void Connection::tick() {
   if (lesson_ && now_ms() - told_at_ >= kTellEvery) tell_lesson();
 }
 
-void Connection::move_sessions(const Judge& judge) {
-  std::vector<std::pair<SessionId, Fate>> fates;
-  for (const auto& [id, broker] : brokers_) fates.emplace_back(id, judge(broker.group, broker.at));
-  for (const auto& [id, fate] : fates) {
+void Connection::look_around() {
+  relay_.routes_changed();
+  for (const auto& [id, fate] : fates()) {
     if (fate == Fate::kStay || !brokers_.contains(id)) continue;
-    if (fate == Fate::kMove) {
+    if (fate != Fate::kBreak) {
       relay_.leave(id, now_ms());
       continue;
     }
@@ -57,6 +57,23 @@ void Connection::move_sessions(const Judge& judge) {
     relay_.broker_closed(id, now_ms());
   }
   step();
+}
+
+bool Connection::evict() {
+  bool has_ended = false;
+  for (const auto& [id, fate] : fates()) {
+    if (fate == Fate::kEvict && brokers_.contains(id)) has_ended |= relay_.evict(id, now_ms());
+  }
+  if (has_ended) step();
+  return has_ended;
+}
+
+std::vector<std::pair<SessionId, Fate>> Connection::fates() const {
+  std::vector<std::pair<SessionId, Fate>> fates;
+  for (const auto& [id, broker] : brokers_) {
+    fates.emplace_back(id, shared_.surroundings.fate_of(broker.group, broker.at));
+  }
+  return fates;
 }
 
 // ---- events
@@ -94,12 +111,19 @@ void Connection::read_broker(SessionId id) {
 void Connection::broker_is_writable(SessionId id) {
   const auto found = brokers_.find(id);
   if (found == brokers_.end()) return;
-  Peer& peer = *found->second.peer;
-  if (!peer.is_open() && !peer.finish_connecting()) {
+  const Broker& broker = found->second;
+  if (!broker.peer->is_open() && !finish_connecting(broker)) {
     close_broker(id);
     relay_.broker_closed(id, now_ms());
   }
   step();
+}
+
+// A new connection has room for the preface.
+bool Connection::finish_connecting(const Broker& broker) const {
+  if (!broker.peer->finish_connecting()) return false;
+  if (broker.preface.empty()) return true;
+  return broker.peer->write({broker.preface}) == broker.preface.size();
 }
 
 // ---- consequences
@@ -136,8 +160,8 @@ void Connection::act(const Action& action) {
 
 void Connection::open(const OpenSession& attempt) {
   const SessionId id = attempt.session;
-  const auto real = shared_.surroundings.real_for(attempt, address_);
-  auto socket = real ? Peer::connecting(*real) : std::nullopt;
+  const auto approach = shared_.surroundings.real_for(attempt, address_);
+  auto socket = approach ? Peer::connecting(approach->real, approach->source) : std::nullopt;
   if (!socket) {
     relay_.broker_closed(id, now_ms());
     return;
@@ -145,8 +169,9 @@ void Connection::open(const OpenSession& attempt) {
   auto peer = std::make_unique<Peer>(
       shared_.base, std::move(*socket), false, [this, id] { read_broker(id); },
       [this, id] { broker_is_writable(id); });
-  brokers_.emplace(id, Broker{std::move(peer), attempt.group, *real});
-  shared_.surroundings.on_open(attempt.group, *real);
+  Bytes preface = approach->announced ? proxy_header(at_, *approach->announced) : Bytes();
+  brokers_.emplace(id, Broker{std::move(peer), attempt.group, approach->real, std::move(preface)});
+  shared_.surroundings.on_open(attempt.group, approach->real);
 }
 
 void Connection::close_broker(SessionId id) {

@@ -10,6 +10,8 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "daemon/router/lingering.h"
 #include "daemon/router/peer.h"
@@ -31,24 +33,36 @@ struct Shared {
 
 class Connection {
  public:
-  Connection(Shared& shared, Fd client, const Address& address);
+  Connection(Shared& shared, Fd client, const Endpoint& at);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   void tick();
-  void move_sessions(const Judge& judge);
+  // The surroundings have changed: routes, and the reals that sessions must leave.
+  void look_around();
+  // Ends the connection if its home must leave its real, and cannot move. Returns whether it has.
+  bool evict();
   bool is_over() const { return relay_.is_over(); }
 
  private:
+  struct Broker {
+    std::unique_ptr<Peer> peer;
+    GroupId group;
+    Endpoint at;
+    Bytes preface;  // to be written before all else
+  };
+
   void read_client();
   void read_broker(SessionId id);
   void broker_is_writable(SessionId id);
 
+  std::vector<std::pair<SessionId, Fate>> fates() const;
   // After everything that has happened: does what the engine wants, and writes.
   void step();
   void act(const Action& action);
   void open(const OpenSession& attempt);
+  bool finish_connecting(const Broker& broker) const;
   void close_broker(SessionId id);
   void close_client();
   void learn(const Learn& lesson);
@@ -58,14 +72,10 @@ class Connection {
   std::size_t allowed(std::size_t room) const;
 
   Shared& shared_;
-  Address address_;
+  const Endpoint at_;  // the client's
+  const Address& address_ = at_.address;
   Relay relay_;
   std::unique_ptr<Peer> client_;
-  struct Broker {
-    std::unique_ptr<Peer> peer;
-    GroupId group;
-    Endpoint at;
-  };
   std::map<SessionId, Broker> brokers_;
   // A peer may be in its own callback: it is freed by the next tick.
   std::vector<std::unique_ptr<Peer>> done_;

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/mqtt/answers.h"
+
 namespace remora::router {
 
 using Time = std::chrono::milliseconds;  // from any starting point; never goes back
@@ -58,6 +60,8 @@ struct Routing {
   std::function<std::optional<GroupId>(std::string_view client_id)> home_of;
   // Text for a suffixed identifier.
   std::function<std::string_view(GroupId group)> name_of;
+  // What an MQTT 5 client is told whose home is evacuated; nothing: the connection just ends.
+  std::optional<mqtt::Reason> farewell;
 };
 
 }  // namespace remora::router

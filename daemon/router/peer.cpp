@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/router/peer.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -38,10 +39,17 @@ Peer::Peer(event_base* base, Fd socket, bool is_open, const Watch::Callback& on_
   send_at_once(socket_.get());
 }
 
-std::optional<Fd> Peer::connecting(const Endpoint& to) {
+std::optional<Fd> Peer::connecting(const Endpoint& to, const std::optional<Address>& from) {
   const SocketAddress address(to.address, net_to_host16(to.port));
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return std::nullopt;
+  if (from) {
+    // The port is chosen by connect(), so that one can serve connections to several brokers.
+    const int on = 1;
+    setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    const SocketAddress source(*from);
+    if (bind(fd.get(), source.get(), source.size()) != 0) return std::nullopt;
+  }
   if (connect(fd.get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) {
     return std::nullopt;
   }

@@ -21,8 +21,8 @@ class Peer {
   Peer(event_base* base, Fd socket, bool is_open, const Watch::Callback& on_readable,
        const Watch::Callback& on_writable);
 
-  // Starts to connect. Nothing if that fails at once.
-  static std::optional<Fd> connecting(const Endpoint& to);
+  // Starts to connect, from an address of this host if one is given. Nothing if that fails at once.
+  static std::optional<Fd> connecting(const Endpoint& to, const std::optional<Address>& from);
 
   // The socket is writable for the first time: whether it is connected.
   bool finish_connecting();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/router/relay.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/mqtt/topic_filter.h"
@@ -95,8 +96,36 @@ void Relay::wrote_to_broker(SessionId id, std::size_t count, Time now) {
 void Relay::leave(SessionId id, Time now) {
   now_ = now;
   ended_.clear();
-  if (Session* session = find(id)) session->is_leaving = true;
+  Session* session = find(id);
+  if (session != nullptr && !session->leaving_since) session->leaving_since = now;
   finish_step();
+}
+
+// Whether nothing is lost or repeated if the connection ends now.
+bool Relay::is_quiet() const {
+  const auto is_idle = [](const auto& session) {
+    return session->is_ready() && session->is_idle();
+  };
+  return delivering_ == 0 && flights_.size() == 0 && reader_.kept_bytes() == 0 &&
+         std::ranges::all_of(sessions_, is_idle);
+}
+
+bool Relay::evict(SessionId id, Time now) {
+  now_ = now;
+  ended_.clear();
+  Session* session = find(id);
+  const bool must_end = session != nullptr && id == home_ && phase_ == Phase::kSession &&
+                        session->leaving_since && !is_replaceable(*session);
+  const bool is_late = must_end && now - *session->leaving_since >= options_.linger;
+  if (!must_end || !(is_late || is_quiet())) return false;
+  if (routing_.farewell && connect_.version == mqtt::Version::k5) {
+    to_client(mqtt::disconnect_packet(connect_.version, *routing_.farewell));
+  }
+  // The client comes back at once, so its Will is not published.
+  session->in_order(mqtt::disconnect_packet(connect_.version));
+  end_client();
+  finish_step();
+  return true;
 }
 
 void Relay::settle() {
@@ -186,9 +215,11 @@ void Relay::begin_session(ByteView rest) {
   read_client(rest);
 }
 
-// A client that does not wait for its CONNACK has shown its first topic already.
+// Where a persistent session was before. Otherwise a client that does not wait for its CONNACK has
+// shown its first topic already.
 GroupId Relay::first_home(ByteView rest) const {
-  if (!connect_.is_persistent()) {
+  const auto known = routing_.home_of(connect_.client_id);
+  if (!known || !connect_.is_persistent()) {
     mqtt::PacketReader ahead(mqtt::Sender::kClient, options_.longest_packet);
     ahead.set_version(connect_.version);
     const auto part = ahead.next(rest);
@@ -200,7 +231,7 @@ GroupId Relay::first_home(ByteView rest) const {
       }
     }
   }
-  return routing_.home_of(connect_.client_id).value_or(routing_.default_group);
+  return known.value_or(routing_.default_group);
 }
 
 // ---- end

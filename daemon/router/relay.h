@@ -48,6 +48,12 @@ class Relay {
   // The session's real is to be left as soon as nothing is under way. A home with state at its
   // broker stays.
   void leave(SessionId id, Time now);
+  // The routes have changed: the next message is judged anew, whatever its topic.
+  void routes_changed() { topic_.clear(); }
+  // To be called again and again for a home that is to leave and cannot: ends the connection if
+  // nothing is under way, or after `linger`, so that the client connects anew. Returns whether it
+  // has ended.
+  bool evict(SessionId id, Time now);
   // Timers; to be called about once a second.
   void tick(Time now);
 
@@ -92,6 +98,7 @@ class Relay {
   void end_client();
   void leave_sessions();
   void finish_step();
+  bool is_quiet() const;
 
   // ---- relay_client.cpp: what the client sends
   void read_client(ByteView bytes);

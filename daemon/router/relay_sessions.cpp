@@ -253,7 +253,7 @@ void Relay::retire_former_home() {
 void Relay::move_leaving() {
   std::vector<SessionId> ids;
   for (const auto& session : sessions_) {
-    const bool may_leave = session->is_leaving && session->is_ready() && session->is_idle() &&
+    const bool may_leave = session->leaving_since && session->is_ready() && session->is_idle() &&
                            !session->is_finishing() && former_home_ == 0 &&
                            is_replaceable(*session);
     if (may_leave) ids.push_back(session->id);

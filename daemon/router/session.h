@@ -107,7 +107,7 @@ class Session {
   Time last_sent_at{};
   Time pinged_at{};  // by the router
   bool was_written = false;
-  bool is_leaving = false;  // its real, when nothing is under way
+  std::optional<Time> leaving_since;  // its real is to be left when nothing is under way
 
  private:
   std::optional<mqtt::Reason> flush();

@@ -13,11 +13,27 @@
 
 namespace remora::router {
 
+// The fate of the sessions at a real.
+enum class Fate {
+  kStay,
+  kMove,   // it takes no new connections: they move as soon as nothing is under way
+  kEvict,  // likewise, and connections whose home cannot move end
+  kBreak,  // it is dead: they move at once
+};
+
+// How a session gets to its real.
+struct Approach {
+  Endpoint real;
+  std::optional<Address> source = {};  // of this host; nothing: the kernel chooses
+  // The service, if the real expects a PROXY header, which names the client and it.
+  std::optional<Endpoint> announced = {};
+};
+
 struct Surroundings {
   Routing routing;
   // The real for this attempt; nothing if the group has none. Must not block. The client is one
   // without an identifier when the key is 0.
-  std::function<std::optional<Endpoint>(const OpenSession& attempt, const Address& client)>
+  std::function<std::optional<Approach>(const OpenSession& attempt, const Address& client)>
       real_for;
 
   // Called when a client has connected, and when its connection has ended.
@@ -28,19 +44,17 @@ struct Surroundings {
   std::function<void(const Address& client, const RememberHome& home)> on_home;
   std::function<void(const Address& client)> on_other_protocol;
 
+  // The fate of sessions that exist.
+  std::function<Fate(GroupId group, const Endpoint& real)> fate_of = [](GroupId, const Endpoint&) {
+    return Fate::kStay;
+  };
+  std::uint32_t evictions_per_second = 0;
+
   // A session at a real begins, and ends.
   std::function<void(GroupId group, const Endpoint& real)> on_open = [](GroupId, const Endpoint&) {
   };
   std::function<void(GroupId group, const Endpoint& real)> on_close = [](GroupId, const Endpoint&) {
   };
 };
-
-// The fate of the sessions at a real.
-enum class Fate {
-  kStay,
-  kMove,   // it takes no new connections: they move as soon as nothing is under way
-  kBreak,  // it is dead: they move at once
-};
-using Judge = std::function<Fate(GroupId group, const Endpoint& real)>;
 
 }  // namespace remora::router

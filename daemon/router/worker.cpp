@@ -2,9 +2,11 @@
 #include "daemon/router/worker.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <system_error>
@@ -18,17 +20,17 @@ namespace {
 constexpr int kAccepted = 64;  // connections accepted at a time
 constexpr Time kTick{500};
 
-Address address_of(const sockaddr_storage& from) {
+Endpoint endpoint_of(const sockaddr_storage& from) {
   if (from.ss_family == AF_INET) {
     sockaddr_in ipv4{};
     std::memcpy(&ipv4, &from, sizeof(ipv4));
-    return Address::from_ipv4(ipv4.sin_addr.s_addr);
+    return {Address::from_ipv4(ipv4.sin_addr.s_addr), ipv4.sin_port};
   }
   sockaddr_in6 ipv6{};
   std::memcpy(&ipv6, &from, sizeof(ipv6));
   address abi{};
   std::memcpy(&abi, &ipv6.sin6_addr, sizeof(abi));
-  return Address(abi);
+  return {Address(abi), ipv6.sin6_port};
 }
 
 }  // namespace
@@ -59,15 +61,16 @@ Worker::Worker(Fd listener, const Options& options, Surroundings surroundings,
   pthread_sigmask(SIG_SETMASK, &all, &before);
   thread_ = std::thread([this] { guarded("a router's worker", [this] { loop_.run(); }); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread_.native_handle(), "router");  // as top(1) and ps(1) show it
 }
 
 Worker::~Worker() {
   stops_ = true;
-  post([](Surroundings&) {});
+  post([] {});
   thread_.join();
 }
 
-void Worker::post(std::function<void(Surroundings&)> task) {
+void Worker::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
@@ -75,21 +78,34 @@ void Worker::post(std::function<void(Surroundings&)> task) {
   eventfd_write(wake_.get(), 1);
 }
 
-void Worker::move_sessions(Judge judge) {
-  post([this, judge = std::move(judge)](Surroundings&) {
-    for (const auto& connection : connections_) connection->move_sessions(judge);
+void Worker::change(Surroundings surroundings) {
+  post([this, next = std::move(surroundings)] {
+    surroundings_ = next;
+    for (const auto& connection : connections_) {
+      guarded("a change around a routed connection", [&] { connection->look_around(); });
+    }
   });
+}
+
+// Their clients come back elsewhere: not all at once.
+void Worker::evict() {
+  const double per_tick = surroundings_.evictions_per_second * (kTick.count() / 1000.0);
+  evictions_ = std::min(evictions_ + per_tick, std::max(per_tick, 1.0));
+  for (const auto& connection : connections_) {
+    if (evictions_ < 1) return;
+    guarded("an evacuated connection", [&] { evictions_ -= connection->evict() ? 1 : 0; });
+  }
 }
 
 void Worker::run_tasks() {
   eventfd_t count = 0;
   eventfd_read(wake_.get(), &count);
-  std::deque<std::function<void(Surroundings&)>> tasks;
+  std::deque<std::function<void()>> tasks;
   {
     const std::lock_guard lock(mutex_);
     tasks.swap(tasks_);
   }
-  for (const auto& task : tasks) task(surroundings_);
+  for (const auto& task : tasks) task();
   if (stops_) loop_.stop();
 }
 
@@ -110,7 +126,7 @@ void Worker::accept() {
       continue;
     }
     connections_.push_back(
-        std::make_unique<Connection>(shared_, std::move(client), address_of(from)));
+        std::make_unique<Connection>(shared_, std::move(client), endpoint_of(from)));
     ++accepted_;
     connection_count_ = connections_.size();
   }
@@ -122,6 +138,7 @@ void Worker::tick() {
   for (const auto& connection : connections_) {
     guarded("timers of a routed connection", [&] { connection->tick(); });
   }
+  evict();
   connection_count_ = connections_.size();
   lingering_.tick(now_ms());
   memory_ = shared_.memory;

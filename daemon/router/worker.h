@@ -30,10 +30,8 @@ class Worker {
          const WorkerLimits& limits = {});
   ~Worker();
 
-  // Runs `task` on the worker's thread, where the surroundings may be changed.
-  void post(std::function<void(Surroundings&)> task);
-  // Moves the sessions of all connections as `judge` says, on the worker's thread.
-  void move_sessions(Judge judge);
+  // From now on these are the surroundings, also of the connections that there are.
+  void change(Surroundings surroundings);
 
   std::size_t connections() const { return connection_count_; }
   std::uint64_t accepted() const { return accepted_; }
@@ -46,7 +44,9 @@ class Worker {
  private:
   static constexpr std::size_t kBuffer = 256 * 1024;
 
+  void post(std::function<void()> task);
   void accept();
+  void evict();
   void run_tasks();
   void tick();
 
@@ -70,7 +70,8 @@ class Worker {
   std::unique_ptr<Watch> acceptable_;
   Fd wake_;
   std::mutex mutex_;
-  std::deque<std::function<void(Surroundings&)>> tasks_;
+  std::deque<std::function<void()>> tasks_;
+  double evictions_ = 0;  // that are allowed now
   std::atomic<bool> stops_ = false;
   std::thread thread_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace remora {
@@ -18,19 +19,28 @@ std::uint64_t mixed(std::uint64_t bits) {
 double score(const RealChoice& real, std::uint64_t key) {
   const std::uint64_t hash = mixed(key ^ std::hash<Address>()(real.at.address));
   const double uniform = (static_cast<double>(hash >> 11) + 0.5) / 0x1p53;
-  return -real.weight / std::log(uniform);
+  return -static_cast<double>(real.weight) / std::log(uniform);
 }
 
 }  // namespace
 
-std::optional<Endpoint> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
-                                    unsigned attempt) {
+std::optional<RealChoice> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
+                                      unsigned attempt) {
   if (reals.empty()) return std::nullopt;
-  std::vector<std::pair<double, Endpoint>> order;
+  std::vector<std::pair<double, const RealChoice*>> order;
   order.reserve(reals.size());
-  for (const RealChoice& real : reals) order.emplace_back(-score(real, key), real.at);
+  for (const RealChoice& real : reals) order.emplace_back(-score(real, key), &real);
   std::ranges::sort(order);
-  return order[attempt % order.size()].second;
+  return *order[attempt % order.size()].second;
+}
+
+std::optional<Address> choose_source(const std::vector<Address>& sources, const Address& real,
+                                     std::uint64_t key, unsigned attempt) {
+  std::vector<Address> of_family;
+  std::ranges::copy_if(sources, std::back_inserter(of_family),
+                       [&](const Address& source) { return source.is_ipv4() == real.is_ipv4(); });
+  if (of_family.empty()) return std::nullopt;
+  return of_family[(mixed(key) + attempt) % of_family.size()];
 }
 
 }  // namespace remora

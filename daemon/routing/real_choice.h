@@ -19,6 +19,7 @@ namespace remora {
 struct RealChoice {
   Endpoint at;
   std::uint32_t weight;
+  bool takes_proxy_header = false;  // that port expects one
 
   bool operator==(const RealChoice&) const = default;
 };
@@ -29,7 +30,12 @@ using RealChoices = std::map<std::uint32_t, std::vector<RealChoice>>;
 // The reals of a group in the order in which a client with this key tries them. Clients are spread
 // in proportion to the weights, and each stays at its real when others come or go (rendezvous
 // hashing). Nothing if there are none.
-std::optional<Endpoint> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
-                                    unsigned attempt);
+std::optional<RealChoice> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
+                                      unsigned attempt);
+
+// The address from which a session goes to `real`: one of its family, as far as there is one.
+// Further attempts take further addresses.
+std::optional<Address> choose_source(const std::vector<Address>& sources, const Address& real,
+                                     std::uint64_t key, unsigned attempt);
 
 }  // namespace remora

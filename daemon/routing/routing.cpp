@@ -98,6 +98,24 @@ router::GroupId Routing::View::group_of(std::string_view topic) const {
   return matching->number_of(matching->group_for(*at, topic)).value_or(default_group);
 }
 
+bool Routing::View::has_same_reals(const View& other) const {
+  return reals == other.reals && dead == other.dead && evacuated == other.evacuated &&
+         evictions_per_second == other.evictions_per_second;
+}
+
+std::optional<router::Approach> Routing::View::approach(const router::OpenSession& attempt,
+                                                        const Address& client) const {
+  const auto found = reals.find(attempt.group);
+  if (found == reals.end()) return std::nullopt;
+  const std::uint64_t key = attempt.key != 0 ? attempt.key : std::hash<Address>()(client);
+  const auto real = choose_real(found->second, key, attempt.attempt);
+  if (!real) return std::nullopt;
+  router::Approach approach{
+      .real = real->at, .source = choose_source(sources, real->at.address, key, attempt.attempt)};
+  if (real->takes_proxy_header) approach.announced = service;
+  return approach;
+}
+
 // A session stays if its real is unknown, because a group may have left the configuration.
 router::Fate Routing::View::fate_of(router::GroupId group, const Endpoint& real) const {
   const auto has = [&](const RealChoices& choices) {
@@ -107,7 +125,8 @@ router::Fate Routing::View::fate_of(router::GroupId group, const Endpoint& real)
   if (has(dead)) return router::Fate::kBreak;
   const auto others = reals.find(group);
   const bool has_others = others != reals.end() && !others->second.empty();
-  return has(reals) || !has_others ? router::Fate::kStay : router::Fate::kMove;
+  if (has(reals) || !has_others) return router::Fate::kStay;
+  return has(evacuated) ? router::Fate::kEvict : router::Fate::kMove;
 }
 
 std::shared_ptr<const Routing::View> Routing::view_of(const Service& service) const {
@@ -115,18 +134,28 @@ std::shared_ptr<const Routing::View> Routing::view_of(const Service& service) co
   view->matching = parts_.steering.matching();
   view->service = service.at();
   view->default_group = view->matching->groups.at(service.default_group);
+  view->sources = config_.router.sources;
+  if (config_.evacuate.farewell == Farewell::kMqtt5)
+    view->farewell = static_cast<mqtt::Reason>(config_.evacuate.reason);
   for (const Group& group : config_.groups) {
     const router::GroupId number = view->matching->groups.at(group.name);
     view->names[number] = group.name;
     for (const Real& real : group.reals) {
       const Member* member = parts_.steering.reals().find(group.name, real.address);
       if (member == nullptr) continue;
-      const RealChoice choice{Endpoint::at(real.address, real.port != 0 ? real.port : service.port),
-                              real.weight};
+      const RealChoice choice{.at = router_endpoint(service, group, real),
+                              .weight = real.weight,
+                              .takes_proxy_header = group.proxy_port != 0};
+      const auto index = parts_.ids.index_of(real.address);
+      const auto per_second =
+          index ? parts_.evacuation.rate(static_cast<std::uint16_t>(number), *index) : std::nullopt;
       if (member->in_ring) {
         view->reals[number].push_back(choice);
       } else if (member->dead) {
         view->dead[number].push_back(choice);
+      } else if (per_second) {
+        view->evacuated[number].push_back(choice);
+        view->evictions_per_second = std::max(view->evictions_per_second, *per_second);
       }
     }
   }
@@ -139,19 +168,23 @@ router::Surroundings Routing::surroundings_for(Door& door, const Endpoint& at) {
   surroundings.routing.default_group = view->default_group;
   for (const auto& [number, name] : view->names) surroundings.routing.groups.push_back(number);
   surroundings.routing.group_of = [view](std::string_view topic) { return view->group_of(topic); };
-  surroundings.routing.home_of = [&homes = door.homes](std::string_view client_id) {
-    return homes.find(client_id);
+  surroundings.routing.home_of =
+      [view, &homes = door.homes](std::string_view client_id) -> std::optional<router::GroupId> {
+    const auto group = homes.find(client_id);
+    return group ? view->matching->number_of(*group) : std::nullopt;
   };
+  surroundings.routing.farewell = view->farewell;
   surroundings.routing.name_of = [view](router::GroupId group) -> std::string_view {
     const auto found = view->names.find(group);
     return found == view->names.end() ? "" : std::string_view(found->second);
   };
   surroundings.real_for = [view](const router::OpenSession& attempt, const Address& client) {
-    const auto found = view->reals.find(attempt.group);
-    const std::uint64_t key = attempt.key != 0 ? attempt.key : std::hash<Address>()(client);
-    return found == view->reals.end() ? std::nullopt
-                                      : choose_real(found->second, key, attempt.attempt);
+    return view->approach(attempt, client);
   };
+  surroundings.fate_of = [view](router::GroupId group, const Endpoint& real) {
+    return view->fate_of(group, real);
+  };
+  surroundings.evictions_per_second = view->evictions_per_second;
   surroundings.on_begin = [this, at](const Address& client) {
     mailbox_.post([this, who = std::pair(at, client)] { clients_.began(who); });
   };
@@ -163,8 +196,17 @@ router::Surroundings Routing::surroundings_for(Door& door, const Endpoint& at) {
       clients_.published(who, topic);
     });
   };
-  surroundings.on_home = [&homes = door.homes](const Address&, const router::RememberHome& home) {
-    homes.remember(home.client_id, home.group);
+  surroundings.on_home = [this, at, view, &homes = door.homes](const Address&,
+                                                               const router::RememberHome& home) {
+    const auto found = view->names.find(home.group);
+    if (found == view->names.end()) return;
+    homes.remember(home.client_id, found->second);
+    mailbox_.post([this, at, client_id = home.client_id, group = found->second] {
+      parts_.history.remember({.service = to_string(at),
+                               .client_id = client_id,
+                               .group = group,
+                               .at_ms = Clocks().to_unix_ms(monotonic_ns())});
+    });
   };
   surroundings.on_other_protocol = [this, at](const Address& client) {
     mailbox_.post([this, who = std::pair(at, client)] { clients_.is_other_protocol(who); });
@@ -224,6 +266,7 @@ void Routing::open(const Service& service) {
   Fd listener = listen_at(at);
   Door& door = doors_[at];
   door.view = view_of(service);
+  recall_homes(door, at);
   const Router& limits = config_.router;
   const router::WorkerLimits of_worker{
       .connections = limits.connections,
@@ -236,17 +279,17 @@ void Routing::open(const Service& service) {
   log::info("the router listens at {}", to_string(at));
 }
 
+void Routing::recall_homes(Door& door, const Endpoint& at) {
+  for (const Home& home : parts_.history.homes(to_string(at), kHomes))
+    door.homes.remember(home.client_id, home.group);
+}
+
 // ---- changes
 
 void Routing::update(Door& door, std::shared_ptr<const View> view) {
   door.view = std::move(view);
   const router::Surroundings next = surroundings_for(door, door.view->service);
-  for (const auto& worker : door.workers) {
-    worker->post([next](router::Surroundings& present) { present = next; });
-    worker->move_sessions([view = door.view](router::GroupId group, const Endpoint& real) {
-      return view->fate_of(group, real);
-    });
-  }
+  for (const auto& worker : door.workers) worker->change(next);
 }
 
 bool Routing::is_alive() const {
@@ -265,8 +308,7 @@ void Routing::step() {
     const auto found = doors_.find(service.at());
     if (found == doors_.end()) continue;
     auto view = view_of(service);
-    if (view->reals != found->second.view->reals || view->dead != found->second.view->dead)
-      update(found->second, std::move(view));
+    if (!view->has_same_reals(*found->second.view)) update(found->second, std::move(view));
   }
   if (!is_alive()) return;
   const Counts now = counts();

@@ -24,6 +24,7 @@
 #include "daemon/routing/mailbox.h"
 #include "daemon/routing/real_choice.h"
 #include "daemon/routing/routed_clients.h"
+#include "daemon/sessions/evacuation.h"
 
 namespace remora {
 
@@ -35,6 +36,7 @@ class Routing {
     const Ids& ids;
     const Steering& steering;
     const Predictions& predictions;
+    const Evacuation& evacuation;
     History& history;
   };
   // All references must outlive it.
@@ -55,6 +57,8 @@ class Routing {
 
   // It listens, and its workers are alive.
   bool is_open() const { return !doors_.empty() && is_alive(); }
+  // It listens, but a worker is stuck: unknown clients take the usual way.
+  bool is_stalled() const { return !doors_.empty() && !is_alive(); }
 
   struct Counts {
     std::uint64_t accepted = 0;
@@ -75,8 +79,16 @@ class Routing {
     std::map<router::GroupId, std::string> names;
     RealChoices reals;
     RealChoices dead;  // whose sessions are broken off
+    RealChoices evacuated;
+    std::uint32_t evictions_per_second = 0;
+    std::vector<Address> sources;
+    std::optional<mqtt::Reason> farewell;
 
+    // What may change without a reload.
+    bool has_same_reals(const View& other) const;
     router::GroupId group_of(std::string_view topic) const;
+    std::optional<router::Approach> approach(const router::OpenSession& attempt,
+                                             const Address& client) const;
     router::Fate fate_of(router::GroupId group, const Endpoint& real) const;
   };
   struct Door {
@@ -88,6 +100,7 @@ class Routing {
 
   std::shared_ptr<const View> view_of(const Service& service) const;
   void open(const Service& service);
+  void recall_homes(Door& door, const Endpoint& at);
   router::Surroundings surroundings_for(Door& door, const Endpoint& at);
   void update(Door& door, std::shared_ptr<const View> view);
   bool is_alive() const;

@@ -55,17 +55,24 @@ double Evacuation::Target::most_allowance() const {
 void Evacuation::start(std::uint32_t real, std::set<std::uint16_t> groups,
                        std::uint32_t per_second) {
   stop(real);
+  for (const std::uint16_t group : groups) rates_[{group, real}] = per_second;
   targets_.push_back({.real = real, .groups = std::move(groups), .per_second = per_second});
 }
 
 void Evacuation::stop(std::uint32_t real) {
   targets_.remove_if([&](const Target& target) { return target.real == real; });
+  std::erase_if(rates_, [&](const auto& rate) { return rate.first.second == real; });
 }
 
 bool Evacuation::is_evacuated(std::uint16_t group, std::uint32_t real) const {
   return std::ranges::any_of(targets_, [&](const Target& target) {
     return target.real == real && target.groups.contains(group);
   });
+}
+
+std::optional<std::uint32_t> Evacuation::rate(std::uint16_t group, std::uint32_t real) const {
+  const auto found = rates_.find({group, real});
+  return found == rates_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void Evacuation::step(std::uint64_t now_ns) {

@@ -15,7 +15,10 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "daemon/kernel/flow_scan.h"
 #include "daemon/kernel/maps.h"
@@ -39,6 +42,8 @@ class Evacuation : public FlowVisitor {
   void step(std::uint64_t now_ns);
 
   bool is_evacuated(std::uint16_t group, std::uint32_t real) const;
+  // Connections a second that were asked for, also when no flow is left; nothing after stop().
+  std::optional<std::uint32_t> rate(std::uint16_t group, std::uint32_t real) const;
 
   struct Counts {
     std::uint64_t asked = 0;    // connections whose turn it was
@@ -76,6 +81,7 @@ class Evacuation : public FlowVisitor {
   const Steering& steering_;
   Ender& ender_;
   std::list<Target> targets_;
+  std::map<std::pair<std::uint16_t, std::uint32_t>, std::uint32_t> rates_;  // by group and real
   ClientQuestions questions_;
   ClientQuestions patient_questions_;  // to clients with incomplete messages of QoS 2
   ClientQuestions last_questions_;     // to clients that no longer wait for those

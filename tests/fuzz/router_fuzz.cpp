@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The engine of routed connections between a client and brokers that send any bytes, cut
-// anywhere, while brokers refuse, answer and die.
+// anywhere, while brokers refuse, answer, are drained or evacuated, and die.
 //
 // The input is a list of steps; a step is a byte that says which, a byte or two, and for bytes that
 // are sent their number and the bytes. The first byte says which CONNECT precedes them, if any.
@@ -43,7 +43,7 @@ struct Input {
 constexpr std::size_t kMemory = 2'000;
 
 void step(World& world, Input& input) {
-  const unsigned kind = input.byte() % 8;
+  const unsigned kind = input.byte() % 10;
   if (kind < 3) {
     const Bytes bytes = input.bytes();
     if (!world.is_closed() && bytes.size() <= world.relay().client_room()) world.send(bytes);
@@ -67,8 +67,12 @@ void step(World& world, Input& input) {
   } else if (kind == 5) {
     world.write(id, input.byte());
     world.write_to_client(input.byte());
-  } else if (!is_closed) {
+  } else if (kind == 6 && !is_closed) {
     world.die(id);
+  } else if (kind == 8) {
+    world.leave(id);
+  } else if (kind == 9) {
+    world.evict(id);
   }
 }
 

@@ -79,6 +79,62 @@ TEST_F(RelayTest, AHomeWithSubscriptionsDoesNotLeave) {
   EXPECT_FALSE(world.broker(session).has_closed);
 }
 
+// Its real is evacuated: the client must come back.
+TEST_F(RelayTest, AHomeThatCannotMoveEndsWhenNothingIsUnderWay) {
+  world.routing.farewell = mqtt::Reason::kUseAnotherServer;
+  world.send(connect_with(MqttVersion::k5, 0x00, "persistent"));
+  world.run();
+  FakeBroker& home = world.last_of(0).broker;
+  home.answers_messages = false;
+  world.send(publish_packet("t", "m", {.qos = 1, .packet_id = 5, .properties = Bytes{}}));
+  world.run();
+  const auto session = world.last_of(0).asked.session;
+
+  EXPECT_FALSE(world.evict(session));  // nobody has told it to leave
+  world.leave(session);
+  EXPECT_FALSE(world.evict(session));  // it owes an answer
+  world.say(session, broker_ack(kPuback, 5));
+  world.run();
+  EXPECT_TRUE(world.evict(session));
+  world.run();
+
+  EXPECT_TRUE(world.is_closed());
+  const auto received = world.received();
+  EXPECT_EQ(received.back().bytes,
+            mqtt::disconnect_packet(mqtt::Version::k5, mqtt::Reason::kUseAnotherServer));
+  EXPECT_EQ(home.packets.back().type, kDisconnect);  // so that it publishes no Will
+}
+
+TEST_F(RelayTest, AHomeThatIsNeverQuietEndsAfterAWhile) {
+  connect();
+  world.send(subscribe_packet(9, "a/#"));
+  world.run();
+  const auto session = world.last_of(0).asked.session;
+  world.broker(session).answers_messages = false;
+  publish("t", "m", 1, 5);
+  world.run();
+  world.leave(session);
+  EXPECT_FALSE(world.evict(session));
+
+  world.wait(router::Options{}.linger);
+
+  EXPECT_TRUE(world.evict(session));
+}
+
+TEST_F(RelayTest, AfterAReloadTheSameTopicIsJudgedAnew) {
+  connect();
+  publish("t", "1");
+  world.run();
+  world.routing.group_of = [](std::string_view) { return router::GroupId{2}; };
+
+  world.relay().routes_changed();
+  publish("t", "2");
+  world.run();
+
+  EXPECT_EQ(messages_at(world.last_of(0).broker), std::vector<std::string>{"1"});
+  EXPECT_EQ(messages_at(world.last_of(2).broker), std::vector<std::string>{"2"});
+}
+
 TEST_F(RelayTest, WhatWasNotWrittenGoesToAnotherBroker) {
   connect();
   publish("g1/t", "1");

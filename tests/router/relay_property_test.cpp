@@ -36,6 +36,7 @@ struct Plan {
   bool is_patient;  // sends DISCONNECT when everything has been answered
   bool ends_with_disconnect;
   std::size_t deaths;
+  bool drains;          // reals are drained while messages are under way
   int receive_maximum;  // of all brokers except home; 0: they send none
 };
 
@@ -47,6 +48,7 @@ Plan random_plan(std::mt19937& random) {
             .is_patient = random() % 3 != 0,
             .ends_with_disconnect = random() % 3 != 0,
             .deaths = random() % 2 == 0 ? 0 : random() % 4,
+            .drains = random() % 2 == 0,
             .receive_maximum = 0};
   if (plan.version == MqttVersion::k5 && plan.is_patient && random() % 2 == 0) {
     plan.receive_maximum = 1 + static_cast<int>(random() % 3);
@@ -176,6 +178,7 @@ class Round {
           break;
         case 2:
           if (random_() % 10 == 0) maybe_die();
+          if (random_() % 10 == 0) maybe_leave();
           break;
         default:
           broker_step();
@@ -249,6 +252,13 @@ class Round {
     if (place->second.is_closed) return;
     world_.die(place->first);
     ++died_;
+  }
+
+  void maybe_leave() {
+    if (!plan_.drains || world_.links.empty()) return;
+    auto place = world_.links.begin();
+    std::advance(place, random_() % world_.links.size());
+    if (!place->second.is_closed) world_.leave(place->first);
   }
 
   void check_answers() const {

@@ -68,8 +68,17 @@ TEST_F(RelayTest, APersistentSessionIsFoundAgain) {
   EXPECT_EQ(world.last_of(3).asked.key, world.link(1).asked.key);
 }
 
+TEST_F(RelayTest, APersistentSessionThatIsNewHasItsHomeAtItsFirstTopic) {
+  world.send(connect_with(MqttVersion::k311, 0x00, "new") + publish_packet("g3/t"));
+  world.run();
+
+  EXPECT_EQ(world.link(1).asked.group, 3U);
+  EXPECT_EQ(std::ranges::count(world.actions, router::Action(router::RememberHome{"new", 3})), 1);
+}
+
 TEST_F(RelayTest, AFurtherSessionIsCleanAndWithoutWill) {
-  world.send(connect_with(MqttVersion::k311, 0x04, "c") + publish_packet("g1/t"));
+  world.send(connect_with(MqttVersion::k311, 0x04, "c") + publish_packet("t") +
+             publish_packet("g1/t"));
   world.run();
 
   const PlainConnect further = read_connect(world.last_of(1).broker.packets[0]);

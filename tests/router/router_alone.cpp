@@ -66,10 +66,10 @@ void run(const std::vector<std::string>& arguments) {
                   .home_of = [](std::string_view) { return std::nullopt; },
                   .name_of = [](router::GroupId) { return "further"; }},
       .real_for = [&groups](const router::OpenSession& attempt,
-                            const Address&) -> std::optional<Endpoint> {
+                            const Address&) -> std::optional<router::Approach> {
         const std::vector<std::uint16_t>& ports = groups[attempt.group].ports;
-        return Endpoint::at(*Address::parse("127.0.0.1"),
-                            ports[(attempt.key + attempt.attempt) % ports.size()]);
+        const std::uint16_t port = ports[(attempt.key + attempt.attempt) % ports.size()];
+        return router::Approach{Endpoint::at(*Address::parse("127.0.0.1"), port)};
       },
       .on_lesson = [](const Address&, const router::Learn&) {},
       .on_home = [](const Address&, const router::RememberHome&) {},

@@ -106,12 +106,12 @@ class WorkerTest : public testing::Test {
   LoopbackBroker& broker(router::GroupId group, std::size_t number = 0) {
     return brokers_[group * 2 + number];
   }
-  std::optional<Endpoint> real_for(const router::OpenSession& attempt) {
+  std::optional<router::Approach> real_for(const router::OpenSession& attempt) {
     if (is_first_gone && attempt.attempt == 0) {
       // Nobody listens there.
-      return Endpoint::at(*Address::parse("127.0.0.1"), 1);
+      return router::Approach{Endpoint::at(*Address::parse("127.0.0.1"), 1)};
     }
-    return broker(attempt.group, attempt.attempt % 2).endpoint();
+    return router::Approach{broker(attempt.group, attempt.attempt % 2).endpoint()};
   }
   std::vector<std::string> lessons() {
     const std::lock_guard lock(mutex_);

@@ -38,7 +38,7 @@ GroupId group_of_topic(std::string_view topic) {
 }
 
 World::World(const router::Options& options)
-    : options_(options), routing_(plain_routing()), relay_(options_, routing_, now) {}
+    : routing(plain_routing()), options_(options), relay_(options_, routing, now) {}
 
 template <class Call>
 void World::hand_in(Bytes bytes, const Call& call) {
@@ -127,6 +127,12 @@ void World::die(SessionId id) {
 
 void World::leave(SessionId id) {
   hand_in({}, [&](mqtt::ByteView) { relay_.leave(id, now); });
+}
+
+bool World::evict(SessionId id) {
+  bool has_ended = false;
+  hand_in({}, [&](mqtt::ByteView) { has_ended = relay_.evict(id, now); });
+  return has_ended;
 }
 
 std::size_t World::answer(SessionId id, std::size_t most) {

@@ -44,6 +44,8 @@ class World {
   void die(router::SessionId id);
   // Tells the engine that the session's real is drained.
   void leave(router::SessionId id);
+  // Tells it that the real is evacuated. Returns whether the connection has ended.
+  bool evict(router::SessionId id);
   // Opens and writes everything at once if true. Otherwise write() does it.
   bool writes_at_once = true;
   // A session is refused as long as this returns true.
@@ -68,6 +70,7 @@ class World {
   std::vector<router::Action> actions;  // all so far
   bool client_closed = false;
   router::Time now{0};
+  router::Routing routing;
 
  private:
   static Bytes gathered(const std::vector<mqtt::ByteView>& ranges, std::size_t most);
@@ -78,7 +81,6 @@ class World {
   void hand_in(Bytes bytes, const Call& call);
 
   router::Options options_;
-  router::Routing routing_;
   router::Relay relay_;
 };
 
