@@ -28,16 +28,17 @@ std::string health_of(const nlohmann::ordered_json& health) {
 
 void print_reals(std::ostream& out, const nlohmann::ordered_json& reals) {
   const std::size_t group_width = width_of(reals, "group"), real_width = width_of(reals, "real");
-  out << fmt::format("{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}\n", "group", group_width, "real",
-                     real_width, "state", "weight", "in ring", "flows");
+  out << fmt::format("{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}{:>10}\n", "group", group_width, "real",
+                     real_width, "state", "weight", "in ring", "flows", "routed");
   for (const auto& row : reals) {
     const std::string state =
         row.at("evacuated").get<bool>() ? "evacuated" : row.at("state").get<std::string>();
     const auto in_ring = row.at("effective_weight").get<std::uint64_t>();
     out << fmt::format(
-        "{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}{}{}\n", row.at("group").get<std::string>(), group_width,
-        row.at("real").get<std::string>(), real_width, state, row.at("weight").get<std::uint64_t>(),
-        in_ring, row.at("flows").get<std::uint64_t>(), health_of(row.at("health")),
+        "{:<{}}{:<{}}{:<10}{:>8}{:>9}{:>12}{:>10}{}{}\n", row.at("group").get<std::string>(),
+        group_width, row.at("real").get<std::string>(), real_width, state,
+        row.at("weight").get<std::uint64_t>(), in_ring, row.at("flows").get<std::uint64_t>(),
+        row.value("routed", std::uint64_t{0}), health_of(row.at("health")),
         state != "enabled" && in_ring > 0 ? "  takes new connections: the group has no other" : "");
   }
 }

@@ -67,6 +67,19 @@ std::string last_reload_of(const json& status) {
   return "reload   REFUSED " + ago + ", " + reasons + '\n';
 }
 
+// Nothing while no service uses it.
+std::string router_of(const json& status) {
+  const json router = status.value("router", json());
+  if (!router.is_object()) return "";
+  const bool is_open = router.at("open").get<bool>();
+  const auto connections = router.at("connections").get<std::uint64_t>();
+  if (!is_open && !router.value("stalled", false)) return "";
+  constexpr double kMib = 1 << 20;
+  return fmt::format("router   {}{} connections, {:.1f} MiB\n",
+                     is_open ? "" : "STALLED: unknown clients take the usual way; ", connections,
+                     router.at("memory_bytes").get<double>() / kMib);
+}
+
 // Prints counters, with the class of those above 0 that do not belong to normal operation.
 void print_counters(std::ostream& out, const char* heading, const json& counters) {
   out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
@@ -112,6 +125,8 @@ void print_status(std::ostream& out, const json& status) {
                      history.at("ok").get<bool>()
                          ? std::string()
                          : ", FAILING: " + history.at("error").get<std::string>());
+
+  out << router_of(status);
 
   out << fmt::format("\n{:<16}{:>12}{:>12}\n", "table", "used", "limit");
   for (const auto& [name, table] : status.at("tables").items()) {

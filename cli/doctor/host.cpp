@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <sstream>
 #include <string_view>
 
@@ -245,6 +246,21 @@ RouteAnswer route_of_arrival(const Address& from, const Address& to, unsigned in
   question.add(RTA_DST, to);
   question.add(RTA_SRC, from);
   question.add(RTA_IIF, interface_index);
+  return answer_of(question);
+}
+
+RouteAnswer route_of_tcp_arrival(const Address& from, const Endpoint& to,
+                                 unsigned interface_index) {
+  NetlinkQuestion question(RTM_GETROUTE, NLM_F_ACK);
+  rtmsg& header = begin_route(question, to.address);
+  header.rtm_src_len = header.rtm_dst_len;
+  question.add(RTA_DST, to.address);
+  question.add(RTA_SRC, from);
+  question.add(RTA_IIF, interface_index);
+  const std::uint8_t tcp = IPPROTO_TCP;
+  question.add(RTA_IP_PROTO, std::span(&tcp, 1));
+  const auto* port = reinterpret_cast<const std::uint8_t*>(&to.port);
+  question.add(RTA_DPORT, std::span(port, sizeof(to.port)));
   return answer_of(question);
 }
 

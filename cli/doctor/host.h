@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/doctor/facts.h"
+#include "daemon/base/endpoint.h"
 
 namespace remora::doctor {
 
@@ -29,6 +30,8 @@ RouteAnswer route_to(const Address& to, const std::optional<Address>& from);
 // The route of a packet that comes in: whether the kernel would accept it, reverse path filter
 // included.
 RouteAnswer route_of_arrival(const Address& from, const Address& to, unsigned interface_index);
+// The same of a TCP segment for a port, for which there may be rules of its own.
+RouteAnswer route_of_tcp_arrival(const Address& from, const Endpoint& to, unsigned interface_index);
 
 // Parses "6.1.0-23-amd64"; zeros if the text is no release.
 KernelVersion parse_kernel_release(const std::string& release);

@@ -29,6 +29,7 @@ constexpr Check kChecks[] = {
     check_service_addresses,
     check_routes_to_reals,
     check_reals,
+    check_router,
     check_tables,
     check_counters,
     check_history,

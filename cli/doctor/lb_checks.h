@@ -40,6 +40,9 @@ Findings check_reals(const LbFacts& facts);
 Findings check_tables(const LbFacts& facts);
 Findings check_counters(const LbFacts& facts);
 
+// The router: lb_router_checks.cpp.
+Findings check_router(const LbFacts& facts);
+
 // An operator's Katran: lb_katran_checks.cpp.
 Findings check_katran_object(const LbFacts& facts);
 Findings check_katran_vips(const LbFacts& facts);

@@ -222,6 +222,12 @@ LbFacts look_at_lb(const LbPlaces& places) {
   facts.xdp = look([&] { return attached_xdp(index); });
   facts.probe = look([&] { return probe_name(index); });
   facts.router = look([&] { return look_at_router(index); });
+  facts.routed_services = look_at_routed_services(
+      config, index, facts.router ? facts.router->address : std::optional<Address>());
+  const auto reals = facts.daemon.status
+                         ? facts.daemon.status->value("reals", nlohmann::ordered_json::array())
+                         : nlohmann::ordered_json::array();
+  facts.brokers = look([&] { return connect_to_all(brokers_of_router(config, reals)); });
   facts.driver = look([&] { return driver_of(config.lb.interface); });
   facts.xdp_tx_errors = look([&] { return xdp_tx_errors(config.lb.interface); });
   facts.offloads = look([&] {

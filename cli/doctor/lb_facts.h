@@ -14,6 +14,7 @@
 
 #include "bpf/abi.h"
 #include "cli/doctor/facts.h"
+#include "cli/doctor/lb_router_facts.h"
 #include "daemon/config/config.h"
 #include "daemon/protocol/start_failure.h"
 
@@ -81,6 +82,8 @@ struct LbFacts {
   Fact<Router> router;
   Fact<std::map<Address, RouteAnswer>> routes_to_reals;
   Fact<std::vector<Listener>> listeners;
+  std::vector<RoutedService> routed_services;
+  Fact<std::map<Endpoint, int>> brokers;  // of the router: whether they can be reached, or errno
   Fact<StoreFolder> store;
   Fact<std::uint64_t> memory_available;  // bytes
   std::uint64_t now_ns = 0;              // CLOCK_MONOTONIC

@@ -263,6 +263,10 @@ Findings check_service_addresses(const LbFacts& facts) {
       found.push_back(about.unknown(facts.listeners.why_not));
       continue;
     }
+    if (service.unknown_clients == UnknownClients::kRouter) {
+      found.push_back(about.ok("is an address of this host, where the router listens"));
+      continue;
+    }
     const bool is_served = std::ranges::any_of(*facts.listeners, [&](const Listener& listener) {
       return listener.port == service.port &&
              (listener.address == service.address || listener.address.is_unspecified());

@@ -3,6 +3,7 @@
 // Checks of an LB host: of a sound host, and of hosts with one fault each.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <functional>
 #include <ostream>
 
@@ -378,6 +379,42 @@ TEST_P(LbDoctorBreakTest, IsNamedAndNothingElse) {
 
 INSTANTIATE_TEST_SUITE_P(All, LbDoctorBreakTest, testing::ValuesIn(kBreaks),
                          [](const auto& test) { return test.param.what; });
+
+LbFacts with_router() {
+  LbFacts facts = sound();
+  reconfigure(facts, with_line("default_group = \"default\"", "unknown_clients = \"router\""));
+  const Endpoint service = facts.config->services.front().at();
+  (*facts.daemon.status.value)["router"] = {{"open", true}, {"stalled", false}};
+  facts.routed_services = {{.at = service, .way = RouteAnswer{.is_local = true}}};
+  facts.listeners = std::vector<Listener>{{service.address, 1883, std::nullopt}};
+  facts.brokers = std::map<Endpoint, int>{{Endpoint::at(kReal, 1883), 0}};
+  return facts;
+}
+
+TEST(LbDoctorTest, ARouterInOrderIsOk) {
+  EXPECT_EQ(complaints_of(check_lb(with_router())), Complaints{});
+}
+
+TEST(LbDoctorTest, WhatTheRouterLacksIsNamed) {
+  const auto expect = [](const std::function<void(LbFacts&)>& happen, const Complaint& complaint,
+                         const char* words) {
+    LbFacts facts = with_router();
+    happen(facts);
+    const Findings findings = check_lb(facts);
+    EXPECT_EQ(complaints_of(findings), Complaints{complaint});
+    EXPECT_TRUE(says(findings, "router", words)) << words;
+  };
+  const Complaint error{"router"}, warning{"router", State::kWarning};
+
+  expect([](LbFacts& f) { f.routed_services[0].way.value->is_local = false; }, error,
+         "the way to the router for 10.1.50.200:1883");
+  expect([](LbFacts& f) { f.routed_services[0].way.value->refused = EXDEV; }, error, "is refused");
+  expect([](LbFacts& f) { f.listeners.value->clear(); }, error, "systemctl restart remora");
+  expect([](LbFacts& f) { f.brokers.value->begin()->second = ECONNREFUSED; }, warning,
+         "nc -vz 10.1.3.105 1883");
+  expect([](LbFacts& f) { (*f.daemon.status.value)["router"]["stalled"] = true; }, error,
+         "is stuck");
+}
 
 TEST(LbDoctorTest, ADeadGroupIsAnError) {
   LbFacts facts = sound();

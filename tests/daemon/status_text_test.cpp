@@ -72,6 +72,22 @@ TEST(StatusTextTest, TheLastReloadIsToldWithItsResult) {
       << refused;
 }
 
+TEST(StatusTextTest, TheRouterIsToldWhereItServesAService) {
+  const auto text_with = [](const char* state) {
+    json status = status_with(json::array());
+    status["router"] = {
+        {"open", false}, {"stalled", false}, {"connections", 12}, {"memory_bytes", 3 << 19}};
+    if (*state) status["router"][state] = true;
+    std::ostringstream out;
+    print_status(out, status);
+    return out.str();
+  };
+
+  EXPECT_EQ(text_with("").find("router"), std::string::npos);
+  EXPECT_NE(text_with("open").find("\nrouter   12 connections, 1.5 MiB\n"), std::string::npos);
+  EXPECT_NE(text_with("stalled").find("\nrouter   STALLED: "), std::string::npos);
+}
+
 TEST(StatusTextTest, ALargeTableIsCountedAfterTheStart) {
   json status = status_with(json::array());
   status["tables"] = {{"flows", {{"used", 5}, {"limit", 100}}},
@@ -133,18 +149,18 @@ TEST(StatusTextTest, CountersAboveZeroThatAreNotNormalAreMarked) {
 
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
   const auto real = [](const char* address, const char* state, int in_ring) -> json {
-    return {{"group", "temperature"}, {"real", address},  {"state", state},
-            {"evacuated", false},     {"weight", 2},      {"effective_weight", in_ring},
-            {"flows", 812},           {"health", nullptr}};
+    return {{"group", "temperature"}, {"real", address}, {"state", state},
+            {"evacuated", false},     {"weight", 2},     {"effective_weight", in_ring},
+            {"flows", 812},           {"routed", 3},     {"health", nullptr}};
   };
   std::ostringstream out;
   print_reals(out, {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),
                     real("10.1.3.103", "dead", 2)});
   EXPECT_EQ(out.str(),
-            "group           real            state       weight  in ring       flows\n"
-            "temperature     10.1.3.101      draining         2        0         812\n"
-            "temperature     10.1.3.102      enabled          2        2         812\n"
-            "temperature     10.1.3.103      dead             2        2         812"
+            "group           real            state       weight  in ring       flows    routed\n"
+            "temperature     10.1.3.101      draining         2        0         812         3\n"
+            "temperature     10.1.3.102      enabled          2        2         812         3\n"
+            "temperature     10.1.3.103      dead             2        2         812         3"
             "  takes new connections: the group has no other\n");
 }
 
@@ -166,7 +182,7 @@ TEST(StatusTextTest, RealsSayWhatTheirChecksFound) {
     std::ostringstream out;
     print_reals(out, json::array({row}));
     const std::string text = out.str();
-    const auto begin = text.find("           0  ", text.find('\n')) + 14;
+    const auto begin = text.rfind("         0  ") + 12;
     return text.substr(begin, text.size() - 1 - begin);
   };
   EXPECT_EQ(words(found(true, last(true, "CONNACK"))), "alive 12 s");
