@@ -14,6 +14,7 @@ MOSQUITTO = "/usr/sbin/mosquitto"
 # subscriber was slow.
 CONFIG = """\
 listener {port}
+listener {other_port}
 allow_anonymous true
 persistence false
 max_queued_messages 0
@@ -37,7 +38,7 @@ class Brokers:
     def launch_all(self):
         """Starts all of them, without waiting."""
         with open(self._config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(port=topology.MQTT_PORT))
+            file.write(CONFIG.format(port=topology.MQTT_PORT, other_port=topology.OTHER_MQTT_PORT))
         for node in self._layout.broker_nodes:
             self._launch(node)
 
@@ -52,9 +53,13 @@ class Brokers:
     def _launch(self, node, wrapper=()):
         pid = namespaces.spawn_service(
             self._layout.namespace(node), [*wrapper, MOSQUITTO, "-c", self._config],
-            self._state.file(f"{node}.log"),
+            self.log(node),
         )
         self._state.record(node, pid)
+
+    def log(self, node):
+        """The path of what the broker of `node` writes."""
+        return self._state.file(f"{node}.log")
 
     def wait_until_listening(self, node):
         """Returns once the broker of `node` accepts connections."""

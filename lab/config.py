@@ -46,6 +46,8 @@ class Settings:
     farewell: str = "off"
     routes: tuple = DEMO_ROUTES
     groups: dict | None = None  # {group: broker numbers}; None: thirds of all brokers
+    router_ports: dict = dataclasses.field(default_factory=dict)  # {broker number: port}
+    proxy_ports: dict = dataclasses.field(default_factory=dict)  # {group: port}
     weights: dict = dataclasses.field(default_factory=dict)  # {broker number: weight}; else 1
     health: str = ""  # keys of [health]; empty: no checks, whose packets would be counted, too
     clients: int = 100_000
@@ -60,6 +62,8 @@ class GroupOfReals:
 
     vip: str
     reals: dict  # {address: weight}
+    # {address: port} of those that the router reaches at another port.
+    ports: dict = dataclasses.field(default_factory=dict)
 
 
 def groups_of(layout, settings):
@@ -68,7 +72,9 @@ def groups_of(layout, settings):
     return {
         name: GroupOfReals(
             layout.group_address(index),
-            {layout.broker_address(n): settings.weights.get(n, 1) for n in brokers})
+            {layout.broker_address(n): settings.weights.get(n, 1) for n in brokers},
+            {layout.broker_address(n): settings.router_ports[n] for n in brokers
+             if n in settings.router_ports})
         for index, (name, brokers) in enumerate(groups.items())
     }
 
@@ -101,10 +107,12 @@ def render(layout, settings, history):
         # A Katran server has its own list of reals.
         if settings.forwarder != KATRAN_SHARED:
             reals = ", ".join(
-                f'{{ address = "{address}", weight = {weight} }}'
+                f'{{ address = "{address}", weight = {weight}{_port_of(group, address)} }}'
                 for address, weight in group.reals.items()
             )
             parts.append(f"reals = [ {reals} ]")
+        if name in settings.proxy_ports:
+            parts.append(f"proxy_port = {settings.proxy_ports[name]}")
         if settings.affinity != "connection":
             parts.append(f'affinity = "{settings.affinity}"')
         if name in settings.group_policies:
@@ -135,6 +143,10 @@ def render(layout, settings, history):
         settings.extra,
     ]
     return "\n".join(parts) + "\n"
+
+
+def _port_of(group, address):
+    return f", port = {group.ports[address]}" if address in group.ports else ""
 
 
 def write(path, layout, settings, history):

@@ -48,9 +48,9 @@ def pubrel(packet_id):
     return struct.pack("!BBH", PUBREL << 4 | 0x02, 2, packet_id)
 
 
-def subscribe(topic_filter, *, packet_id=1):
-    """A SUBSCRIBE at QoS 0, MQTT 3.1.1 (§3.8)."""
-    body = struct.pack("!H", packet_id) + _string(topic_filter) + b"\0"
+def subscribe(topic_filter, *, packet_id=1, qos=0):
+    """A SUBSCRIBE, MQTT 3.1.1 (§3.8)."""
+    body = struct.pack("!H", packet_id) + _string(topic_filter) + bytes([qos])
     return bytes([SUBSCRIBE << 4 | 0x02]) + _remaining_length(len(body)) + body
 
 

@@ -43,7 +43,9 @@ class Session:
     It never pings, so by default its broker does not expect it to.
     """
 
-    def __init__(self, lab, node, client_id=None, *, source=None, patience_s=PATIENCE_S, **connect):
+    def __init__(self, lab, node, client_id=None, *, source=None, patience_s=PATIENCE_S,
+                 followed_by=(), **connect):
+        """`followed_by`: packets that do not wait for the CONNACK. Others are for mqtt.connect()."""
         with namespaces.inside(lab.namespace(node)):
             self.socket = socket.socket(lab.layout.service_family)
         try:
@@ -54,8 +56,10 @@ class Session:
             self._walker = mqtt.Walker()
             self._packets = []
             self.socket.connect((lab.layout.service_address, topology.MQTT_PORT))
-            self.socket.sendall(mqtt.connect(client_id or node, **{"keepalive_s": 0, **connect}))
-            self.read(mqtt.CONNACK)
+            first = mqtt.connect(client_id or node, **{"keepalive_s": 0, **connect})
+            self.socket.sendall(b"".join([first, *followed_by]))
+            # Whether the broker had kept the session (MQTT 3.1.1 §3.2.2.2).
+            self.was_present = bool(self.read(mqtt.CONNACK)[0] & 1)
         except BaseException:
             self.socket.close()
             raise

@@ -21,6 +21,7 @@ import socket
 GATEWAY = "gateway"
 LB = "lb"
 MQTT_PORT = 1883
+OTHER_MQTT_PORT = 1893  # of brokers, too
 
 # The gateway has this address on each of its links. An address on its lo, as with IPv4, would not
 # answer neighbour solicitations that arrive on another device (RFC 4861 §7.2.3).

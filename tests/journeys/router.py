@@ -10,32 +10,12 @@ import contextlib
 import os
 import signal
 
+from router_support import HUMIDITY, OTHER, TEMPERATURE, TOPICS, RouterJourney
 from support import (
-    Addressing, Journey, MosquittoPub, Paho, Session, Settings, main, mqtt, namespaces, topology,
+    Addressing, MosquittoPub, Paho, Session, Settings, main, mqtt, namespaces, topology,
 )
 
 from lab import forging
-
-TEMPERATURE, HUMIDITY, OTHER = "measurements/temperature", "measurements/humidity", "anything"
-TOPICS = (TEMPERATURE, HUMIDITY, OTHER)
-
-
-class RouterJourney(Journey):
-    settings = Settings(unknown_clients="router")
-
-    def setUp(self):
-        super().setUp()
-        self.wait_for_router()
-
-    def wait_for_router(self):
-        """Waits until an unknown client is routed."""
-        self.wait_until(
-            lambda: self.daemon.ask("status")["router"]["open"], "the router to be open")
-
-    @contextlib.contextmanager
-    def nothing_reset(self):
-        with self.expect_counted(RESET=0, MISPREDICT=0, CONDEMNED_RST=0, NO_FLOW=0):
-            yield
 
 
 class FirstContact(RouterJourney):
@@ -77,7 +57,6 @@ class FirstContact(RouterJourney):
             rows = self.daemon.ask("reals", "list")["reals"]
             self.assertIn("temperature", {r["group"] for r in rows if r["routed"]})
             session.disconnect()
-
 
     def ways(self):
         """The rules and local routes for the service, in the LB's namespace."""
