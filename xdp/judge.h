@@ -9,12 +9,14 @@
 #include "xdp/changes.h"
 #include "xdp/learn.h"
 #include "xdp/match.h"
+#include "xdp/router.h"
 
 /* Longest topic written directly into a reserved ring record, bytes. */
 #define SHORT_TOPIC 64
 
 /* The action on a PUBLISH that belongs to another group than its flow, by the policy of
- * that group and the limits of resets.
+ * that group and the limits of resets. A client that keeps changing comes back to the
+ * router, if that serves the service.
  */
 static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flags)
 {
@@ -29,7 +31,7 @@ static __noinline __u8 decide(const struct packet *pkt, __u32 group, __u16 *flag
 		count(COUNT_DROPPED_POLICY);
 		return ACTION_DROPPED;
 	}
-	if (is_kept_for_changes(pkt)) {
+	if (is_kept_for_changes(pkt) && !router_has_room(pkt)) {
 		count(COUNT_KEPT_CHANGING);
 		return ACTION_CHANGING;
 	}

@@ -92,7 +92,7 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	const struct group *target;
 	enum outcome outcome;
 	struct flow *former;
-	int is_asked;
+	int is_asked, changes;
 	__u64 rank;
 
 	count(COUNT_SYN);
@@ -106,13 +106,14 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	}
 	client = client_of(pkt);
 	is_asked = is_to_be_asked(pkt, client);
+	changes = client && is_changing(pkt, client);
 	pkt->group = group_of_client(client);
 	rank = pkt->group == NO_GROUP ? 0 : TABLE_RANK;
 	count(rank ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN);
 	former = look_up_flow(&pkt->key);
 	if (former)
 		former->flags |= FLOW_REOPENED;
-	if ((!former || is_dead(former)) && goes_to_router(pkt, pkt->group)) {
+	if ((!former || is_dead(former)) && goes_to_router(pkt, pkt->group, changes)) {
 		count(COUNT_SYN_ROUTED);
 		return PASS_UP;
 	}

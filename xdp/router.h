@@ -236,10 +236,27 @@ static __noinline __u32 way_of(const struct packet *pkt)
 		       : 0;
 }
 
+/* Whether the daemon has been silent for too long. */
+static __always_inline int is_silent(const struct packet *pkt,
+				     const struct router_room *room)
+{
+	return is_over(room->beat_at_ns, pkt->now_ns, HEARTBEAT_STALE_S * NS_PER_S);
+}
+
+/* Whether the router would probably take the next connection of a client. */
+static __always_inline int router_has_room(const struct packet *pkt)
+{
+	const struct router_room *room = the_router();
+
+	return room && room->connections && pkt->service->unknown == UNKNOWN_TO_ROUTER &&
+	       !is_silent(pkt, room);
+}
+
 /* Whether a SYN goes up. One of a connection that the router has always does: it is a
- * copy, or forged by a stranger. `group` is the group predicted for its client.
+ * copy, or forged by a stranger. `group` is the group predicted for its client, and
+ * `changes` says that the client keeps changing between groups.
  */
-static __noinline int goes_to_router(const struct packet *pkt, __u32 group)
+static __noinline int goes_to_router(const struct packet *pkt, __u32 group, __u32 changes)
 {
 	const struct router_room *room = the_router();
 	__u32 state, way, refused;
@@ -252,10 +269,9 @@ static __noinline int goes_to_router(const struct packet *pkt, __u32 group)
 	if (pkt->service->unknown != UNKNOWN_TO_ROUTER)
 		return 0;
 	way = way_of(pkt);
-	if (group == NO_GROUP ? way == WAY_DEFAULT : way != WAY_ROUTER)
+	if (group == NO_GROUP ? way == WAY_DEFAULT : way != WAY_ROUTER && !changes)
 		return 0;
-	if (is_over(room->beat_at_ns, pkt->now_ns, HEARTBEAT_STALE_S * NS_PER_S) ||
-	    !router_listens(pkt))
+	if (is_silent(pkt, room) || !router_listens(pkt))
 		refused = COUNT_ROUTER_ABSENT;
 	else
 		refused = take_place(pkt, room);

@@ -7,6 +7,7 @@ No client is reset, and none is refused when the daemon is killed, stopped or re
 
 import concurrent.futures
 import contextlib
+import itertools
 import os
 import signal
 
@@ -58,6 +59,24 @@ class FirstContact(RouterJourney):
             self.assertIn("temperature", {r["group"] for r in rows if r["routed"]})
             session.disconnect()
 
+    def cookies_received(self):
+        """How many connections the LB's kernel has opened from a SYN cookie."""
+        with namespaces.inside(self.lab.namespace(topology.LB)):
+            with open("/proc/thread-self/net/netstat", encoding="ascii") as file:
+                names, values = (line.split() for line in file if line.startswith("TcpExt:"))
+        return int(values[names.index("SyncookiesRecv")])
+
+    def test_answers_to_syn_cookies_reach_the_router(self):
+        always = 2
+        namespaces.set_sysctls(
+            self.lab.namespace(topology.LB), {"net/ipv4/tcp_syncookies": always})
+        with self.nothing_reset(), Session(self.lab, "client0") as session:
+            self.assertEqual(self.cookies_received(), 1)
+            for number, topic in enumerate(TOPICS, start=1):
+                session.publish(topic, mqtt.message("client0", "1", number))
+            session.disconnect()
+        self.expect_delivered("client0", [1, 2, 3])
+
     def ways(self):
         """The rules and local routes for the service, in the LB's namespace."""
         option = "-6" if self.addressing is Addressing.IPV6 else "-4"
@@ -105,6 +124,36 @@ class SeveralTopics(RouterJourney):
                 session.disconnect()
         self.assertEqual(self.counters()["SYN_PREDICTED"], 0)
         self.expect_no_wrong_group()
+
+
+class KeepsChanging(RouterJourney):
+    """A client of the fast path that begins to publish to several groups."""
+
+    settings = Settings(unknown_clients="router", resets_per_client=100)
+
+    def test_it_comes_to_the_router(self):
+        self.teach("client0", TEMPERATURE)
+        topics = itertools.cycle((HUMIDITY, TEMPERATURE))
+        before = self.counters()["SYN_ROUTED"]
+
+        def is_routed():
+            with contextlib.suppress(ConnectionResetError), \
+                    Session(self.lab, "client0") as session:
+                session.publish(next(topics), "m", qos=1, packet_id=1)
+                session.read(mqtt.PUBACK)
+                session.disconnect()
+            return self.counters()["SYN_ROUTED"] > before
+
+        self.wait_until(is_routed, "the router to get the client")
+        counters = self.counters()
+        self.assertEqual(counters["KEPT_CHANGING"], 0)
+        self.assertGreater(counters["MISPREDICT"], 0)
+        with self.nothing_reset(), Paho(self.lab, "client0") as paho:
+            for _ in range(20):
+                for topic in TOPICS:
+                    self.feed(paho, topic, 1)
+            self.expect_all_delivered()
+            paho.close()
 
 
 class Device(RouterJourney):

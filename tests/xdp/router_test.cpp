@@ -251,6 +251,59 @@ TEST_F(RouterTest, AClientOfSeveralGroupsGoesUpForADay) {
   EXPECT_TRUE(syn_of({kClient.address, 40'001}).forwarded());
 }
 
+class ChangingClientTest : public RouterTest {
+ protected:
+  void SetUp() override {
+    RouterTest::SetUp();
+    if (IsSkipped()) return;
+    settings_.resets_per_client = 1000;
+    settings_.changes_per_day = 4;
+    write(settings_);
+    predict(kClient, kTemperature);  // the fast path knows it
+  }
+
+  // Connections that alternate between two groups, until one goes up or there have been many.
+  // Returns how many took the fast path.
+  int alternate() {
+    constexpr int kMany = 40;
+    for (int i = 0; i < kMany; ++i) {
+      const auto port = static_cast<std::uint16_t>(41'000 + i);
+      const std::uint32_t isn = 100'000U * static_cast<unsigned>(i + 1);
+      Client client({kClient.address, port}, kService, isn);
+      const Outcome out = send(client.syn());
+      if (is_up(out)) return i;
+      if (is_question(out)) {
+        send(answer_to(client, out));
+        EXPECT_TRUE(send(client.syn()).forwarded());
+      }
+      send(client.ack());
+      send(client.send(connect_packet()));
+      publish(client, i % 2 == 0 ? kHumidityTopic : kTemperatureTopic);
+    }
+    return kMany;
+  }
+};
+
+TEST_F(ChangingClientTest, ItGoesUpInsteadOfBeingKept) {
+  const Fd listener = listening(kService);
+
+  EXPECT_LE(alternate(), 10);
+
+  EXPECT_EQ(counter(COUNT_KEPT_CHANGING), 0u);
+  EXPECT_EQ(counter(COUNT_SYN_ROUTED), 1u);
+}
+
+TEST_F(ChangingClientTest, ItIsKeptWhileTheRouterHasNoRoom) {
+  const Fd listener = listening(kService);
+  open(0, 10);
+
+  EXPECT_EQ(alternate(), 40);
+
+  EXPECT_GE(counter(COUNT_KEPT_CHANGING), 10u);
+  EXPECT_EQ(counter(COUNT_SYN_ROUTED), 0u);
+  EXPECT_GT(counter(COUNT_ROUTER_FULL), 0u);
+}
+
 TEST_F(RouterTest, AClientOfAnotherProtocolGoesToTheDefaultGroupForADay) {
   const Fd listener = listening(kService);
   put_way(kClient, WAY_DEFAULT);
