@@ -113,7 +113,7 @@ double measure(const Tables& tables, const Task& task, std::uint32_t clients, in
     frame.clients = task.is_flood ? 0 : clients;
     frame.above = task.is_flood ? kFlood + static_cast<std::uint32_t>(cpu) : 0;
     table_run idle = frame;
-    idle.clients = 2;  // the same work with a table that stays in the cache
+    idle.clients = 2;  // the last of an odd number of runs then returns kVerdictOk
     idle.next = 0;
     const double base = run(tables.programs().progs.bench_nothing, idle, kOperations | 1);
     together.arrive_and_wait();

@@ -139,8 +139,7 @@ static_assert(sizeof(struct group) == 24, "ABI");
  * of the set of routes, and the shape of the filter. A changed set is written next to the
  * old one and takes effect at once when `settings.generation` changes.
  */
-#define EXACT_ROUTE                                                                      \
-	0 /* no wildcards; other values: place of the shape in its set, from 1 */
+#define EXACT_ROUTE 0 /* no wildcards; others: place of the shape in its set, from 1 */
 
 struct route {
 	__u32 generation;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The table of clients, map `predictions` (bpf/table.h): what each client was taught
- * last, and what is counted against it. The packet path and the daemon change an entry by
- * the same lines. Pure.
+ * The table of clients, map `predictions` (bpf/table.h): what each client taught last,
+ * and the counts kept for it. The packet path and the daemon change an entry with the
+ * same code. Pure.
  *
  * An entry without a lesson never pushes out one with a lesson. So forged connections,
- * which are counted as well, cost no client its prediction.
+ * which are counted as well, do not push out any client's prediction.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 
 /* An entry; without a lesson its group is NO_GROUP. Words 2 to 4 are stored as a whole.
  *
- * What is counted belongs to the client's address at this service. Times are those of
- * the clock of lessons, in coarse units. They wrap, which client_pass_time() allows for.
+ * The counts belong to the client's address at this service. Times are coarse units of
+ * the lesson clock. They wrap, which client_pass_time() allows for.
  */
 struct client {
 	struct address address;
@@ -28,7 +28,7 @@ struct client {
 	__u64 resets_began : 11; /* RESETS_SHIFT */
 	/* The client's changes between groups (xdp/changes.h) */
 	__u64 doubts : 2;     /* mispredicts, as far as they matter */
-	__u64 changes : 4;    /* those that are known to be its own */
+	__u64 changes : 4;    /* those known to be its own */
 	__u64 questions : 5;  /* SYNs that were answered with a question */
 	__u64 changed_at : 8; /* its last mispredict: CLIENT_AGE_SHIFT */
 	__u64 day_began : 6;  /* of these counts: DAY_SHIFT */
@@ -47,7 +47,7 @@ static_assert(__builtin_offsetof(struct client, service) == 16, "CLIENT_KEY");
 /* The value of `changes` of a client that has changed too often. */
 #define CHANGING 15
 
-/* An entry as words, and the other way round. */
+/* An entry as words, and words as an entry. */
 union client_words {
 	struct client client;
 	struct table_entry entry;
@@ -61,9 +61,9 @@ union client_words {
 #define RESETS_SHIFT	 5  /* 2 s */
 
 #define DAY_IN_AGES	84 /* 23.9 hours */
-#define DAY_IN_UNITS	21 /* the same */
+#define DAY_IN_UNITS	21 /* the same in units of DAY_SHIFT */
 #define RESETS_IN_UNITS (RESET_WINDOW_S / 2)
-/* An age in which the window of resets is certainly over: 17 minutes and more. */
+/* After this age the window of resets is certainly over: 17 minutes or more. */
 #define RESETS_IN_AGES 2
 
 TABLE_INLINE __u16 client_age(__u32 lesson_time)
@@ -88,8 +88,8 @@ struct client_sets {
 	__u32 first, second;
 };
 
-/* The key gets its tag. The hash's secret is part of that of the topic hash, which nobody
- * else uses: of words that only the longest topics have.
+/* Gives the key its tag. The secret of this hash is a part of the secret of the topic
+ * hash that only the longest topics use.
  */
 TABLE_INLINE struct client_sets find_client_sets(const struct topic_keys *keys,
 						 __u32 sets, struct table_key *key)
@@ -113,8 +113,8 @@ TABLE_INLINE int was_taught(const struct client *client)
 	return client->group != NO_GROUP || client->time;
 }
 
-/* Forgets what is over at `now`. `age` is the entry's: when all of it was looked at last.
- * What is older than the coarse times can tell is so known to be over.
+/* Forgets counts that are over at `now`. `age`: when the entry was last looked at as a
+ * whole. It shows which counts are over even if their coarse times have wrapped.
  */
 TABLE_INLINE void client_pass_time(struct client *client, __u16 age, __u32 now)
 {
@@ -141,8 +141,8 @@ TABLE_INLINE void client_pass_time(struct client *client, __u16 age, __u32 now)
 		client->day_began = (now >> DAY_SHIFT) & 0x3f;
 }
 
-/* Copies the client's entry, as it is at `now`. If somebody keeps writing it, only group
- * and time are known. Returns TABLE_DONE, or TABLE_REFUSED: there is none.
+/* Copies the client's entry as it is at `now`. If somebody keeps writing it, only group
+ * and time are known. Returns TABLE_DONE, or TABLE_REFUSED if there is none.
  */
 TABLE_FUNCTION __u32 read_client(const struct table_set *first,
 				 const struct table_set *second,
@@ -182,7 +182,7 @@ TABLE_INLINE void load_client(const struct table_set *set, __u32 way,
 		words->entry.word[word] = TABLE_LOAD(&set->entry[way].word[word]);
 }
 
-/* Writes what is not the key, and gives the entry back. */
+/* Writes everything except the key, and gives the entry back. */
 TABLE_INLINE void release_client(struct table_set *set, __u32 way,
 				 const union client_words *words, __u16 age)
 {
@@ -191,7 +191,7 @@ TABLE_INLINE void release_client(struct table_set *set, __u32 way,
 	table_release(set, way, age, client_rank(&words->client));
 }
 
-/* An entry that the caller has claimed is used at `time`. Returns its age from now on. */
+/* An entry that the caller has claimed is used at `time`. Returns its new age. */
 TABLE_INLINE __u16 use_client(const struct table_set *set, __u32 way,
 			      union client_words *words, __u32 time)
 {
@@ -203,7 +203,7 @@ TABLE_INLINE __u16 use_client(const struct table_set *set, __u32 way,
 	return client_age(time);
 }
 
-/* A new entry of the client, with nothing in it. */
+/* A new, empty entry of the client. */
 TABLE_INLINE void begin_client(const struct table_key *key, union client_words *words)
 {
 	words->entry.word[0] = key->word[0];
@@ -214,7 +214,7 @@ TABLE_INLINE void begin_client(const struct table_key *key, union client_words *
 	words->client.group = NO_GROUP;
 }
 
-/* Makes an entry of that age for the client, which has none. */
+/* Makes an entry of that age for a client that has none. */
 TABLE_INLINE __u32 insert_client(struct table_set *first, struct table_set *second,
 				 const struct table_key *key,
 				 const union client_words *words, __u32 time, __u32 now,
@@ -253,19 +253,19 @@ TABLE_INLINE void set_prediction(struct client *client, const struct prediction 
 
 /* A lesson on its way into the table. */
 struct client_lesson {
-	/* Afterwards, what is known of the client. */
+	/* Afterwards: the client's prediction. */
 	struct prediction lesson;
-	/* What was known before; NO_GROUP: nothing. */
+	/* The client's prediction before; NO_GROUP: none. */
 	struct prediction before;
 	__u32 kind;		  /* enum lesson_kind */
-	__u32 now;		  /* the lesson clock's */
+	__u32 now;		  /* of the lesson clock */
 	__u64 by;		  /* TABLE_DAEMON, or 0 */
 	union client_words words; /* working space: the stack is short */
-	struct prediction next;	  /* likewise */
+	struct prediction next;	  /* working space, too */
 };
 
-/* Merges it into the client's entry, by the rule of bpf/lesson.h. Returns the outcome; 0:
- * others were at it.
+/* Merges it into the client's entry, by the rule of bpf/lesson.h. Returns the outcome, or
+ * 0 if others were changing the entry.
  */
 TABLE_FUNCTION __u32 merge_into_client(struct table_set *set, __u32 way,
 				       const struct table_key *key,
@@ -299,8 +299,8 @@ TABLE_FUNCTION __u32 merge_into_client(struct table_set *set, __u32 way,
 	return outcome;
 }
 
-/* Merges a lesson into what is known of the client, which is made known if need be.
- * Returns the outcome; 0: others were at it all the time.
+/* Merges a lesson into the client's entry, which is added if need be. Returns the
+ * outcome, or 0 if others were changing the entry all the time.
  */
 TABLE_FUNCTION __u32 merge_client_lesson(struct table_set *first,
 					 struct table_set *second,
@@ -371,7 +371,7 @@ TABLE_FUNCTION __u32 give_client_back(struct table_set *first, struct table_set 
 	return 1;
 }
 
-/* ---- what is counted --------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------ */
 
 enum client_event {
 	CLIENT_RESET = 1,
@@ -381,12 +381,12 @@ enum client_event {
 	CLIENT_FORGED = 5,  /* others speak in its name */
 };
 
-/* What is to be counted. */
+/* An event to be counted. */
 struct client_note {
 	__u32 event; /* enum client_event; not of connections */
-	__u32 now;   /* the lesson clock's */
-	/* Connections that the client may have; changes in a day after which it counts as
-	 * changing all the time, 0: it never does.
+	__u32 now;   /* of the lesson clock */
+	/* For connections: how many the client may have. For changes: how many in a day
+	 * make it count as changing all the time, 0: it never does.
 	 */
 	__u32 most;
 	__u32 pad;
@@ -398,7 +398,7 @@ enum connection_outcome {
 	CONNECTION_COUNTED = 0,
 	CONNECTION_OVER_LIMIT = 1,
 	CONNECTION_NO_ROOM = 2,
-	CONNECTION_BUSY = 3, /* others were at it all the time */
+	CONNECTION_BUSY = 3, /* others were changing the entry all the time */
 };
 
 /* Counts one more connection in the client's entry, up to the limit. */
@@ -426,7 +426,7 @@ TABLE_FUNCTION __u32 count_in_client(struct table_set *set, __u32 way,
 	return outcome;
 }
 
-/* Counts one more connection of the client, which is made known if need be. */
+/* Counts one more connection of the client, which is added if need be. */
 TABLE_FUNCTION __u32 count_connection(struct table_set *first, struct table_set *second,
 				      const struct table_key *key,
 				      struct client_note *note)
@@ -455,8 +455,8 @@ TABLE_FUNCTION __u32 count_connection(struct table_set *first, struct table_set 
 	return CONNECTION_BUSY;
 }
 
-/* Counts one connection less. It does not count as a use. Returns 0 if others were at it
- * all the time.
+/* Counts one connection less. This is no use of the entry. Returns 0 if others were
+ * changing it all the time.
  */
 TABLE_FUNCTION __u32 uncount_connection(struct table_set *first, struct table_set *second,
 					const struct table_key *key,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A set-associative table in an array that the kernel and the daemon share, for data that
- * may be forgotten. The same lines run in the packet path, in the daemon (on the mapped
- * memory) and in the tests. Pure: owns no map and calls no helper.
+ * may be forgotten. The same code runs in the packet path, in the daemon (on the mapped
+ * memory) and in the tests. Pure: it owns no map and calls no helper.
  *
  * A value of the array is a set of TABLE_WAYS entries. A keyed hash of the key selects
  * two sets, and the entry is in one of them. A new entry goes into the set with more free
@@ -10,16 +10,16 @@
  * a client with a lesson) never gives way to one without. So a table with room for N /
  * 0.9 entries holds N random keys, with 0.7 % pushed out.
  *
- * Each way has a claim, a word that tells whose the entry is and who writes it. All
- * changes begin by comparing and exchanging the claim:
+ * Each way has a claim, a word that tells whose the entry is and who writes it. Each
+ * change begins by comparing and exchanging the claim:
  *
  * - FILLING: the entry gets another key. It must not be read.
  * - WRITING: its key stays, other words change. They may be read one by one.
  *
  * Each change gives the claim another turn. A reader copies the words and reads the claim
  * before and after: if the turn is the same, its copy is one consistent entry. So nobody
- * ever waits for a reader, and a writer waits for another one for some loads only; then
- * it gives up. The packet path holds a claim for some dozen nanoseconds. The daemon may
+ * ever waits for a reader. A writer waits for another one during some loads only, then it
+ * gives up. The packet path holds a claim for some dozen nanoseconds. The daemon may
  * be stopped or killed while it holds one: until the next daemon has mended the table
  * (table_mend()), an entry that it was filling is not usable, and one that it was writing
  * still has its group.
@@ -453,7 +453,7 @@ TABLE_FUNCTION __u32 table_begin(struct table_set *first, struct table_set *seco
 	if (standing >= TABLE_TAKEN ||
 	    table_standing(old, terms->now, terms->holds) != standing)
 		return TABLE_NOWHERE + TABLE_BUSY;
-	/* Of the same age, what the daemon brings counts less. */
+	/* Among entries of the same age, those of the daemon count less. */
 	if (standing + (terms->by != 0) > table_standing(own, terms->now, terms->holds))
 		return TABLE_NOWHERE + TABLE_REFUSED;
 	filling = (own & (TABLE_TAG | TABLE_AGE)) | (old & TABLE_TURN) | TABLE_FILLING |

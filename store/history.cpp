@@ -28,8 +28,6 @@ constexpr std::size_t kExpireRows = 1000;  // per transaction
 // A disk that damages each new file must not fill up with set-aside files.
 constexpr auto kSetAsideEvery = 60s;
 
-// The writer looks at the wall clock so often.
-
 // The wall clock and the uptime are not read at the same moment; less is no change of the clock.
 constexpr std::int64_t kReadApartMs = 1000;
 

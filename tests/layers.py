@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What the folders outside of daemon/ may include of this project; cli/ adds the rooms it links.
+# The includes allowed in folders outside of daemon/. cli/ adds the rooms that it links.
 ALLOWED = {
     "bpf": {"bpf"},
     "xdp": {"bpf", "xdp"},

@@ -12,7 +12,7 @@
  * lesson has not changed. Each connection counts once, so the next change needs another
  * one. When a host says that it never opened a connection, all its changes are forgotten.
  *
- * The counts lie in the client's entry (bpf/clients.h).
+ * The counts are in the client's entry (bpf/clients.h).
  */
 #pragma once
 
@@ -26,7 +26,7 @@ static __always_inline int is_changing(const struct packet *pkt,
 	return pkt->set->changes_per_day && client->changes == CHANGING;
 }
 
-/* The flow has taught `group`; the lesson is in the scratch. */
+/* Call this when the flow has taught `group`. The lesson is in the scratch. */
 static __always_inline void note_group(const struct packet *pkt, __u16 group)
 {
 	const struct prediction *before = &pkt->scratch->lesson.before;

@@ -18,10 +18,10 @@ struct {
 	__type(value, struct table_set);
 } predictions SEC(".maps");
 
-/* Its size; set before load. */
+/* Its size in sets; set before load. */
 const volatile __u32 client_sets = 2;
 
-/* Where a client's entry may lie. The key is in the scratch. */
+/* The sets in which a client's entry may lie. The key is in the scratch. */
 struct client_site {
 	const struct table_key *key;
 	struct table_set *first, *second;
@@ -45,7 +45,7 @@ static __always_inline int find_client(const struct flow_key *flow,
 	return site->first && site->second ? 0 : -1;
 }
 
-/* What is known of the flow's client at `now`, 0: nothing. A copy in the scratch. */
+/* The entry of the flow's client at `now`, or 0. A copy in the scratch. */
 static __noinline const struct client *look_up_client(const struct flow_key *flow,
 						      __u32 now)
 {
@@ -59,7 +59,7 @@ static __noinline const struct client *look_up_client(const struct flow_key *flo
 	return &scratch->client.words.client;
 }
 
-/* One more connection of the client is tracked. Returns enum connection_outcome. */
+/* Counts one more tracked connection of the client. Returns enum connection_outcome. */
 static __noinline __u32 count_tracked(const struct flow_key *flow, __u32 limit, __u32 now)
 {
 	struct scratch *scratch = own_scratch();
@@ -72,7 +72,7 @@ static __noinline __u32 count_tracked(const struct flow_key *flow, __u32 limit, 
 	return count_connection(site.first, site.second, site.key, &scratch->client.note);
 }
 
-/* One established connection of the client has ended. */
+/* Counts the end of one established connection of the client. */
 static __noinline void release_connection(const struct flow_key *flow)
 {
 	struct scratch *scratch = own_scratch();

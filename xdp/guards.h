@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is counted against a client: its tracked connections and its resets.
+ * The counts kept for a client: its tracked connections and its resets.
  */
 #pragma once
 

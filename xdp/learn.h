@@ -7,7 +7,7 @@
 #include "xdp/clients.h"
 #include "xdp/packet.h"
 
-/* No routes have this generation: a flow with it is judged at its next PUBLISH. */
+/* No set of routes has this generation: a flow with it is judged at its next PUBLISH. */
 #define NO_GENERATION 0
 
 static __always_inline __u32 clock_of(const struct packet *pkt)
@@ -15,7 +15,7 @@ static __always_inline __u32 clock_of(const struct packet *pkt)
 	return lesson_clock(pkt->set->lesson_clock_ns, pkt->now_ns);
 }
 
-/* What is known of the packet's client, 0: nothing. A copy in the scratch. */
+/* The entry of the packet's client, or 0. A copy in the scratch. */
 static __always_inline const struct client *client_of(const struct packet *pkt)
 {
 	return look_up_client(&pkt->key, clock_of(pkt));
@@ -44,9 +44,9 @@ static __noinline __u32 time_for_daemon(const struct packet *pkt)
 }
 
 /* Writes the prediction, so that the client's very next SYN goes to the right group.
- * Returns whether the daemon must be told: it is news, or its last report failed. If
- * the daemon has just been interrupted while it wrote the entry, the next PUBLISH
- * teaches.
+ * Returns whether the daemon must be told: the lesson is new, or its last report failed.
+ * If the daemon was interrupted while it wrote the entry, nothing is written, and the
+ * next PUBLISH teaches.
  */
 static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 group)
 {
@@ -79,7 +79,7 @@ static __always_inline int teach(const struct packet *pkt, __u64 hash, __u16 gro
 	return 1;
 }
 
-/* The daemon has got the lesson in the scratch, unless it has changed meanwhile. */
+/* The daemon has received the lesson in the scratch, unless it has changed meanwhile. */
 static __always_inline void mark_as_told(const struct packet *pkt)
 {
 	const struct prediction *lesson = &pkt->scratch->lesson.lesson;

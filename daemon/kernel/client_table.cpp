@@ -19,7 +19,7 @@ namespace remora {
 namespace {
 
 constexpr std::size_t kCopiedAtOnce = 4096;
-// So many sets are on their way into the cache while one is worked on.
+// The sets to load into the cache ahead of the one that is worked on.
 constexpr std::size_t kAhead = 8;
 
 // The packet path holds an entry for some dozen nanoseconds. If it is held for longer, another
@@ -67,7 +67,7 @@ ClientTable::Site ClientTable::site_of(const topic_keys& keys, const client_key&
   return site;
 }
 
-// The secret is read each time: remorad sets it after it has made this.
+// Reads the secret each time: remorad sets it only after it has made this object.
 ClientTable::Site ClientTable::site_of(const client_key& client) const {
   return site_of(*read_keys(topic_keys_fd_), client);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The table of clients (bpf/clients.h), as the daemon sees it: the packet path's own memory.
-// Any thread may change it, beside the packet path.
+// Any thread may change it while packets are handled.
 #pragma once
 
 #include <cstdint>
@@ -16,47 +16,47 @@
 
 namespace remora {
 
-// A lesson for the table, and what became of it.
+// A lesson for the table, and its outcome.
 struct ClientLesson {
   client_key client;
   std::uint32_t kind;  // of lesson_kind
-  prediction lesson;   // afterwards: what is known of the client
+  prediction lesson;   // afterwards: the client's prediction
   lesson_outcome outcome;
 };
 
 class ClientTable {
  public:
-  // Descriptors: of the table, and of `topic_keys`, which has the secret of its hash and must
-  // outlive it. Throws std::system_error.
+  // File descriptors of the table and of `topic_keys`, which has the secret of its hash and
+  // must outlive it. Throws std::system_error.
   ClientTable(int table_fd, int topic_keys_fd);
 
-  // Merges all by the rule of bpf/lesson.h, and writes the outcome of each. `now`: the lesson
-  // clock's. Throws std::system_error.
+  // Merges all by the rule of bpf/lesson.h, and writes the outcome of each. `now`: time of the
+  // lesson clock. Throws std::system_error.
   void merge(std::span<ClientLesson> lessons, std::uint32_t now) const;
 
-  // What the client was taught last; nothing: it was not taught.
+  // The client's prediction, or nothing if it never taught.
   std::optional<prediction> find(const client_key& key) const;
 
-  // The whole entry, also of a client that was not taught.
+  // The whole entry, also of a client that never taught.
   std::optional<client> entry(const client_key& key) const;
 
-  // Overwrites what the client was taught, or adds the client. False: there is no room.
+  // Overwrites the client's prediction, or adds the client. Returns false if there is no room.
   bool put(const client_key& key, const prediction& known) const;
 
-  // Adds an entry as it is. False: there is no room, or there is one.
+  // Adds an entry as it is. Returns false if there is no room, or already an entry.
   bool add(const client& entry, std::uint16_t age, std::uint32_t now) const;
 
   // Removes the entry.
   void erase(const client_key& key) const;
 
-  // One of its established connections more, or less.
+  // Counts one established connection more, or one less.
   void count_connection(const client_key& key, std::uint32_t now) const;
   void release_connection(const client_key& key) const;
 
-  // Clients that were taught.
+  // Clients that have taught.
   std::uint64_t size() const;
 
-  // Calls `take(entry, age)` for each entry, of one moment each.
+  // Calls `take(entry, age)` for each entry. Each entry is consistent in itself.
   template <class Take>
   void for_each(const Take& take) const {
     for (std::uint32_t number = 0; number < count_; ++number) {
@@ -66,7 +66,7 @@ class ClientTable {
     }
   }
 
-  // Ends what a predecessor that was killed had begun.
+  // Finishes what a killed daemon had begun.
   void mend() const;
 
  private:
@@ -86,8 +86,8 @@ class ClientTable {
   int topic_keys_fd_;
 };
 
-// Into a new table: from another one, or from the hash of predictions that a former layout had.
-// Connections are not counted. With `Into::kInUse` what it knows already stays.
+// Copies entries into a new table: from another one, or from the hash of predictions of a former
+// layout. Connections are not counted. With `Into::kInUse`, entries that it has already stay.
 CopyCounts copy_clients(int from, MapConverter& converter, const ClientTable& to, Into into);
 
 }  // namespace remora

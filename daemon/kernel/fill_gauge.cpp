@@ -36,7 +36,7 @@ void FillGauge::step() {
   if (batch.count == 0) last_ = std::exchange(counted_, 0);
 }
 
-// Of a table of sets, the bits of a claim of which one is set in an entry that is counted.
+// Bits of a claim in a table of sets: an entry with one of them is counted.
 std::uint64_t FillGauge::counted_claims(const MapSpec& spec) {
   if (!spec.is(kSets)) return 0;
   return spec.is(kRanked) ? TABLE_RANK : TABLE_USED;

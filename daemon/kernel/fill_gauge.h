@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How full the hash maps are. The kernel keeps no count, so the entries are counted: those of small
+// How full the tables are. The kernel keeps no count, so the entries are counted: those of small
 // tables at once, those of large tables a batch at a time on the loop.
 #pragma once
 

@@ -28,7 +28,7 @@ LessonClock set_clock(const Maps& maps, LessonTime newest) {
   return clock;
 }
 
-// Services of clients, of which most have the same.
+// Reads the services of clients, most of which have the same one.
 class ServiceReader {
  public:
   explicit ServiceReader(const TopicMatching& matching) : matching_(matching) {}
@@ -149,7 +149,7 @@ Predictions::Changes Predictions::rematch(const TopicMatching& matching,
 
 template <class Work>
 void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Work& work) {
-  thread_ = std::jthread();  // stops and joins: a batch at most
+  thread_ = std::jthread();  // stops and joins it; that takes one batch at most
   std::promise<void> newest, done;
   newest_ = newest.get_future();
   done_ = done.get_future();

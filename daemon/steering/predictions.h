@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel's predictions, as user space writes them: by lessons.
+// The kernel's predictions, as user space writes them: with lessons.
 //
 // Fills the table from the history at the start, and matches known topics again when routes
 // change. Matching a million clients takes seconds, so it runs on a thread of its own, which
@@ -26,12 +26,12 @@ namespace remora {
 
 class Predictions {
  public:
-  // All must outlive it. `limit`: entries of the table. Sets the clock of lessons in the
-  // kernel.
+  // All arguments must outlive it. `limit`: entries of the table. Sets the clock of lessons in
+  // the kernel.
   Predictions(const Maps& maps, History& history, std::uint64_t limit);
 
   const LessonClock& clock() const { return clock_; }
-  // Lessons from now on are later than `newest`, which the history has.
+  // Lessons from now on are later than `newest`, the time of the newest one in the history.
   void catch_up_with(LessonTime newest);
 
   enum class Clients : std::uint8_t {
@@ -45,23 +45,22 @@ class Predictions {
                                     Clients clients = Clients::kAll) const;
 
   struct Changes {
-    std::uint64_t loaded = 0;    // clients that had no prediction
-    std::uint64_t followed = 0;  // whose topic now belongs to another group
+    std::uint64_t loaded = 0;    // clients that had no prediction before
+    std::uint64_t followed = 0;  // clients whose topic now belongs to another group
   };
   // Fills the table from the history, the last seen clients first. An old client pushes out
-  // none that was seen later.
-  // `on_merged` gets the number of clients after each batch.
+  // none that was seen later. `on_merged` gets the number of clients after each batch.
   Changes load(const TopicMatching& matching, const std::stop_token& stop = {},
                const std::function<void(std::size_t)>& on_merged = {}) const;
 
-  // Predictions whose topic now belongs to another group follow. Ends early when stopped.
+  // Moves predictions whose topic now belongs to another group. Ends early when stopped.
   Changes rematch(const TopicMatching& matching, const std::stop_token& stop = {}) const;
 
-  // The same on a thread of its own; one that still runs is ended first.
+  // Do the same on a thread of its own. One that still runs is ended first.
   void start_load(std::shared_ptr<const TopicMatching> matching);
   void start_rematch(std::shared_ptr<const TopicMatching> matching);
-  // Waits so long at most until what was started last is done, or has merged the newest 100 000
-  // clients. Returns whether it is done.
+  // Waits, at most so long, until the thread started last has finished or has merged the newest
+  // 100 000 clients. Returns whether it has.
   bool wait_for_newest(std::chrono::milliseconds patience) const;
 
  private:

@@ -65,7 +65,7 @@ TEST_F(ReleaseTest, AClientWithoutAnEntryIsNoError) {
   EXPECT_FALSE(maps_->predictions.entry(kClient));
 }
 
-// Also beside packets, which claim entries as the daemon does (tests/table).
+// Packets claim entries at the same time, as in tests/table.
 TEST_F(ReleaseTest, TwoAtATimeLoseNothing) {
   constexpr std::uint32_t kEach = 20'000;
   set_connections(2 * kEach + 5);

@@ -125,7 +125,7 @@ TEST(ClientsTest, ConnectionsOfOthersPushNoLessonOut) {
   EXPECT_GT(refused, 0u) << "some find no room";
 }
 
-// The history brings clients in any order: the table keeps those that were taught last.
+// The history brings clients in any order: the table keeps those that taught last.
 TEST(ClientsTest, ALateLessonOfAnOldClientPushesNoYoungerOneOut) {
   Clients clients(2, 3);  // room for 16
   constexpr std::uint32_t kUnit = 1 << CLIENT_AGE_SHIFT;

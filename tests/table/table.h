@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A table of bpf/table.h in this process, and what tests ask of one.
+// A table of bpf/table.h in this process, with functions for tests.
 #pragma once
 
 #include <cstdint>

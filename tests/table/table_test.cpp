@@ -47,7 +47,7 @@ struct Site {
   table_set *first, *second;
 };
 
-// What the table should do, in its simplest form: an unsorted list of entries in each set.
+// The table's expected behaviour in its simplest form: an unsorted list of entries in each set.
 class Model {
  public:
   struct Entry {
