@@ -28,7 +28,7 @@ Finding judge_service(const BrokerFacts& facts, const ServiceAt& service) {
   if (contains(*facts.decap->services, service))
     return about.ok("passes from the tunnel into this host");
   if (facts.config && contains(facts.config->services, service)) {
-    return about.error("is in the file and not in force: its packets are dropped",
+    return about.error("is in the file but not in force: its packets are dropped",
                        attach_command(facts));
   }
   return about.error(
@@ -67,7 +67,7 @@ Finding judge_device(const BrokerFacts& facts, const Interface& device) {
   if (!facts.guarded_interfaces) return about.unknown(facts.guarded_interfaces.why_not);
   if (facts.guarded_interfaces->contains(device.name)) {
     return about.ok(
-        "is named by an nftables rule that drops packets; what it lets pass was not "
+        "is named by an nftables rule that drops packets; which packets it accepts was not "
         "examined");
   }
   return about.warning(
@@ -94,7 +94,8 @@ Findings check_decap_services(const BrokerFacts& facts) {
   for (const ServiceAt& service : *facts.decap->services) {
     if (!contains(facts.services, service)) {
       found.push_back(About{"services", to_string(service)}.warning(
-          "is in force, and nobody named it", attach_command(facts)));
+          "is in force, but neither the file nor the command line names it",
+          attach_command(facts)));
     }
   }
   return found;
@@ -125,14 +126,14 @@ Findings check_refused(const BrokerFacts& facts) {
   Findings found;
   if (decap.no_service != 0) {
     found.push_back(about.warning(fmt::format(
-        "were refused, {} since the program was attached, as they were for no service of this "
-        "broker: a [[service]] or [[vip]] is missing, or somebody tries the tunnel",
+        "were refused, {} since the program was attached, because they were for no service of this "
+        "broker: a [[service]] or [[vip]] is missing, or somebody is probing the tunnel",
         decap.no_service)));
   }
   if (decap.foreign_source != 0) {
     found.push_back(about.warning(fmt::format(
-        "were refused, {} since the program was attached, as their outer source is in no network "
-        "of `from`",
+        "were refused, {} since the program was attached, because their outer source is in no "
+        "network of `from`",
         decap.foreign_source)));
   }
   return found;
@@ -167,7 +168,7 @@ Findings check_vips(const BrokerFacts& facts) {
     const auto in_force = std::ranges::find_if(facts.decap->vips, same_key(entry));
     if (in_force == facts.decap->vips.end()) {
       found.push_back(
-          one.error("is in the file and not in force: its packets are dropped", reload));
+          one.error("is in the file but not in force: its packets are dropped", reload));
     } else if (in_force->service != entry.service) {
       found.push_back(one.error(
           fmt::format("becomes {}, not {} as the file says", remora::to_string(in_force->service),
@@ -178,7 +179,7 @@ Findings check_vips(const BrokerFacts& facts) {
   for (const DecapVip& entry : facts.decap->vips) {
     if (facts.config && std::ranges::none_of(wanted, same_key(entry))) {
       found.push_back(About{"vips", to_string(ServiceAt{entry.vip, entry.port})}.warning(
-          "is in force and not in the file", reload));
+          "is in force but not in the file", reload));
     }
   }
   for (const Address& vip : facts.question.vips) {

@@ -30,7 +30,7 @@ Finding judge_decap(const BrokerFacts& facts) {
                     facts.interface_name, attach_command(facts)));
   }
   return about.ok(
-      fmt::format("takes outer headers off, in {} mode", is_generic ? "generic" : "native"));
+      fmt::format("removes outer headers, in {} mode", is_generic ? "generic" : "native"));
 }
 
 // Judges a service whose outer headers the kernel's own devices must remove.
@@ -48,9 +48,9 @@ Finding judge_devices(const BrokerFacts& facts, const Address& service) {
           fmt::format("lose their outer header to the device {} ({})", device.name, device.kind));
     }
   }
-  std::string says = "have an outer header that nothing takes off";
+  std::string says = "have an outer header that nothing removes";
   if (const auto unknown = kernel_count(facts.host, "Ip.InUnknownProtos"); unknown > 0)
-    says += fmt::format("; {} packets of a protocol that nobody takes have come", unknown);
+    says += fmt::format("; {} packets of an unknown protocol have arrived", unknown);
   const std::string& other =
       facts.xdp->native_id != 0 ? facts.xdp->native_name : facts.xdp->generic_name;
   if (!other.empty())
@@ -61,7 +61,7 @@ Finding judge_devices(const BrokerFacts& facts, const Address& service) {
   }
   if (narrow) {
     return about.error(says + "; the device " + narrow->name +
-                           " takes packets of one source alone, and they have many",
+                           " accepts packets from one source only, but they have many",
                        attach_command(facts));
   }
   return about.error(says, attach_command(facts));
@@ -109,7 +109,7 @@ Findings check_broker_interface(const BrokerFacts& facts) {
     return {About{"interface", "all"}.unknown(facts.host.interfaces.why_not)};
   if (facts.interface_name.empty()) {
     return {About{"interface", "where the load balancer's packets arrive"}.unknown(
-        "no default route tells it: say --interface NAME")};
+        "no default route shows it: add --interface NAME")};
   }
   return {judge_interface(facts.interface_name, facts.interface ? &*facts.interface : nullptr)};
 }
@@ -121,7 +121,7 @@ Findings check_outer_header(const BrokerFacts& facts) {
   if (has_decap(facts)) return {judge_decap(facts)};
   if (has_vips(facts)) {
     return {About{"outer_header", "remora-decap on " + facts.interface_name}.error(
-        "is not there: packets for VIPs reach nobody", attach_command(facts))};
+        "is not there: packets for VIPs are lost", attach_command(facts))};
   }
   Findings found;
   std::optional<Address> before;  // the services are sorted
@@ -138,11 +138,11 @@ Findings check_fragments(const BrokerFacts& facts) {
   if (!has_decap(facts)) return {};
   const About about{"fragments", "IPv4 fragments"};
   const std::uint64_t fragments = kernel_count(facts.host, "Ip.ReasmReqds");
-  if (fragments == 0) return {about.ok("have not come since boot")};
+  if (fragments == 0) return {about.ok("have not arrived since boot")};
   return {about.warning(
-      fmt::format("have come, {} since boot. Those of outer packets are lost, as remora-decap "
-                  "cannot put them together: the "
-                  "load balancer's link has a larger MTU than one on the way to here",
+      fmt::format("have arrived, {} since boot. Those of outer packets are lost, because "
+                  "remora-decap cannot reassemble them: the load balancer's link has a larger MTU "
+                  "than one on the way to this host",
                   fragments))};
 }
 
@@ -164,9 +164,10 @@ Findings check_broker_mtu(const BrokerFacts& facts) {
                                          mtu, remora::to_string(service.address))};
     if (mtu < kUsualMtu) {
       found.push_back(about.warning(
-          fmt::format("is below {}: where the load balancer's link has more, its packets arrive in "
-                      "fragments",
-                      kUsualMtu),
+          fmt::format(
+              "is below {}: if the load balancer's link has a larger MTU, its packets arrive "
+              "in fragments",
+              kUsualMtu),
           fmt::format("ip link set {} mtu {}", facts.interface_name, kUsualMtu)));
       continue;
     }
@@ -190,9 +191,10 @@ Findings check_broker_mtu(const BrokerFacts& facts) {
     }
     const auto& gateway = route->second.gateway;
     found.push_back(about.ok(
-        fmt::format("clients learn by ICMP from the load balancer that {} bytes fit: it costs a "
-                    "packet each, and needs that no firewall drops it. This saves both:",
-                    mtu - outer),
+        fmt::format(
+            "the load balancer tells clients by ICMP that {} bytes fit. This costs each one "
+            "a packet, and fails if a firewall drops ICMP. To avoid both:",
+            mtu - outer),
         fmt::format(
             "ip{} route change default{} dev {} advmss {}", service.address.is_ipv4() ? "" : " -6",
             gateway ? " via " + remora::to_string(*gateway) : "", facts.interface_name, advmss)));

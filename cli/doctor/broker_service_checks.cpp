@@ -104,7 +104,7 @@ Finding judge_listener(const BrokerFacts& facts, const ServiceAt& service) {
     if (listener.port != port) continue;
     const Heard heard = hears(listener, service.address);
     if (heard.surely) {
-      return about.ok(fmt::format("is heard: somebody listens on {}",
+      return about.ok(fmt::format("is served: a process listens on {}",
                                   to_string(ServiceAt{listener.address, port})));
     }
     perhaps |= heard.perhaps;
@@ -112,21 +112,21 @@ Finding judge_listener(const BrokerFacts& facts, const ServiceAt& service) {
   }
   if (perhaps) {
     return about.unknown(
-        "somebody listens on [::]; whether for IPv4, too, this kernel does not "
-        "tell (no tcp_diag)");
+        "a process listens on [::]; this kernel does not tell whether it accepts IPv4, too (no "
+        "tcp_diag)");
   }
   if (!elsewhere.empty()) {
     return about.error(
-        fmt::format("is not heard: somebody listens on {} alone. "
+        fmt::format("is not served: a process listens on {} only. "
                     "Let the broker listen on all addresses",
                     elsewhere));
   }
   if (service.port == 0) {
     return about.unknown(
-        "nobody listens there, but the service may have another port: say "
+        "no process listens there, but the service may have another port: add "
         "--service ADDRESS:PORT");
   }
-  return about.error("has nobody who listens: start the broker, or let it listen on that port");
+  return about.error("has no listener: start the broker, or let it listen on that port");
 }
 
 Finding judge_rp_filter(const BrokerFacts& facts, const std::string& interface, bool is_tunnel,
@@ -143,7 +143,7 @@ Finding judge_rp_filter(const BrokerFacts& facts, const std::string& interface, 
     drops = fmt::format(" (so far {} packets)", count);
   if (arrival && arrival->route.refused != 0) {
     return about.error(
-        fmt::format("is {}: a packet from {} that arrives there is dropped, as answers leave "
+        fmt::format("is {}: a packet from {} that arrives there is dropped, because answers leave "
                     "elsewhere{}",
                     *value, remora::to_string(arrival->from), drops),
         remedy);
@@ -153,7 +153,7 @@ Finding judge_rp_filter(const BrokerFacts& facts, const std::string& interface, 
   if (is_tunnel && !arrival)
     return about.error("is 1: packets that arrive there are dropped" + drops, remedy);
   return about.warning(
-      fmt::format("is 1: packets pass only for as long as answers to their sources leave by {}{}",
+      fmt::format("is 1: packets pass only as long as answers to their sources leave on {}{}",
                   interface, drops),
       remedy);
 }
@@ -173,7 +173,7 @@ Findings check_service_is_local(const BrokerFacts& facts) {
       if (candidate.address == service && (!own || candidate.is_usable)) own = &candidate;
     }
     if (!own) {
-      found.push_back(about.error("is not an address of this host: its packets are not taken",
+      found.push_back(about.error("is not an address of this host: its packets are not accepted",
                                   add_to_lo(service)));
       continue;
     }
@@ -181,7 +181,8 @@ Findings check_service_is_local(const BrokerFacts& facts) {
     const std::string name = interface ? interface->name : "?";
     if (!own->is_usable) {
       found.push_back(about.error(
-          fmt::format("is on {}, but another host has it, or that is still being found out", name),
+          fmt::format("is on {}, but another host has it, or the check for that has not ended",
+                      name),
           fmt::format("ip address del {} dev {} && {}", host_prefix(service), name,
                       add_to_lo(service))));
     } else {
@@ -213,8 +214,8 @@ Findings check_arp(const BrokerFacts& facts) {
       if (!is_hidden) remedy += " && " + add_to_lo(service);
       found.push_back(
           About{"arp", fmt::format("{} on {}", remora::to_string(service), interface->name)}.error(
-              fmt::format("is what {} answers for, so that clients and the router come here, past "
-                          "the load balancer",
+              fmt::format("is announced by {}, so that clients and the router send to this host, "
+                          "past the load balancer",
                           service.is_ipv4() ? "ARP" : "neighbour discovery"),
               remedy));
     }

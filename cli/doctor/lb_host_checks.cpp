@@ -42,10 +42,8 @@ Finding judge_forwarding(const LbFacts& facts, const std::string& all, const std
   if (!of_interface) return about.unknown("the kernel does not show it");
   if (*of_interface == 0) return about.ok("is 0");
   const bool is_global = sysctl(facts.host.sysctls, all).value_or(0) != 0;
-  return about.error(
-      "is 1: what is passed up for a service goes round and round between this host and its "
-      "router",
-      set_sysctl(is_global ? all : own, 0));
+  return about.error("is 1: packets passed up for a service loop between this host and its router",
+                     set_sysctl(is_global ? all : own, 0));
 }
 
 }  // namespace
@@ -81,11 +79,11 @@ Findings check_link_mtu(const LbFacts& facts) {
   const auto& settings = facts.pins.settings;
   if (!settings) return {about.unknown(settings.why_not)};
   if (*settings && (*settings)->link_mtu != mtu) {
-    return {about.error(
-        fmt::format("is not that of the packet path, {}, which was true when remorad saw "
-                    "the link last",
-                    (*settings)->link_mtu),
-        "systemctl restart remora")};
+    return {
+        about.error(fmt::format("is not that of the packet path, {}, the MTU when remorad last saw "
+                                "the link",
+                                (*settings)->link_mtu),
+                    "systemctl restart remora")};
   }
   if (has_ipv6_service(*facts.config) && mtu < kSmallestIpv6Mtu + header) {
     return {about.error(fmt::format("is below {}: with the outer header an IPv6 client's smallest "
@@ -96,15 +94,14 @@ Findings check_link_mtu(const LbFacts& facts) {
   if (mtu > kUsualMtu) {
     return {about.warning(
         fmt::format(
-            "is larger than {}: the links of the router and of every broker must be, too. A "
-            "router fragments outer packets where they are not, and remora-decap cannot "
-            "put those together",
+            "is larger than {}: the links of the router and of every broker must be, too. "
+            "Otherwise a router fragments outer packets, and remora-decap cannot reassemble them",
             kUsualMtu),
         fmt::format("ip link set {} mtu {}", name, kUsualMtu))};
   }
   std::string says = fmt::format(
-      "has room for {} bytes behind the outer header; clients learn it by ICMP, at the price of a "
-      "packet each. advmss on the brokers' routes, or more MTU on all links, saves that",
+      "has room for {} bytes after the outer header; clients learn this by ICMP, which costs each "
+      "one a packet. advmss on the brokers' routes, or a larger MTU on all links, avoids that",
       mtu - header);
   const auto& counters = facts.pins.counters;
   if (counters && *counters && (**counters)[COUNT_TOO_BIG] > 0) {
@@ -122,7 +119,7 @@ Findings check_offloads(const LbFacts& facts) {
   const bool merges = is_generic ? facts.offloads->gro : facts.offloads->lro;
   if (!merges) return {about.ok("is off")};
   return {
-      about.error("is on: merged segments reach the packet path, and have no room for the outer "
+      about.error("is on: merged segments reach the packet path, and leave no room for the outer "
                   "header",
                   fmt::format("ethtool -K {} {} off", name, is_generic ? "gro" : "lro"))};
 }
@@ -143,8 +140,8 @@ Findings check_xdp_tx(const LbFacts& facts) {
     counters += fmt::format("{}{} {}", counters.empty() ? "" : ", ", counter, value);
   }
   if (lost == 0) {
-    return {about.ok(is_veth ? "lost no frame; on veth it needs an XDP program at the other end"
-                             : "lost no frame")};
+    return {about.ok(is_veth ? "has lost no frame; on veth it needs an XDP program at the other end"
+                             : "has lost no frame")};
   }
   const auto& status = facts.daemon.status;
   const auto grew = status ? status->value("xdp_tx", nlohmann::ordered_json::object())
@@ -152,9 +149,9 @@ Findings check_xdp_tx(const LbFacts& facts) {
                            : nlohmann::ordered_json();
   constexpr std::uint64_t kLately = 60;
   const bool is_now = grew.is_number() && grew.get<std::uint64_t>() <= kLately;
-  const std::string says =
-      fmt::format("has lost {} frames for brokers ({}){}", lost, counters,
-                  is_now ? ", some of them in the last minute" : ", none of them lately");
+  const std::string says = fmt::format(
+      "has lost {} frames for brokers ({}){}", lost, counters,
+      is_now ? ", some of them in the last minute" : ", none of them in the last minute");
   if (!is_now) return {about.warning(says, "ethtool -S " + name)};
   if (!is_veth) return {about.error(says, "ethtool -S " + name)};
   return {about.error(
@@ -166,7 +163,7 @@ Findings check_xdp_tx(const LbFacts& facts) {
 Findings check_gateway(const LbFacts& facts) {
   if (!facts.config || !facts.interface) return {};
   if (facts.config->lb.forwarder == ForwarderKind::kKatranShared)
-    return {About{"gateway", "the gateway"}.ok("is the Katran server's matter")};
+    return {About{"gateway", "the gateway"}.ok("is configured in the Katran server")};
   const std::string& name = facts.interface->name;
   const auto& fixed = facts.config->lb.gateway_mac;
   Findings found;
@@ -220,9 +217,8 @@ Findings check_outer_source(const LbFacts& facts) {
   const About about{"outer_source", "the source of outer packets"};
   if (!lb.outer_source4 && !lb.outer_source6) {
     return {
-        about.ok("is in 172.16.0.0/16 or 100::/64. Routers must let those "
-                 "pass, without a reverse path filter on the leg to this host; that cannot be "
-                 "seen from here")};
+        about.ok("is in 172.16.0.0/16 or 100::/64. Routers must forward these addresses, without a "
+                 "reverse path filter on the link to this host; this cannot be checked from here")};
   }
   Findings found;
   for (const auto& source : {lb.outer_source4, lb.outer_source6}) {
@@ -256,7 +252,8 @@ Findings check_service_addresses(const LbFacts& facts) {
       continue;
     }
     if (!is_on_this_host(facts.host, service.address)) {
-      found.push_back(about.ok("is not an address of this host; the router leads it here"));
+      found.push_back(
+          about.ok("is not an address of this host; the router must have a route to here"));
       continue;
     }
     if (!facts.listeners) {
@@ -273,8 +270,8 @@ Findings check_service_addresses(const LbFacts& facts) {
     });
     found.push_back(
         is_served
-            ? about.warning("is an address of this host, and somebody listens there: while the "
-                            "programs are off the interface clients reach that one")
+            ? about.warning("is an address of this host, and a process listens there: while the "
+                            "programs are off the interface, clients reach that process")
             : about.ok("is an address of this host, which answers ARP and ping for it, and refuses "
                        "connections while the programs are off the interface"));
   }
@@ -290,7 +287,7 @@ Findings check_routes_to_reals(const LbFacts& facts) {
   for (const auto& [real, route] : *facts.routes_to_reals) {
     if (route.is_local) {
       found.push_back(About{"routes", to_string(real)}.error(
-          "is an address of this host: a real is another one"));
+          "is an address of this host, but a real must be another host"));
     } else if (route.refused != 0) {
       refused[route.refused].push_back(to_string(real));
     }
@@ -300,9 +297,9 @@ Findings check_routes_to_reals(const LbFacts& facts) {
     std::string names = reals.front();
     for (std::size_t i = 1; i < std::min(reals.size(), kNamed); ++i) names += ", " + reals[i];
     if (reals.size() > kNamed) names += fmt::format(" and {} more", reals.size() - kNamed);
-    found.push_back(About{"routes", "the way of this host to " + names}.warning(
+    found.push_back(About{"routes", "the route of this host to " + names}.warning(
         fmt::format("is missing ({}): remorad cannot end sessions there. Clients' packets are not "
-                    "concerned, they go to the gateway",
+                    "affected: they go to the gateway",
                     std::strerror(error)),
         "ip route get " + reals.front()));
   }

@@ -98,10 +98,9 @@ Findings check_configuration(const LbFacts& facts) {
   const About about{"config", file};
   if (facts.may_not_read_config) return {about.unknown("it may not be read: run this as root")};
   if (!facts.config) {
-    return {
-        about.error("cannot be used, and without it nothing of the instance can be looked at: " +
-                        facts.config.why_not,
-                    "remorad --check " + file)};
+    return {about.error(
+        "cannot be used, and without it the instance cannot be examined: " + facts.config.why_not,
+        "remorad --check " + file)};
   }
   Findings found;
   for (const Problem& warning : facts.config->warnings)
@@ -133,7 +132,7 @@ Findings check_daemon(const LbFacts& facts) {
     const std::uint64_t ago_ns = facts.now_ns > **beat ? facts.now_ns - **beat : 0;
     if (ago_ns > HEARTBEAT_STALE_S * 1'000'000'000ULL) {
       found.push_back(About{"daemon", "heartbeat"}.error(
-          fmt::format("is {} old: the kernel answers mispredicts itself, without a record",
+          fmt::format("is {} old: the kernel resets mispredicts by itself, without a record",
                       duration(ago_ns / 1'000'000'000)),
           kRestart));
     }
@@ -151,7 +150,7 @@ Findings check_daemon(const LbFacts& facts) {
 
 Findings check_configuration_in_force(const LbFacts& facts) {
   if (!facts.config || !runs(facts)) return {};
-  const About about{"config_in_force", "what remorad runs with"};
+  const About about{"config_in_force", "the configuration of the running remorad"};
   if (!facts.daemon.config_text) return {about.unknown(facts.daemon.config_text.why_not)};
   std::optional<Config> running;
   try {
@@ -277,7 +276,7 @@ Findings check_reals(const LbFacts& facts) {
   for (const auto& [group, is_alive] : alive) {
     if (!is_alive) {
       found.push_back(About{"reals", "group " + group}.error(
-          "has no real that is alive; clients still go to the last that were"));
+          "has no living real; clients still go to the last ones that were alive"));
     }
   }
   if (found.empty())
@@ -308,7 +307,7 @@ Findings check_tables(const LbFacts& facts) {
 
 Findings check_counters(const LbFacts& facts) {
   if (!facts.config) return {};
-  const About about{"counters", "the counters of what must not happen"};
+  const About about{"counters", "the counters that show faults"};
   const auto& counters = facts.pins.counters;
   if (!counters) return {about.unknown(counters.why_not)};
   if (!*counters) return {};

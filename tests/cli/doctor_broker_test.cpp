@@ -181,7 +181,7 @@ const Break kBreaks[] = {
      sound,
      [](BrokerFacts& f) { f.xdp = AttachedXdp{}; },
      {"outer_header"},
-     "nothing takes off # remora-decap eth0"},
+     "nothing removes # remora-decap eth0"},
     {"DecapOffAndPacketsCame",
      sound,
      [](BrokerFacts& f) {
@@ -189,7 +189,7 @@ const Break kBreaks[] = {
        f.host.network_counters["Ip.InUnknownProtos"] = 5;
      },
      {"outer_header"},
-     "5 packets of a protocol that nobody takes have come"},
+     "5 packets of an unknown protocol have arrived"},
     {"ForeignProgram",
      sound,
      [](BrokerFacts& f) { f.xdp = AttachedXdp{.native_id = 3, .native_name = "xdp_pass"}; },
@@ -214,7 +214,7 @@ const Break kBreaks[] = {
      sound_with_ipip,
      [](BrokerFacts& f) { f.host.interfaces.value->back().takes_any_source = false; },
      {"outer_header"},
-     "packets of one source alone"},
+     "packets from one source only"},
     {"DeviceOfTheOtherFamily",
      sound_with_ipv6,
      [](BrokerFacts& f) {
@@ -222,7 +222,7 @@ const Break kBreaks[] = {
        f.host.interfaces.value->push_back(tunnel("ipip"));
      },
      {"outer_header"},
-     "nothing takes off"},
+     "nothing removes"},
     {"VipsWithoutDecap",
      sound_with_vip,
      [](BrokerFacts& f) {
@@ -231,12 +231,12 @@ const Break kBreaks[] = {
        f.guarded_interfaces = std::set<std::string>{"ipip0"};
      },
      {"outer_header"},
-     "packets for VIPs reach nobody"},
+     "packets for VIPs are lost"},
     {"VipNotInForce",
      sound_with_vip,
      [](BrokerFacts& f) { f.decap.value->vips.clear(); },
      {"vips"},
-     "10.1.50.201 is in the file and not in force: its packets are dropped # remora-decap eth0"},
+     "10.1.50.201 is in the file but not in force: its packets are dropped # remora-decap eth0"},
     {"VipOfAnotherService",
      sound_with_vip,
      [](BrokerFacts& f) { f.decap.value->vips.front().service = at("10.1.50.199"); },
@@ -248,7 +248,7 @@ const Break kBreaks[] = {
        f.decap.value->vips.push_back({at("10.1.50.209"), kService, 1883});
      },
      {"vips", State::kWarning},
-     "10.1.50.209:1883 is in force and not in the file"},
+     "10.1.50.209:1883 is in force but not in the file"},
     {"GroupWithoutAnEntry",
      sound_with_vip,
      [](BrokerFacts& f) { f.question.vips = {at("10.1.50.202")}; },
@@ -258,7 +258,7 @@ const Break kBreaks[] = {
      sound,
      [](BrokerFacts& f) { f.decap.value->services->clear(); },
      {"services"},
-     "10.1.50.200:1883 is in the file and not in force: its packets are dropped # remora-decap "
+     "10.1.50.200:1883 is in the file but not in force: its packets are dropped # remora-decap "
      "eth0"},
     {"ServiceNotInTheFile",
      sound,
@@ -276,7 +276,7 @@ const Break kBreaks[] = {
        f.decap.value->services->push_back({kService, 22});
      },
      {"services", State::kWarning},
-     "10.1.50.200:22 is in force, and nobody named it"},
+     "10.1.50.200:22 is in force, but neither the file nor the command line names it"},
     {"DecapOfAnEarlierVersion",
      sound,
      [](BrokerFacts& f) { f.decap.value->services.reset(); },
@@ -291,12 +291,12 @@ const Break kBreaks[] = {
      sound,
      [](BrokerFacts& f) { f.decap.value->no_service = 7; },
      {"refused", State::kWarning},
-     "7 since the program was attached, as they were for no service"},
+     "7 since the program was attached, because they were for no service"},
     {"PacketsOfForeignSources",
      sound,
      [](BrokerFacts& f) { f.decap.value->foreign_source = 8; },
      {"refused", State::kWarning},
-     "8 since the program was attached, as their outer source"},
+     "8 since the program was attached, because their outer source"},
     {"DeviceThatLetsEverythingThrough",
      sound_with_ipip,
      [](BrokerFacts& f) { f.guarded_interfaces.value->clear(); },
@@ -343,7 +343,7 @@ const Break kBreaks[] = {
      sound_with_ipv6,
      [](BrokerFacts& f) { f.host.addresses.value->back().interface_index = kEth0; },
      {"arp"},
-     "is what neighbour discovery answers for"},
+     "is announced by neighbour discovery"},
     {"ServiceOnTheLinkToo",
      sound,
      [](BrokerFacts& f) {
@@ -405,31 +405,31 @@ const Break kBreaks[] = {
      sound,
      [](BrokerFacts& f) { f.listeners = std::vector<Listener>{}; },
      {"listener"},
-     "10.1.50.200:1883 has nobody who listens"},
+     "10.1.50.200:1883 has no listener"},
     {"ListensElsewhere",
      sound,
      [](BrokerFacts& f) { f.listeners.value->front().address = at("127.0.0.1"); },
      {"listener"},
-     "listens on 127.0.0.1 alone"},
+     "listens on 127.0.0.1 only"},
     {"ListensOnIpv4Alone",
      sound_with_ipv6,
      [](BrokerFacts& f) { f.listeners.value->front().address = at("0.0.0.0"); },
      {"listener"},
-     "listens on 0.0.0.0 alone"},
+     "listens on 0.0.0.0 only"},
     {"ListensOnIpv6Alone",
      sound,
      [](BrokerFacts& f) {
        f.listeners = std::vector{Listener{at("::"), 1883, false}};
      },
      {"listener"},
-     "listens on :: alone"},
+     "listens on :: only"},
     {"ListensOnIpv6AndPerhapsOnIpv4",
      sound,
      [](BrokerFacts& f) {
        f.listeners = std::vector{Listener{at("::"), 1883, {}}};
      },
      {"listener", State::kUnknown},
-     "whether for IPv4"},
+     "whether it accepts IPv4"},
     {"PortNotSaid",
      sound,
      [](BrokerFacts& f) {

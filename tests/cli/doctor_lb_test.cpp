@@ -242,7 +242,7 @@ const Break kBreaks[] = {
        (**f.pins.settings.value).link_mtu = 1600;
      },
      {"mtu", State::kWarning},
-     "remora-decap cannot put those together"},
+     "remora-decap cannot reassemble them"},
     {"MtuChangedUnseen",
      [](LbFacts& f) { f.interface->mtu = 1400; },
      {"mtu"},
@@ -290,7 +290,7 @@ const Break kBreaks[] = {
        f.listeners = std::vector{Listener{*Address::parse("0.0.0.0"), 1883, {}}};
      },
      {"service_address", State::kWarning},
-     "somebody listens there"},
+     "a process listens there"},
     {"NoRouteToAReal",
      [](LbFacts& f) { f.routes_to_reals.value->at(kReal).refused = ENETUNREACH; },
      {"routes", State::kWarning},

@@ -122,7 +122,7 @@ TABLE_FUNCTION __u32 has_two(const struct table_set* first, const struct table_s
            (TABLE_TURN | TABLE_TAG | TABLE_USED | TABLE_FILLING));
 }
 
-/* Runs one operation. Returns 0 if another runner was at the entry: try again. */
+/* Runs one operation. Returns 0 if another runner was changing the entry: try again. */
 TABLE_INLINE int run_operation(struct runner* runner, struct table_set* first,
                                struct table_set* second, const struct table_key* key,
                                const struct operation* operation, __u64 by) {
