@@ -33,6 +33,7 @@ struct PublishOptions {
   int version = 4;
   bool in_turn = false;
   bool at_once = false;
+  bool when_asked = false;
   Plan plan;
 };
 
@@ -55,6 +56,8 @@ void add_publish(CLI::App& app, PublishOptions& options) {
   publish.add_flag("--in-turn", options.in_turn, "each client publishes to all topics in turn");
   publish.add_flag("--at-once", options.at_once,
                    "begin with the first SYN, not when all have their CONNACKs");
+  publish.add_flag("--when-asked", options.when_asked,
+                   "print \"connected\", and begin after a line of input");
   publish.add_option("--prefix", plan.client.prefix, "of client identifiers");
   publish.add_option("--sources", options.sources, "addresses of this host to connect from")
       ->delimiter(',');
@@ -65,6 +68,7 @@ void publish(PublishOptions& options) {
   plan.to = endpoint_of(options.to);
   plan.client.version = static_cast<mqtt::Version>(options.version);
   if (options.at_once) plan.begins = Plan::Begins::kAtOnce;
+  if (options.when_asked) plan.begins = Plan::Begins::kAsked;
   if (options.in_turn) plan.topics = Plan::Topics::kInTurn;
   for (const std::string& source : options.sources) {
     const auto address = Address::parse(source);

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "daemon/base/clock.h"
@@ -41,9 +42,8 @@ void Publisher::run() {
 void Publisher::step() {
   const std::uint64_t now_ns = monotonic_ns();
   if (began_at_ns_ == 0) {
-    const bool are_connected = counts_.connected + counts_.failed == plan_.clients;
-    if (!are_connected && plan_.begins == Plan::Begins::kConnected) return;
-    began_at_ns_ = now_ns;
+    if (!may_begin()) return;
+    began_at_ns_ = monotonic_ns();
   }
   if (planned_ < plan_.messages) {
     plan_.per_second > 0 ? publish_due(now_ns) : publish_bulk();
@@ -54,6 +54,16 @@ void Publisher::step() {
   if (counts_.ended + counts_.failed < plan_.clients) return;
   ended_at_ns_ = now_ns;
   loop_.stop();
+}
+
+bool Publisher::may_begin() const {
+  if (plan_.begins == Plan::Begins::kAtOnce) return true;
+  if (counts_.connected + counts_.failed < plan_.clients) return false;
+  if (plan_.begins == Plan::Begins::kConnected) return true;
+  std::cout << "connected" << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+  return true;
 }
 
 void Publisher::publish_due(std::uint64_t now_ns) {

@@ -26,8 +26,9 @@ struct Plan {
   std::uint32_t clients = 10;
   std::uint64_t messages = 10'000;  // of all clients together
   double per_second = 0;            // 0: as fast as the sockets take
-  // When the plan begins: once all clients have their CONNACKs, or with the first SYN.
-  enum class Begins { kConnected, kAtOnce } begins = Begins::kConnected;
+  // When the plan begins: once all clients have their CONNACKs; with the first SYN; or when a line
+  // on standard input says so, after "connected" was printed.
+  enum class Begins { kConnected, kAtOnce, kAsked } begins = Begins::kConnected;
   ClientOptions client{};
   // Client i publishes to topic i only, or to one after the other.
   enum class Topics { kOneEach, kInTurn } topics = Topics::kOneEach;
@@ -44,6 +45,7 @@ class Publisher {
 
  private:
   void step();
+  bool may_begin() const;
   void publish_due(std::uint64_t now_ns);
   void publish_bulk();
   void publish(std::uint64_t due_ns);
