@@ -98,10 +98,38 @@ static long find_place(__u32 index, void *packet)
 	return 0;
 }
 
+/* The hash of `len` bytes of the present segment. */
+static __always_inline __u64 hash_of_bytes(const struct packet *pkt, __u32 offset,
+					   __u32 len)
+{
+	if (load(pkt, offset, pkt->scratch->topic, len, MAX_TOPIC))
+		return 0;
+	return hash_text(len);
+}
+
+/* Whether the segment has the same bytes as the early one, which has them from `offset`
+ * on. No bytes of a run are kept: it agrees.
+ */
+static __noinline int agrees_with(struct packet *pkt, struct early_segment *early,
+				  __u32 offset)
+{
+	__u32 len = pkt->scratch->walking.payload_len;
+	__u64 seen, kept;
+
+	if (early->len & EARLY_RUN)
+		return 1;
+	charge(pkt->scratch, (len / 64 + 1) * 2 * WORK_HASH);
+	seen = hash_of_bytes(pkt, 0, len);
+	pkt->early = early;
+	kept = hash_of_bytes(pkt, offset, len);
+	pkt->early = 0;
+	return seen && seen == kept;
+}
+
 enum chained {
 	CHAINED,
-	CHAINED_BEFORE, /* its bytes are there */
-	OVERLAPS,	/* some of them are */
+	CHAINED_BEFORE, /* the same bytes are there */
+	OVERLAPS,	/* some of its bytes are there, or others in their place */
 	NOT_CHAINED,	/* one was pushed out, or the search takes too long */
 };
 
@@ -144,8 +172,10 @@ static __noinline enum chained chain_early(struct packet *pkt, struct early_segm
 	if (at->place == seq || (__s32)known > 0) {
 		if ((__s32)(known - length_of(copy)) < 0)
 			return OVERLAPS;
-		if (known == length_of(copy))
-			before->len |= copy->len & EARLY_FIN;
+		if (!agrees_with(pkt, before, seq - at->place))
+			return OVERLAPS;
+		if (known == at->payload_len)
+			before->len |= at->fin;
 		return CHAINED_BEFORE;
 	}
 	if (before->next != at->place && before->next - seq < length_of(copy))
@@ -285,15 +315,6 @@ static __always_inline void release_early(struct packet *pkt)
 	pkt->scratch->walking.allowed += WORK_ALLOWED - WORK_ALLOWED_EARLY;
 	remove_early(pkt, pkt->scratch->walking.seq, pkt->early->next);
 	pkt->early = 0;
-}
-
-/* The hash of `len` bytes of the present segment. */
-static __always_inline __u64 hash_of_bytes(const struct packet *pkt, __u32 offset,
-					   __u32 len)
-{
-	if (load(pkt, offset, pkt->scratch->topic, len, MAX_TOPIC))
-		return 0;
-	return hash_text(len);
 }
 
 /* Whether the early segment at `seq` repeats the bytes from there to the edge, which are

@@ -160,6 +160,56 @@ TEST_F(SpoofTest, AnEarlySegmentThatDiffersFromTheBytesThatComeIsNotRead) {
   EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
 }
 
+// It covers early segments of the client, which has lost the one before them.
+TEST_F(SpoofTest, AnEarlySegmentOfOtherBytesHidesNone) {
+  std::mt19937 random(1);
+  std::uint32_t clients = 0;
+  const Bytes lost = publish_packet("own/topic", std::string(100, 'm'));
+  for (const std::string_view topic : {std::string_view("own/topic"), kTemperatureTopic}) {
+    for (std::uint32_t ahead = 1; ahead < lost.size(); ahead++) {
+      SCOPED_TRACE(testing::Message() << topic << ", " << ahead << " bytes ahead");
+      Client client = connect({kClient.address + clients++, 40'000});
+      publish(client, "own/topic");
+      const BlindSender sender(client, "own/topic", random);
+      send(forged(client, data(sender.sled(1000)), client.next_seq() + ahead));
+      ASSERT_EQ(flow_of(client)->early, 1);
+      const Segment first = client.send(lost), second = client.send(publish_packet(topic));
+      const std::uint64_t doubted = counter(COUNT_DOUBTED);
+
+      ASSERT_TRUE(send(second).dropped());
+      ASSERT_EQ(counter(COUNT_DOUBTED), doubted + 1);
+      ASSERT_TRUE(send(first).forwarded());
+      const Outcome out = send(second);  // what was dropped comes again
+
+      EXPECT_EQ(out.is_marked(), topic == kTemperatureTopic);
+      EXPECT_FALSE(flow_of(client)->stream.blind);
+      if (out.forwarded()) {
+        EXPECT_EQ(flow_of(client)->early, 0);
+        EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+      }
+    }
+  }
+}
+
+// The same bytes once more, in other segments.
+TEST_F(SpoofTest, AnEarlySegmentMayRepeatPartOfAnother) {
+  const Bytes early =
+      publish_packet("own/topic", std::string(100, 'm')) + publish_packet(kTemperatureTopic);
+  for (std::uint32_t begin = 0; begin < early.size(); begin++) {
+    SCOPED_TRACE(begin);
+    Client client = connect({kClient.address + begin, 40'000});
+    const Segment lost = client.send(publish_packet("own/topic"));
+    const std::uint32_t from = client.sent();
+    ASSERT_TRUE(send(client.send(early)).forwarded());
+
+    ASSERT_TRUE(
+        send(client.at(from + begin, Bytes(early.begin() + begin, early.end()))).forwarded());
+
+    EXPECT_TRUE(send(lost).is_marked());
+  }
+  EXPECT_EQ(counter(COUNT_DOUBTED), 0u);
+}
+
 TEST_F(SpoofTest, WhatAcknowledgesAnyNumberIsNoEarlySegment) {
   Client client = victim();
   for (const std::uint32_t off : {1u << 19, 1u << 24, 1u << 31, 0u - 1u, 0u - (1u << 20)}) {
