@@ -6,11 +6,26 @@
 #pragma once
 
 #include <random>
+#include <set>
 #include <span>
 
 #include "tests/xdp/two_balancers.h"
 
 namespace remora {
+
+// The test's random numbers, and clients without connections. None of these comes twice: Katran may
+// remember it, with a real that the ring no longer has.
+class Chance {
+ public:
+  explicit Chance(std::uint32_t seed) : random_(seed) {}
+
+  std::uint32_t operator()() { return static_cast<std::uint32_t>(random_()); }
+  Peer stranger(const IpAddress& same_family);
+
+ private:
+  std::mt19937 random_;
+  std::set<IpAddress> strangers_;
+};
 
 struct Stray {
   // A packet to the service, if it has a destination at all. Empty if the service's address family
@@ -22,13 +37,10 @@ struct Stray {
 
 struct StrayKind {
   const char* what;
-  Stray (*make)(std::mt19937& random, const BalancedService& service);
+  Stray (*make)(Chance& random, const BalancedService& service);
   Fate ours, katran;
 };
 
 std::span<const StrayKind> stray_kinds();
-
-// A client without connections.
-Peer stranger(std::mt19937& random, const IpAddress& same_family);
 
 }  // namespace remora
