@@ -254,11 +254,11 @@ enum flow_state {
 
 /* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
 enum flow_flags {
-	FLOW_REOPENED = 1 << 0, /* a half-open flow with this 5-tuple may exist */
+	FLOW_REOPENED = 1 << 0, /* `half_open` may hold one, too; there: is beside one */
 	FLOW_TAUGHT = 1 << 1,	/* it changed its client's prediction */
 	FLOW_KEPT = 1 << 2,	/* over resets_per_client: stays where it is for good */
 	FLOW_EARLY = 1 << 3,	/* segments of it wait in `early_segments` */
-	FLOW_ANSWERED = 1 << 4, /* its client has answered a question (xdp/changes.h) */
+	FLOW_ANSWERED = 1 << 4, /* its client has answered a question (questions.h) */
 	FLOW_PROVEN = 1 << 5,	/* went beyond its CONNECT: never gives way to others */
 	FLOW_DOUBT = 1 << 6,	/* a segment ahead of its edge was no likely one of it */
 	FLOW_FIN = 1 << 7,	/* its FIN stands at the edge */

@@ -30,7 +30,7 @@
 	X(ROUTER_RATE, "packets", Look, "connection attempts for the router that took the usual way: more than its connections_per_second") \
 	X(SYN_DATA, "packets", Look, "connection attempts whose data was cut off (TCP Fast Open)") \
 	X(SYN_OPTION, "packets", Look, "connection attempts made plain TCP: Multipath TCP, or encryption or SMC by a TCP option") \
-	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day, or the flow table is nearly full") \
+	X(ASKED, "packets", Normal, "connection attempts answered with a question: their clients were mispredicted twice in a day, their ports have a connection that lives, or the flow table is nearly full") \
 	X(ANSWERED, "packets", Normal, "answers to such questions") \
 	X(ESTABLISHED, "connections", Normal, "connections whose handshake and CONNECT were seen") \
 	X(CLOSED, "connections", Normal, "connections closed by the client's FIN or in-sequence RST") \

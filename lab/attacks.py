@@ -122,19 +122,23 @@ class BlindSender(Attack):
     title = "FINs and data at guessed numbers"
     _fins = 256
     _offsets = range(180)
+    _connections = 16
     _guess = random.Random(1)
 
     def run(self):
         with self.forger() as forger:
             closed, lives = self._forge_fins(forger)
             ended, lives_on = self._forge_data(forger)
+            is_tracked = self._forge_connections(forger)
         return Result(
             "the connections go on, and are tracked",
             f"{self._fins} FINs: {closed} closed, "
             f"{'PUBLISH answered' if lives else 'then dead'}; "
             f"{len(self._offsets)} sleds of 0x20: {ended} ended, "
-            f"{'PUBLISH answered' if lives_on else 'then dead'}",
-            not closed and lives and not ended and lives_on,
+            f"{'PUBLISH answered' if lives_on else 'then dead'}; "
+            f"{self._connections} connections on its port: "
+            f"{'PUBLISH answered' if is_tracked else 'then dead or not tracked'}",
+            not closed and lives and not ended and lives_on and is_tracked,
         )
 
     def _forge_fins(self, forger):
@@ -157,6 +161,18 @@ class BlindSender(Attack):
             self.wait_for_packets()
             ended = self.counted("MISPREDICT") - before
             return ended, _is_alive(lambda: self.publish(session, OTHER, 2))
+
+    def _forge_connections(self, forger):
+        """On the port of a connection that lives; each publishes to another group. Returns whether
+        that one lives, and is tracked."""
+        with self.victim() as session:
+            for number in range(self._connections):
+                other = Connection(forger, *session.socket.getsockname(), isn=number << 28)
+                other.send(mqtt.publish(TEMPERATURE, "x"))
+            self.wait_for_packets()
+            before = self.counted("PUBLISH")
+            lives = _is_alive(lambda: self.publish(session, OTHER, 2))
+            return lives and self.counted("PUBLISH") == before + 1
 
     def _forge(self, forger, session, seq, flags, payload=b""):
         forger.send(*session.socket.getsockname(), seq & 0xFFFFFFFF, self._guess.getrandbits(32),

@@ -8,6 +8,26 @@
 #include "xdp/inspect.h"
 #include "xdp/open.h"
 
+/* Bytes from the segment to the edge, in either direction. */
+static __always_inline __u32 distance_to(const struct packet *pkt,
+					 const struct flow *flow)
+{
+	__u32 ahead = pkt->tcp->seq - flow->edge;
+
+	return (__s32)ahead < 0 ? -ahead : ahead;
+}
+
+/* Whether the segment belongs to the connection beside `flow` (go_beside()), which may be
+ * none: the one whose edge is nearer has it.
+ */
+static __always_inline int is_of_beside(const struct packet *pkt, const struct flow *flow,
+					const struct flow *beside)
+{
+	__u32 distance = distance_to(pkt, beside);
+
+	return distance <= TCP_REACH && (!flow || distance < distance_to(pkt, flow));
+}
+
 /* The half-open flow of the last SYN, if the segment is no later one of `flow`, which may
  * be none.
  */
@@ -19,6 +39,8 @@ static __always_inline struct flow *find_opening(const struct packet *pkt,
 
 	if (!newest)
 		return 0;
+	if (newest->flags & FLOW_REOPENED)
+		return is_of_beside(pkt, flow, newest) ? newest : 0;
 	if (pkt->tcp->flags & SEGMENT_RST) {
 		/* A client that has sent a SYN refuses what its broker still has of an
 		 * earlier connection with the number that this broker acknowledges. The
@@ -40,8 +62,12 @@ static __always_inline struct flow *find_opening(const struct packet *pkt,
  */
 static __noinline struct flow *find_newer(const struct packet *pkt, struct flow *flow)
 {
-	struct flow *newer = find_half_open(pkt, pkt->tcp->seq - 1);
+	struct flow *newer;
 
+	/* A connection that lives keeps the segments at its edge, whatever SYNs come. */
+	if (is_living(flow) && pkt->tcp->seq == flow->edge)
+		return flow;
+	newer = find_half_open(pkt, pkt->tcp->seq - 1);
 	if (!newer)
 		newer = find_opening(pkt, flow);
 	if (!newer && flow && is_dead(flow) && is_routed(pkt))
@@ -200,7 +226,7 @@ static __always_inline enum outcome follow_flow(struct packet *pkt)
 	if (ahead + TCP_REACH > 2 * TCP_REACH)
 		return FORWARD;
 
-	if (flow->state == FLOW_HALF_OPEN) {
+	if (is_half_open(flow)) {
 		pass_handshake(pkt);
 		return FORWARD;
 	}

@@ -66,10 +66,11 @@ static __always_inline void begin_flow(const struct packet *pkt, struct flow *fr
 	stream_begin(&fresh->stream, pkt->tcp->seq + 1);
 }
 
-/* Keeps the half-open connection of a SYN. `rank`: TABLE_RANK, of a client with a
- * prediction; or 0.
+/* Keeps the half-open connection of a SYN that came at `syn_at_ns`. `rank`: TABLE_RANK,
+ * of a client with a prediction; or 0.
  */
-static __noinline void keep_half_open(const struct packet *pkt, __u64 rank)
+static __noinline void keep_half_open(const struct packet *pkt, __u64 rank,
+				      __u64 syn_at_ns)
 {
 	struct table_key key = half_open_table_key(&pkt->key, pkt->tcp->seq);
 	struct table_terms terms = {
@@ -87,7 +88,7 @@ static __noinline void keep_half_open(const struct packet *pkt, __u64 rank)
 	if (way < TABLE_WAYS) {
 		way = bounded_way(way);
 		begin_flow(pkt, &set->flow[way]);
-		TABLE_STORE(&set->table.entry[way].word[HALF_OPEN_SYN], pkt->now_ns);
+		TABLE_STORE(&set->table.entry[way].word[HALF_OPEN_SYN], syn_at_ns);
 		table_touch(&set->table, way, &key, terms.now);
 		return;
 	}
@@ -103,7 +104,7 @@ static __noinline void keep_half_open(const struct packet *pkt, __u64 rank)
 	way = bounded_way(way);
 	for (int word = 0; word < 3; word++)
 		TABLE_STORE(&set->table.entry[way].word[word], key.word[word]);
-	TABLE_STORE(&set->table.entry[way].word[HALF_OPEN_SYN], pkt->now_ns);
+	TABLE_STORE(&set->table.entry[way].word[HALF_OPEN_SYN], syn_at_ns);
 	begin_flow(pkt, &set->flow[way]);
 	table_publish(&set->table, way, rank);
 }

@@ -137,7 +137,7 @@ static __always_inline enum outcome steer(struct packet *pkt)
 		if (outcome != FORWARD)
 			return outcome;
 	}
-	if (pkt->flow && pkt->flow->state == FLOW_HALF_OPEN && pkt->tcp->payload_len) {
+	if (pkt->flow && is_half_open(pkt->flow) && pkt->tcp->payload_len) {
 		if (pkt->tcp->seq == pkt->flow->isn + 1) {
 			pkt->flow = establish(pkt, pkt->flow);
 		} else {

@@ -28,6 +28,17 @@ static __always_inline int is_dead(const struct flow *flow)
 	       flow->state == FLOW_DROPPED;
 }
 
+static __always_inline int is_living(const struct flow *flow)
+{
+	return flow && !is_dead(flow);
+}
+
+/* Whether nothing but the handshake is known of the connection. */
+static __always_inline int is_half_open(const struct flow *flow)
+{
+	return flow->state == FLOW_HALF_OPEN && !(flow->flags & FLOW_REOPENED);
+}
+
 /* A copy of a SYN comes within this time after the client's next segment; unit: 1 <<
  * GAP_SHIFT ns. A later one opens a connection: some clients begin each connection with
  * the same number.
@@ -40,7 +51,8 @@ static __always_inline int may_be_copied(const struct packet *pkt,
 {
 	if (flow->state == FLOW_HALF_OPEN && !flow->gap_began)
 		return 1;
-	return !is_dead(flow) && since_gap(pkt, flow) < COPY_PATIENCE;
+	return !is_dead(flow) && !(flow->flags & FLOW_FIN) &&
+	       since_gap(pkt, flow) < COPY_PATIENCE;
 }
 
 /* The connection of which a SYN is a copy. It is half-open, or already established if the
@@ -83,7 +95,8 @@ static __always_inline enum outcome make_plain(const struct packet *pkt)
 }
 
 /* A retransmitted SYN keeps its group. A SYN with another initial sequence number opens a
- * flow of its own, and changes nothing of an old one.
+ * flow of its own, and changes nothing of an old one. While the old one lives, the client
+ * is asked whether the SYN is its own.
  */
 static __noinline enum outcome open_flow(struct packet *pkt)
 {
@@ -113,7 +126,7 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	former = look_up_flow(&pkt->key);
 	if (former)
 		former->flags |= FLOW_REOPENED;
-	if ((!former || is_dead(former)) && goes_to_router(pkt, pkt->group, changes)) {
+	if (!is_living(former) && goes_to_router(pkt, pkt->group, changes)) {
 		count(COUNT_SYN_ROUTED);
 		return PASS_UP;
 	}
@@ -121,10 +134,12 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 		pkt->group = pkt->service->default_group;
 	target = find_group(pkt->group);
 	pkt->real = target ? pick_real(target, &pkt->key.client, tcp_ports(pkt->tcp)) : 0;
-	keep_half_open(pkt, rank);
+	/* The SYNs of one port follow each other within a tick, too. */
+	keep_half_open(pkt, rank, former ? bpf_ktime_get_ns() : pkt->now_ns);
 	if (is_asked)
 		note(pkt, CLIENT_ASKED);
-	return pkt->set->asks_all || is_asked ? ask_client(pkt) : FORWARD;
+	return is_living(former) || pkt->set->asks_all || is_asked ? ask_client(pkt)
+								   : FORWARD;
 }
 
 static __always_inline int starts_with_connect(const struct packet *pkt)
@@ -135,10 +150,23 @@ static __always_inline int starts_with_connect(const struct packet *pkt)
 	       first == MQTT_CONNECT << 4;
 }
 
+/* The CONNECT of a connection on the port of another one that lives, and no answer to the
+ * question. So it may be forged, and does not replace the other one: it stays where the
+ * half-open ones are, and is judged there.
+ */
+static __always_inline void go_beside(const struct packet *pkt, struct flow *opened)
+{
+	take_facts(pkt, opened);
+	if (!(opened->flags & FLOW_EARLY))
+		opened->gap_began = pkt->now_ns >> GAP_SHIFT;
+	opened->flags |= FLOW_REOPENED;
+	count(COUNT_ESTABLISHED);
+}
+
 /* The first payload of a half-open flow: from here on it is tracked, in the table that
  * evicts nothing. Returns its entry there, or 0 when it gets none.
  */
-static __noinline struct flow *establish(struct packet *pkt, const struct flow *opened)
+static __noinline struct flow *establish(struct packet *pkt, struct flow *opened)
 {
 	struct flow *flow = look_up_flow(&pkt->key);
 	int begins = starts_with_connect(pkt);
@@ -146,8 +174,14 @@ static __noinline struct flow *establish(struct packet *pkt, const struct flow *
 	const struct topic_key topic = { pkt->key, 0, 0 };
 	__u8 gaps = 0;
 
-	if (!begins && flow && !is_dead(flow))
-		return 0;
+	if (is_living(flow)) {
+		if (!begins)
+			return 0;
+		if (!(opened->flags & FLOW_ANSWERED)) {
+			go_beside(pkt, opened);
+			return opened;
+		}
+	}
 	if (!replaces && count_tracked(&pkt->key, pkt->set->connections_per_client,
 				       clock_of(pkt)) == CONNECTION_OVER_LIMIT) {
 		count(COUNT_CLIENT_CONNECTIONS);

@@ -171,6 +171,9 @@ TEST_F(FlowTest, ASynBesideALiveConnectionIsAConnectionOfItsOwn) {
   predict(kClient, kHumidity);
 
   Client other(kClient, kService, 900'000);
+  const Outcome question = send(other.syn());
+  ASSERT_TRUE(is_question(question));
+  EXPECT_TRUE(send(answer_to(other, question)).dropped());
   EXPECT_EQ(send(other.syn()).group(), kHumidity);
 
   EXPECT_EQ(publish(client, kTemperatureTopic).group(), kTemperature) << "the old one lives on";

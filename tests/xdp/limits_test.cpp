@@ -47,7 +47,7 @@ TEST_F(FewFlowsTest, AFullTableCostsTrackingAndNothingElse) {
 TEST_F(FewFlowsTest, AFullTableStillTakesAReconnectOnTheSamePort) {
   for (std::uint32_t n = 0; n < 4; n++) connect(numbered_client(n));
 
-  const Client again = connect(numbered_client(0), 777'000);
+  const Client again = connect_and_answer(numbered_client(0), 777'000);
 
   EXPECT_EQ(flow_of(again)->isn, again.isn());
   EXPECT_EQ(counter(COUNT_FLOW_TABLE_FULL), 0u);
@@ -258,7 +258,7 @@ TEST_F(LimitsTest, AReconnectOnTheSamePortIsNoSecondConnection) {
   write(settings_);
   connect(kClient, 1000);
 
-  const Client again = connect(kClient, 2000);
+  const Client again = connect_and_answer(kClient, 2000);
 
   EXPECT_EQ(flow_of(again)->isn, 2000u);
   EXPECT_EQ(counts_of(kClient)->connections, 1u);

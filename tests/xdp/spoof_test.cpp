@@ -346,7 +346,7 @@ class PortTest : public SpoofTest {
 
   void expect_served(std::uint32_t isn, std::uint16_t group, std::string_view topic) {
     Client client(kClient, kService, isn);
-    EXPECT_EQ(send(client.syn()).group(), group);
+    EXPECT_EQ(send_syn_and_answer(client).group(), group);
     EXPECT_EQ(send(client.ack()).group(), group);
     EXPECT_EQ(send(client.send(connect_packet())).group(), group);
     const std::uint64_t seen = counter(COUNT_PUBLISH);
@@ -398,13 +398,98 @@ TEST_F(PortTest, ADeviceThatBeginsWithOneNumberIsNotTakenForItsOldConnection) {
   EXPECT_EQ(counts_of(kClient)->connections, 1u);
 }
 
+// It does not answer the question whether it is there, or a NAT drops that. It begins with the same
+// number, near it, or far away.
+TEST_F(PortTest, ADeviceThatDoesNotAnswerIsServedBesideItsOldConnection) {
+  for (const std::uint32_t isn : {1000u, 3000u, 1u << 20, 1u << 30, 0u - 1000u}) {
+    SCOPED_TRACE(isn);
+    const Peer device{kClient.address + isn % 97, static_cast<std::uint16_t>(30'000 + isn % 89)};
+    Client old = connect(device);
+    for (int i = 0; i < 20; i++) publish(old, "own/topic");
+    let_pass(old, 3000);
+    predict(device, kHumidity);
+    const std::uint64_t seen = counter(COUNT_PUBLISH), resets = counter(COUNT_RESET);
+
+    Client client(device, kService, isn);
+    EXPECT_TRUE(is_question(send(client.syn())));
+    EXPECT_EQ(send(client.syn()).group(), kHumidity);
+    EXPECT_EQ(send(client.ack()).group(), kHumidity);
+    EXPECT_EQ(send(client.send(connect_packet())).group(), kHumidity);
+    for (int i = 0; i < 100; i++) {
+      EXPECT_EQ(publish(client, kHumidityTopic, std::string(1000, 'm')).group(), kHumidity);
+      EXPECT_EQ(send(client.ack()).group(), kHumidity);
+    }
+
+    EXPECT_EQ(counter(COUNT_PUBLISH), seen + 100);
+    EXPECT_EQ(flow_of(old)->isn, old.isn());
+    EXPECT_EQ(counts_of(device)->connections, 1u);
+    EXPECT_TRUE(publish(client, kTemperatureTopic).is_marked());
+    EXPECT_EQ(counter(COUNT_RESET), resets + 1);
+    EXPECT_TRUE(send(client.ack()).is_rst());
+    EXPECT_EQ(counts_of(device)->connections, 1u);
+  }
+}
+
+// Each of its connections begins with the same number; the last one has ended.
+TEST_F(PortTest, ADeviceBesideItsOldConnectionMayComeAgain) {
+  victim();
+  for (int i = 0; i < 3; i++) {
+    Client client(kClient, kService, 1 << 30);
+    EXPECT_TRUE(is_question(send(client.syn())));
+    EXPECT_TRUE(send(client.syn()).forwarded());
+    send(client.send(connect_packet()));
+    EXPECT_TRUE(publish(client, "own/topic").forwarded());
+    send(client.fin());
+  }
+  EXPECT_EQ(counter(COUNT_PUBLISH), 4u);
+}
+
+// Somebody opens a connection on the port of one that lives, and publishes to another group.
+TEST_F(PortTest, AForgedConnectionMovesNoneThatLives) {
+  Client client = victim();
+  predict(kClient, kHumidity);
+  for (std::uint32_t i = 0; i < 256; i++) {
+    Client other(kClient, kService, i << 24);
+    for (int repeated = 0; repeated < 2; repeated++) send(other.syn());
+    send(other.ack());
+    send(other.send(connect_packet()));
+    for (int more = 0; more < 3; more++) publish(other, kHumidityTopic);
+
+    ASSERT_EQ(publish(client, "own/topic").group(), kDefault);
+    ASSERT_EQ(send(client.ack()).group(), kDefault);
+  }
+
+  EXPECT_EQ(flow_of(client)->isn, client.isn());
+  EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+  EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
+  EXPECT_EQ(counts_of(kClient)->connections, 1u);
+  EXPECT_TRUE(publish(client, kTemperatureTopic).is_marked());
+  EXPECT_EQ(counts_of(kClient)->connections, 0u);
+}
+
+// In the way of the stream: the client's segments come to begin there.
+TEST_F(PortTest, ForgedSynsAheadTakeNoSegment) {
+  Client client = victim();
+  predict(kClient, kHumidity);
+  const auto length = static_cast<std::uint32_t>(publish_packet("own/topic", "21.5").size());
+  for (std::uint32_t i = 1; i <= 4; i++) {
+    Client other(kClient, kService, client.next_seq() + i * length - 1);
+    for (int repeated = 0; repeated < 2; repeated++) send(other.syn());
+    if (i % 2 == 0) send(other.send(connect_packet()));
+  }
+
+  for (int i = 0; i < 10; i++) ASSERT_EQ(publish(client, "own/topic").group(), kDefault);
+
+  EXPECT_EQ(flow_of(client)->edge, client.next_seq());
+}
+
 TEST_F(PortTest, TextsOfTheOldConnectionAreNotThoseOfTheNew) {
   const Bytes old = publish_packet("a/topic/of/the/old/one"),
               now = publish_packet("b/topic/of/the/new/one");
   Client client = connect();
   send(client.send(Bytes(old.begin(), old.begin() + 12)));
   let_pass(client, 3000);
-  Client again = connect();
+  Client again = connect_and_answer(kClient, client.isn());
 
   send(again.send(Bytes(now.begin(), now.begin() + 12)));
   send(again.send(Bytes(now.begin() + 12, now.end())));

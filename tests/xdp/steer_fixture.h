@@ -92,6 +92,8 @@ class SteerTest : public testing::Test {
   Client open(Client client, MqttVersion version = MqttVersion::k311);
   // The same for a client that answers a question and then repeats its SYN.
   Client connect_and_answer(Peer from, std::uint32_t isn);
+  // Its SYN, or the second one.
+  Outcome send_syn_and_answer(const Client& client);
   static bool is_question(const Outcome& out);
   // The RST of a host that gets a SYN-ACK it did not ask for (RFC 9293 §3.10.7.1) or, in SYN-SENT,
   // one that acknowledges something it did not send (§3.10.7.3).

@@ -120,7 +120,7 @@ Stray ping(Chance& random, const BalancedService& service) {
   return {icmp(random, service, is_ipv6(service) ? 128 : 8, any_bytes(random, 8, 64)), true};
 }
 
-// About a packet that a broker sent as the service; Katran's version names the VIP.
+// An error about a packet that a broker sent as the service; in Katran's version, as the VIP.
 Stray unreachable(Chance& random, const BalancedService& service) {
   const IpAddress vip = TwoBalancers::vip(service.default_group, service.at.address);
   const Segment lost = any_segment(random, service)
