@@ -20,7 +20,7 @@
 namespace remora {
 
 struct Batch {
-  std::vector<Observation> observations;  // of one client: in the order in which they came
+  std::vector<Observation> observations;  // those of one client in the order in which they came
   std::vector<LastSeen> last_seen;
   std::vector<Home> homes;
 };
@@ -36,16 +36,15 @@ class Backlog {
   // One of those that wait already takes the place of the older one.
   void add(Home home);
 
-  // Hands out all that wait in order or, once these are finished, all merged
-  // ones, sorted by position. What was handed out still fills the backlog until it is finished or
-  // given back.
+  // Returns all observations that wait in order or, once these are finished, all merged ones,
+  // sorted by position. They still count as waiting until they are finished or given back.
   Batch take();
   void finish(std::size_t observations);
   void give_back(Batch rest);
 
   bool is_merging() const { return !merging_.empty(); }
   bool empty() const { return depth() == 0 && last_seen_.empty() && homes_.empty(); }
-  // Observations that are not finished.
+  // Number of observations that are not finished.
   std::size_t depth() const { return rows_.size() + merging_.size() + taken_; }
   std::uint64_t merged() const { return merged_; }
   std::uint64_t lost() const { return lost_; }

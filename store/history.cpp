@@ -28,7 +28,8 @@ constexpr std::size_t kExpireRows = 1000;  // per transaction
 // A disk that damages each new file must not fill up with set-aside files.
 constexpr auto kSetAsideEvery = 60s;
 
-// The wall clock and the uptime are not read at the same moment; less is no change of the clock.
+// The wall clock and the uptime are read one after the other. A difference up to this does not mean
+// that the clock was set.
 constexpr std::int64_t kReadApartMs = 1000;
 
 // If the file is too large, one step deletes this many rows. There are several steps for each

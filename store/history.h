@@ -96,7 +96,7 @@ class History {
   void record(Observation observation);
   void touch(std::vector<LastSeen> clients);
   void remember(Home home);
-  // The services are now called so.
+  // Sets the present names of the services.
   void name_services(std::vector<ServiceName> services);
 
   // Passes all clients on in batches, on the caller's thread and from a connection of its own:

@@ -314,7 +314,7 @@ void HistoryFile::read(const std::filesystem::path& path,
                        const std::function<void(std::span<const KnownClient>)>& use,
                        std::size_t batch, std::uint64_t first) {
   Connection connection = open_present(path);
-  connection.execute("BEGIN");  // one view for all that follows
+  connection.execute("BEGIN");  // all that follows sees the same state
   const std::int64_t in_order = age_behind(connection, kInOrder);
   const std::int64_t of_first = std::min(in_order, age_behind(connection, first));
   const std::string columns =

@@ -40,7 +40,7 @@ class HistoryFile {
   void write(std::span<const Observation> observations);
   void write(std::span<const LastSeen> last_seen);
   void write(std::span<const Home> homes);
-  // The names that people give to services now.
+  // Writes the present names of the services.
   void write(std::span<const ServiceName> services);
 
   // Deletes at most `rows` events and `rows` clients that are older than `days`.

@@ -87,7 +87,7 @@ void name_services(Connection& connection, std::span<const ServiceName> services
   for (const auto& [service, name] : services) insert.run(service, name);
 }
 
-// Whether all that the file has is as this program makes it.
+// Whether the file has exactly the schema that this program creates.
 bool has_present_schema(Connection& connection) {
   const std::string_view tables = kTables, homes = kHomes, views = kViews;
   Statement statement(connection,

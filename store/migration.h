@@ -14,7 +14,7 @@ namespace remora {
 // PRAGMA user_version of the files that this version writes.
 inline constexpr int kSchemaVersion = 5;
 
-// The file is sound, and belongs to another program or to a newer version of this one.
+// The file is sound, but belongs to another program or to a newer version of this one.
 class ForeignFile : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -58,7 +58,7 @@ class Connection {
   void broker_is_writable(SessionId id);
 
   std::vector<std::pair<SessionId, Fate>> fates() const;
-  // After everything that has happened: does what the engine wants, and writes.
+  // Call this after every event: carries out the engine's actions, and writes.
   void step();
   void act(const Action& action);
   void open(const OpenSession& attempt);

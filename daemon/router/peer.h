@@ -24,7 +24,7 @@ class Peer {
   // Starts to connect, from an address of this host if one is given. Nothing if that fails at once.
   static std::optional<Fd> connecting(const Endpoint& to, const std::optional<Address>& from);
 
-  // The socket is writable for the first time: whether it is connected.
+  // Call this when the socket is writable for the first time: returns whether it is connected.
   bool finish_connecting();
   bool is_open() const { return is_open_; }
 

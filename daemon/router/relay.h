@@ -45,7 +45,7 @@ class Relay {
   void wrote_to_client(std::size_t count, Time now);
   void wrote_to_broker(SessionId id, std::size_t count, Time now);
   void settle();
-  // The session's real is to be left as soon as nothing is under way. A home with state at its
+  // The session should leave its real as soon as nothing is under way. A home with state at its
   // broker stays.
   void leave(SessionId id, Time now);
   // The routes have changed: the next message is judged anew, whatever its topic.
@@ -54,7 +54,7 @@ class Relay {
   // nothing is under way, or after `linger`, so that the client connects anew. Returns whether it
   // has ended.
   bool evict(SessionId id, Time now);
-  // Timers; to be called about once a second.
+  // Handles timers; call this about once a second.
   void tick(Time now);
 
   // ---- results

@@ -105,7 +105,7 @@ class Session {
   bool is_asked = false;
   Time ready_at{};
   Time last_sent_at{};
-  Time pinged_at{};  // by the router
+  Time pinged_at{};  // last ping by the router
   bool was_written = false;
   std::optional<Time> leaving_since;  // its real is to be left when nothing is under way
 

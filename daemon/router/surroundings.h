@@ -31,8 +31,8 @@ struct Approach {
 
 struct Surroundings {
   Routing routing;
-  // The real for this attempt; nothing if the group has none. Must not block. The client is one
-  // without an identifier when the key is 0.
+  // The real for this attempt; no value if the group has none. Must not block. If the key is 0, the
+  // client has no identifier.
   std::function<std::optional<Approach>(const OpenSession& attempt, const Address& client)>
       real_for;
 
@@ -50,7 +50,7 @@ struct Surroundings {
   };
   std::uint32_t evictions_per_second = 0;
 
-  // A session at a real begins, and ends.
+  // Called when a session at a real begins, and when it ends.
   std::function<void(GroupId group, const Endpoint& real)> on_open = [](GroupId, const Endpoint&) {
   };
   std::function<void(GroupId group, const Endpoint& real)> on_close = [](GroupId, const Endpoint&) {

@@ -18,7 +18,7 @@ class Homes {
  public:
   explicit Homes(std::size_t limit) : limit_(limit) {}
 
-  // Above the limit any other one makes room.
+  // Above the limit, any other client makes room.
   void remember(const std::string& client_id, const std::string& group) {
     const std::lock_guard lock(mutex_);
     if (homes_.size() >= limit_ && !homes_.contains(client_id)) homes_.erase(homes_.begin());

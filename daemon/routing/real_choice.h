@@ -27,9 +27,9 @@ struct RealChoice {
 // Choices by group number.
 using RealChoices = std::map<std::uint32_t, std::vector<RealChoice>>;
 
-// The reals of a group in the order in which a client with this key tries them. Clients are spread
-// in proportion to the weights, and each stays at its real when others come or go (rendezvous
-// hashing). Nothing if there are none.
+// The real for an attempt of a client with this key. Clients are spread in proportion to the
+// weights, and each stays at its real when others come or go (rendezvous hashing). Empty if the
+// group has no reals.
 std::optional<RealChoice> choose_real(const std::vector<RealChoice>& reals, std::uint64_t key,
                                       unsigned attempt);
 

@@ -55,7 +55,7 @@ class Routing {
   void look();
   void move_to(unsigned interface_index);
 
-  // It listens, and its workers are alive.
+  // Whether it listens and its workers are alive.
   bool is_open() const { return !doors_.empty() && is_alive(); }
   // It listens, but a worker is stuck: unknown clients take the usual way.
   bool is_stalled() const { return !doors_.empty() && !is_alive(); }
@@ -78,7 +78,7 @@ class Routing {
     router::GroupId default_group = 0;
     std::map<router::GroupId, std::string> names;
     RealChoices reals;
-    RealChoices dead;  // whose sessions are broken off
+    RealChoices dead;  // their sessions are broken off
     RealChoices evacuated;
     std::uint32_t evictions_per_second = 0;
     std::vector<Address> sources;
