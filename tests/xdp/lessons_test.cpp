@@ -85,14 +85,16 @@ TEST_F(LessonsTest, ListsOfAnySizeAreMergedWhole) {
 
 // A look-up followed by an update would bring an old lesson back now and then.
 TEST_F(LessonsTest, AnOldLessonNeverReplacesWhatPacketsTeachMeanwhile) {
+  settings_.resets_per_client = 0;
+  write(settings_);
+  Client client = connect();
+  publish(client, kHumidityTopic);
+  ASSERT_EQ(prediction_of(kClient)->topic_hash, hash(kHumidityTopic));
   std::atomic<bool> over = false;
   std::thread daemon([&] {
     std::vector<ClientLesson> lessons(64, lesson(kClient, "an/old/topic", kNoGroupYet, 1));
     while (!over) merge(lessons);
   });
-  settings_.resets_per_client = 0;
-  write(settings_);
-  Client client = connect();
 
   for (int i = 0; i < 20'000; ++i) {
     const std::string_view topic = i % 2 == 0 ? kTemperatureTopic : kHumidityTopic;
