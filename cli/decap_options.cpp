@@ -34,7 +34,7 @@ std::variant<DecapOptions, int> parse_decap_options(int argc, char** argv) {
   app.add_option("--check", options.check, "check a configuration file and exit; needs no root");
   app.add_flag("--detach", options.detach, "detach the program");
   app.add_flag("--generic", options.generic, "for drivers without native XDP");
-  if (const auto exit_code = read_command_line(app, argc, argv)) return *exit_code;
+  if (const auto end = read_command_line(app, argc, argv)) return end->exit_code;
   for (const std::string& service : services) options.services.push_back(*parse_service(service));
   return options;
 }

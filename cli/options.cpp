@@ -104,7 +104,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.require_subcommand(1);
   add_requests(app, request);
   const CLI::App* doctor_command = add_doctor(app, doctor);
-  if (const auto exit_code = read_command_line(app, argc, argv)) return *exit_code;
+  if (const auto end = read_command_line(app, argc, argv)) return end->exit_code;
   request.as_json |= as_json;
   doctor.as_json |= as_json;
   if (doctor_command->parsed()) {

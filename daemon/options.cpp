@@ -2,11 +2,30 @@
 #include "daemon/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <ctime>
 
 #include "daemon/command_line/command_line.h"
+#include "daemon/protocol/start_failure.h"
 #include "version.h"
 
 namespace remora {
+namespace {
+
+// A mistake at a shell, perhaps beside a running remorad, is no failed start.
+bool is_started_by_systemd() {
+  return std::getenv("NOTIFY_SOCKET") != nullptr;
+}
+
+// For the doctor.
+void leave_failure(const Places& places, const std::string& mistake) {
+  write_start_failure(start_failure_file(places.runtime_dir, places.config),
+                      {std::time(nullptr), false,
+                       "its command line is wrong: " + mistake +
+                           "; correct ExecStart= of the unit (systemctl cat remora)"});
+}
+
+}  // namespace
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
   Options options;
@@ -22,7 +41,11 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
       ->capture_default_str();
-  if (const auto exit_code = read_command_line(app, argc, argv)) return *exit_code;
+  if (const auto end = read_command_line(app, argc, argv)) {
+    if (!end->mistake.empty() && is_started_by_systemd())
+      leave_failure(options.places, end->mistake);
+    return end->exit_code;
+  }
   return options;
 }
 

@@ -65,16 +65,17 @@ std::string complaint_about(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
-std::optional<int> read_command_line(CLI::App& app, int argc, char** argv) {
+std::optional<CommandLineEnd> read_command_line(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
     return std::nullopt;
   } catch (const CLI::Success& asked) {
     app.exit(asked);
-    return kDone;
+    return CommandLineEnd{kDone, ""};
   } catch (const CLI::ParseError& error) {
-    std::cerr << app.get_name() << ": " << complaint_about(app, error) << " (--help shows all)\n";
-    return kWrongUsage;
+    CommandLineEnd end{kWrongUsage, complaint_about(app, error)};
+    std::cerr << app.get_name() << ": " << end.mistake << " (--help shows all)\n";
+    return end;
   }
 }
 

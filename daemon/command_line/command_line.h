@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -14,8 +15,15 @@ namespace remora {
 // The environment variable that replaces the default of --runtime-dir.
 constexpr const char* kRuntimeDirVariable = "REMORA_RUNTIME_DIR";
 
-// Reads the command line into the options of `app`. Returns an exit code if the answer has been
-// printed: --help, --version, or a mistake, explained in one line on standard error.
-std::optional<int> read_command_line(CLI::App& app, int argc, char** argv);
+// The answer is printed already.
+struct CommandLineEnd {
+  int exit_code;
+  std::string mistake;  // empty: none; --help or --version
+};
+
+// Reads the command line into the options of `app`. Returns how the program ends if the answer is
+// printed already: --help, --version, or a mistake, which is explained in one line on standard
+// error.
+std::optional<CommandLineEnd> read_command_line(CLI::App& app, int argc, char** argv);
 
 }  // namespace remora

@@ -100,6 +100,17 @@ class CommandLine(unittest.TestCase):
             self.expect(WRONG_USAGE, config, REMORAD, "--config", config, REMORA_RUNTIME_DIR=folder)
             self.assertTrue(os.path.exists(os.path.join(folder, "bad.failed")))
 
+    def test_a_mistake_in_the_unit_is_a_failed_start(self):
+        with tempfile.TemporaryDirectory() as folder:
+            left = pathlib.Path(folder, "remora.failed")
+            argv = (REMORAD, "--runtime-dir", folder, "--confg=x")
+            self.expect(WRONG_USAGE, "--confg", *argv)
+            self.assertFalse(left.exists(), "at a shell")
+            self.expect(WRONG_USAGE, "--confg", *argv, NOTIFY_SOCKET="/no/such")
+            text = left.read_text(encoding="utf-8")
+            self.assertIn('unknown option "--confg"; did you mean "--config"?', text)
+            self.assertIn("; correct ExecStart=", text)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
