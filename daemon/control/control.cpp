@@ -103,13 +103,23 @@ void Control::look() {
 }
 
 // Called when a connection could not be accepted. The connection waits in the kernel and would wake
-// the loop all the time, so the listener rests for a while if the reserve does not help.
+// the loop all the time, so the listener rests for a while if neither the reserve nor the descriptor
+// of a client that waits helps.
 void Control::accept_with_reserve() {
   const auto loan = reserve_.lend();
-  Fd accepted(accept4(evconnlistener_get_fd(listener_.get()), nullptr, nullptr,
+  const auto try_to_accept = [this] {
+    return Fd(accept4(evconnlistener_get_fd(listener_.get()), nullptr, nullptr,
                       SOCK_NONBLOCK | SOCK_CLOEXEC));
+  };
+  Fd accepted = try_to_accept();
+  const auto lacks_descriptors = [&] { return !accepted && (errno == EMFILE || errno == ENFILE); };
+  if (lacks_descriptors() && !clients_.empty()) {
+    drop_longest_waiting();
+    accepted = try_to_accept();
+  }
   if (accepted) return accept(accepted.release());
   const int error = errno;
+  if (error == EAGAIN) return;  // it has gone
   evconnlistener_disable(listener_.get());
   evtimer_add(rested_.get(), &kRest);
   throw std::system_error(error, std::generic_category(), "cannot accept");

@@ -7,7 +7,8 @@
 // The cost of a client is bounded. It must send its request and take the answer within a time
 // limit, which a single byte does not extend. Its next request waits until it has taken the answer.
 // If there are too many connections, the user with the most of them loses the one that waits
-// longest. A reserve of descriptors serves clients when all others are used up.
+// longest. A reserve of descriptors serves clients when all others are used up. If these are used
+// up as well, a client that waits goes in the same way.
 //
 // daemon/protocol/requests.h lists the requests. The members of an answer keep the order in which
 // they are made: counters are in the order of bpf/counters.h.

@@ -179,6 +179,40 @@ TEST_F(ControlTest, WithAllDescriptorsUsedUpItAnswers) {
   setrlimit(RLIMIT_NOFILE, &before);
 }
 
+// It drops nobody because of the time.
+class PatientControlTest : public ControlTest {
+ protected:
+  PatientControlTest() : ControlTest(std::chrono::hours(1)) {}
+};
+
+TEST_F(PatientControlTest, IdleConnectionsDoNotUseUpTheReserve) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{200, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<Fd> idle(30);
+  for (Fd& stream : idle) stream = Fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  const Fd asking(::socket(AF_UNIX, SOCK_STREAM, 0));
+  constexpr timeval kGivingUp{60, 0};
+  setsockopt(asking.get(), SOL_SOCKET, SO_RCVTIMEO, &kGivingUp, sizeof(kGivingUp));
+  std::vector<Fd> all;
+  do {
+    all.emplace_back(::open("/dev/null", O_RDONLY));
+  } while (all.back());
+
+  for (const Fd& stream : idle) connect_to_daemon(stream);
+  connect_to_daemon(asking);
+  const std::string question = "{\"request\":\"open\"}\n";
+  send(asking.get(), question.data(), question.size(), MSG_NOSIGNAL);
+  char answer[256] = "";
+  const ssize_t count = recv(asking.get(), answer, sizeof(answer) - 1, 0);
+  all.clear();
+  setrlimit(RLIMIT_NOFILE, &before);
+
+  ASSERT_GT(count, 0);
+  EXPECT_TRUE(json::parse(answer).at("opened").get<bool>());
+}
+
 TEST_F(ControlTest, AClientThatDoesNotReadGetsNoSecondAnswer) {
   constexpr int kRequests = 20;
   const Fd stream = connected();
