@@ -32,6 +32,7 @@ constexpr Check kChecks[] = {
     check_router,
     check_tables,
     check_counters,
+    check_connections,
     check_history,
     check_memory,
 };

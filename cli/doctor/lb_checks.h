@@ -39,6 +39,7 @@ Findings check_history(const LbFacts& facts);
 Findings check_reals(const LbFacts& facts);
 Findings check_tables(const LbFacts& facts);
 Findings check_counters(const LbFacts& facts);
+Findings check_connections(const LbFacts& facts);
 
 // The router: lb_router_checks.cpp.
 Findings check_router(const LbFacts& facts);

@@ -322,4 +322,23 @@ Findings check_counters(const LbFacts& facts) {
   return found;
 }
 
+// Whatever loses the packets for the brokers or their answers, it can be seen here. On veth it may
+// be the driver, which counts nothing if the other end has GRO and no XDP program.
+Findings check_connections(const LbFacts& facts) {
+  constexpr std::uint64_t kSomeSyns = 3;
+  const auto& counters = facts.pins.counters;
+  if (!facts.config || !counters || !*counters) return {};
+  const std::uint64_t syns = (**counters)[COUNT_SYN] - (**counters)[COUNT_SYN_ROUTED];
+  const About about{"connections", "connections through the load balancer"};
+  if ((**counters)[COUNT_ESTABLISHED] > 0) return {about.ok("come about")};
+  if (syns < kSomeSyns) return {about.ok("were hardly attempted yet")};
+  const bool is_veth = facts.driver && *facts.driver == "veth";
+  return {about.warning(
+      fmt::format("never came about, although there were {} SYNs: if these were clients, packets "
+                  "for the brokers or the brokers' answers are lost{}",
+                  syns,
+                  is_veth ? "; on veth, look first whether the other end has an XDP program" : ""),
+      "remoractl doctor --broker  (on a broker)")};
+}
+
 }  // namespace remora::doctor

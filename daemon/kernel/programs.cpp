@@ -101,6 +101,24 @@ unsigned interface_of(const Fd& link) {
              : 0;
 }
 
+// The id of a map or a link. Nothing if the kernel does not say.
+std::optional<__u32> id_of(int fd) {
+  struct {
+    __u32 type, id;
+  } info{};  // how bpf_map_info and bpf_link_info begin
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return std::nullopt;
+  return info.id;
+}
+
+// Whether the map or link has its pin. Another one may have taken its place. If the kernel cannot
+// be asked, the pin is left alone.
+bool is_pinned(const fs::path& path, int fd) {
+  const Fd found(bpf_obj_get(path.c_str()));
+  if (found) return id_of(found.get()) == id_of(fd);
+  return errno != ENOENT;
+}
+
 // Whether the link holds a program on any interface, including other network namespaces.
 bool is_attached_anywhere(const Fd& link) {
   bpf_link_info info{};
@@ -354,6 +372,8 @@ std::string Programs::put_back() {
       if (!first_failure) first_failure = std::current_exception();
     }
   };
+  std::error_code error;
+  fs::create_directories(pins_.folder(), error);  // attach_root() pins the link there
   for (const Filter& filter : filters()) {
     if (has_filter(interface_index_, filter, fd_of(filter))) continue;
     note(std::string("the TC program ") + filter.function);
@@ -380,12 +400,11 @@ std::string Programs::put_back() {
 
 // Returns the number of pins that were missing.
 std::size_t Programs::put_pins_back() {
-  std::error_code error;
-  fs::create_directories(pins_.folder(), error);
   std::size_t missing = 0;
   const auto pin = [&](const fs::path& path, int fd) {
-    if (fs::exists(path, error)) return;
+    if (is_pinned(path, fd)) return;
     ++missing;
+    ::unlink(path.c_str());
     if (bpf_obj_pin(fd, path.c_str()) != 0)
       fail("cannot pin " + path.string() + ": " + because(errno));
   };
