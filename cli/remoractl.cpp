@@ -69,9 +69,7 @@ int main(int argc, char** argv) {
   try {
     const auto answer = remora::ask(socket_of(options), to_json(request));
     print(request, answer);
-    const bool is_attached =
-        !answer.contains("attachment_problem") || answer.at("attachment_problem").is_null();
-    return is_attached ? remora::kDone : remora::kNotInOrder;
+    return remora::problems_of(answer).empty() ? remora::kDone : remora::kNotInOrder;
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';
     return remora::kFailed;

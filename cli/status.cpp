@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "cli/columns.h"
 #include "cli/reals.h"
@@ -103,6 +104,20 @@ std::string size_of(const json& history) {
 
 }  // namespace
 
+std::vector<std::string> problems_of(const json& status) {
+  std::vector<std::string> problems;
+  for (const char* kind : {"attachment_problem", "link_problem"}) {
+    if (const json problem = status.value(kind, json()); problem.is_string())
+      problems.push_back(problem.get<std::string>());
+  }
+  if (std::string lost = lost_by_driver(status); !lost.empty())
+    problems.push_back(std::move(lost));
+  const json history = status.value("history", json::object());
+  if (!history.value("ok", true))
+    problems.push_back("the history is not written: " + history.at("error").get<std::string>());
+  return problems;
+}
+
 void print_status(std::ostream& out, const json& status) {
   const json& history = status.at("history");
   out << fmt::format(
@@ -111,10 +126,7 @@ void print_status(std::ostream& out, const json& status) {
       status.at("mode").get<std::string>(), status.at("forwarder").get<std::string>(),
       status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
-  if (const auto problem = status.value("attachment_problem", json()); problem.is_string())
-    out << "PROBLEM  " << problem.get<std::string>() << '\n';
-  if (const std::string lost = lost_by_driver(status); !lost.empty())
-    out << "PROBLEM  " << lost << '\n';
+  for (const std::string& problem : problems_of(status)) out << "PROBLEM  " << problem << '\n';
   out << last_reload_of(status);
   out << "gateway  " << gateway_of(status) << "\nprograms ";
   for (const auto& [name, program] : status.at("programs").items()) {
@@ -122,9 +134,7 @@ void print_status(std::ostream& out, const json& status) {
   }
   out << fmt::format("\nhistory  {}, {} clients{}{}\n", history.at("path").get<std::string>(),
                      history.at("clients").get<std::uint64_t>(), size_of(history),
-                     history.at("ok").get<bool>()
-                         ? std::string()
-                         : ", FAILING: " + history.at("error").get<std::string>());
+                     history.at("ok").get<bool>() ? "" : ", FAILING");
 
   out << router_of(status);
 

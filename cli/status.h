@@ -5,8 +5,14 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <ostream>
+#include <string>
+#include <vector>
 
 namespace remora {
+
+// What is not in order, as of the answer to `remoractl status`: its exit code tells of them. Nothing
+// for answers to other requests.
+std::vector<std::string> problems_of(const nlohmann::ordered_json& status);
 
 void print_status(std::ostream& out, const nlohmann::ordered_json& status);
 

@@ -78,7 +78,9 @@ Daemon::Daemon(Places places, Config config)
       fill_gauges_(fill_gauges(programs_, config_.limits)),
       follower_(loop_, link_,
                 {.on_mtu = [this](std::uint32_t mtu) { steering_.set_link_mtu(mtu); },
-                 .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }}),
+                 .on_gateway = [this](const MacAddress& mac) { steering_.set_gateway(mac); }},
+                traits_of(config_.lb.forwarder).has_our_reals ? LinkFollower::Gateway::kNeeded
+                                                              : LinkFollower::Gateway::kUnneeded),
       xdp_tx_(link_.index),
       attachment_(config_.lb.interface, link_, programs_,
                   {.on_restored =
@@ -110,7 +112,8 @@ Daemon::Daemon(Places places, Config config)
   // Records from the time without a daemon are new to the history, too.
   read_former_ring();
   events_.drain();
-  history_.flush();
+  // A file that is locked must not hold the start up any longer.
+  if (history_.status().ok) history_.flush();
   loaded_history_ = history_.status().openings;
   // A new table gets the clients that were seen last before the first packet. The others are loaded
   // while the loop runs. A table that was taken over is good enough for the start.
@@ -259,7 +262,8 @@ StatusSources Daemon::sources() const {
           .started_at_ns = started_at_ns_,
           .gateway = follower_.gateway(),
           .last_reload = reloader_.last(),
-          .attachment_problem = attachment_.problem()};
+          .attachment_problem = attachment_.problem(),
+          .link_problem = follower_.problem()};
 }
 
 bool detach_instance(const Places& places, const Config& config) {

@@ -13,12 +13,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kTicksBetweenLooks = 10;
+constexpr unsigned kTicksToProblem = 2;  // a route may be replaced in two steps
 constexpr auto kAskEvery = 10ms;
 
 }  // namespace
 
-LinkFollower::LinkFollower(EventLoop& loop, const Link& link, Handlers handlers)
-    : index_(link.index), handlers_(std::move(handlers)), mtu_(link.mtu) {
+LinkFollower::LinkFollower(EventLoop& loop, const Link& link, Handlers handlers, Gateway gateway)
+    : index_(link.index),
+      handlers_(std::move(handlers)),
+      needs_gateway_(gateway == Gateway::kNeeded),
+      mtu_(link.mtu) {
   loop.on_readable(news_.fd(), "news of the link", [this] {
     if (news_.concern(index_, routers_)) look();
   });
@@ -93,6 +97,38 @@ bool LinkFollower::wait_for_gateway(std::chrono::milliseconds patience) {
 
 void LinkFollower::tick() {
   if (++ticks_ % kTicksBetweenLooks == 0 || is_silent_) look();
+  report();
+}
+
+void LinkFollower::report() {
+  std::string now = find_problem();
+  if (now == problem_) return;
+  if (now.empty())
+    log::info("link and gateway are in order again");
+  else
+    log::error("{}", now);
+  problem_ = std::move(now);
+}
+
+// Nothing while the interface is gone, which is reported elsewhere.
+std::string LinkFollower::find_problem() {
+  const auto interface = find_name(index_);
+  const bool is_up = interface && is_running(*interface);
+  ticks_down_ = interface && !is_up ? ticks_down_ + 1 : 0;
+  ticks_silent_ = is_up && is_silent_ && needs_gateway_ ? ticks_silent_ + 1 : 0;
+  if (ticks_down_ >= kTicksToProblem)
+    return *interface + " is down or has no carrier: no packet arrives or leaves";
+  return ticks_silent_ >= kTicksToProblem ? describe_silence(*interface) : "";
+}
+
+std::string LinkFollower::describe_silence(const std::string& interface) const {
+  const std::string consequence =
+      gateway_ ? "packets for brokers still go to the former gateway, " + to_string(*gateway_)
+               : "packets for brokers are dropped";
+  if (routers_.empty())
+    return "no default route with a gateway uses " + interface + ": " + consequence +
+           "; add the route, or set [lb] gateway_mac";
+  return "the gateway " + to_string(routers_.front()) + " does not answer: " + consequence;
 }
 
 }  // namespace remora

@@ -6,7 +6,8 @@
 // drops reports that are not read in time. A gateway that has not been heard of for long is
 // probed, which finds one whose address has changed silently. Where the
 // default route has several next hops, one that answers is the gateway, and it stays while it is
-// known.
+// known. If the route or the gateway is lost, packets go to the former gateway, and log and status
+// say so.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "daemon/base/event_loop.h"
@@ -27,10 +29,13 @@ class LinkFollower {
     std::function<void(std::uint32_t mtu)> on_mtu;
     std::function<void(const MacAddress& gateway)> on_gateway;
   };
+  // kUnneeded: packets for brokers go elsewhere, so that a lost gateway is no problem.
+  enum class Gateway { kNeeded, kUnneeded };
 
   // Runs on the loop's thread; `loop` must outlive it. The handlers are never called from the
   // constructor. Throws std::system_error.
-  LinkFollower(EventLoop& loop, const Link& link, Handlers handlers);
+  LinkFollower(EventLoop& loop, const Link& link, Handlers handlers,
+               Gateway gateway = Gateway::kNeeded);
 
   // Follows another interface from here on, with the gateway as it is until another answers.
   // Throws std::system_error.
@@ -47,21 +52,28 @@ class LinkFollower {
   // runs. Returns whether the gateway is known.
   bool wait_for_gateway(std::chrono::milliseconds patience);
 
-  // To be called once a second: looks if the gateway is not known, and at intervals.
+  // To be called once a second: looks if the gateway is not known, and at intervals. Logs a
+  // problem that lasts, and its end.
   void tick();
 
   std::uint32_t mtu() const { return mtu_; }
   const std::optional<MacAddress>& gateway() const { return gateway_; }
   // Whether the gateway's Ethernet address is known now, not only from before.
   bool hears_gateway() const { return !is_silent_; }
+  // For people, as of the last ticks; empty: none.
+  const std::string& problem() const { return problem_; }
 
  private:
   void look_at_gateway();
   std::optional<Neighbour> choose_router();
   void use(const MacAddress& gateway);
+  void report();
+  std::string find_problem();
+  std::string describe_silence(const std::string& interface) const;
 
   unsigned index_;
   const Handlers handlers_;
+  const bool needs_gateway_;
   LinkNews news_;
   std::uint32_t mtu_;
   bool is_fixed_ = false;
@@ -70,6 +82,9 @@ class LinkFollower {
   std::optional<MacAddress> gateway_;  // stays when the router falls silent
   bool is_silent_ = true;
   unsigned ticks_ = 0;
+  unsigned ticks_down_ = 0;    // in a row
+  unsigned ticks_silent_ = 0;  // likewise
+  std::string problem_;
 };
 
 }  // namespace remora

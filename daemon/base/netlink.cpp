@@ -14,6 +14,9 @@ namespace {
 
 // Large enough for any message of a dump.
 constexpr std::size_t kLargestAnswer = 65536;
+constexpr unsigned kSequence = 1;
+// Each repetition is spoiled only by a change within the fraction of a millisecond that it takes.
+constexpr int kMostRepetitions = 100;
 
 using Socket = std::unique_ptr<mnl_socket, Closer<mnl_socket_close>>;
 
@@ -75,7 +78,7 @@ NetlinkQuestion::NetlinkQuestion(std::uint16_t type, std::uint16_t flags) {
   nlmsghdr* request = mnl_nlmsg_put_header(buffer_.data());
   request->nlmsg_type = type;
   request->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  request->nlmsg_seq = 1;
+  request->nlmsg_seq = kSequence;
 }
 
 void NetlinkQuestion::add(std::uint16_t attribute, const Address& address) {
@@ -94,26 +97,42 @@ void NetlinkQuestion::add(std::uint16_t attribute, std::span<const std::uint8_t>
   mnl_attr_put(message(), attribute, bytes.size(), bytes.data());
 }
 
-int NetlinkQuestion::ask(const MessageVisitor& visit, int bus) {
+// Reads a whole answer. Returns 0 or an errno: EINTR if what was being dumped has changed meanwhile.
+int NetlinkQuestion::read_answer(int bus, std::vector<std::vector<char>>& parts) {
   const Socket socket(mnl_socket_open(bus));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0 ||
       mnl_socket_sendto(socket.get(), message(), message()->nlmsg_len) < 0) {
     fail("cannot ask the kernel (netlink)");
   }
-  const auto trampoline = [](const nlmsghdr* answer, void* argument) {
-    (*static_cast<const MessageVisitor*>(argument))(*answer);
-    return MNL_CB_OK;
-  };
   const unsigned port = mnl_socket_get_portid(socket.get());
   const auto buffer = std::make_unique<char[]>(kLargestAnswer);
   int state = MNL_CB_OK;
   while (state > MNL_CB_STOP) {
     const ssize_t bytes = mnl_socket_recvfrom(socket.get(), buffer.get(), kLargestAnswer);
     if (bytes < 0) fail("cannot read the kernel's answer (netlink)");
-    state = mnl_cb_run(buffer.get(), static_cast<std::size_t>(bytes), 1, port, trampoline,
-                       const_cast<MessageVisitor*>(&visit));
+    const auto size = static_cast<std::size_t>(bytes);
+    state = mnl_cb_run(buffer.get(), size, kSequence, port, nullptr, nullptr);
     if (state < 0) return errno;
+    parts.emplace_back(buffer.get(), buffer.get() + size);
   }
+  return 0;
+}
+
+int NetlinkQuestion::ask(const MessageVisitor& visit, int bus) {
+  std::vector<std::vector<char>> parts;
+  int error = EINTR;
+  for (int i = 0; i < kMostRepetitions && error == EINTR; ++i) {
+    parts.clear();
+    error = read_answer(bus, parts);
+  }
+  if (error != 0) return error;
+  const auto trampoline = [](const nlmsghdr* answer, void* argument) {
+    (*static_cast<const MessageVisitor*>(argument))(*answer);
+    return MNL_CB_OK;
+  };
+  for (const std::vector<char>& part : parts)
+    mnl_cb_run(part.data(), part.size(), kSequence, 0, trampoline,
+               const_cast<MessageVisitor*>(&visit));
   return 0;
 }
 

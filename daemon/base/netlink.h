@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <system_error>
+#include <vector>
 
 #include "daemon/base/address.h"
 
@@ -48,12 +49,14 @@ class NetlinkQuestion {
   void add(std::uint16_t attribute, std::uint32_t number);
   void add(std::uint16_t attribute, std::span<const std::uint8_t> bytes);
 
-  // Passes every message of the answer to `visit`. Returns 0, or the errno with which the
-  // kernel refuses. Throws std::system_error if it cannot be asked. `bus`: the protocol of
-  // netlink(7).
+  // Passes every message of the answer to `visit`. A dump is repeated if its objects changed
+  // meanwhile (NLM_F_DUMP_INTR), and visited only when it is complete. Returns 0, or the errno
+  // with which the kernel refuses. Throws std::system_error if it cannot be asked. `bus`: the
+  // protocol of netlink(7).
   int ask(const MessageVisitor& visit, int bus = NETLINK_ROUTE);
 
  private:
+  int read_answer(int bus, std::vector<std::vector<char>>& parts);
   nlmsghdr* message() { return reinterpret_cast<nlmsghdr*>(buffer_.data()); }
 
   alignas(nlmsghdr) std::array<char, 512> buffer_{};

@@ -109,6 +109,11 @@ json router_of(const Routing& routing) {
           {"memory_bytes", counts.memory}};
 }
 
+// null if there is none.
+json problem_of(const std::string& problem) {
+  return problem.empty() ? json(nullptr) : json(problem);
+}
+
 // null if there was none since the start.
 json last_reload_of(const std::optional<ReloadResult>& last) {
   if (!last) return nullptr;
@@ -155,8 +160,8 @@ json status_of(const StatusSources& s) {
       {"forwarder", traits_of(s.config.lb.forwarder).word},
       {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
-      {"attachment_problem",
-       s.attachment_problem.empty() ? json(nullptr) : json(s.attachment_problem)},
+      {"attachment_problem", problem_of(s.attachment_problem)},
+      {"link_problem", problem_of(s.link_problem)},
       {"last_reload", last_reload_of(s.last_reload)},
       {"xdp_tx", xdp_tx_of(s.xdp_tx)},
       {"programs", programs_of(s)},

@@ -51,6 +51,7 @@ struct StatusSources {
   std::optional<MacAddress> gateway;
   const std::optional<ReloadResult>& last_reload;
   std::string attachment_problem;  // empty: the programs are on the interface
+  std::string link_problem;        // empty: the interface has a carrier, and the gateway answers
 };
 
 // One object with all members.

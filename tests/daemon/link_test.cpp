@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The daemon notices changes of the LB's interface. Needs root.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <optional>
+#include <set>
 #include <string>
+#include <thread>
 
 #include "daemon/base/driver_stats.h"
 #include "daemon/base/link_follower.h"
+#include "daemon/base/netlink.h"
 #include "tests/daemon/lb_network.h"
 
 namespace remora {
@@ -211,6 +219,49 @@ TEST_F(LinkTest, LostNewsAreNews) {
   EXPECT_FALSE(news.concern(kLoopback, {})) << "said once";
 }
 
+// Dumps that take several messages of the kernel, while the list changes all the time.
+TEST_F(LinkTest, ADumpIsRepeatedWhenItsObjectsChangeMeanwhile) {
+  constexpr int kPairs = 40, kDumps = 200;
+  std::string commands;
+  for (int i = 0; i < kPairs; ++i)
+    commands += "link add a" + std::to_string(i) + " type veth peer name b" + std::to_string(i) +
+                "\n";
+  run("ip -batch - << end\n" + commands + "end");
+  const int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(here, 0);
+
+  std::atomic<bool> is_over = false;
+  std::thread changing([&] {
+    if (setns(here, CLONE_NEWNET) != 0) std::abort();
+    while (!is_over) run("ip link add x type veth peer name y && ip link del x");
+  });
+  std::string error;
+  std::set<std::size_t> counts;
+  for (int i = 0; i < kDumps && error.empty(); ++i) {
+    std::multiset<int> seen;
+    try {
+      dump<ifinfomsg>(RTM_GETLINK, [](ifinfomsg&) {},
+                      [&](const nlmsghdr& message) {
+                        seen.insert(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message))
+                                        ->ifi_index);
+                      });
+    } catch (const std::exception& thrown) {
+      error = thrown.what();
+    }
+    const std::set<int> unique(seen.begin(), seen.end());
+    EXPECT_EQ(unique.size(), seen.size()) << "visited twice";
+    counts.insert(seen.size());
+  }
+  is_over = true;
+  changing.join();
+  close(here);
+
+  EXPECT_EQ(error, "");
+  // lo, gw, lb and the pairs; one more pair at times.
+  for (const std::size_t count : counts)
+    EXPECT_TRUE(count >= 3 + 2 * kPairs && count <= 5 + 2 * kPairs) << count;
+}
+
 class LinkFollowerTest : public LinkTest {
  protected:
   void SetUp() override {
@@ -325,6 +376,46 @@ TEST_F(LinkFollowerTest, AGatewayThatFallsSilentStays) {
   follower_->look();
 
   EXPECT_EQ(follower_->gateway(), mac("02:00:00:00:00:01"));
+}
+
+TEST_F(LinkFollowerTest, AGatewayThatIsLostIsAProblemUntilItIsBack) {
+  const auto tick_twice = [this] {
+    follower_->tick();
+    follower_->tick();
+  };
+  ASSERT_TRUE(becomes_true([] { return is_running("lb"); }));
+  tick_twice();
+  EXPECT_EQ(follower_->problem(),
+            "no default route with a gateway uses lb: packets for brokers are dropped; add the "
+            "route, or set [lb] gateway_mac");
+  LbNetwork::add_default_routes();
+  follower_->tick();
+  EXPECT_EQ(follower_->problem(), "");
+
+  run("ip link add elsewhere up type veth peer name other && ip link set other up");
+  run("ip address add 10.9.0.2/24 dev elsewhere && ip -6 route del default");
+  run("ip route replace default via 10.9.0.1");
+  follower_->look();
+  follower_->tick();
+  EXPECT_EQ(follower_->problem(), "") << "it may be back in a moment";
+  follower_->tick();
+  EXPECT_EQ(follower_->problem(),
+            "no default route with a gateway uses lb: packets for brokers still go to the former "
+            "gateway, 02:00:00:00:00:01; add the route, or set [lb] gateway_mac");
+
+  run("ip route replace default via 10.1.2.3");
+  tick_twice();
+  EXPECT_EQ(follower_->problem(),
+            "the gateway 10.1.2.3 does not answer: packets for brokers still go to the former "
+            "gateway, 02:00:00:00:00:01");
+
+  run("ip link set lb down");
+  tick_twice();
+  EXPECT_EQ(follower_->problem(), "lb is down or has no carrier: no packet arrives or leaves");
+
+  run("ip link del lb");
+  tick_twice();
+  EXPECT_EQ(follower_->problem(), "") << "that it is gone is reported elsewhere";
 }
 
 TEST_F(LinkFollowerTest, ARenamedInterfaceIsFollowed) {

@@ -54,6 +54,29 @@ TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
             "instance lb on eth0 (native XDP, embedded forwarder), remorad 0.2.0, up 3 s");
 }
 
+TEST(StatusTextTest, EachProblemHasALine) {
+  json status = status_with(json::array());
+  EXPECT_TRUE(problems_of(status).empty());
+  EXPECT_TRUE(problems_of({{"reals", json::array()}}).empty()) << "another answer";
+
+  status["attachment_problem"] = "eth0 is gone";
+  status["link_problem"] = "the gateway does not answer";
+  status["xdp_tx"] = {{"driver", "veth"}, {"errors", 7}, {"grew_s_ago", 60}};
+  std::ostringstream out;
+  print_status(out, status);
+
+  EXPECT_EQ(problems_of(status).size(), 3U) << "for the exit code";
+  EXPECT_NE(out.str().find("\nPROBLEM  eth0 is gone\nPROBLEM  the gateway does not answer\n"
+                           "PROBLEM  the driver veth throws away frames"),
+            std::string::npos)
+      << out.str();
+  status["xdp_tx"]["grew_s_ago"] = 61;
+  EXPECT_EQ(problems_of(status).size(), 2U) << "it is over";
+  status["history"]["ok"] = false;
+  status["history"]["error"] = "the disk is full";
+  EXPECT_EQ(problems_of(status).back(), "the history is not written: the disk is full");
+}
+
 TEST(StatusTextTest, TheLastReloadIsToldWithItsResult) {
   const auto text_with = [](const json& last) {
     json status = status_with(json::array());
