@@ -9,7 +9,7 @@ namespace remora {
 namespace {
 
 // How long a statement waits for another process that holds the file's lock.
-constexpr int kBusyMs = 5000;
+constexpr int kBusyMs = 2000;
 // Virtual machine steps between two looks at the clock, well under a millisecond.
 constexpr int kStepsPerLook = 10'000;
 

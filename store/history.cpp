@@ -44,7 +44,7 @@ std::string reason(const std::filesystem::path& path, const std::exception& erro
 }
 
 std::string in_words(std::int64_t jump_ms) {
-  const std::int64_t s = std::abs(jump_ms) / 1000;
+  const std::int64_t s = (std::abs(jump_ms) + 500) / 1000;
   const std::string amount = s >= 172'800 ? std::to_string(s / 86'400) + " days"
                              : s >= 7200  ? std::to_string(s / 3600) + " hours"
                              : s >= 120   ? std::to_string(s / 60) + " minutes"
@@ -326,10 +326,10 @@ void History::write(Batch& batch) {
 void History::look_at_file() {
   if (file_->was_moved()) {
     file_->finish_elsewhere();
-    log::error(
-        "history: '{}' was moved or deleted while in use; all rows are in the moved file, "
-        "and a new one is begun",
-        options_.path.string());
+    log::error("history: '{}' was moved or deleted while in use; all rows are in the moved file, and {}",
+               options_.path.string(),
+               std::filesystem::exists(options_.path) ? "the file that is in its place is used"
+                                                      : "a new one is begun");
     file_.reset();
     return;
   }
