@@ -13,6 +13,7 @@
 #include "daemon/base/link.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/journal.h"
 #include "daemon/protocol/start_failure.h"
 #include "log/log.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 Config load_with_warnings(const Options& options) {
   log::start("remorad", options.log_level);
+  log_to_journal();
   Config config = load_config(options.places.config);
   for (const Problem& warning : config.warnings) log::warn("{}", describe(config.file, warning));
   return config;

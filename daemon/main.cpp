@@ -2,10 +2,13 @@
 //
 // remorad: serves, checks a configuration, or detaches an instance.
 #include <iostream>
+#include <string>
 
 #include "daemon/command_line/exit_codes.h"
 #include "daemon/commands.h"
 #include "daemon/config/config.h"
+#include "daemon/journal.h"
+#include "log/log.h"
 
 namespace {
 
@@ -18,6 +21,13 @@ void run(const remora::Options& options) {
     serve(options);
 }
 
+void complain(const std::string& text) {
+  if (remora::is_in_journal())
+    remora::log::error("{}", text);
+  else
+    std::cerr << text << '\n';
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -27,10 +37,10 @@ int main(int argc, char** argv) {
     run(std::get<remora::Options>(parsed));
     return remora::kDone;
   } catch (const remora::ConfigError& error) {
-    std::cerr << error.what() << '\n';
+    complain(error.what());
     return remora::kWrongUsage;
   } catch (const std::exception& error) {
-    std::cerr << "remorad: " << error.what() << '\n';
+    complain(std::string("remorad: ") + error.what());
     return remora::kFailed;
   }
 }

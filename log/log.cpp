@@ -5,6 +5,9 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <utility>
+
+#include "log/fields.h"
 
 namespace remora::log {
 namespace {
@@ -23,6 +26,11 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::err;
 }
 
+Writer& the_writer() {
+  static Writer writer;
+  return writer;
+}
+
 }  // namespace
 
 void start(const std::string& process, const std::string& level) {
@@ -37,8 +45,20 @@ bool is_written(Level level) {
   return spdlog::should_log(to_spdlog(level));
 }
 
+void use(Writer writer) {
+  the_writer() = std::move(writer);
+}
+
+void write(Level level, std::span<const Field> fields, fmt::string_view format,
+           fmt::format_args arguments) {
+  if (!is_written(level)) return;
+  const std::string text = fmt::vformat(format, arguments);
+  if (const Writer& writer = the_writer(); writer && writer(level, text, fields)) return;
+  spdlog::log(to_spdlog(level), text);
+}
+
 void write(Level level, fmt::string_view format, fmt::format_args arguments) {
-  if (is_written(level)) spdlog::log(to_spdlog(level), fmt::vformat(format, arguments));
+  write(level, {}, format, arguments);
 }
 
 }  // namespace remora::log

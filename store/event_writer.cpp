@@ -8,7 +8,6 @@
 #include "store/printable.h"
 
 namespace remora {
-namespace {
 
 const char* name_of(Action action) {
   switch (action) {
@@ -29,6 +28,8 @@ const char* name_of(Action action) {
   }
   throw std::invalid_argument("an action without a name");
 }
+
+namespace {
 
 // Equal for events of a client that may share a row.
 std::uint64_t hash_of(const Observation& seen, const std::optional<std::string>& old_topic,

@@ -326,10 +326,11 @@ void History::write(Batch& batch) {
 void History::look_at_file() {
   if (file_->was_moved()) {
     file_->finish_elsewhere();
-    log::error("history: '{}' was moved or deleted while in use; all rows are in the moved file, and {}",
-               options_.path.string(),
-               std::filesystem::exists(options_.path) ? "the file that is in its place is used"
-                                                      : "a new one is begun");
+    log::error(
+        "history: '{}' was moved or deleted while in use; all rows are in the moved file, and {}",
+        options_.path.string(),
+        std::filesystem::exists(options_.path) ? "the file that is in its place is used"
+                                               : "a new one is begun");
     file_.reset();
     return;
   }

@@ -22,6 +22,9 @@ enum class Action {
   unjudged,  // the connection costs too much to judge; no topic is known
 };
 
+// As in the column `action` of the history.
+const char* name_of(Action action);
+
 // A service is known by its address and port: "10.1.50.200:1883". The name that the
 // configuration gives it is a label for people.
 struct ServiceName {

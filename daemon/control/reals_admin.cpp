@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "log/log.h"
+#include "log/fields.h"
 
 namespace remora {
 
@@ -65,7 +65,8 @@ void RealsAdmin::died(const std::string& group, const Address& real, std::string
   parts_.steering.mark_dead(group, real);
   const Member* member = parts_.steering.reals().find(group, real);
   const bool is_out = member && !member->in_ring;
-  log::warn("real {} of group {} is dead: {}{}", to_string(real), group, why,
+  log::With({{"REAL", to_string(real)}, {"GROUP", group}})
+      .warn("real {} of group {} is dead: {}{}", to_string(real), group, why,
             is_out ? "" : "; it stays, because the group has no other");
   sever_dead(group);
 }
@@ -87,7 +88,8 @@ void RealsAdmin::lives_again(const std::string& group, const Address& real) {
   parts_.severance.stop(parts_.ids.of_group(group), parts_.ids.of_real(real));
   sever_dead(group);
   const Member* member = parts_.steering.reals().find(group, real);
-  log::info("real {} of group {} lives again; it is {}", to_string(real), group,
+  log::With({{"REAL", to_string(real)}, {"GROUP", group}})
+      .info("real {} of group {} lives again; it is {}", to_string(real), group,
             member ? to_string(member->state()) : "gone");
 }
 

@@ -5,15 +5,17 @@
 #include <utility>
 
 #include "daemon/base/clock.h"
+#include "daemon/config/problem.h"
 #include "daemon/kernel/event_ring.h"
 #include "daemon/mqtt/topic_filter.h"
-#include "log/log.h"
+#include "log/fields.h"
 
 namespace remora {
 namespace {
 
 // Age of a record above which its connection ended long ago: a RST would reach nobody, or another
 // connection.
+constexpr std::uint64_t kQuietNs = 10'000'000'000;  // from one line on mispredicts to the next
 constexpr std::uint64_t kStaleNs = 5'000'000'000;
 
 // Number of observations waiting for the disk above which unjudged topics are not added: they may
@@ -173,7 +175,25 @@ void Recorder::remember(const event& head, std::string topic, const std::string&
                    .lesson_time = time,
                    .position = place_.end};
   if (seen.action != Action::learned) seen.from_group = ids_.group_name(head.from_group);
+  if (seen.from_group && !seen.topic.empty()) tell(seen);
   history_.record(std::move(seen));
+}
+
+// A line in ten seconds at most: the history has all of them.
+void Recorder::tell(const Observation& mispredict) {
+  const std::uint64_t now_ns = monotonic_ns();
+  if (told_at_ns_ != 0 && now_ns - told_at_ns_ < kQuietNs) {
+    ++untold_;
+    return;
+  }
+  std::string others;
+  if (untold_ > 0) others = " (and " + std::to_string(untold_) + " others since the last line)";
+  log::With({{"CLIENT", mispredict.client}, {"GROUP", mispredict.group}})
+      .info("client {} published {} of group {} on a connection to group {}: {}{}",
+            mispredict.client, in_quotes(mispredict.topic), mispredict.group,
+            *mispredict.from_group, name_of(mispredict.action), others);
+  told_at_ns_ = now_ns;
+  untold_ = 0;
 }
 
 }  // namespace remora

@@ -54,6 +54,7 @@ class Recorder {
   void learn(const Record& piece);
   LessonTime time_of(const event& head, std::string_view topic) const;
   void remember(const event& head, std::string topic, const std::string& group, LessonTime time);
+  void tell(const Observation& mispredict);
 
   const Maps& maps_;
   const Ids& ids_;
@@ -66,8 +67,10 @@ class Recorder {
   UnjudgedCounts unjudged_;
   std::uint64_t records_ = 0;
   const std::uint32_t ring_id_;
-  std::uint64_t ended_to_ = 0;  // the value in the map `ring_reading`
-  RecordPlace place_;           // place of the record that is being handled
+  std::uint64_t ended_to_ = 0;    // the value in the map `ring_reading`
+  RecordPlace place_;             // place of the record that is being handled
+  std::uint64_t told_at_ns_ = 0;  // when the log named a mispredict
+  std::uint64_t untold_ = 0;      // those since then
 };
 
 }  // namespace remora
