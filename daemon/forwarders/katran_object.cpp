@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/forwarders/katran_object.h"
 
+#include <string>
+
 #include "bpf/parse.h"
+#include "daemon/base/callback.h"
 #include "daemon/kernel/maps.h"
 
 namespace remora {
@@ -14,8 +17,16 @@ KatranObject::KatranObject(const std::filesystem::path& path, const Programs& pr
       purge_(katran_.connections()),
       stats_(katran_.stats_fd() >= 0 ? katran_.stats_fd() : programs.map_fd("stats")) {}
 
-void KatranObject::settle(const std::filesystem::path& /*folder*/) {
+void KatranObject::settle(const std::filesystem::path& folder) {
   katran_.keep_pins();
+  folder_ = folder;
+}
+
+// Another tool may have removed the pins. The next start would then move the living connections.
+void KatranObject::look() {
+  if (folder_.empty()) return;
+  if (const std::size_t pins = katran_.put_pins_back(folder_); pins > 0)
+    log_failure("missing, and put back", std::to_string(pins) + " pins of Katran's connections");
 }
 
 void KatranObject::use(const Config& config, const GroupNumbers& numbers) {

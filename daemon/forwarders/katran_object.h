@@ -29,10 +29,12 @@ class KatranObject : public Forwarder {
   bool send(const Bytes& packet, const flow_key& flow, const BrokerWay& way) override;
   void forget(const Address& vip, std::uint32_t real) override { purge_.start(vip, real); }
   void step() override { purge_.step(); }
+  void look() override;
   std::optional<vip_stats> traffic_of(std::uint32_t vip_num) const override;
 
  private:
   KatranProgram katran_;
+  std::filesystem::path folder_;  // of the pins; empty: they are not settled yet
   KatranPurge purge_;
   const int stats_;
   TunnelSender sender_;

@@ -14,6 +14,7 @@
 
 #include "bpf/abi.h"
 #include "daemon/base/fd.h"
+#include "daemon/kernel/pins.h"
 
 namespace remora {
 namespace {
@@ -214,6 +215,17 @@ void KatranProgram::take_flow_tables(const std::filesystem::path& folder) {
       fail("give Katran");
     flow_tables_.push_back(std::move(table));
   }
+}
+
+std::size_t KatranProgram::put_pins_back(const std::filesystem::path& folder) const {
+  std::size_t missing = 0;
+  for (std::size_t cpu = 0; cpu < flow_tables_.size(); ++cpu) {
+    const std::filesystem::path pin = folder / (kFlowTablePin + std::to_string(cpu));
+    if (is_pinned(pin, flow_tables_[cpu].get())) continue;
+    ++missing;
+    pin_again(pin, flow_tables_[cpu].get());
+  }
+  return missing;
 }
 
 void KatranProgram::remove_pins(const std::filesystem::path& folder) {

@@ -109,6 +109,10 @@ class KatranProgram {
   // Connection tables, one for each CPU.
   std::vector<KatranConnections> connections() const;
 
+  // Pins the connection tables in `folder` whose pins are missing; returns their number. Throws
+  // std::runtime_error.
+  std::size_t put_pins_back(const std::filesystem::path& folder) const;
+
   // From now on the pins outlive this object.
   void keep_pins() noexcept { new_pins_.keep(); }
 

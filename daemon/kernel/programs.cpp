@@ -22,6 +22,7 @@
 #include "daemon/config/memory_plan.h"
 #include "daemon/kernel/filters.h"
 #include "daemon/kernel/health_routes.h"
+#include "daemon/kernel/pins.h"
 #include "daemon/kernel/program_list.h"
 #include "daemon/kernel/router_routes.h"
 #include "log/log.h"
@@ -99,24 +100,6 @@ unsigned interface_of(const Fd& link) {
   return info.xdp.ifindex != 0 && xdp_program_on(info.xdp.ifindex) == info.prog_id
              ? info.xdp.ifindex
              : 0;
-}
-
-// The id of a map or a link. Nothing if the kernel does not say.
-std::optional<__u32> id_of(int fd) {
-  struct {
-    __u32 type, id;
-  } info{};  // how bpf_map_info and bpf_link_info begin
-  __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return std::nullopt;
-  return info.id;
-}
-
-// Whether the map or link has its pin. Another one may have taken its place. If the kernel cannot
-// be asked, the pin is left alone.
-bool is_pinned(const fs::path& path, int fd) {
-  const Fd found(bpf_obj_get(path.c_str()));
-  if (found) return id_of(found.get()) == id_of(fd);
-  return errno != ENOENT;
 }
 
 // Whether the link holds a program on any interface, including other network namespaces.
@@ -404,9 +387,7 @@ std::size_t Programs::put_pins_back() {
   const auto pin = [&](const fs::path& path, int fd) {
     if (is_pinned(path, fd)) return;
     ++missing;
-    ::unlink(path.c_str());
-    if (bpf_obj_pin(fd, path.c_str()) != 0)
-      fail("cannot pin " + path.string() + ": " + because(errno));
+    pin_again(path, fd);
   };
   if (link_) pin(pins_.folder() / kLinkPin, link_.get());
   for (const auto& [name, fd] : pins_.own())

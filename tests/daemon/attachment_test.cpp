@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "daemon/base/attachment.h"
+#include "daemon/kernel/pins.h"
 #include "tests/daemon/lb_fixture.h"
 
 namespace remora {
@@ -141,6 +142,24 @@ TEST_F(AttachmentTest, RemovedPinsComeBack) {
 
   expect_put_back();
   for (const fs::path& pin : pins) EXPECT_TRUE(fs::exists(pin)) << pin;
+}
+
+TEST_F(AttachmentTest, APinThatAnotherMapHasTakenComesBack) {
+  ASSERT_TRUE(fs::remove(pins_ / "flows"));
+  const Fd other(bpf_map_create(BPF_MAP_TYPE_HASH, "other", 4, 4, 1, nullptr));
+  ASSERT_EQ(bpf_obj_pin(other.get(), (pins_ / "flows").c_str()), 0);
+
+  expect_put_back();
+  EXPECT_TRUE(is_pinned(pins_ / "flows", running_->programs.map_fd("flows")));
+}
+
+TEST_F(AttachmentTest, TheLinkAndItsFolderComeBackTogether) {
+  const Fd link(bpf_obj_get((pins_ / kLinkPin).c_str()));
+  ASSERT_EQ(bpf_link_detach(link.get()), 0);
+  fs::remove_all(pins_);
+
+  expect_put_back();
+  EXPECT_TRUE(has_root_on("lb"));
 }
 
 TEST_F(AttachmentTest, TheStageComesBackIntoItsSlot) {
