@@ -33,8 +33,7 @@ class Reader {
     if (const auto health = read_table("health")) check_health_keys(*health, config_.health);
     if (!root_.has("service"))
       problems_.add(0, "there is no [[service]]; add one with name, address, port, default_group");
-    if (!root_.has("group"))
-      problems_.add(0, "there is no [[group]]; add one with name, vip and reals");
+    if (!root_.has("group")) problems_.add(0, "there is no [[group]]; add one with name and reals");
     check_for_katran();
     check_.finish(config_);
     check_health(config_, problems_);
@@ -100,7 +99,7 @@ class Reader {
                       "the VIPs; the first is " +
                           family);
     for (const Group& group : config_.groups)
-      if (group.vip.is_ipv4() != is_ipv4)
+      if (!group.vip.is_unspecified() && group.vip.is_ipv4() != is_ipv4)
         problems_.add(group.line,
                       "behind Katran a VIP must be of the services' family, which is " + family);
   }
@@ -129,7 +128,10 @@ class Reader {
     group.line = section.line();
     section.read(group);
     if (!group.name.empty()) check_.group_name({group.name, section.line_of("name")});
-    if (!group.vip.is_unspecified()) check_.vip(group.vip, section.line_of("vip"));
+    if (!group.vip.is_unspecified())
+      check_.vip(group.vip, section.line_of("vip"));
+    else if (traits_of(config_.lb.forwarder).finds_groups_by_vip && !section.has("vip"))
+      problems_.add(section.line(), "[[group]] has no \"vip\", by which Katran finds it");
     if (!traits_of(config_.lb.forwarder).has_our_reals && section.has("affinity"))
       section.report("affinity", section.line_of("affinity"),
                      "is a flag of the VIP in the Katran server (NO_SPORT); leave it out here");

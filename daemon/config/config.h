@@ -103,7 +103,7 @@ struct Real {
 
 struct Group {
   std::string name;
-  Address vip;
+  Address vip;  // unspecified: it has none, as the embedded forwarder allows
   std::vector<Real> reals;
   std::optional<Policy> policy;  // instead of that of [mispredict]
   // Where the reals expect a PROXY header from the router, host order; 0: nowhere.

@@ -82,6 +82,7 @@ struct TextAccess : Member<Way...> {
   }
 };
 
+// An address that is not in the file is unspecified, and shows as nothing.
 template <auto... Way>
 struct AddressAccess : Member<Way...> {
   using typename Member<Way...>::Owner;
@@ -91,7 +92,8 @@ struct AddressAccess : Member<Way...> {
       Member<Way...>::in(owner) = *Address::parse(found->value);
   }
   static std::string show(const Owner& owner) {
-    return toml_text(to_string(Member<Way...>::in(owner)));
+    const Address& address = Member<Way...>::in(owner);
+    return address.is_unspecified() ? std::string() : toml_text(to_string(address));
   }
 };
 

@@ -229,11 +229,11 @@ constexpr Key kRows[] = {
     {.table = "group",
      .name = "vip",
      .field = address_text<&Group::vip>(),
-     .presence = Presence::kRequired,
      .meaning = "Katran's VIP of the group: an address of its own, neither a service's nor a "
                 "broker's.",
-     .details = "IPv4 or IPv6. The embedded forwarder only displays it, so its family does not "
-                "matter there.",
+     .details = "Required with `katran-object` and `katran-shared`. The embedded forwarder does "
+                "not need it and only displays it.",
+     .default_words = "none",
      .example = "\"10.1.50.201\""},
     {.table = "group",
      .name = "reals",

@@ -306,7 +306,6 @@ TEST(ConfigTest, RefusesWhatIsMissing) {
       {with_line(6, ""), 4, {"[[service]] has no \"address\""}},
       {with_line(7, ""), 4, {"[[service]] has no \"port\"", "port = 1883"}},
       {with_line(8, ""), 4, {"[[service]] has no \"default_group\""}},
-      {with_line(12, ""), 10, {"[[group]] has no \"vip\""}},
       {with_line(13, ""), 10, {"[[group]] has no \"reals\"", "{ address ="}},
       {with_line(13, "reals = []"), 13, {"\"reals\"", "is empty"}},
       {with_line(13, "reals = [ { weight = 2 } ]"), 13, {"has no \"address\""}},
@@ -489,6 +488,11 @@ TEST(ConfigTest, TakesEitherRing) {
   });
 }
 
+TEST(ConfigTest, OnlyKatranNeedsVips) {
+  const Config config = parse_config(with_line(12, ""), "remora.toml");
+  EXPECT_TRUE(config.groups.at(0).vip.is_unspecified());
+}
+
 TEST(ConfigTest, TakesAKatranObject) {
   const Config config =
       parse_config(with_line(2,
@@ -531,11 +535,14 @@ TEST(ConfigTest, RefusesWhatKatranCannotDo) {
       "default_group = \"default\"\n";
   const std::string ipv6 =
       "[[group]]\nname = \"six\"\nvip = \"fc00:50::203\"\nreals = [ { address = \"fc00::1\" } ]\n";
+  std::string without_vip = with_line(2, katran);
+  without_vip.erase(without_vip.find("vip = "), std::string("vip = \"10.1.50.203\"\n").size());
   expect_refused({
       {with_line(2, "interface = \"eth0\"\nforwarder = \"katran-object\""),
        1,
        {"\"katran_object\"", "is needed"}},
       {with_line(2, katran + "\nouter_source = \"10.1.2.2\""), 5, {"embedded forwarder only"}},
+      {without_vip, 12, {"[[group]] has no \"vip\"", "Katran"}},
       {with_line(2, katran) + second, 16, {"a port of its own"}},
       {with_line(2, katran) + ipv6, 16, {"a VIP must be of the services' family, which is IPv4"}},
   });
