@@ -13,7 +13,6 @@
 #include "daemon/command_line/exit_codes.h"
 
 namespace remora {
-namespace {}  // namespace
 
 int run_doctor(const DoctorOptions& options, const std::filesystem::path& runtime_dir,
                const std::string& instance) {

@@ -85,12 +85,23 @@ CLI::App* add_doctor(CLI::App& app, DoctorOptions& options) {
   return command;
 }
 
+CLI::App* add_check(CLI::App& app, CheckOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("check", "whether a configuration file is accepted; changes nothing");
+  command->add_flag("--diff", options.shows_changes,
+                    "what a reload of the file would change in the running remorad");
+  command->add_option("--config", options.config,
+                      "/etc/remora/remora.toml, or with --diff the file of the running remorad");
+  return command;
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
   Options options;
   RequestOptions request;
   DoctorOptions doctor;
+  CheckOptions check;
   CLI::App app("Asks a running remorad", "remoractl");
   app.fallthrough();  // the options of all commands work after the command, too
   app.set_version_flag("--version", std::string("remoractl ") + kVersion);
@@ -104,11 +115,14 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.require_subcommand(1);
   add_requests(app, request);
   const CLI::App* doctor_command = add_doctor(app, doctor);
+  const CLI::App* check_command = add_check(app, check);
   if (const auto end = read_command_line(app, argc, argv)) return end->exit_code;
   request.as_json |= as_json;
   doctor.as_json |= as_json;
   if (doctor_command->parsed()) {
     options.command = doctor;
+  } else if (check_command->parsed()) {
+    options.command = check;
   } else {
     options.command = request;
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <variant>
 
+#include "cli/check.h"
 #include "cli/doctor.h"
 
 namespace remora {
@@ -26,9 +27,9 @@ struct RequestOptions {
 
 struct Options {
   std::filesystem::path runtime_dir = "/run/remora";
-  std::string instance;  // empty: the only one, or that of process `pid`
-  std::int64_t pid = 0;  // 0: not given
-  std::variant<RequestOptions, DoctorOptions> command;
+  std::string instance;  // empty: the only one, or that of `pid`
+  std::int64_t pid = 0;  // 0: any
+  std::variant<RequestOptions, DoctorOptions, CheckOptions> command;
 };
 
 // The options of the command line; or an exit code if the answer has been printed (--help, a

@@ -5,12 +5,14 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/check.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "cli/reals.h"
 #include "cli/status.h"
 #include "daemon/command_line/exit_codes.h"
+#include "daemon/config/problem.h"
 
 namespace {
 
@@ -49,10 +51,18 @@ void print(const remora::RequestOptions& options, const nlohmann::ordered_json& 
   } else if (options.request == "status") {
     remora::print_status(std::cout, answer);
   } else if (options.request == "reload") {
-    std::cout << answer.at("file").get<std::string>() << " is in force\n";
+    std::cout << answer.at("file").get<std::string>() << " is in force";
+    const auto changes = answer.value("changes", nlohmann::ordered_json::array());
+    std::cout << (changes.empty() ? ": nothing has changed\n" : ":\n");
+    for (const auto& change : changes) std::cout << change.get<std::string>() << '\n';
   } else {
     remora::print_reals(std::cout, answer.at("reals"));
   }
+}
+
+int check(const remora::CheckOptions& check, const remora::Options& options) {
+  if (!check.shows_changes) return remora::check(check, std::cout);
+  return remora::check(check, remora::ask(socket_of(options), {{"request", "config"}}), std::cout);
 }
 
 }  // namespace
@@ -65,11 +75,16 @@ int main(int argc, char** argv) {
     return run_doctor(*doctor, options.runtime_dir, options.instance);
   }
 
-  const auto& request = std::get<remora::RequestOptions>(options.command);
   try {
+    if (const auto* file = std::get_if<remora::CheckOptions>(&options.command))
+      return check(*file, options);
+    const auto& request = std::get<remora::RequestOptions>(options.command);
     const auto answer = remora::ask(socket_of(options), to_json(request));
     print(request, answer);
     return remora::problems_of(answer).empty() ? remora::kDone : remora::kNotInOrder;
+  } catch (const remora::ConfigError& error) {
+    std::cerr << error.what() << '\n';
+    return remora::kWrongUsage;
   } catch (const std::exception& error) {
     std::cerr << "remoractl: " << error.what() << '\n';
     return remora::kFailed;

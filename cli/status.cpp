@@ -61,11 +61,14 @@ std::string last_reload_of(const json& status) {
   const json last = status.value("last_reload", json());
   if (!last.is_object()) return "";
   const std::string ago = duration(last.at("s_ago").get<std::uint64_t>()) + " ago";
-  if (last.at("refused").is_null()) return "reload   done " + ago + "\n";
+  if (last.at("refused").is_null()) {
+    const std::size_t changes = last.value("changes", json::array()).size();
+    return fmt::format("reload   done {}, {} change{}\n", ago, changes, changes == 1 ? "" : "s");
+  }
   std::string reasons = last.at("refused").get<std::string>();
   for (auto at = reasons.find('\n'); at != std::string::npos; at = reasons.find('\n', at + 1))
     reasons.insert(at + 1, 9, ' ');
-  return "reload   REFUSED " + ago + ", " + reasons + '\n';
+  return "reload   REFUSED " + ago + ", the old configuration is in force: " + reasons + '\n';
 }
 
 // Nothing while no service uses it.
@@ -110,8 +113,7 @@ std::vector<std::string> problems_of(const json& status) {
     if (const json problem = status.value(kind, json()); problem.is_string())
       problems.push_back(problem.get<std::string>());
   }
-  if (std::string lost = lost_by_driver(status); !lost.empty())
-    problems.push_back(std::move(lost));
+  if (std::string lost = lost_by_driver(status); !lost.empty()) problems.push_back(std::move(lost));
   const json history = status.value("history", json::object());
   if (!history.value("ok", true))
     problems.push_back("the history is not written: " + history.at("error").get<std::string>());
@@ -145,7 +147,9 @@ void print_status(std::ostream& out, const json& status) {
                        used.is_null() ? "counting" : std::to_string(used.get<std::uint64_t>()),
                        table.at("limit").get<std::uint64_t>());
   }
-  const json& groups = status.at("groups");
+  json groups = status.at("groups");
+  for (json& group : groups)
+    if (group.at("vip").is_null()) group["vip"] = "-";
   const std::size_t name_width = width_of(groups, "name"), vip_width = width_of(groups, "vip");
   const bool is_shared = status.at("forwarder") == "katran-shared";
   out << fmt::format("\n{:<{}}{:<{}}{:>12}{:>16}\n", "group", name_width, "VIP", vip_width,

@@ -10,8 +10,8 @@
 
 namespace remora {
 
-// What is not in order, as of the answer to `remoractl status`: its exit code tells of them. Nothing
-// for answers to other requests.
+// What is not in order, as of the answer to `remoractl status`: its exit code tells of them.
+// Nothing for answers to other requests.
 std::vector<std::string> problems_of(const nlohmann::ordered_json& status);
 
 void print_status(std::ostream& out, const nlohmann::ordered_json& status);

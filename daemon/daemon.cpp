@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
 #include "daemon/control/request_handlers.h"
+#include "daemon/control/unit_status.h"
 #include "daemon/steering/history_options.h"
 #include "log/log.h"
 
@@ -24,7 +26,7 @@ constexpr auto kBeatEvery = 500ms;  // well below HEARTBEAT_STALE_S
 constexpr auto kLookAtAttachmentEvery = 500ms;
 constexpr auto kReadEvery = 50ms;  // for records that wake nobody
 constexpr auto kSweepEvery = 50ms;
-constexpr auto kLookAtForwarderEvery = 2s;
+constexpr auto kLookAtForwarderEvery = 1s;
 constexpr auto kLookAtHistoryEvery = 1s;
 constexpr auto kCheckEvery = 50ms;
 constexpr auto kWaitForGateway = 2s;      // during the start
@@ -41,12 +43,21 @@ Link link_of(const Config& config) {
   return *link;
 }
 
+std::string time_of_day(std::time_t at) {
+  std::tm local{};
+  localtime_r(&at, &local);
+  char text[sizeof("2026-11-27 12:04")] = "";
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &local);
+  return text;
+}
+
 }  // namespace
 
 Daemon::Daemon(Places places, Config config)
     : places_(std::move(places)),
       config_(std::move(config)),
       started_at_ns_(monotonic_ns()),
+      config_read_at_(std::time(nullptr)),
       link_(link_of(config_)),
       instance_(places_, config_.lb.instance),
       programs_(config_, instance_.pins(), link_.index),
@@ -87,6 +98,7 @@ Daemon::Daemon(Places places, Config config)
                        [this] {
                          health_.abandon();
                          instance_.lock_pins_again();
+                         forwarder_->look();
                        },
                    .on_new_interface = [this](const Link& link) { move_to(link); }}),
       reloader_(places_.config, config_,
@@ -165,6 +177,7 @@ void Daemon::start_timers() {
   });
   loop_.every(1s, "look at the flow table", [this] { pressure_.step(); });
   loop_.every(1s, "look at the link", [this] { follower_.tick(); });
+  loop_.every(1s, "line for systemctl status", [this] { tell_systemd(); });
   loop_.every(1s, "look at the control socket", [this] { control_.look(); });
   loop_.every(kLookAtForwarderEvery, "look at the forwarder", [this] {
     forwarder_->look();
@@ -232,12 +245,29 @@ void Daemon::beat() const {
 }
 
 // Tells systemd, which waits for READY=1 after each reload.
-std::optional<std::string> Daemon::reload() {
+ReloadResult Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(monotonic_ns() / 1000));
-  auto refusal = reloader_.reload();
+  ReloadResult result = reloader_.reload();
+  if (!result.refusal) config_read_at_ = std::time(nullptr);
   sd_notify(0, "READY=1");
-  return refusal;
+  return result;
+}
+
+void Daemon::tell_systemd() {
+  UnitFacts facts{.flows = flow_counts_.used(),
+                  .config_at = time_of_day(config_read_at_),
+                  .was_refused = reloader_.last() && reloader_.last()->refusal,
+                  .problems = {attachment_.problem(), follower_.problem()}};
+  std::set<Address> dead;
+  for (const Group& group : config_.groups)
+    for (const Member& member : steering_.reals().members(group.name))
+      if (member.dead) dead.insert(member.address);
+  facts.dead_reals = dead.size();
+  if (std::string line = unit_status(facts); line != unit_status_) {
+    sd_notifyf(0, "STATUS=%s", line.c_str());
+    unit_status_ = std::move(line);
+  }
 }
 
 StatusSources Daemon::sources() const {

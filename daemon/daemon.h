@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "daemon/attachment.h"
@@ -60,12 +62,15 @@ class Daemon {
   bool is_host_in_order();
   void look_at_history();
   void release_records();
-  std::optional<std::string> reload();
+  ReloadResult reload();
+  void tell_systemd();
   StatusSources sources() const;
 
   const Places places_;
   Config config_;
   const std::uint64_t started_at_ns_;
+  std::time_t config_read_at_;        // the one in force
+  std::string unit_status_;           // as systemd knows it
   std::uint64_t loaded_history_ = 0;  // number of the History's opening that was loaded last
   const Link link_;                   // as it was at the start
   EventLoop loop_;

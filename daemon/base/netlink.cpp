@@ -97,7 +97,8 @@ void NetlinkQuestion::add(std::uint16_t attribute, std::span<const std::uint8_t>
   mnl_attr_put(message(), attribute, bytes.size(), bytes.data());
 }
 
-// Reads a whole answer. Returns 0 or an errno: EINTR if what was being dumped has changed meanwhile.
+// Reads a whole answer. Returns 0 or an errno: EINTR if what was being dumped has changed
+// meanwhile.
 int NetlinkQuestion::read_answer(int bus, std::vector<std::vector<char>>& parts) {
   const Socket socket(mnl_socket_open(bus));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0 ||

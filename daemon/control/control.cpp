@@ -103,8 +103,8 @@ void Control::look() {
 }
 
 // Called when a connection could not be accepted. The connection waits in the kernel and would wake
-// the loop all the time, so the listener rests for a while if neither the reserve nor the descriptor
-// of a client that waits helps.
+// the loop all the time, so the listener rests for a while if neither the reserve nor the
+// descriptor of a client that waits helps.
 void Control::accept_with_reserve() {
   const auto loan = reserve_.lend();
   const auto try_to_accept = [this] {

@@ -1,34 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/reloader.h"
 
+#include <algorithm>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include "daemon/base/clock.h"
+#include "daemon/config/changes.h"
 #include "daemon/config/keys.h"
 #include "daemon/steering/history_options.h"
 #include "log/log.h"
 
 namespace remora {
+namespace {
 
-std::optional<std::string> Reloader::reload() {
-  auto refusal = try_to_reload();
-  last_ = {monotonic_ns(), refusal};
-  return refusal;
+constexpr std::size_t kMostLines = 20;
+
+void report(const std::vector<std::string>& changes) {
+  if (changes.empty()) return log::info("configuration reloaded: nothing has changed");
+  log::info("configuration reloaded, {} change{}:", changes.size(), changes.size() == 1 ? "" : "s");
+  for (const std::string& change : std::span(changes).first(std::min(changes.size(), kMostLines)))
+    log::info("reload: {}", change);
+  if (changes.size() > kMostLines) log::info("reload: and {} more", changes.size() - kMostLines);
 }
 
-std::optional<std::string> Reloader::try_to_reload() {
+}  // namespace
+
+const ReloadResult& Reloader::reload() {
+  last_ = try_to_reload();
+  if (last_->refusal)
+    log::error("reload REFUSED, the old configuration is in force: {}", *last_->refusal);
+  else
+    report(last_->changes);
+  return *last_;
+}
+
+ReloadResult Reloader::try_to_reload() {
+  ReloadResult result{.at_ns = monotonic_ns()};
   try {
     Config next = load_config(file_);
     require_reloadable(in_force_, next);
+    result.changes = describe_changes(in_force_, next);
     apply(std::move(next));
-    log::info("configuration reloaded");
-    return std::nullopt;
   } catch (const std::exception& error) {
-    std::string problem = std::string("the configuration stays as it was: ") + error.what();
-    log::error("{}", problem);
-    return problem;
+    result.refusal = error.what();
   }
+  return result;
 }
 
 // Steps that may be refused come first.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/base/link_follower.h"
 #include "daemon/config/config.h"
@@ -22,8 +23,9 @@
 namespace remora {
 
 struct ReloadResult {
-  std::uint64_t at_ns;                 // CLOCK_MONOTONIC
-  std::optional<std::string> refusal;  // no value: the file is in force
+  std::uint64_t at_ns = 0;                  // CLOCK_MONOTONIC
+  std::optional<std::string> refusal = {};  // no value: the file is in force
+  std::vector<std::string> changes = {};    // from what was in force before, in words
 };
 
 class Reloader {
@@ -45,14 +47,14 @@ class Reloader {
   Reloader(std::filesystem::path file, Config& in_force, const Parts& parts)
       : file_(std::move(file)), in_force_(in_force), parts_(parts) {}
 
-  // On the loop's thread. Logs the result, and returns the reason for a refusal.
-  std::optional<std::string> reload();
+  // On the loop's thread. Logs the result, too.
+  const ReloadResult& reload();
 
   // The result of the last reload; empty if there was none since the start.
   const std::optional<ReloadResult>& last() const { return last_; }
 
  private:
-  std::optional<std::string> try_to_reload();
+  ReloadResult try_to_reload();
   void apply(Config next);
 
   const std::filesystem::path file_;

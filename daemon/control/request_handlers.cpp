@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "log/log.h"
+#include "log/fields.h"
 
 namespace remora {
 namespace {
@@ -37,7 +37,8 @@ json changed_reals(const StatusSources& sources, const Address& real,
     const bool is_meant = std::ranges::find(groups, group) != groups.end() &&
                           row.at("real").get<std::string>() == to_string(real);
     if (!is_meant) continue;
-    log::info("real {} of group {} is {}", to_string(real), group,
+    log::With({{"REAL", to_string(real)}, {"GROUP", group}})
+        .info("real {} of group {} is {}", to_string(real), group,
               row.at("state").get<std::string>());
     changed.push_back(row);
   }
@@ -47,8 +48,7 @@ json changed_reals(const StatusSources& sources, const Address& real,
 }  // namespace
 
 Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sources,
-                                      RealsAdmin& admin,
-                                      std::function<std::optional<std::string>()> reload) {
+                                      RealsAdmin& admin, std::function<ReloadResult()> reload) {
   Dispatcher::Handlers handlers;
   handlers["status"] = [sources](const json&) { return status_of(sources()); };
   handlers["config"] = [sources](const json&) -> json {
@@ -56,8 +56,11 @@ Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sour
     return {{"file", config.file}, {"text", config.text}};
   };
   handlers["reload"] = [sources, reload = std::move(reload)](const json&) -> json {
-    if (const auto refusal = reload()) throw std::runtime_error(*refusal);
-    return {{"file", sources().config.file}};
+    const ReloadResult result = reload();
+    if (result.refusal)
+      throw std::runtime_error("reload REFUSED, the old configuration is in force: " +
+                               *result.refusal);
+    return {{"file", sources().config.file}, {"changes", result.changes}};
   };
   handlers["reals"] = [sources, &admin](const json&) -> json {
     admin.require_our_reals();

@@ -4,19 +4,16 @@
 #pragma once
 
 #include <functional>
-#include <optional>
-#include <string>
 
 #include "daemon/control/dispatcher.h"
 #include "daemon/control/reals_admin.h"
+#include "daemon/control/reloader.h"
 #include "daemon/control/status.h"
 
 namespace remora {
 
 // `sources` is called for each request that shows data; `admin` must outlive the handlers.
-// `reload` returns the reason for a refusal.
 Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sources,
-                                      RealsAdmin& admin,
-                                      std::function<std::optional<std::string>()> reload);
+                                      RealsAdmin& admin, std::function<ReloadResult()> reload);
 
 }  // namespace remora

@@ -68,9 +68,10 @@ json groups_of(const StatusSources& s) {
     const auto name = s.ids.group_name(number);
     const auto entry = s.maps.groups.find(number);
     if (!name || !entry) continue;
+    const Address vip(entry->vip);
     json row = {{"name", *name},
                 {"number", number},
-                {"vip", to_string(Address(entry->vip))},
+                {"vip", vip.is_unspecified() ? json(nullptr) : json(to_string(vip))},
                 {"configured", entry->in_use != 0},
                 {"affinity", entry->affinity == AFFINITY_CLIENT ? "client" : "connection"}};
     if (const auto traffic = s.forwarder.traffic_of(entry->vip_num)) {
@@ -118,7 +119,8 @@ json problem_of(const std::string& problem) {
 json last_reload_of(const std::optional<ReloadResult>& last) {
   if (!last) return nullptr;
   return {{"s_ago", (monotonic_ns() - last->at_ns) / 1'000'000'000},
-          {"refused", last->refusal ? json(*last->refusal) : json(nullptr)}};
+          {"refused", last->refusal ? json(*last->refusal) : json(nullptr)},
+          {"changes", last->changes}};
 }
 
 json xdp_tx_of(const XdpTxWatch& watch) {

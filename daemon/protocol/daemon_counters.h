@@ -28,6 +28,6 @@
   X(reset_ends, "sessions", Look, s.ender.counts().reset_ends, "sessions ended at the wrong broker by a RST alone: the Will was published") \
   X(good_bytes, "bytes", Normal, s.ender.counts().good_bytes, "bytes delivered ahead of mispredicted PUBLISH packets") \
   X(send_failures, "packets", Alarm, s.ender.counts().send_failures, "packets of the daemon that could not be sent: a firewall, or no route; see the log") \
-  X(flows_expired, "connections", Normal, s.sweeper.expired(), "connections forgotten after their end, or after a silence beyond their keepalive or idle_hours") \
+  X(flows_removed, "connections", Normal, s.sweeper.expired(), "connections forgotten after their end, or after a silence beyond their keepalive or idle_hours") \
   X(failed_callbacks, "errors", Alarm, failed_callbacks.load(), "steps that failed and were given up; see the log")
 // clang-format on

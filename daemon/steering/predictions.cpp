@@ -164,7 +164,8 @@ void Predictions::start(std::shared_ptr<const TopicMatching> matching, const Wor
     guarded("merging the history into the predictions", [&] {
       const auto [loaded, followed] = work(*matching, stop, count);
       if (stop.stop_requested()) return;
-      log::info("{} predictions follow their topics, {} loaded from the history", followed, loaded);
+      log::info("clients that move to another group: {}; restored from the history: {}", followed,
+                loaded);
     });
     done.set_value();
     if (merged < kNewestClients) newest.set_value();

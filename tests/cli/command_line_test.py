@@ -7,6 +7,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import unittest
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 REMORAD, REMORACTL, REMORA_DECAP = sys.argv[1:4]
+COMPLETION = pathlib.Path(__file__).resolve().parents[2] / "cli" / "completion"
 
 
 def run(*argv, **environment):
@@ -99,6 +101,44 @@ class CommandLine(unittest.TestCase):
             pathlib.Path(config).write_text("[nonsense]\n", encoding="utf-8")
             self.expect(WRONG_USAGE, config, REMORAD, "--config", config, REMORA_RUNTIME_DIR=folder)
             self.assertTrue(os.path.exists(os.path.join(folder, "bad.failed")))
+
+    def words_of_help(self, *argv):
+        """The options and commands that `--help` shows."""
+        text = run(*argv, "--help")[1]
+        options = re.findall(r"^ +(?:-\w,)?(--[a-z-]+)", text, re.M)
+        _, _, commands = text.partition("Subcommands:")
+        return options, re.findall(r"^  ([a-z]+) ", commands, re.M)
+
+    def test_the_shells_complete_all_options_and_commands(self):
+        expected = set()
+        pending = [(program,) for program in (REMORAD, REMORACTL, REMORA_DECAP)]
+        while pending:
+            argv = pending.pop()
+            options, commands = self.words_of_help(*argv)
+            expected.update(options, commands)
+            pending += [(*argv, command) for command in commands]
+        self.assertTrue({"--per-second", "drain", "doctor", "--generic"} < expected, expected)
+        for name in ("remora.bash", "_remora", "remora.fish"):
+            text = (COMPLETION / name).read_text(encoding="utf-8")
+            known = set(re.findall(r"(?<![\w-])(?:--)?[a-z]+(?:-[a-z]+)*(?![\w-])", text))
+            known |= {f"--{word}" for word in re.findall(r" -l ([a-z-]+)", text)}  # fish
+            self.assertEqual(expected - known, set(), name)
+
+    def complete(self, *words):
+        """What bash offers for the last of `words`."""
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+                  '"$(complete -p "$1" | sed "s/.*-F //; s/ .*//")"; printf "%s\\n" "${COMPREPLY[@]}"')
+        code, text = run("bash", "-c", script, "bash", str(COMPLETION / "remora.bash"), *words)
+        self.assertEqual(code, DONE, text)
+        return set(text.split())
+
+    def test_bash_offers_what_fits(self):
+        self.assertEqual(self.complete("remoractl", "re"), {"reload", "reals"})
+        self.assertEqual(self.complete("remoractl", "--json", "reals", "e"), {"evacuate", "enable"})
+        self.assertEqual(self.complete("remoractl", "check", "--d"), {"--diff"})
+        self.assertEqual(self.complete("remoractl", "reals", "evacuate", "--per"), {"--per-second"})
+        self.assertEqual(self.complete("remorad", "--log-level", "w"), {"warning"})
+        self.assertIn("lo", self.complete("remora-decap", ""))
 
     def test_a_mistake_in_the_unit_is_a_failed_start(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/config/changes.h"
+
 namespace remora {
 namespace {
 
@@ -74,6 +76,47 @@ TEST(KeysTest, DefaultsAreThoseOfTheConfiguration) {
   EXPECT_EQ(shown("limits", "clients"), "1_000_000");
   EXPECT_EQ(shown("limits", "half_open"), "65_536");
   EXPECT_EQ(shown("limits", "topics"), "8192");
+}
+
+TEST(KeysTest, ChangesAreToldInWords) {
+  using Lines = std::vector<std::string>;
+  const Config running = config_of(kRunning);
+  const auto changes = [&](std::string_view what, std::string_view becomes) {
+    return describe_changes(running, after(what, becomes));
+  };
+
+  EXPECT_EQ(describe_changes(running, config_of(kRunning)), Lines());
+  EXPECT_EQ(changes("flows = 1000", "flows = 1_000"), Lines()) << "the same value";
+  EXPECT_EQ(changes("flows = 1000", "flows = 2000\nclients = 5000"),
+            (Lines{"[limits] clients 5000, was 1_000_000", "[limits] flows 2000, was 1000"}));
+  EXPECT_EQ(changes("name = \"mqtt\"", "name = \"other\""),
+            Lines{"service 10.1.50.200:1883: name \"other\", was \"mqtt\""});
+  EXPECT_EQ(changes("port = 1883", "port = 1884"),
+            (Lines{"service 10.1.50.200:1884 added", "service 10.1.50.200:1883 removed"}));
+  EXPECT_EQ(changes("{ address = \"10.1.3.101\" }, { address = \"10.1.3.102\", weight = 2 }",
+                    "{ address = \"10.1.3.102\" }, { address = \"10.1.3.103\" }"),
+            (Lines{"group a: real 10.1.3.102: weight 1, was 2", "group a: real 10.1.3.103 added",
+                   "group a: real 10.1.3.101 removed"}));
+  EXPECT_EQ(changes("{ address = \"10.1.3.101\" }, { address = \"10.1.3.102\", weight = 2 }",
+                    "{ address = \"10.1.3.102\", weight = 2 }, { address = \"10.1.3.101\" }"),
+            Lines())
+      << "in another order";
+  EXPECT_EQ(changes("[[route]]", "policy = \"keep\"\n[[route]]"),
+            Lines{"group a: policy \"keep\", was none"});
+  EXPECT_EQ(changes("filter = \"x/#\"\ngroup = \"a\"\n", "filter = \"y\"\ngroup = \"a\"\n"),
+            (Lines{"route \"y\" added", "route \"x/#\" removed"}));
+}
+
+TEST(KeysTest, TenThousandRoutesAreComparedAtOnce) {
+  const auto with_routes = [](int count) {
+    std::string text(kRunning);
+    for (int i = 0; i < count; ++i)
+      text += "[[route]]\nfilter = \"r/" + std::to_string(i) + "\"\ngroup = \"a\"\n";
+    return config_of(text);
+  };
+
+  EXPECT_EQ(describe_changes(with_routes(10'000), with_routes(9'999)),
+            std::vector<std::string>{"route \"r/9999\" removed"});
 }
 
 TEST(KeysTest, ValuesAreComparedNotTheirSpelling) {

@@ -9,6 +9,7 @@
 
 #include "cli/reals.h"
 #include "cli/status.h"
+#include "daemon/control/unit_status.h"
 
 namespace remora {
 namespace {
@@ -87,10 +88,12 @@ TEST(StatusTextTest, TheLastReloadIsToldWithItsResult) {
   };
 
   EXPECT_EQ(text_with(nullptr).find("reload"), std::string::npos);
-  const std::string done = text_with({{"s_ago", 61}, {"refused", nullptr}});
-  EXPECT_NE(done.find("\nreload   done 1 min 1 s ago\n"), std::string::npos) << done;
+  const std::string done =
+      text_with({{"s_ago", 61}, {"refused", nullptr}, {"changes", {"route \"a\" added"}}});
+  EXPECT_NE(done.find("\nreload   done 1 min 1 s ago, 1 change\n"), std::string::npos) << done;
   const std::string refused = text_with({{"s_ago", 3}, {"refused", "f:1: a\nf:2: b"}});
-  EXPECT_NE(refused.find("\nreload   REFUSED 3 s ago, f:1: a\n         f:2: b\n"),
+  EXPECT_NE(refused.find("\nreload   REFUSED 3 s ago, the old configuration is in force: f:1: a\n"
+                         "         f:2: b\n"),
             std::string::npos)
       << refused;
 }
@@ -109,6 +112,14 @@ TEST(StatusTextTest, TheRouterIsToldWhereItServesAService) {
   EXPECT_EQ(text_with("").find("router"), std::string::npos);
   EXPECT_NE(text_with("open").find("\nrouter   12 connections, 1.5 MiB\n"), std::string::npos);
   EXPECT_NE(text_with("stalled").find("\nrouter   STALLED: "), std::string::npos);
+}
+
+TEST(StatusTextTest, AGroupWithoutVipHasADash) {
+  json without = group("rest", "");
+  without["vip"] = nullptr;
+
+  EXPECT_NE(groups_of(status_with(json::array({without}))).find("rest            -  "),
+            std::string::npos);
 }
 
 TEST(StatusTextTest, ALargeTableIsCountedAfterTheStart) {
@@ -171,20 +182,33 @@ TEST(StatusTextTest, CountersAboveZeroThatAreNotNormalAreMarked) {
 }
 
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
-  const auto real = [](const char* address, const char* state, int in_ring) -> json {
+  const auto real = [](const char* address, const char* state, int in_ring,
+                       int flows = 812) -> json {
     return {{"group", "temperature"}, {"real", address}, {"state", state},
             {"evacuated", false},     {"weight", 2},     {"effective_weight", in_ring},
-            {"flows", 812},           {"routed", 3},     {"health", nullptr}};
+            {"flows", flows},         {"routed", 0},     {"health", nullptr}};
   };
+  json evacuated = real("10.1.3.104", "draining", 0, 30);
+  evacuated["evacuated"] = true;
+  evacuated["routed"] = 7;
   std::ostringstream out;
-  print_reals(out, {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),
-                    real("10.1.3.103", "dead", 2)});
+  print_reals(out,
+              {real("10.1.3.101", "draining", 0), real("10.1.3.102", "enabled", 2),
+               real("10.1.3.103", "dead", 2), evacuated, real("10.1.3.105", "draining", 0, 0)});
   EXPECT_EQ(out.str(),
-            "group           real            state       weight  in ring       flows    routed\n"
-            "temperature     10.1.3.101      draining         2        0         812         3\n"
-            "temperature     10.1.3.102      enabled          2        2         812         3\n"
-            "temperature     10.1.3.103      dead             2        2         812         3"
-            "  takes new connections: the group has no other\n");
+            "group           real            state                  weight  in ring       flows"
+            "    routed\n"
+            "temperature     10.1.3.101      draining (812 left)         2        0         812"
+            "         0\n"
+            "temperature     10.1.3.102      enabled                     2        2         812"
+            "         0\n"
+            "temperature     10.1.3.103      dead                        2        2         812"
+            "         0"
+            "  takes new connections: the group has no other\n"
+            "temperature     10.1.3.104      evacuating (37 left)        2        0          30"
+            "         7\n"
+            "temperature     10.1.3.105      drained                     2        0           0"
+            "         0\n");
 }
 
 TEST(StatusTextTest, RealsSayWhatTheirChecksFound) {
@@ -217,6 +241,24 @@ TEST(StatusTextTest, RealsSayWhatTheirChecksFound) {
             "alive 12 s: no answer within 2 s");
   EXPECT_EQ(words(found(false, last(false, "no answer within 2 s"))),
             "dead 12 s: no answer within 2 s");
+}
+
+TEST(UnitStatusTest, TheLineNamesFlowsConfigurationAndWhatIsWrong) {
+  UnitFacts facts{.flows = 1204, .config_at = "12:04"};
+  EXPECT_EQ(unit_status(facts), "1204 flows, config of 12:04 in force");
+
+  facts.dead_reals = 1;
+  EXPECT_EQ(unit_status(facts), "1204 flows, config of 12:04 in force, 1 real dead");
+
+  facts = {.flows = 1,
+           .config_at = "12:04",
+           .was_refused = true,
+           .dead_reals = 2,
+           .problems = {"", "eth0 is down"}};
+  EXPECT_EQ(
+      unit_status(facts),
+      "PROBLEM: eth0 is down; 1 flow, config of 12:04 in force (the last reload was REFUSED), "
+      "2 reals dead");
 }
 
 }  // namespace

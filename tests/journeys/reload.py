@@ -3,9 +3,13 @@
 """SIGHUP affects only clients whose topic has changed groups; a bad file changes nothing."""
 
 import dataclasses
+import os
 import re
+import subprocess
 
-from support import Journey, Paho, Settings, main, topology
+from support import Journey, PATIENCE_S, Paho, Settings, build_folder, main, topology
+
+from lab.daemon import PROBLEM
 
 MOVED, UNMOVED = "measurements/temperature", "measurements/humidity"
 OLD = Settings(routes=((MOVED, "temperature"), (UNMOVED, "humidity")))
@@ -50,7 +54,7 @@ class Reload(Journey):
     def test_a_changed_route_moves_a_living_client_and_nobody_else(self):
         with self.expect_counted(MISPREDICT=1, RESET=1):
             self.configure(NEW)
-            self.reload("1 predictions follow their topics")
+            self.reload("clients that move to another group: 1;")
             self.feed_until_back(self.moved, MOVED, "after")
             self.feed_in_step(self.unmoved, UNMOVED, 20, phase="after")
             self.close()
@@ -65,7 +69,7 @@ class Reload(Journey):
     def test_a_client_that_was_away_comes_back_right(self):
         self.close()
         self.configure(NEW)
-        self.reload("1 predictions follow their topics")
+        self.reload("clients that move to another group: 1;")
         with self.expect_counted(MISPREDICT=0, RESET=0), Paho(self.lab, "client0") as paho:
             self.feed_in_step(paho, MOVED, 5, phase="after")
             paho.close()
@@ -92,13 +96,41 @@ class Reload(Journey):
         self.assertEqual([b for phase, b in got if phase == "after"], [home] * 5)
         self.assertEqual([b for phase, b in got if phase == "again"], [staying] * 5)
 
+    def check_diff(self):
+        """`remoractl check --diff`: its exit code and what it prints."""
+        result = subprocess.run(
+            [os.path.join(build_folder(), "remoractl"), "--runtime-dir", self.daemon.runtime_dir,
+             "--instance", self.lab.layout.instance, "check", "--diff"],
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+    def test_the_changes_are_shown_before_the_reload_and_told_by_it(self):
+        code, text = self.check_diff()
+        self.assertEqual((code, text.splitlines()[-1]), (0, "nothing would change"))
+        self.configure(dataclasses.replace(OLD, flows=50_000))
+        code, text = self.check_diff()
+        self.assertEqual(code, PROBLEM)
+        self.assertIn("a reload would be REFUSED: [limits] flows cannot change", text)
+
+        self.configure(NEW)
+        code, text = self.check_diff()
+        self.assertEqual(code, 0)
+        _, _, told = text.partition(": ok\n")  # warnings come first
+        *changes, last = told.splitlines()
+        self.assertTrue(changes)
+        self.assertIn("a reload would apply", last)
+        self.assertEqual(self.daemon.ask("reload")["changes"], changes)
+        self.assertEqual(self.daemon.status()["last_reload"]["changes"], changes)
+        for change in changes:
+            self.assertIn(f"reload: {change}", self.daemon.last_words(30))
+
     def test_a_bad_file_changes_nothing_and_says_so(self):
         bad = dataclasses.replace(NEW, routes=(*NEW.routes, ("a/#/b", "humidity")))
         unchangeable = dataclasses.replace(NEW, flows=50_000)
         with self.expect_counted(MISPREDICT=0, RESET=0):
             for settings, why in ((bad, "a/#/b"), (unchangeable, "[limits]")):
                 self.configure(settings)
-                line = self.reload("the configuration stays as it was")
+                line = self.reload("reload REFUSED")
                 self.assertIn(why, line)
                 with self.assertRaisesRegex(RuntimeError, re.escape(why)):
                     self.daemon.ask("reload")  # the command of systemctl reload

@@ -21,7 +21,7 @@ class SilentClients(Journey):
     settings = Settings(groups={"one": [1], "default": [2]}, routes=(("sensor", "one"),))
 
     def expired(self):
-        return self.daemon.own_counters()["flows_expired"]
+        return self.daemon.own_counters()["flows_removed"]
 
     def test_their_flows_leave_within_their_keepalive(self):
         first, second, third = self.lab.layout.client_nodes[:3]

@@ -22,14 +22,23 @@ CONFIGS = (CONFIG, "etc/remora/decap.toml")
 UNITS = {"remora.service": "remorad", "remora-decap@.service": "remora-decap %I"}
 PROGRAMS = ("remorad", "remoractl", "remora-decap")
 MAN_PAGES = ("man8/remorad.8", "man8/remoractl.8", "man8/remora-decap.8", "man5/remora.toml.5")
+COMPLETION = {
+    "zsh/vendor-completions/_remora",
+    *(f"bash-completion/completions/{name}" for name in PROGRAMS),
+    *(f"fish/vendor_completions.d/{name}.fish" for name in PROGRAMS),
+}
 # Files that only one kind of host has.
 LB_ONLY = {
     CONFIG, "lib/systemd/system/remora.service", "usr/sbin/remorad", "usr/share/man/man8/remorad.8",
     "usr/share/man/man5/remora.toml.5", "usr/share/doc/remora/examples/remora.toml",
+    "usr/share/bash-completion/completions/remorad",
+    "usr/share/fish/vendor_completions.d/remorad.fish",
 }
 BROKER_ONLY = {
     "etc/remora/decap.toml", "lib/systemd/system/remora-decap@.service", "usr/sbin/remora-decap",
     "usr/share/man/man8/remora-decap.8", "usr/share/doc/remora/examples/decap.toml",
+    "usr/share/bash-completion/completions/remora-decap",
+    "usr/share/fish/vendor_completions.d/remora-decap.fish",
 }
 DOCS = pathlib.Path(SOURCE, "docs")
 DOCUMENTS = {
@@ -75,6 +84,7 @@ class Install(unittest.TestCase):
         expected |= {f"usr/sbin/{name}" for name in PROGRAMS}
         expected |= {f"usr/share/man/{name}" for name in MAN_PAGES}
         expected |= {f"usr/share/doc/remora/{name}" for name in DOCUMENTS}
+        expected |= {f"usr/share/{name}" for name in COMPLETION}
         self.assertEqual(self.installed(), expected)
 
     def test_each_kind_of_host_has_a_component(self):
