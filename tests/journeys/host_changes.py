@@ -85,7 +85,8 @@ class HostChanges(Journey):
     def expect_life(self, phase):
         self.expect_traffic(phase)
         self.assertIsNone(self.problem())
-        self.assertEqual(self.status_code(), 0)
+        # The link's problem ends with the next look at it.
+        self.wait_until(lambda: self.status_code() == 0, "a status without a problem")
         self.wait_for_good_checks()
 
     def test_the_xdp_link_is_detached(self):
