@@ -96,12 +96,14 @@ static __always_inline int has_facts(const struct flow *flow)
 	return flow->connect_ack != 0;
 }
 
-/* Notes what a segment at the edge acknowledges. A blind stream that has leapt keeps the
- * earlier number, because that brings it back in step.
+/* Notes what a segment at the edge acknowledges. One that acknowledges far more, or less,
+ * may be forged, and must not make the next one credible. A blind stream that has leapt
+ * keeps the earlier number, because that brings it back in step.
  */
 static __always_inline void take_ack(const struct packet *pkt, struct flow *flow)
 {
-	if (!(flow->flags & FLOW_LEAPT && flow->stream.blind))
+	if (pkt->tcp->ack - flow->acked <= ACK_LEAP &&
+	    !(flow->flags & FLOW_LEAPT && flow->stream.blind))
 		flow->acked = pkt->tcp->ack;
 }
 

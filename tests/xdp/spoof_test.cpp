@@ -224,17 +224,89 @@ TEST_F(SpoofTest, WhatAcknowledgesAnyNumberIsNoEarlySegment) {
 }
 
 // The segment lies exactly at the next byte: the sender has guessed 32 bits.
-TEST_F(SpoofTest, WhatAcknowledgesAnyNumberTeachesAndCondemnsNothing) {
+class WrongAckTest : public SpoofTest {
+ protected:
+  // As if the victim's last segment had come in the clock's tick before this one.
+  void let_a_tick_pass(const Client& client) {
+    flow earlier = *flow_of(client);
+    earlier.seen_at_ns -= 4'000'000;
+    chain_->flows().put(key_of(client), earlier);
+  }
+
+  static Segment wrong(const Client& client, Segment segment, std::uint32_t seq) {
+    return forged(client, segment, seq).acknowledging(kAck + (1u << 30));
+  }
+
+  void expect_nothing_taught(const Client& client) {
+    EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
+    EXPECT_EQ(prediction_of(kClient)->group, kDefault);
+    EXPECT_EQ(counter(COUNT_MISPREDICT), 0u);
+  }
+};
+
+TEST_F(WrongAckTest, APublishTeachesAndCondemnsNothing) {
   Client client = victim();
 
-  const Outcome out =
-      send(forged(client, data(publish_packet(kTemperatureTopic)), client.next_seq())
-               .acknowledging(kAck + (1u << 30)));
+  EXPECT_TRUE(
+      send(wrong(client, data(publish_packet(kTemperatureTopic)), client.next_seq())).forwarded());
 
-  EXPECT_TRUE(out.forwarded());
-  EXPECT_EQ(flow_of(client)->state, FLOW_ESTABLISHED);
-  EXPECT_EQ(prediction_of(kClient)->group, kDefault);
+  expect_nothing_taught(client);
   EXPECT_EQ(counter(COUNT_BLIND), 1u);
+}
+
+// Once in a tick of the clock a segment's acknowledgement is noted before its payload is judged.
+TEST_F(WrongAckTest, NorDoesTheFirstOneOfATick) {
+  Client client = victim();
+  let_a_tick_pass(client);
+
+  EXPECT_TRUE(
+      send(wrong(client, data(publish_packet(kTemperatureTopic)), client.next_seq())).forwarded());
+
+  expect_nothing_taught(client);
+  EXPECT_EQ(counter(COUNT_BLIND), 1u);
+}
+
+TEST_F(WrongAckTest, AnAckWithoutPayloadPreparesNothing) {
+  Client client = victim();
+  for (int i = 0; i < 3; i++) {
+    let_a_tick_pass(client);
+    EXPECT_TRUE(send(wrong(client, ack(), client.next_seq())).forwarded());
+  }
+
+  send(wrong(client, data(publish_packet(kTemperatureTopic)), client.next_seq()));
+
+  expect_nothing_taught(client);
+}
+
+// The first one makes the stream blind; it must not make the second one credible, which brings the
+// stream back in step by the topic that the victim published last.
+TEST_F(WrongAckTest, OneDoesNotMakeTheNextCredible) {
+  Client client = victim();
+  std::uint32_t seq = client.next_seq();
+
+  const std::string_view own = "own/topic";
+  for (const std::string_view topic : {own, own, kTemperatureTopic}) {
+    const Bytes payload = publish_packet(topic);
+    let_a_tick_pass(client);
+    EXPECT_TRUE(send(wrong(client, data(payload), seq)).forwarded());
+    seq += static_cast<std::uint32_t>(payload.size());
+  }
+
+  expect_nothing_taught(client);
+}
+
+TEST_F(WrongAckTest, WhatTheClientReadsIsFollowedAcrossGigabytes) {
+  Client client = victim();
+  std::uint32_t acknowledged = kAck;
+
+  for (int i = 0; i < 100; i++) {
+    acknowledged += 60u << 20;
+    let_a_tick_pass(client);
+    send(forged(client, ack(), client.next_seq()).acknowledging(acknowledged));
+  }
+
+  EXPECT_TRUE(
+      send(client.send(publish_packet(kTemperatureTopic)).acknowledging(acknowledged)).is_marked());
 }
 
 class StampedTest : public SpoofTest {
