@@ -71,10 +71,14 @@ std::string in_quotes(std::string_view text) {
     text = text.substr(0, end);
   }
   std::string result = "\"";
-  for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (byte >= 0x20 && byte != 0x7f) {
-      result += character;
+  bool is_high_control = false;  // U+0080 to U+009F: two bytes, of which the first is 0xc2
+  for (std::size_t i = 0; i < text.size(); i++) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool is_second = is_high_control;
+    is_high_control = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+    if (byte >= 0x20 && byte != 0x7f && !is_high_control && !is_second) {
+      result += text[i];
       continue;
     }
     result += "\\x";

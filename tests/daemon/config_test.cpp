@@ -335,6 +335,7 @@ TEST(ConfigTest, RefusesBadNames) {
       {with_line(5, "name = \"a/b\""), 5, {"1 to 63"}},
       {with_line(5, "name = \"é\""), 5, {"1 to 63"}},
       {with_line(5, "name = \"a\\nb\""), 5, {"\"a\\x0ab\"", "1 to 63"}},
+      {with_line(5, "name = \"\\u009b2Jé\""), 5, {"\"\\xc2\\x9b2Jé\"", "1 to 63"}},
       {with_line(5, "name = \"" + long_name + "\""), 5, {"1 to 63"}},
       {with_line(2, "interface = \"\""), 2, {"network interface"}},
       {with_line(2, "interface = \"a-much-too-long-name\""), 2, {"1 to 15"}},
