@@ -13,7 +13,7 @@ import time
 from lab.waiting import PATIENCE_S
 
 
-def started_at(pid):
+def started_at(pid, even_if_ended=False):
     """Start time of `pid` in clock ticks since boot; None if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -23,7 +23,7 @@ def started_at(pid):
     # The command's name, field 2, may hold blanks and brackets; field 22 is the start time.
     fields = text[text.rindex(")") + 2 :].split()
     state, start = fields[0], int(fields[19])
-    return None if state in "ZX" else start
+    return None if state in "ZX" and not even_if_ended else start
 
 
 def is_running(process):
@@ -41,8 +41,10 @@ def end(processes, patience_s=PATIENCE_S):
                 fd = os.pidfd_open(process["pid"])
             except ProcessLookupError:
                 continue
-            # Checked while the descriptor is open: from here on the id cannot be reused.
-            if is_running(process):
+            # Checked while the descriptor is open: from here on the id cannot be reused. Other
+            # threads, and with them the process's sockets, may outlive the first one.
+            started = process["started"]
+            if started is not None and started_at(process["pid"], even_if_ended=True) == started:
                 open_fds[fd] = process
             else:
                 os.close(fd)

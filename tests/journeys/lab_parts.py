@@ -13,7 +13,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from lab import attack, attacks, forging  # noqa: E402  (the path comes first)
-from lab import mqtt, topology, verdict, waiting, witness  # noqa: E402
+from lab import mqtt, processes, topology, verdict, waiting, witness  # noqa: E402
 from lab.deliveries import Delivery  # noqa: E402
 from lab.traffic import Sent  # noqa: E402
 
@@ -44,6 +44,24 @@ class WalkerTest(unittest.TestCase):
         self.assertEqual(len(payload), 100)
         self.assertEqual(mqtt.parse_message(payload), ("client1", "2", 30))
         self.assertIsNone(mqtt.parse_message(b"somebody else's"))
+
+
+class ProcessesTest(unittest.TestCase):
+    # Its first thread ends; the other one, and the process's descriptors, live on.
+    PROGRAM = ("import ctypes, threading, time; "
+               "threading.Thread(target=time.sleep, args=(60,)).start(); "
+               "ctypes.CDLL(None).pthread_exit(None)")
+
+    def test_a_process_has_ended_when_its_last_thread_has(self):
+        with subprocess.Popen([sys.executable, "-c", self.PROGRAM]) as child:
+            process = {"what": "child", "pid": child.pid,
+                       "started": processes.started_at(child.pid)}
+            waiting.wait_until(lambda: not processes.is_running(process), "its first thread's end")
+            self.assertEqual(len(list(pathlib.Path(f"/proc/{child.pid}/task").iterdir())), 2)
+
+            processes.end([process])
+
+            self.assertFalse(pathlib.Path(f"/proc/{child.pid}").exists())
 
 
 class StreamTest(unittest.TestCase):
