@@ -10,7 +10,7 @@
 
 namespace remora {
 
-// What is not in order, as of the answer to `remoractl status`: its exit code tells of them.
+// Everything that needs attention in an answer to `remoractl status`; the exit code depends on it.
 // Nothing for answers to other requests.
 std::vector<std::string> problems_of(const nlohmann::ordered_json& status);
 

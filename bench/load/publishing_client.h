@@ -25,7 +25,7 @@ struct ClientOptions {
   std::string prefix = "load";  // of client identifiers
 };
 
-// Of all clients together.
+// Sums over all clients.
 struct ClientCounts {
   std::uint64_t connected = 0;  // got a CONNACK
   std::uint64_t sent = 0;       // written to a socket

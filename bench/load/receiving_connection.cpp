@@ -20,7 +20,7 @@ struct Extent {
   std::size_t packet;
 };
 
-// Of the packet at the front; nothing while its fixed header is incomplete (MQTT 5.0 §2.1.4).
+// Extent of the first packet; nothing while its fixed header is incomplete (MQTT 5.0 §2.1.4).
 std::optional<Extent> extent_of(ByteView front) {
   constexpr std::size_t kLongestHeader = 5;
   std::size_t length = 0;

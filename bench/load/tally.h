@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What has arrived: how often each message, how late, and to which topics.
+// Counts arrived messages: how often each one came, how late, and by topic.
 //
 // Pure.
 #pragma once
