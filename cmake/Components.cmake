@@ -31,4 +31,7 @@ set(REMORA_HOSTS ${REMORA_COMPONENTS})
 list(REMOVE_ITEM REMORA_HOSTS lab)
 
 # Debug information stays in the build folder: installed programs are a tenth of the size.
-install(CODE "set(CMAKE_INSTALL_DO_STRIP ON)" ALL_COMPONENTS)
+option(REMORA_STRIP "Strip what is installed; packages keep the debug information apart" ON)
+if(REMORA_STRIP)
+  install(CODE "set(CMAKE_INSTALL_DO_STRIP ON)" ALL_COMPONENTS)
+endif()

@@ -14,8 +14,9 @@ import unittest
 ROOT = pathlib.Path(sys.argv[1])
 SKIPPED = 77
 
-# The license texts themselves, JSON, which has no comments, and the bytes that feed the fuzzers.
-WITHOUT = re.compile(r"LICENSES/.*|.*\.json|tests/fuzz/corpus/.*")
+# The license texts, files without comments, and the bytes that feed the fuzzers.
+WITHOUT = re.compile(
+    r"LICENSES/.*|.*\.json|tests/fuzz/corpus/.*|debian/changelog|debian/source/format")
 # The tag may follow a first line that must come first: `#!`, or a man page's title.
 HEAD_LINES = 2
 TAG = re.compile(r"SPDX-License-Identifier: ([\w.-]+(?: OR [\w.-]+)*)")
