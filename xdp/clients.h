@@ -45,40 +45,65 @@ static __always_inline int find_client(const struct flow_key *flow,
 	return site->first && site->second ? 0 : -1;
 }
 
-/* The entry of the flow's client at `now`, or 0. A copy in the scratch. */
-static __noinline const struct client *look_up_client(const struct flow_key *flow,
-						      __u32 now)
+/* Copies the entry of the flow's client at `now` to the scratch. Returns 0 on success. */
+__noinline int read_client_of(const struct flow_key *flow, __u32 now)
 {
 	struct scratch *scratch = own_scratch();
 	struct client_site site;
 
-	if (!scratch || find_client(flow, &site) ||
-	    read_client(site.first, site.second, site.key, &scratch->client.words, now) !=
-		    TABLE_DONE)
+	if (!flow || !scratch || find_client(flow, &site))
+		return -1;
+	return (int)read_client(site.first, site.second, site.key, &scratch->client.words,
+				now);
+}
+
+/* The entry of the flow's client at `now`, or 0. A copy in the scratch. */
+static __always_inline const struct client *look_up_client(const struct flow_key *flow,
+							   __u32 now)
+{
+	struct scratch *scratch = own_scratch();
+
+	if (!scratch || read_client_of(flow, now))
 		return 0;
 	return &scratch->client.words.client;
 }
 
 /* Counts one more tracked connection of the client. Returns enum connection_outcome. */
-static __noinline __u32 count_tracked(const struct flow_key *flow, __u32 limit, __u32 now)
+__noinline __u32 count_tracked(const struct flow_key *flow, __u32 limit, __u32 now)
 {
 	struct scratch *scratch = own_scratch();
 	struct client_site site;
 
-	if (!scratch || find_client(flow, &site))
+	if (!flow || !scratch || find_client(flow, &site))
 		return CONNECTION_NO_ROOM;
 	scratch->client.note.now = now;
 	scratch->client.note.most = limit;
 	return count_connection(site.first, site.second, site.key, &scratch->client.note);
 }
 
-/* Counts the end of one established connection of the client. */
-static __noinline void release_connection(const struct flow_key *flow)
+/* Counts the end of one established connection of the client. Returns 0 if others were
+ * changing its entry all the time.
+ */
+__noinline __u32 release_connection(const struct flow_key *flow)
 {
 	struct scratch *scratch = own_scratch();
 	struct client_site site;
 
-	if (scratch && !find_client(flow, &site))
-		uncount_connection(site.first, site.second, site.key,
-				   &scratch->client.note);
+	if (!flow || !scratch || find_client(flow, &site))
+		return 0;
+	return uncount_connection(site.first, site.second, site.key,
+				  &scratch->client.note);
+}
+
+/* Notes the event that is described in the scratch in the entry of the flow's client.
+ * Returns what note_in_client() does.
+ */
+__noinline __u32 note_event(const struct flow_key *flow)
+{
+	struct scratch *scratch = own_scratch();
+	struct client_site site;
+
+	if (!flow || !scratch || find_client(flow, &site))
+		return 0;
+	return note_in_client(site.first, site.second, site.key, &scratch->client.note);
 }

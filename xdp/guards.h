@@ -8,17 +8,16 @@
 #include "xdp/reset_shares.h"
 
 /* Notes the event in the entry of the packet's client. */
-static __noinline void note(const struct packet *pkt, enum client_event event)
+static __always_inline void note(const struct packet *pkt, enum client_event event)
 {
 	struct scratch *scratch = own_scratch();
-	struct client_site site;
 
-	if (!scratch || find_client(&pkt->key, &site))
+	if (!scratch)
 		return;
 	scratch->client.note.event = event;
 	scratch->client.note.now = clock_of(pkt);
 	scratch->client.note.most = pkt->set->changes_per_day;
-	note_in_client(site.first, site.second, site.key, &scratch->client.note);
+	note_event(&pkt->key);
 }
 
 /* Removes a flow from its client's count of established ones. */
@@ -34,7 +33,7 @@ static __always_inline void leave_established(const struct flow_key *key,
 static __always_inline int may_reset(const struct packet *pkt)
 {
 	const struct client *client = client_of(pkt);
-	enum token token;
+	__u32 token;
 
 	if (!client || (pkt->flow->flags & FLOW_KEPT)) {
 		count(COUNT_KEPT_CLIENT);
@@ -45,7 +44,7 @@ static __always_inline int may_reset(const struct packet *pkt)
 		count(COUNT_KEPT_CLIENT);
 		return 0;
 	}
-	token = take_token(pkt);
+	token = take_token(&pkt->key.client, pkt->set->resets_per_second, pkt->now_ns);
 	if (token != TOKEN_TAKEN) {
 		count(token == TOKEN_SHARE ? COUNT_KEPT_NETWORK : COUNT_KEPT_RATE);
 		return 0;

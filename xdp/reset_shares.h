@@ -74,22 +74,24 @@ static __always_inline int has_room(struct reset_share *share, struct network_si
 	return share->taken < (__u64)size.weight * budget->tokens;
 }
 
-/* Takes a token for the client. */
-static __noinline enum token take_token(const struct packet *pkt)
+/* Takes a token for the client, of `per_second`. Returns enum token. */
+__noinline __u32 take_token(const struct address *client, __u32 per_second, __u64 now_ns)
 {
-	const struct address *client = &pkt->key.client;
-	__u32 zero = 0, per_second = pkt->set->resets_per_second;
-	struct locked_budget *budget = bpf_map_lookup_elem(&reset_budget, &zero);
-	struct reset_share *narrow = share_of(client, NARROW),
-			   *middle = share_of(client, MIDDLE),
-			   *wide = share_of(client, WIDE);
-	enum token token = TOKEN_NONE;
+	struct reset_share *narrow, *middle, *wide;
+	struct locked_budget *budget;
+	__u32 zero = 0, token = TOKEN_NONE;
 
+	if (!client)
+		return TOKEN_NONE;
+	budget = bpf_map_lookup_elem(&reset_budget, &zero);
+	narrow = share_of(client, NARROW);
+	middle = share_of(client, MIDDLE);
+	wide = share_of(client, WIDE);
 	if (!budget || !narrow || !middle || !wide)
 		return TOKEN_NONE;
 	bpf_spin_lock(&budget->lock);
-	if (is_over(budget->filled_at_ns, pkt->now_ns, NS_PER_S)) {
-		budget->filled_at_ns = pkt->now_ns;
+	if (is_over(budget->filled_at_ns, now_ns, NS_PER_S)) {
+		budget->filled_at_ns = now_ns;
 		budget->tokens = per_second;
 	}
 	if (budget->tokens > 0) {

@@ -17,6 +17,19 @@ struct {
 	__type(value, struct table_set);
 } clients SEC(".maps");
 
+/* Data of one run: the stack of Linux 6.1 has no room for it. */
+struct run {
+	struct runner runner;
+	struct operation operation;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct run);
+} runs SEC(".maps");
+
 /* Set before load. */
 const volatile __u32 sets = 2;
 const volatile struct table_seed seed = {};
@@ -45,24 +58,25 @@ static __always_inline int run(struct runner *runner, struct table_key *key,
 SEC("xdp")
 int table_ops(struct xdp_md *ctx)
 {
-	struct runner *frame = (void *)(long)ctx->data, runner;
-	struct operation operation;
+	struct runner *frame = (void *)(long)ctx->data;
 	struct address address;
 	struct table_key key;
+	__u32 zero = 0;
+	struct run *own = bpf_map_lookup_elem(&runs, &zero);
 
-	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+	if (!own || (void *)(frame + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	runner = *frame;
-	if (runner.next == runner.end)
+	own->runner = *frame;
+	if (own->runner.next == own->runner.end)
 		return XDP_DROP;
-	operation = operation_of(&runner, runner.next);
-	address = address_taught(operation.client);
+	own->operation = operation_of(&own->runner, own->runner.next);
+	address = address_taught(own->operation.client);
 	key = client_table_key(&address, 0);
-	if (run(&runner, &key, &operation))
-		runner.next++;
+	if (run(&own->runner, &key, &own->operation))
+		own->runner.next++;
 	else
-		runner.again++;
-	*frame = runner;
+		own->runner.again++;
+	*frame = own->runner;
 	return XDP_PASS;
 }
 
