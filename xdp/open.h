@@ -56,14 +56,15 @@ static __always_inline int may_be_copied(const struct packet *pkt,
 }
 
 /* The connection of which a SYN is a copy. It is half-open, or already established if the
- * copy is late.
+ * copy is late: then it is the one that the port has now.
  */
-static __always_inline const struct flow *find_opened(const struct packet *pkt)
+static __always_inline const struct flow *find_opened(const struct packet *pkt,
+						      const struct flow *established)
 {
 	const struct flow *opened = find_half_open(pkt, pkt->tcp->seq);
 
 	if (!opened) {
-		opened = look_up_flow(&pkt->key);
+		opened = established;
 		if (opened && opened->isn != pkt->tcp->seq)
 			return 0;
 	}
@@ -100,11 +101,11 @@ static __always_inline enum outcome make_plain(const struct packet *pkt)
  */
 static __noinline enum outcome open_flow(struct packet *pkt)
 {
-	const struct flow *known = find_opened(pkt);
+	struct flow *former = look_up_flow(&pkt->key);
+	const struct flow *known = find_opened(pkt, former);
 	const struct client *client;
 	const struct group *target;
 	enum outcome outcome;
-	struct flow *former;
 	int is_asked, changes;
 	__u64 rank;
 
@@ -123,7 +124,6 @@ static __noinline enum outcome open_flow(struct packet *pkt)
 	pkt->group = group_of_client(client);
 	rank = pkt->group == NO_GROUP ? 0 : TABLE_RANK;
 	count(rank ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN);
-	former = look_up_flow(&pkt->key);
 	if (former)
 		former->flags |= FLOW_REOPENED;
 	if (!is_living(former) && goes_to_router(pkt, pkt->group, changes)) {
@@ -199,7 +199,9 @@ static __noinline struct flow *establish(struct packet *pkt, struct flow *opened
 	/* Texts of a connection that began with the same number are no longer known. */
 	if (flow->isn == opened->isn)
 		gaps = flow->gaps < MAX_GAPS ? flow->gaps + 1 : MAX_GAPS;
-	bpf_map_delete_elem(&topics, &topic);
+	/* Looking first spares most connections the map's lock. */
+	if (bpf_map_lookup_elem(&topics, &topic))
+		bpf_map_delete_elem(&topics, &topic);
 	*flow = *opened;
 	flow->gaps = gaps;
 	take_facts(pkt, flow);

@@ -87,6 +87,32 @@ static __always_inline int replace_with_nops(__u8 *options, __u32 len)
 	return walk.found;
 }
 
+/* Whether one of the eight bytes of `word` is `byte`. */
+static __always_inline int has_byte(__u64 word, __u8 byte)
+{
+	const __u64 ones = ~0ull / 0xff;
+	__u64 differs = word ^ ones * byte;
+
+	return ((differs - ones) & ~differs & ones << 7) != 0;
+}
+
+/* Whether an option may change the stream: one of the bytes is the number of such a kind.
+ * Nearly no SYN has one, and this takes a tenth of the time of a walk.
+ */
+static __always_inline int may_change_stream(const __u64 *options, __u32 len)
+{
+	for (__u32 i = 0; i < MAX_OPTIONS / 8; i++) {
+		if (8 * i >= len)
+			break;
+		if (has_byte(options[i], OPTION_MULTIPATH) ||
+		    has_byte(options[i], OPTION_ENCRYPTION) ||
+		    has_byte(options[i], OPTION_EXPERIMENT1) ||
+		    has_byte(options[i], OPTION_EXPERIMENT2))
+			return 1;
+	}
+	return 0;
+}
+
 /* Turns a SYN with `len` bytes of options at `offset` of the frame into one of plain TCP.
  * Returns whether it was changed, -1 if it is too short.
  */
@@ -101,12 +127,15 @@ __noinline int plain_options(struct xdp_md *ctx, __u32 offset, __u32 len)
 
 	if (!frame)
 		return -1;
-	__builtin_memset(&frame->part.options, 0, sizeof(frame->part.options));
+	__builtin_memset(frame->part.options.now, 0, sizeof(frame->part.options.now));
 	FORGET(last);
 	if (last >= MAX_OPTIONS)
 		return 0; /* no options, or an inconsistent header */
-	if (bpf_xdp_load_bytes(ctx, offset, frame->part.options.now, last + 1) ||
-	    bpf_xdp_load_bytes(ctx, check_offset, &check, sizeof(check)))
+	if (bpf_xdp_load_bytes(ctx, offset, frame->part.options.now, last + 1))
+		return -1;
+	if (!may_change_stream((const __u64 *)frame->part.options.now, last + 1))
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, check_offset, &check, sizeof(check)))
 		return -1;
 	__builtin_memcpy(frame->part.options.before, frame->part.options.now,
 			 sizeof(frame->part.options.before));
