@@ -72,7 +72,8 @@ class Traffic {
 
   void step(Known& one) {
     if (!one.is_open) {
-      one.connection = Client(client(one.number, port_), kService, random_());
+      one.connection =
+          Client(client(one.number, port_), kService, static_cast<std::uint32_t>(random_()));
       send(one.connection.syn());
       send(one.connection.send(connect_packet()));
       one.is_open = true;
@@ -80,7 +81,7 @@ class Traffic {
       send(one.connection.fin());
       one.is_open = false;
     } else {
-      one.topic = random_() % kTopics;
+      one.topic = static_cast<std::uint32_t>(random_() % kTopics);
       send(one.connection.send(publish_packet(topic(one.number, *one.topic), "21.5")));
     }
   }
@@ -132,9 +133,7 @@ class TwoCpusTest : public SteerTest {
     });
   }
 
-  std::uint32_t now() const {
-    return lesson_clock(settings_.lesson_clock_ns, monotonic_ns());
-  }
+  std::uint32_t now() const { return lesson_clock(settings_.lesson_clock_ns, monotonic_ns()); }
 
  private:
   struct Meaning {
@@ -151,7 +150,7 @@ class TwoCpusTest : public SteerTest {
     for (int merged = 0; merged < kMerged; merged += static_cast<int>(lessons.size())) {
       for (ClientLesson& lesson : lessons) {
         const std::uint32_t number = daemons[random() % daemons.size()];
-        const std::uint32_t which = random() % kTopics;
+        const auto which = static_cast<std::uint32_t>(random() % kTopics);
         lesson = {.client = {abi_address(client(number).address), kServiceNumber, 0},
                   .kind = 0,
                   .lesson = {.topic_hash = hash(topic(number, which)),
