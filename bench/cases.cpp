@@ -18,6 +18,7 @@ constexpr std::uint32_t kIsn = 1'000'000;
 constexpr std::uint32_t kNextIsn = 64'007;
 constexpr std::uint32_t kScramble = 0x9e3779b1;  // odd; Knuth's, 2^32 over the golden ratio
 constexpr std::uint32_t kInOrder = 1;
+constexpr std::uint32_t kDefaultGroup = 0;
 
 std::uint32_t first_payload_seq() {
   return kIsn + 1 + static_cast<std::uint32_t>(connect_packet().size());
@@ -77,6 +78,14 @@ class Builder {
   // The group of the case that is added next.
   std::uint32_t group() const { return group_of(static_cast<std::uint32_t>(cases_.size())); }
 
+  // All cases so far begin connections, each packet or pair of packets a new one.
+  void begin_connections() {
+    for (Case& made : cases_) {
+      made.start = Start::kNothing;
+      made.packets.seq_step = kNextIsn;
+    }
+  }
+
   std::vector<Case> take() { return std::move(cases_); }
 
  private:
@@ -95,22 +104,30 @@ std::vector<Case> make_cases(std::uint32_t flow_bits) {
   const Bytes connect = segment(Flags::kPushAck, connect_packet());
   Builder build(flow_bits);
 
-  {
-    Case& made = build.add("syn", syn, kIsn);
-    made.start = Start::kNothing;
-    made.packets.seq_step = kNextIsn;
-    made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED};
+  for (const Clients clients : {Clients::kKnown, Clients::kUnknown}) {
+    const bool known = clients == Clients::kKnown;
+    const std::string whose = known ? "" : ", unknown client";
+    const counter counted = known ? COUNT_SYN_PREDICTED : COUNT_SYN_UNKNOWN;
+    const auto goal = [&](double of_known) {
+      return known ? std::optional(of_known) : std::nullopt;
+    };
+    Case& opens = build.add("syn" + whose, syn, kIsn);
+    opens.clients = clients;
+    if (!known) opens.group = kDefaultGroup;
+    opens.counted = {COUNT_SYN, counted};
+    opens.against_katran = {goal(0.8), std::nullopt};
+    // The padding after the SYN is no payload: frames of one length.
+    Case& establishes =
+        build.add("syn and connect" + whose, padded(syn, connect.size()), kIsn, connect, kIsn + 1,
+                  static_cast<std::uint32_t>(connect.size() - 8));
+    establishes.clients = clients;
+    if (!known) establishes.group = kDefaultGroup;
+    establishes.unit = 2;
+    establishes.packets.step_shift = 1;
+    establishes.counted = {COUNT_SYN, counted, COUNT_ESTABLISHED};
+    establishes.against_katran = {goal(1.6), std::nullopt};
   }
-  {
-    // The padding after the SYN is no payload; it gives both frames the same length.
-    Case& made = build.add("syn and connect", padded(syn, connect.size()), kIsn, connect, kIsn + 1,
-                           static_cast<std::uint32_t>(connect.size() - 8));
-    made.start = Start::kNothing;
-    made.unit = 2;
-    made.packets.seq_step = kNextIsn;
-    made.packets.step_shift = 1;
-    made.counted = {COUNT_SYN, COUNT_SYN_PREDICTED, COUNT_ESTABLISHED};
-  }
+  build.begin_connections();
   const bool one_flow = flow_bits == 0;
   const auto only = [](bool wanted, double goal) {
     return wanted ? std::optional(goal) : std::nullopt;
@@ -175,6 +192,18 @@ Case opening(const Case& of) {
   // Unscrambled, so that the order of the packets differs from that of the elements in memory.
   open.packets.scramble = kInOrder;
   return open;
+}
+
+Case syns_of(const Case& of) {
+  Case made = of;
+  made.frame = segment(Flags::kSyn, {});
+  made.unit = 1;
+  made.packets.word_at = static_cast<std::uint32_t>(sizeof(shape::head));
+  made.packets.shapes[0] = shape_of(made.frame, made.packets.word_at, kIsn);
+  made.packets.shapes[1] = made.packets.shapes[0];
+  made.packets.frame_len = static_cast<std::uint32_t>(made.frame.size());
+  made.packets.step_shift = 0;
+  return made;
 }
 
 Case to_vip(const Case& of) {

@@ -22,7 +22,10 @@ enum class Start : std::uint8_t {
   kEstablished,  // every flow has sent its CONNECT
 };
 
-// Goals as multiples of Katran alone, which gets the same packets with the group's VIP.
+enum class Clients : std::uint8_t { kKnown, kUnknown };
+
+// Goals as multiples of Katran alone, which gets the same packets with the group's VIP. Where
+// connections begin, it gets their SYNs only.
 struct KatranGoals {
   std::optional<double> chain;         // with the embedded forwarder
   std::optional<double> behind_stage;  // the stage, then Katran
@@ -34,6 +37,7 @@ struct Case {
   Bytes frame;  // as passed to BPF_PROG_TEST_RUN
   traffic packets{};
   Start start = Start::kEstablished;
+  Clients clients = Clients::kKnown;
   Expect expect = Expect::kForwarded;
   // The time of a unit is reported; packets of a flow per unit: 2 for a SYN and its CONNECT.
   std::uint32_t unit = 1;
@@ -49,6 +53,9 @@ std::vector<Case> make_cases(std::uint32_t flow_bits);
 
 // The packets that precede a case: SYN and CONNECT of each of its flows.
 Case opening(const Case& of);
+
+// The SYNs of a case that begins connections.
+Case syns_of(const Case& of);
 
 // The packets of a case as a stage would pass them to Katran.
 Case to_vip(const Case& of);

@@ -14,20 +14,22 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 
 #include "bench/cases.h"
 #include "bench/chain.h"
-#include "bench/floor.h"
+#include "bench/checks.h"
 #include "bench/katran.h"
 #include "bench/report.h"
 #include "bench/runner.h"
-#include "bpf/parse.h"
-#include "targets.skel.h"
+#include "bench/targets.h"
+#include "bench/two_cpus.h"
 
 namespace remora::bench {
 namespace {
@@ -37,40 +39,11 @@ constexpr std::uint64_t kWarmPackets = 8'192;  // the least, and one unit of eve
 // Cases that write records run in slices that fit into the ring buffer.
 constexpr std::uint64_t kLearningSlice = 16'384;
 constexpr unsigned kManyFlowBits = 16;
-constexpr std::size_t kOuterHeader = 20;
-
-// The floor and the empty program. The floor's table has one key per flow and as much room as
-// the packet path's: a larger table touches more memory.
-class Targets {
- public:
-  explicit Targets(const Case& floor) : object_(remora_targets::open()) {
-    if (!object_) throw std::system_error(errno, std::generic_category(), "open the floor");
-    const auto flows = static_cast<std::uint32_t>(floor.flows());
-    bpf_map__set_max_entries(object_->maps.floor_flows, kFlowLimit);
-    if (remora_targets::load(object_))
-      throw std::system_error(errno, std::generic_category(), "load the floor");
-    for (std::uint32_t i = 0; i < flows; ++i) {
-      floor_key key{};
-      key.client = host_to_net32(floor.packets.first_client + i);
-      key.service = host_to_net32(kServiceAddress);
-      key.client_port = host_to_net16(kClientPort);
-      key.service_port = host_to_net16(kServicePort);
-      const std::uint64_t value = i;
-      if (bpf_map__update_elem(object_->maps.floor_flows, &key, sizeof key, &value, sizeof value,
-                               BPF_NOEXIST))
-        throw std::system_error(errno, std::generic_category(), "fill the floor's table");
-    }
-  }
-  ~Targets() { remora_targets::destroy(object_); }
-  Targets(const Targets&) = delete;
-  Targets& operator=(const Targets&) = delete;
-
-  int empty_fd() const { return bpf_program__fd(object_->progs.bench_empty); }
-  int floor_fd() const { return bpf_program__fd(object_->progs.bench_floor); }
-
- private:
-  remora_targets* object_;
-};
+// Katran keeps no connection that begins when more than 125 000 others did within a second on its
+// CPU. So its SYNs come after a pause, and are fewer.
+constexpr std::chrono::milliseconds kKatranPause{1100};
+constexpr std::uint64_t kKatranSyns = 50'000;
+static_assert(kKatranSyns + (1U << kManyFlowBits) < 125'000);
 
 struct Samples {
   // `baseline_ns` was measured in the same round.
@@ -122,9 +95,13 @@ class Bench {
       if (rivals_ && cases_[i].against_katran) {
         Contest& contest = contests_[i].emplace();
         contest.behind_stage = cases_[i];
-        contest.alone = to_vip(cases_[i]);
-        prepare_case(rivals_->behind_stage, runner, contest.behind_stage);
-        introduce(runner, contest.alone);
+        if (cases_[i].start == Start::kNothing) {
+          contest.alone = to_vip(syns_of(cases_[i]));
+        } else {
+          contest.alone = to_vip(cases_[i]);
+          prepare_case(rivals_->behind_stage, runner, contest.behind_stage);
+          introduce(runner, contest.alone);
+        }
       }
       prepare_case(chain, runner, cases_[i]);
     }
@@ -139,8 +116,11 @@ class Bench {
       samples_[i].add(ns, floor_ns);
       if (!contests_[i]) continue;
       Contest& contest = *contests_[i];
-      const double alone_ns = measure_alone(runner, contest.alone);
+      const bool begins = it.start == Start::kNothing;
+      const double alone_ns =
+          begins ? measure_syns(runner, contest.alone) : measure_alone(runner, contest.alone);
       contest.chain.add(ns, alone_ns);
+      if (begins) continue;
       contest.stage.add(measure(rivals_->behind_stage, runner, contest.behind_stage), alone_ns);
     }
   }
@@ -159,6 +139,7 @@ class Bench {
       if (!contests_[i]) continue;
       const KatranGoals& goals = *cases_[i].against_katran;
       rows.push_back(contests_[i]->chain.row(cases_[i].name + ": chain", goals.chain));
+      if (contests_[i]->stage.ns.empty()) continue;
       rows.push_back(
           contests_[i]->stage.row(cases_[i].name + ": stage, Katran", goals.behind_stage));
     }
@@ -166,13 +147,9 @@ class Bench {
   }
 
  private:
-  [[noreturn]] static void fail(const Case& of, const std::string& what) {
-    throw std::runtime_error("case \"" + of.name + "\" did not run as intended: " + what);
-  }
-
   static void prepare_case(Chain& chain, Runner& runner, Case& it) {
     const auto flows = static_cast<std::uint32_t>(it.flows());
-    chain.predict(it.packets.first_client, flows, it.group);
+    if (it.clients == Clients::kKnown) chain.predict(it.packets.first_client, flows, it.group);
     if (it.start == Start::kNothing) return;
     Case open = opening(it);
     checked_run(chain, runner, open, open.unit * flows);
@@ -198,10 +175,6 @@ class Bench {
 
   static std::uint64_t warm_packets(const Case& of) {
     return std::max(kWarmPackets, of.unit * of.flows());
-  }
-
-  static bool counts(const Case& of, counter counter) {
-    return std::find(of.counted.begin(), of.counted.end(), counter) != of.counted.end();
   }
 
   static std::uint64_t slice_of(const Case& of) {
@@ -244,6 +217,23 @@ class Bench {
     return run(kTimedPackets) - wrapper_ns;
   }
 
+  // The SYNs of new connections, few enough for Katran to keep them.
+  double measure_syns(Runner& runner, Case& it) {
+    const Katran& katran = rivals_->katran;
+    const double wrapper_ns = measure_wrapper(runner, it);
+    const auto run = [&](std::uint64_t count) {
+      const std::uint64_t packets = katran.packets_of(it.group);
+      const Outcome outcome =
+          runner.run(katran.entry_fd(), it.packets, it.frame, count, count, [] {});
+      if (katran.packets_of(it.group) - packets != count) fail(it, "Katran did not forward all");
+      check_packet(it, outcome);
+      return outcome.ns_per_packet;
+    };
+    std::this_thread::sleep_for(kKatranPause);
+    run(warm_packets(it));
+    return run(kKatranSyns) - wrapper_ns;
+  }
+
   double measure(Chain& chain, Runner& runner, Case& it) {
     const double wrapper_ns = measure_wrapper(runner, it);
     if (it.expect == Expect::kPassed) chain.remove_forwarder();
@@ -262,50 +252,6 @@ class Bench {
     check_counts(it, chain.counts() - before, packets);
     check_packet(it, outcome);
     return outcome.ns_per_packet;
-  }
-
-  static void check_counts(const Case& it, const Counts& found, std::uint64_t packets) {
-    static constexpr const char* kNames[] = {
-#define REMORA_NAME(name, ...) #name,
-        REMORA_COUNTERS(REMORA_NAME)
-#undef REMORA_NAME
-    };
-    for (std::uint32_t i = 0; i < COUNTERS; ++i) {
-      const bool expected = counts(it, static_cast<counter>(i));
-      const std::uint64_t wanted = expected ? packets / it.unit : 0;
-      if (found.counters[i] != wanted)
-        fail(it, std::string(kNames[i]) + " is " + std::to_string(found.counters[i]) +
-                     " instead of " + std::to_string(wanted));
-    }
-    for (std::uint32_t group = 0; group < kGroups; ++group) {
-      const bool expected = it.expect == Expect::kForwarded && group == it.group;
-      if (found.forwarded[group] != (expected ? packets : 0))
-        fail(it, std::to_string(found.forwarded[group]) + " packets went to group " +
-                     std::to_string(group));
-    }
-  }
-
-  static void check_packet(const Case& it, const Outcome& outcome) {
-    const bool forwarded = it.expect == Expect::kForwarded;
-    const std::size_t grown = forwarded ? kOuterHeader : 0;
-    const Bytes& packet = outcome.packet;
-    if (outcome.verdict != (forwarded ? XDP_TX : XDP_PASS))
-      fail(it, "verdict " + std::to_string(outcome.verdict));
-    if (packet.size() != it.frame.size() + grown) fail(it, "the packet has another length");
-
-    const std::uint64_t last_round = (it.packets.next - 1) >> it.packets.flow_bits;
-    const shape& shape = it.packets.shapes[last_round & 1];
-    Bytes wanted = it.frame;
-    std::memcpy(wanted.data() + it.packets.word_at, &shape.word, sizeof shape.word);
-    if (!std::equal(wanted.begin() + sizeof shape.head, wanted.end(),
-                    packet.begin() + static_cast<std::ptrdiff_t>(sizeof shape.head + grown)))
-      fail(it, "the packet's payload changed");
-    if (!forwarded) return;
-
-    iphdr outer;
-    std::memcpy(&outer, packet.data() + ETH_HLEN, sizeof outer);
-    if (outer.protocol != IPPROTO_IPIP || !Chain::is_real_of(it.group, outer.daddr))
-      fail(it, "the outer header leads elsewhere");
   }
 
   Rivals* rivals_;
@@ -361,6 +307,7 @@ std::vector<Row> compare_with_katran(Runner& runner, const Wanted& wanted) {
 
 Report measure_all(Runner& runner, const Wanted& wanted) {
   Report report;
+  report.machine = this_machine();
   {
     Chain chain;
     Bench one(0, wanted.part, nullptr), many(kManyFlowBits, wanted.part, nullptr);
@@ -375,6 +322,7 @@ Report measure_all(Runner& runner, const Wanted& wanted) {
     report.rows = one.rows() + many.rows();
   }
   if (!wanted.object.empty()) report.against_katran = compare_with_katran(runner, wanted);
+  report.on_two_cpus = measure_two_cpus(wanted.part, wanted.rounds);
   tell(wanted, "\n");
   return report;
 }

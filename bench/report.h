@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/chain.h"
+#include "bench/machine.h"
 
 namespace remora::bench {
 
@@ -27,10 +28,20 @@ struct Row {
   std::optional<double> goal;
 };
 
+// The median of the rounds on one CPU, and on two CPUs at once.
+struct ScalingRow {
+  std::string name;
+  double one_ns = 0, two_ns = 0;
+  double factor = 0;  // as many packets as one CPU takes
+  double floor = 0;   // the floor's factor, in the same rounds
+};
+
 struct Report {
+  Machine machine;
   std::vector<VerifierCost> programs;
   std::vector<Row> rows;                           // compared with the floor
   std::optional<std::vector<Row>> against_katran;  // compared with Katran alone, if there is one
+  std::vector<ScalingRow> on_two_cpus;             // none on a machine with one CPU
 };
 
 void print_table(std::ostream& out, const Report& report);
