@@ -56,8 +56,9 @@ void add_publish(CLI::App& app, PublishOptions& options) {
   publish.add_flag("--in-turn", options.in_turn, "each client publishes to all topics in turn");
   publish.add_flag("--at-once", options.at_once,
                    "begin with the first SYN, not when all have their CONNACKs");
-  publish.add_flag("--when-asked", options.when_asked,
-                   "print \"connected\", and begin after a line of input");
+  CLI::Option* asked = publish.add_flag("--when-asked", options.when_asked,
+                                        "print \"connected\", and begin after a line of input");
+  publish.add_option("--first", plan.first, "messages before \"connected\"")->needs(asked);
   publish.add_option("--prefix", plan.client.prefix, "of client identifiers");
   publish.add_option("--sources", options.sources, "addresses of this host to connect from")
       ->delimiter(',');

@@ -56,10 +56,12 @@ void Publisher::step() {
   loop_.stop();
 }
 
-bool Publisher::may_begin() const {
+bool Publisher::may_begin() {
   if (plan_.begins == Plan::Begins::kAtOnce) return true;
   if (counts_.connected + counts_.failed < plan_.clients) return false;
   if (plan_.begins == Plan::Begins::kConnected) return true;
+  while (planned_ < plan_.first) publish(monotonic_ns());
+  for (const auto& client : clients_) client->write();
   std::cout << "connected" << std::endl;
   std::string line;
   std::getline(std::cin, line);
@@ -68,7 +70,7 @@ bool Publisher::may_begin() const {
 
 void Publisher::publish_due(std::uint64_t now_ns) {
   while (planned_ < plan_.messages) {
-    const double at_s = static_cast<double>(planned_) / plan_.per_second;
+    const double at_s = static_cast<double>(planned_ - plan_.first) / plan_.per_second;
     const std::uint64_t due_ns = began_at_ns_ + static_cast<std::uint64_t>(at_s * kNsPerSecond);
     if (due_ns > now_ns) return;
     publish(due_ns);
@@ -110,7 +112,7 @@ nlohmann::json Publisher::summary() const {
           {"sent", counts_.sent},
           {"acknowledged", counts_.acknowledged},
           {"seconds", seconds},
-          {"per_second", static_cast<double>(counts_.sent) / std::max(seconds, 1e-9)},
+          {"per_second", static_cast<double>(counts_.sent - plan_.first) / std::max(seconds, 1e-9)},
           {"acknowledgement_us", counts_.acknowledgements.summary()}};
 }
 

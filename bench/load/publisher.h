@@ -25,6 +25,7 @@ struct Plan {
   std::vector<Address> sources{};  // of this host, one client after the other; empty: any
   std::uint32_t clients = 10;
   std::uint64_t messages = 10'000;  // of all clients together
+  std::uint64_t first = 0;          // those of them that are published before "connected"
   double per_second = 0;            // 0: as fast as the sockets take
   // When the plan begins: once all clients have their CONNACKs; with the first SYN; or when a line
   // on standard input says so, after "connected" was printed.
@@ -45,7 +46,7 @@ class Publisher {
 
  private:
   void step();
-  bool may_begin() const;
+  bool may_begin();
   void publish_due(std::uint64_t now_ns);
   void publish_bulk();
   void publish(std::uint64_t due_ns);

@@ -54,8 +54,10 @@ class PacketReader {
   // The reason why the reader cannot go on.
   std::optional<Reason> problem() const { return problem_; }
   std::size_t kept_bytes() const { return kept_.size(); }
-  // Whether a PUBLISH has begun whose payload has not ended.
-  bool is_in_payload() const { return payload_left_ != 0; }
+  // Whether the next byte begins a packet.
+  bool is_between_packets() const {
+    return payload_left_ == 0 && (kept_.empty() || kept_is_used_) && !problem_;
+  }
 
  private:
   // The packet at the front, as far as it is known.

@@ -180,14 +180,18 @@ void Connection::close_broker(SessionId id) {
   Broker broker = std::move(found->second);
   brokers_.erase(found);
   shared_.surroundings.on_close(broker.group, broker.at);
-  shared_.lingering.add(broker.peer->release(), now_ms());
-  done_.push_back(std::move(broker.peer));
+  release(std::move(broker.peer));
+}
+
+void Connection::release(std::unique_ptr<Peer> peer) {
+  Fd socket = peer->release();
+  if (!peer->has_ended()) shared_.lingering.add(std::move(socket), now_ms());
+  done_.push_back(std::move(peer));
 }
 
 void Connection::close_client() {
   if (!client_) return;
-  shared_.lingering.add(client_->release(), now_ms());
-  done_.push_back(std::move(client_));
+  release(std::move(client_));
   if (lesson_) tell_lesson();
   shared_.surroundings.on_end(address_);
 }

@@ -65,6 +65,7 @@ class Connection {
   bool finish_connecting(const Broker& broker) const;
   void close_broker(SessionId id);
   void close_client();
+  void release(std::unique_ptr<Peer> peer);
   void learn(const Learn& lesson);
   void tell_lesson();
   void write_all();

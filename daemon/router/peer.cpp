@@ -3,11 +3,11 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "bpf/parse.h"
@@ -16,11 +16,52 @@
 namespace remora::router {
 namespace {
 
-constexpr std::size_t kRanges = 64;  // per write
-
 bool is_passing(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
+
+// Ranges for one system call. Small ones that follow each other are copied into one, which costs
+// less than handing each to the kernel.
+class Batch {
+ public:
+  // Returns false if there is no room for it.
+  bool add(ByteView range) {
+    const bool is_copied = range.size() <= kSmall && copied_ + range.size() <= copies_.size();
+    if (!is_copied || !ends_with_copy_) {
+      if (count_ == parts_.size()) return false;
+      void* from = is_copied ? copies_.data() + copied_ : const_cast<std::uint8_t*>(range.data());
+      parts_[count_++] = {from, 0};
+    }
+    if (is_copied) {
+      std::memcpy(copies_.data() + copied_, range.data(), range.size());
+      copied_ += range.size();
+    }
+    ends_with_copy_ = is_copied;
+    parts_[count_ - 1].iov_len += range.size();
+    size_ += range.size();
+    return true;
+  }
+
+  ssize_t send_to(int fd) {
+    if (count_ == 1) return ::send(fd, parts_[0].iov_base, size_, MSG_NOSIGNAL);
+    msghdr message{};
+    message.msg_iov = parts_.data();
+    message.msg_iovlen = count_;
+    return ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  }
+
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::size_t kSmall = 1024;
+
+  std::array<iovec, 64> parts_;  // the first `count_`
+  std::array<std::uint8_t, std::size_t{32} * 1024> copies_;
+  std::size_t count_ = 0;
+  std::size_t copied_ = 0;
+  std::size_t size_ = 0;
+  bool ends_with_copy_ = false;
+};
 
 // Sends bytes as soon as they are written (TCP_NODELAY); ranges combine small ones.
 void send_at_once(int fd) {
@@ -64,28 +105,23 @@ bool Peer::finish_connecting() {
   return is_open_;
 }
 
-std::optional<std::size_t> Peer::read(std::span<std::uint8_t> room) const {
-  const ssize_t count = ::read(socket_.get(), room.data(), room.size());
+std::optional<std::size_t> Peer::read(std::span<std::uint8_t> room) {
+  const ssize_t count = ::recv(socket_.get(), room.data(), room.size(), 0);
   if (count > 0) return static_cast<std::size_t>(count);
   if (count < 0 && is_passing(errno)) return 0;
+  has_ended_ = true;
   return std::nullopt;
 }
 
 std::optional<std::size_t> Peer::write(const std::vector<ByteView>& ranges) const {
   std::size_t written = 0;
-  for (std::size_t next = 0; next < ranges.size();) {
-    std::array<iovec, kRanges> parts{};
-    std::size_t count = 0;
-    std::size_t offered = 0;
-    for (; count < kRanges && next < ranges.size(); ++count, ++next) {
-      const ByteView range = ranges[next];
-      parts[count] = {const_cast<std::uint8_t*>(range.data()), range.size()};
-      offered += range.size();
-    }
-    const ssize_t result = ::writev(socket_.get(), parts.data(), static_cast<int>(count));
+  for (auto rest = std::span(ranges); !rest.empty();) {
+    Batch batch;
+    while (!rest.empty() && batch.add(rest.front())) rest = rest.subspan(1);
+    const ssize_t result = batch.send_to(socket_.get());
     if (result < 0 && !is_passing(errno)) return std::nullopt;
     if (result > 0) written += static_cast<std::size_t>(result);
-    if (result < 0 || static_cast<std::size_t>(result) < offered) break;
+    if (result < 0 || static_cast<std::size_t>(result) < batch.size()) break;
   }
   return written;
 }

@@ -27,10 +27,12 @@ class Peer {
   // Call this when the socket is writable for the first time: returns whether it is connected.
   bool finish_connecting();
   bool is_open() const { return is_open_; }
+  // Whether read() has found the end.
+  bool has_ended() const { return has_ended_; }
 
   // Reads up to the size of `room`. No value if the peer has closed or the connection has failed; 0
   // if there is nothing to read.
-  std::optional<std::size_t> read(std::span<std::uint8_t> room) const;
+  std::optional<std::size_t> read(std::span<std::uint8_t> room);
   // Writes in the same way, and stops when the socket takes no more.
   std::optional<std::size_t> write(const std::vector<ByteView>& ranges) const;
 
@@ -42,6 +44,7 @@ class Peer {
  private:
   Fd socket_;
   bool is_open_;
+  bool has_ended_ = false;
   Watch readable_;  // freed before the socket
   Watch writable_;
 };

@@ -23,6 +23,7 @@
 #include "daemon/router/flights.h"
 #include "daemon/router/options.h"
 #include "daemon/router/outbox.h"
+#include "daemon/router/recent_topics.h"
 #include "daemon/router/session.h"
 #include "daemon/router/subscriptions.h"
 
@@ -49,7 +50,7 @@ class Relay {
   // broker stays.
   void leave(SessionId id, Time now);
   // The routes have changed: the next message is judged anew, whatever its topic.
-  void routes_changed() { topic_.clear(); }
+  void routes_changed();
   // To be called again and again for a home that is to leave and cannot: ends the connection if
   // nothing is under way, or after `linger`, so that the client connects anew. Returns whether it
   // has ended.
@@ -102,6 +103,7 @@ class Relay {
 
   // ---- relay_client.cpp: what the client sends
   void read_client(ByteView bytes);
+  void pass_plain(ByteView& bytes);
   void publish(const mqtt::Part& part);
   void payload(const mqtt::Part& part);
   void packet(const mqtt::Part& part);
@@ -109,6 +111,7 @@ class Relay {
   void keep(ByteView bytes);
   bool resolve_alias(const mqtt::Publish& message, std::string_view& topic);
   bool route(std::string_view topic);
+  void learn(std::string_view topic);
   Session& session_for_message();
   void subscribe(const mqtt::Part& part);
   void acknowledge_delivery(const mqtt::Part& part);
@@ -177,8 +180,9 @@ class Relay {
   Subscriptions subscriptions_;  // this and the next one are used with Subscribe::kAll
   Deliveries deliveries_;
   Aliases aliases_;
-  std::string topic_;  // the last topic
-  GroupId group_ = 0;  // the group of that topic
+  RecentTopics topics_;
+  std::string learned_;  // the last topic that the caller was told
+  GroupId group_ = 0;    // the group of the last message
   Flights flights_;
   std::map<std::uint16_t, Question> questions_;
   SessionId current_ = 0;         // session that gets the payload that comes; 0: none

@@ -3,6 +3,7 @@
 // Handles packets of a client: messages go to the group of their topic, all others go home.
 #include <utility>
 
+#include "daemon/mqtt/plain_publish.h"
 #include "daemon/mqtt/topic_filter.h"
 #include "daemon/router/relay.h"
 
@@ -26,6 +27,7 @@ Outgoing::Lifetime lifetime_of(const Part& part) {
 
 void Relay::read_client(ByteView bytes) {
   while (phase_ == Phase::kSession) {
+    pass_plain(bytes);
     const auto part = reader_.next(bytes);
     if (!part) break;
     switch (part->kind) {
@@ -40,7 +42,32 @@ void Relay::read_client(ByteView bytes) {
         break;
     }
   }
+  if (const std::string_view last = topics_.last(); !last.empty() && last != learned_) learn(last);
   if (const auto problem = reader_.problem()) fail(*problem);
+}
+
+// Passes on messages at the front of `bytes` that need no more than a look at their topic: whole
+// ones of QoS 0, whose topic the client has published lately, and which their broker takes now.
+// Messages that follow one another to the same broker are one range.
+void Relay::pass_plain(ByteView& bytes) {
+  if (may_move_home_ || !reader_.is_between_packets()) return;
+  Session* session = nullptr;
+  ByteView rest = bytes;
+  const auto pass = [&] {
+    if (session != nullptr) session->outbox.append(bytes.first(bytes.size() - rest.size()));
+    bytes = rest;
+  };
+  while (const auto message = mqtt::plain_publish(rest, connect_.version)) {
+    const GroupId* group = topics_.find(message->topic);
+    if (group == nullptr) break;
+    if (session == nullptr || session->group != *group) {
+      pass();
+      session = active(group_ = *group);
+    }
+    if (session == nullptr || !session->takes_at_once(rest[0], message->size)) break;
+    rest = rest.subspan(message->size);
+  }
+  pass();
 }
 
 // ---- PUBLISH
@@ -125,17 +152,30 @@ bool Relay::resolve_alias(const Publish& message, std::string_view& topic) {
   return true;
 }
 
-// Finds the topic's group, which is mostly that of the last message.
+// Finds the topic's group.
 bool Relay::route(std::string_view topic) {
-  if (topic == topic_ && !topic.empty()) return true;
+  if (const GroupId* known = topics_.find(topic)) {
+    group_ = *known;
+    return true;
+  }
   if (topic_problem(topic)) {
     fail(Reason::kTopicNameInvalid);
     return false;
   }
-  topic_ = topic;
   group_ = routing_.group_of(topic);
-  actions_.emplace_back(Learn{topic_, group_});
+  topics_.add(topic, group_);
+  if (topic != learned_) learn(topic);
   return true;
+}
+
+void Relay::learn(std::string_view topic) {
+  learned_ = topic;
+  actions_.emplace_back(Learn{learned_, group_});
+}
+
+void Relay::routes_changed() {
+  topics_.clear();
+  learned_.clear();
 }
 
 // The first message decides where a client has its home, unless it subscribed before.

@@ -55,6 +55,11 @@ class Session {
   const mqtt::BrokerLimits& limits() const { return limits_; }
 
   // ---- to the broker
+  // Whether a whole message of QoS 0 could be put into the outbox now.
+  bool takes_at_once(std::uint8_t first_byte, std::size_t size) const {
+    return ready_ && waiting_.empty() && size <= limits_.maximum_packet &&
+           (limits_.retain_available || !mqtt::is_retained(first_byte));
+  }
   std::optional<mqtt::Reason> publish(const Outgoing& packet);
   // Sends more of the payload of the last PUBLISH.
   void more(ByteView payload, Outgoing::Lifetime lifetime);

@@ -9,6 +9,7 @@
 #include "daemon/mqtt/answers.h"
 #include "daemon/mqtt/connect.h"
 #include "daemon/mqtt/packet_reader.h"
+#include "daemon/mqtt/plain_publish.h"
 #include "daemon/mqtt/publish.h"
 #include "tests/router/fake_broker.h"
 #include "tests/support/seeds.h"
@@ -254,6 +255,64 @@ TEST(PublishTest, MalformedOnesHaveTheReasonOfTheStandard) {
   EXPECT_EQ(reason({0x7f}), Reason::kMalformed);
   const auto no_id = parsed(publish_packet("t", "", {.qos = 1, .packet_id = 0}), Version::k311);
   EXPECT_EQ(std::get<Reason>(no_id), Reason::kProtocolError);
+}
+
+TEST(PlainPublishTest, WholeMessagesOfQos0WithoutPropertiesAreRecognized) {
+  const auto topic = [](const Bytes& packet, Version version) {
+    const auto message = mqtt::plain_publish(packet, version);
+    if (message) EXPECT_EQ(message->size, packet.size());
+    return std::string(message ? message->topic : "");
+  };
+  const std::string long_message(1000, 'x');
+  EXPECT_EQ(topic(publish_packet("a/b", "hello"), Version::k311), "a/b");
+  EXPECT_EQ(topic(publish_packet("a/b", ""), Version::k31), "a/b");
+  EXPECT_EQ(topic(publish_packet("a/b", long_message), Version::k311), "a/b");
+  EXPECT_EQ(topic(publish_packet("a/b", "", {.properties = Bytes{}}), Version::k5), "a/b");
+  EXPECT_EQ(topic({0x31, 3, 0, 1, 't'}, Version::k311), "t") << "a retained message";
+
+  EXPECT_EQ(topic(publish_packet("a/b", "hello", {.qos = 1}), Version::k311), "");
+  EXPECT_EQ(topic(publish_packet("a/b", "", {.properties = Bytes{0x01, 0}}), Version::k5), "");
+  EXPECT_EQ(topic({0x30, 3, 0, 1, 't'}, Version::k5), "") << "no length of properties";
+  EXPECT_EQ(topic({0x38, 3, 0, 1, 't'}, Version::k311), "") << "a repetition";
+  EXPECT_EQ(topic({0x30, 3, 0, 2, 't'}, Version::k311), "") << "a topic beyond the packet";
+  EXPECT_EQ(topic({0x30, 3, 0, 0, 'm'}, Version::k311), "") << "no topic";
+  EXPECT_EQ(topic({0x30, 0x83, 0, 0, 1, 't'}, Version::k311), "") << "a length in too many bytes";
+  EXPECT_EQ(topic({0x30, 4, 0, 1, 't'}, Version::k311), "") << "not whole";
+  EXPECT_EQ(topic({0xc0, 0, 0xc0, 0, 0xc0}, Version::k311), "") << "a ping";
+}
+
+// Each message that is recognized is one that the packet reader finds in the same place.
+TEST(PlainPublishTest, ThePacketReaderAgrees) {
+  const auto [first, rounds] = seeds(20'000);
+  std::size_t recognized = 0;
+  for (std::uint32_t seed = first; seed < first + rounds; ++seed) {
+    SCOPED_TRACE(again(seed));
+    std::mt19937 random(seed);
+    const auto version = static_cast<Version>(3 + random() % 3);
+    PublishOptions options{.qos = static_cast<int>(random() % 2)};
+    if (version == Version::k5) options.properties = Bytes{};
+    Bytes bytes = publish_packet("a/b", std::string(random() % 300, 'x'), options);
+    for (std::uint32_t i = random() % 3; i > 0; --i) {
+      bytes[random() % std::min<std::size_t>(bytes.size(), 10)] =
+          static_cast<std::uint8_t>(random());
+    }
+    const auto message = mqtt::plain_publish(bytes, version);
+    if (!message) continue;
+    ++recognized;
+
+    PacketReader reader(Sender::kClient, kLongest);
+    reader.set_version(version);
+    ByteView input(bytes);
+    const auto part = reader.next(input);
+    ASSERT_TRUE(part && part->kind == Part::Kind::kPublish);
+    EXPECT_EQ(part->bytes.size(), message->size);
+    EXPECT_EQ(part->left, 0U);
+    const auto read = std::get<mqtt::Publish>(mqtt::parse_publish(*part, version));
+    EXPECT_EQ(read.topic, message->topic);
+    EXPECT_EQ(read.qos(), 0);
+    EXPECT_EQ(read.alias, 0);
+  }
+  EXPECT_GT(recognized, rounds / 10);
 }
 
 // ---- CONNACK and acknowledgements

@@ -32,6 +32,7 @@ struct Message {
 struct Plan {
   MqttVersion version;
   std::size_t messages;
+  int highest_qos;
   bool waits_for_connack;
   bool is_patient;  // sends DISCONNECT when everything has been answered
   bool ends_with_disconnect;
@@ -44,6 +45,7 @@ Plan random_plan(std::mt19937& random) {
   const MqttVersion versions[] = {MqttVersion::k31, MqttVersion::k311, MqttVersion::k5};
   Plan plan{.version = versions[random() % 3],
             .messages = 1 + random() % 40,
+            .highest_qos = random() % 3 == 0 ? 0 : 2,
             .waits_for_connack = random() % 2 == 0,
             .is_patient = random() % 3 != 0,
             .ends_with_disconnect = random() % 3 != 0,
@@ -120,7 +122,7 @@ class Client {
   void publish() {
     Message message{};
     message.group = static_cast<router::GroupId>(random_() % kGroups);
-    message.qos = static_cast<int>(random_() % 3);
+    message.qos = std::min(static_cast<int>(random_() % 3), plan_.highest_qos);
     message.id = static_cast<std::uint16_t>(messages.size() + 1);
     message.topic = "g" + std::to_string(message.group) + "/" + std::to_string(random_() % 3);
     const std::size_t length = random_() % 20 == 0 ? 20'000 : random_() % 200;
@@ -224,7 +226,7 @@ class Round {
     if (world_.client_closed) return;
     client_.read(world_.received());
     Bytes bytes;
-    for (std::size_t packets = 1 + random_() % 4; packets > 0; --packets) {
+    for (std::size_t packets = 1 + random_() % 8; packets > 0; --packets) {
       client_.go_on();
       const auto count = static_cast<std::ptrdiff_t>(
           std::min({client_.out.size(), size(), world_.relay().client_room()}));
