@@ -4,6 +4,8 @@
  * clients of several groups behind one address. A reset moves them for one message only,
  * and costs more than it gains. So connections of an address that has changed
  * `changes_per_day` times within a day are kept, until a day has passed without a change.
+ * If the router serves such addresses, it gets them, and one change is enough for an
+ * address with several living connections: the others stay in the group that one leaves.
  *
  * Only an address's own changes count, so that forged lessons do not settle an address.
  * An address that was mispredicted twice in a day is questioned at its next SYN
@@ -18,12 +20,25 @@
 
 #include "xdp/guards.h"
 #include "xdp/questions.h"
+#include "xdp/router.h"
 
 /* Whether connections of this client are kept. */
 static __always_inline int is_changing(const struct packet *pkt,
 				       const struct client *client)
 {
 	return pkt->set->changes_per_day && client->changes == CHANGING;
+}
+
+/* The number of own changes in a day that settle the packet's client; 0: none does. */
+static __always_inline __u32 most_changes(const struct packet *pkt)
+{
+	__u32 most = pkt->set->changes_per_day;
+	const struct client *client;
+
+	if (!most || !router_has_room(pkt))
+		return most;
+	client = client_of(pkt);
+	return client && client->connections > 1 ? 1 : most;
 }
 
 /* Call this when the flow has taught `group`. The lesson is in the scratch. */
@@ -37,7 +52,10 @@ static __always_inline void note_group(const struct packet *pkt, __u16 group)
 		return;
 	is_own = flow->flags & FLOW_ANSWERED && before->group == flow->group &&
 		 before->flags & PREDICTION_ANSWERED;
-	note(pkt, is_own ? CLIENT_CHANGED : CLIENT_MISPREDICTED);
+	if (is_own)
+		note_among(pkt, CLIENT_CHANGED, most_changes(pkt));
+	else
+		note(pkt, CLIENT_MISPREDICTED);
 	flow->flags &= ~FLOW_ANSWERED;
 }
 

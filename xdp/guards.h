@@ -7,8 +7,11 @@
 #include "xdp/learn.h"
 #include "xdp/reset_shares.h"
 
-/* Notes the event in the entry of the packet's client. */
-static __always_inline void note(const struct packet *pkt, enum client_event event)
+/* Notes the event in the entry of the packet's client. `most` own changes in a day make
+ * it a client that keeps changing.
+ */
+static __always_inline void note_among(const struct packet *pkt, enum client_event event,
+				       __u32 most)
 {
 	struct scratch *scratch = own_scratch();
 
@@ -16,8 +19,13 @@ static __always_inline void note(const struct packet *pkt, enum client_event eve
 		return;
 	scratch->client.note.event = event;
 	scratch->client.note.now = clock_of(pkt);
-	scratch->client.note.most = pkt->set->changes_per_day;
+	scratch->client.note.most = most;
 	note_event(&pkt->key);
+}
+
+static __always_inline void note(const struct packet *pkt, enum client_event event)
+{
+	note_among(pkt, event, pkt->set->changes_per_day);
 }
 
 /* Removes a flow from its client's count of established ones. */

@@ -264,12 +264,12 @@ class ChangingClientTest : public RouterTest {
 
   // Connections that alternate between two groups, until one goes up or there have been many.
   // Returns how many took the fast path.
-  int alternate() {
+  int alternate(Peer from = kClient) {
     constexpr int kMany = 40;
     for (int i = 0; i < kMany; ++i) {
       const auto port = static_cast<std::uint16_t>(41'000 + i);
       const std::uint32_t isn = 100'000U * static_cast<unsigned>(i + 1);
-      Client client({kClient.address, port}, kService, isn);
+      Client client({from.address, port}, kService, isn);
       const Outcome out = send(client.syn());
       if (is_up(out)) return i;
       if (is_question(out)) {
@@ -291,6 +291,18 @@ TEST_F(ChangingClientTest, ItGoesUpInsteadOfBeingKept) {
 
   EXPECT_EQ(counter(COUNT_KEPT_CHANGING), 0u);
   EXPECT_EQ(counter(COUNT_SYN_ROUTED), 1u);
+}
+
+// Two connections of one address live, and one changes its group.
+TEST_F(ChangingClientTest, OneChangeIsEnoughBesideAnotherConnection) {
+  const Fd listener = listening(kService);
+  const int alone = alternate();
+  predict(kOther, kTemperature);
+  Client neighbour = connect(kOther);
+  publish(neighbour, kTemperatureTopic);
+
+  EXPECT_LT(alternate(kOther), alone);
+  EXPECT_EQ(counter(COUNT_SYN_ROUTED), 2u);
 }
 
 TEST_F(ChangingClientTest, ItIsKeptWhileTheRouterHasNoRoom) {
