@@ -11,6 +11,7 @@
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
+#include "daemon/control/orders.h"
 #include "daemon/control/request_handlers.h"
 #include "daemon/control/unit_status.h"
 #include "daemon/steering/history_options.h"
@@ -75,10 +76,15 @@ Daemon::Daemon(Places places, Config config)
       health_(loop_, maps_, config_, link_.index,
               {.on_dead =
                    [this](const std::string& group, const Address& real) {
-                     reals_admin_.died(group, real, health_.why(group, real));
+                     const std::string why = health_.why(group, real);
+                     reals_admin_.died(group, real, why);
+                     remember_health("dead", group, real, why);
                    },
-               .on_alive = [this](const std::string& group,
-                                  const Address& real) { reals_admin_.lives_again(group, real); },
+               .on_alive =
+                   [this](const std::string& group, const Address& real) {
+                     reals_admin_.lives_again(group, real);
+                     remember_health("alive", group, real, "");
+                   },
                .is_host_in_order = [this] { return is_host_in_order(); }}),
       events_(loop_, maps_.events_fd,
               [this](const Record& record, RecordPlace place) { recorder_.take(record, place); }),
@@ -104,8 +110,9 @@ Daemon::Daemon(Places places, Config config)
       reloader_(places_.config, config_,
                 {health_, steering_, ender_, history_, sweeper_, ids_, predictions_, follower_,
                  reals_admin_, routing_}),
-      dispatcher_(request_handlers([this] { return sources(); }, reals_admin_,
-                                   [this] { return reload(); })),
+      dispatcher_(
+          request_handlers([this] { return sources(); }, reals_admin_, [this] { return reload(); }),
+          [this](const Order& order) { history_.record(operation_of(order, unix_ms())); }),
       control_(loop_, instance_.socket_path(),
                [this](const nlohmann::ordered_json& request, const Peer& peer) {
                  return dispatcher_.answer(request, peer);
@@ -186,7 +193,13 @@ void Daemon::start_timers() {
   });
   loop_.on_signal(SIGTERM, "SIGTERM", [this] { loop_.stop(); });
   loop_.on_signal(SIGINT, "SIGINT", [this] { loop_.stop(); });
-  loop_.on_signal(SIGHUP, "SIGHUP", [this] { reload(); });
+  loop_.on_signal(SIGHUP, "SIGHUP", [this] { history_.record(operation_of(reload(), unix_ms())); });
+}
+
+void Daemon::remember_health(const char* what, const std::string& group, const Address& real,
+                             const std::string& detail) {
+  history_.record(Operation{
+      .at_ms = unix_ms(), .what = what, .real = to_string(real), .group = group, .detail = detail});
 }
 
 // Called when a check has failed.

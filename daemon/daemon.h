@@ -60,6 +60,8 @@ class Daemon {
   void read_former_ring();
   void move_to(const Link& link);
   bool is_host_in_order();
+  void remember_health(const char* what, const std::string& group, const Address& real,
+                       const std::string& detail);
   void look_at_history();
   void release_records();
   ReloadResult reload();

@@ -52,8 +52,16 @@ void Backlog::add(Home home) {
     homes_.insert_or_assign(std::move(place), std::move(home));
 }
 
+void Backlog::add(Operation operation) {
+  if (operations_.size() < limit_)
+    operations_.push_back(std::move(operation));
+  else
+    ++lost_;
+}
+
 Batch Backlog::take() {
   Batch batch;
+  batch.operations.swap(operations_);
   batch.last_seen.swap(last_seen_);
   for (auto& [place, home] : homes_) batch.homes.push_back(std::move(home));
   homes_.clear();
@@ -76,6 +84,8 @@ void Backlog::give_back(Batch rest) {
   finish(rest.observations.size());
   for (LastSeen& seen : rest.last_seen) add(std::move(seen));
   for (Home& home : rest.homes) homes_.try_emplace({home.service, home.client_id}, home);
+  operations_.insert(operations_.begin(), std::make_move_iterator(rest.operations.begin()),
+                     std::make_move_iterator(rest.operations.end()));
   if (rest.observations.empty()) return;
   rest.observations.insert(rest.observations.end(), std::make_move_iterator(rows_.begin()),
                            std::make_move_iterator(rows_.end()));

@@ -23,11 +23,12 @@ struct Batch {
   std::vector<Observation> observations;  // those of one client in the order in which they came
   std::vector<LastSeen> last_seen;
   std::vector<Home> homes;
+  std::vector<Operation> operations;
 };
 
 class Backlog {
  public:
-  // At most `limit` observations in order, as many merged ones and as many homes, and
+  // At most `limit` observations in order, as many merged ones, homes and operations, and
   // `last_seen_limit` last-seen times.
   Backlog(std::size_t limit, std::size_t last_seen_limit);
 
@@ -35,6 +36,7 @@ class Backlog {
   void add(LastSeen seen);
   // One of those that wait already takes the place of the older one.
   void add(Home home);
+  void add(Operation operation);
 
   // Returns all observations that wait in order or, once these are finished, all merged ones,
   // sorted by position. They still count as waiting until they are finished or given back.
@@ -43,7 +45,9 @@ class Backlog {
   void give_back(Batch rest);
 
   bool is_merging() const { return !merging_.empty(); }
-  bool empty() const { return depth() == 0 && last_seen_.empty() && homes_.empty(); }
+  bool empty() const {
+    return depth() == 0 && last_seen_.empty() && homes_.empty() && operations_.empty();
+  }
   // Number of observations that are not finished.
   std::size_t depth() const { return rows_.size() + merging_.size() + taken_; }
   std::uint64_t merged() const { return merged_; }
@@ -67,6 +71,7 @@ class Backlog {
   std::unordered_map<Client, Observation, Hash> merging_;
   std::vector<LastSeen> last_seen_;
   std::map<std::pair<std::string, std::string>, Home> homes_;  // by service and identifier
+  std::vector<Operation> operations_;
   std::size_t taken_ = 0;
   std::uint64_t merged_ = 0;
   std::uint64_t lost_ = 0;

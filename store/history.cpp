@@ -163,6 +163,14 @@ void History::remember(Home home) {
   if (was_empty) wake_.notify_one();
 }
 
+void History::record(Operation operation) {
+  const std::lock_guard lock(mutex_);
+  operation.uptime_ms = uptime_of(operation.at_ms);
+  const bool was_empty = backlog_.empty();
+  backlog_.add(std::move(operation));
+  if (was_empty) wake_.notify_one();
+}
+
 void History::name_services(std::vector<ServiceName> services) {
   const std::lock_guard lock(mutex_);
   if (services == services_) return;
@@ -309,6 +317,7 @@ void History::write(Batch& batch) {
   });
   write_rows(*file_, batch.last_seen, [](std::size_t) {});
   write_rows(*file_, batch.homes, [](std::size_t) {});
+  write_rows(*file_, batch.operations, [](std::size_t) {});
   write_names();
   look_at_clock();
   if (Clock::now() >= expire_at_) expire();

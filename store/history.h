@@ -96,6 +96,7 @@ class History {
   void record(Observation observation);
   void touch(std::vector<LastSeen> clients);
   void remember(Home home);
+  void record(Operation operation);
   // Sets the present names of the services.
   void name_services(std::vector<ServiceName> services);
 

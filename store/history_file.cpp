@@ -96,6 +96,10 @@ HistoryFile::HistoryFile(const FileOptions& options, const HistoryClocks& clocks
                 "INSERT INTO homes (service, group_name, last_seen, seen_age, client_id)"
                 " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET group_name = ?2,"
                 " last_seen = ?3, seen_age = ?4"),
+      insert_operation_(connection_,
+                        "INSERT INTO operations (at, age, what, uid, real, group_name, client,"
+                        " detail, error) VALUES (?1, ?2, ?3, ?4, nullif(?5, ''), nullif(?6, ''),"
+                        " nullif(?7, ''), nullif(?8, ''), nullif(?9, ''))"),
       set_state_(connection_,
                  "UPDATE state SET lesson_time = ?1, age_ms = ?2, boot = ?3, uptime_ms = ?4,"
                  " at = ?5, ring = ?6, ring_position = ?7"),
@@ -250,6 +254,19 @@ void HistoryFile::write(std::span<const Home> homes) {
       bind_topic(set_home_, 5, home.client_id);
       set_home_.finish();
     }
+  });
+}
+
+void HistoryFile::write(std::span<const Operation> operations) {
+  in_transaction([&] {
+    for (const Operation& done : operations) {
+      insert_operation_.start(done.at_ms, age_.age_at(done.uptime_ms), done.what, Null{}, done.real,
+                              done.group, done.client, done.detail, done.error);
+      if (done.uid) insert_operation_.bind(4, std::int64_t{*done.uid});
+      insert_operation_.finish();
+    }
+    Statement(connection_, "DELETE FROM operations WHERE id <= ?1")
+        .run(connection_.last_id() - kMostOperations);
   });
 }
 

@@ -40,6 +40,9 @@ class HistoryFile {
   void write(std::span<const Observation> observations);
   void write(std::span<const LastSeen> last_seen);
   void write(std::span<const Home> homes);
+  // Keeps the last kMostOperations of all.
+  static constexpr std::int64_t kMostOperations = 100'000;
+  void write(std::span<const Operation> operations);
   // Writes the present names of the services.
   void write(std::span<const ServiceName> services);
 
@@ -125,6 +128,7 @@ class HistoryFile {
   Statement widen_client_;
   Statement touch_;
   Statement set_home_;
+  Statement insert_operation_;
   Statement set_state_;
   Statement name_service_;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/migration.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -20,14 +22,17 @@ DROP VIEW IF EXISTS v_topics;
 DROP VIEW IF EXISTS v_mispredicts;
 DROP VIEW IF EXISTS v_changes;
 DROP VIEW IF EXISTS v_new_clients;
+DROP VIEW IF EXISTS v_operations;
 DROP VIEW IF EXISTS v_events;
 DROP VIEW IF EXISTS v_clients;
 DROP INDEX IF EXISTS events_mispredicts;
+DROP INDEX IF EXISTS operations_by_time;
 )sql";
 
-// The tables of version 3 are the present ones, but for the homes, which came with version 5.
+// The tables of version 3 are the present ones, but for those that later versions added.
 constexpr int kSameTables = 3;
 constexpr int kFirstHomes = 5;
+constexpr int kFirstOperations = 6;
 
 constexpr const char* kMoveOld = R"sql(
 DROP INDEX IF EXISTS events_by_time;
@@ -89,13 +94,13 @@ void name_services(Connection& connection, std::span<const ServiceName> services
 
 // Whether the file has exactly the schema that this program creates.
 bool has_present_schema(Connection& connection) {
-  const std::string_view tables = kTables, homes = kHomes, views = kViews;
+  const std::array<std::string_view, 4> ours = {kTables, kHomes, kOperations, kViews};
   Statement statement(connection,
                       "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
   while (statement.step()) {
     const std::string sql{statement.bytes(0)};
-    const bool is_ours = tables.find(sql) != tables.npos || homes.find(sql) != homes.npos ||
-                         views.find(sql) != views.npos;
+    const bool is_ours = std::ranges::any_of(
+        ours, [&](std::string_view part) { return part.find(sql) != part.npos; });
     if (!is_ours) return false;
   }
   return true;
@@ -147,6 +152,7 @@ void migrate(Connection& connection, std::span<const ServiceName> services) {
     connection.execute(kDropViews);
     if (version < kSameTables) make_tables(connection, version, services);
     if (version < kFirstHomes) connection.execute(kHomes);
+    if (version < kFirstOperations) connection.execute(kOperations);
     connection.execute(kViews);
     connection.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion));
     connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));

@@ -12,7 +12,7 @@
 namespace remora {
 
 // PRAGMA user_version of the files that this version writes.
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 6;
 
 // The file is sound, but belongs to another program or to a newer version of this one.
 class ForeignFile : public std::runtime_error {

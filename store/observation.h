@@ -67,6 +67,20 @@ struct Home {
   std::int64_t uptime_ms = 0;  // likewise
 };
 
+// An order of an operator, or a change that remorad found by itself. Empty texts are unknown or do
+// not apply.
+struct Operation {
+  std::int64_t at_ms;
+  std::string what;
+  std::optional<std::uint32_t> uid = {};  // of the user who ordered it over the control socket
+  std::string real = {};
+  std::string group = {};
+  std::string client = {};
+  std::string detail = {};
+  std::string error = {};      // why it was refused
+  std::int64_t uptime_ms = 0;  // likewise
+};
+
 struct KnownClient {
   std::string service;
   std::string client;

@@ -78,6 +78,10 @@ Deleted Retention::delete_up_to(std::int64_t event, std::int64_t seen_age_ms, st
             "DELETE FROM homes WHERE (service, client_id) IN"
             " (SELECT service, client_id FROM homes WHERE seen_age < ?1 LIMIT ?2)")
       .run(seen_age_ms, limit);
+  Statement(*connection_,
+            "DELETE FROM operations WHERE id IN"
+            " (SELECT id FROM operations WHERE age < ?1 ORDER BY id LIMIT ?2)")
+      .run(seen_age_ms, limit);
   return deleted;
 }
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The history's tables, version 5 (PRAGMA user_version); views.sql has its views. docs/history.md
+-- The history's tables, version 6 (PRAGMA user_version); views.sql has its views. docs/history.md
 -- explains it to the people who read it, and store/migration.cpp brings older
 -- files to it.
 --

@@ -5,6 +5,8 @@
 CREATE INDEX events_mispredicts ON events (client, at)
   WHERE action NOT IN ('learned', 'routed', 'unjudged');
 
+CREATE INDEX operations_by_time ON operations (at);
+
 -- Views for people: times as UTC text, and again as at_ms to compare with;
 -- topics as text, odd ones as x'hex'; services with their names.
 
@@ -29,6 +31,11 @@ SELECT strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
        strftime('%Y-%m-%d %H:%M:%f', until / 1000.0, 'unixepoch') AS until,
        at AS at_ms, until AS until_ms
 FROM events LEFT JOIN services USING (service);
+
+CREATE VIEW v_operations AS
+SELECT strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
+       what, uid, real, group_name, client, detail, error, at AS at_ms
+FROM operations;
 
 CREATE VIEW v_new_clients AS
 SELECT at, client, service, service_name, new_topic AS topic, to_group AS group_name, action,

@@ -70,7 +70,8 @@ bool may(const Peer& peer, Right right) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Handlers handlers) : handlers_(std::move(handlers)) {
+Dispatcher::Dispatcher(Handlers handlers, OnOrder on_order)
+    : handlers_(std::move(handlers)), on_order_(std::move(on_order)) {
   for (const RequestKind& kind : request_kinds()) {
     if (!handlers_.contains(kind.name))
       throw std::logic_error("no handler for the request " + in_quotes(kind.name));
@@ -85,7 +86,17 @@ json Dispatcher::answer(const json& request, const Peer& peer) const {
   if (!may(peer, kind.right))
     refuse(in_quotes(kind.name) + " is for root and the user that remorad runs as");
   check_arguments(request, kind);
-  return handlers_.find(kind.name)->second(request);
+  const Handler& handler = handlers_.find(kind.name)->second;
+  if (kind.right != Right::kChange) return handler(request);
+  json done;
+  try {
+    done = handler(request);
+  } catch (const std::exception& error) {
+    on_order_({kind, request, peer, nullptr, error.what()});
+    throw;
+  }
+  on_order_({kind, request, peer, &done, ""});
+  return done;
 }
 
 }  // namespace remora

@@ -16,8 +16,9 @@ namespace remora {
 
 // The right that a request needs.
 enum class Right : std::uint8_t {
-  kLook,    // everybody who can open the socket
-  kChange,  // root, and the user that remorad runs as
+  kLook,      // everybody who can open the socket
+  kLookDeep,  // root, and the user that remorad runs as
+  kChange,    // the same; the history remembers each
 };
 
 struct RequestArgument {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/control/orders.h"
 #include "daemon/protocol/requests.h"
 
 namespace remora {
@@ -78,6 +79,31 @@ TEST(DispatcherTest, AStrangerMayLookAndNotChange) {
   EXPECT_EQ(refusal_of({{"request", "drain"}, {"real", "::1"}}, kStranger),
             "\"drain\" is for root and the user that remorad runs as");
   EXPECT_EQ(refusal_of({{"request", "drain"}, {"real", "::1"}}, {geteuid()}), "none");
+}
+
+TEST(DispatcherTest, OrdersAreHeardOfWithTheirResultAndQuestionsAreNot) {
+  auto handlers = echoes();
+  handlers["enable"] = [](const json&) -> json { throw std::runtime_error("no such real"); };
+  handlers["reload"] = [](const json&) -> json { return {{"changes", {"a", "b"}}}; };
+  std::vector<std::string> heard;
+  const Dispatcher dispatcher(handlers, [&](const Order& order) {
+    const Operation done = operation_of(order, 0);
+    heard.push_back(done.what + " by " + std::to_string(done.uid.value()) + ": " + done.real +
+                    ", " + done.group + ", " + done.detail + ", " + done.error);
+  });
+
+  dispatcher.answer({{"request", "status"}}, kRoot);
+  dispatcher.answer({{"request", "config"}}, kRoot);
+  EXPECT_THROW(dispatcher.answer({{"request", "reload"}}, kStranger), std::runtime_error);
+  dispatcher.answer({{"request", "evacuate"}, {"real", "::1"}, {"group", "g"}, {"per_second", 9}},
+                    {geteuid()});
+  EXPECT_THROW(dispatcher.answer({{"request", "enable"}, {"real", "::1"}}, kRoot),
+               std::runtime_error);
+  dispatcher.answer({{"request", "reload"}}, kRoot);
+
+  EXPECT_EQ(heard, (std::vector<std::string>{
+                       "evacuate by " + std::to_string(geteuid()) + ": ::1, g, per_second 9, ",
+                       "enable by 0: ::1, , , no such real", "reload by 0: , , 2 changes, "}));
 }
 
 TEST(DispatcherTest, EveryRequestHasAHandlerAndNoOther) {

@@ -109,6 +109,11 @@ class BrokerKilled(Journey):
         self.lab.brokers.start("broker1")
         self.wait_for_state("broker1", "enabled")
         self.assertGreater(self.real("broker1")["effective_weight"], 0)
+        self.wait_until(
+            lambda: self.history("SELECT what, uid, real, detail FROM operations ORDER BY id") == [
+                ("dead", None, self.lab.layout.broker_address(1), "Connection refused"),
+                ("alive", None, self.lab.layout.broker_address(1), None)],
+            "death and return in the history")
         self.wait_for_messages_of_all(publishers)
         self.assertEqual([p.name for p in others if p.resets], [])
 

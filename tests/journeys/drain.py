@@ -4,6 +4,7 @@
 remorad."""
 
 import dataclasses
+import os
 
 from support import Journey, Paho, Settings, config, main, topology, with_forwarders
 
@@ -35,6 +36,13 @@ class Drain(Journey):
         self.expect_delivered("client1", range(times), phase)
         return self.brokers_that_got("client1", phase)
 
+    def expect_orders(self, *orders):
+        """Waits until the history has these (request, error), given by the user of this process."""
+        expected = [(what, os.getuid(), self.address(self.home), error) for what, error in orders]
+        self.wait_until(
+            lambda: self.history("SELECT what, uid, real, error FROM operations ORDER BY id")
+            == expected, "the orders in the history")
+
     def expect_the_living_one_at_home(self, phase):
         self.feed(self.living, TOPIC, 5, phase=phase)
         self.expect_delivered("client0", range(1, 6), phase)
@@ -58,6 +66,7 @@ class Drain(Journey):
         self.daemon.ask("reals", "enable", self.address(self.home))
         self.assertEqual(self.connect_often("enabled", 20), self.group_brokers["temperature"])
         self.expect_the_living_one_at_home("enabled")
+        self.expect_orders(("drain", None), ("enable", None))
 
     def test_a_reload_of_weights_moves_no_connection_and_keeps_the_drain(self):
         self.daemon.ask("reals", "drain", self.address(self.home), "--group", "temperature")

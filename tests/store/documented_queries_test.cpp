@@ -42,6 +42,12 @@ class DocumentedQueriesTest : public HistoryTest {
       history_->record(
           mispredicted("10.1.1.9", topic, "temperature", "default", now - n, Action::kept));
     }
+    history_->record(Operation{.at_ms = now - kMinute,
+                               .what = "drain",
+                               .uid = 0,
+                               .real = "10.1.3.101",
+                               .error = "no such real"});
+    history_->record(Operation{.at_ms = now - kMinute, .what = "dead", .real = "10.1.3.101"});
     history_->flush();
   }
 };

@@ -415,6 +415,25 @@ TEST_F(HistoryTest, HomesAreThereAgainTheLastSeenFirst) {
   EXPECT_EQ(names(history_->homes("unknown", 10)), std::vector<std::string>{});
 }
 
+TEST_F(HistoryTest, AnOperationTellsWhoOrderedWhat) {
+  open();
+
+  history_->record(Operation{.at_ms = now_ms(),
+                             .what = "evacuate",
+                             .uid = 1000,
+                             .real = "10.1.3.101",
+                             .group = "g",
+                             .detail = "per_second 50",
+                             .error = "no other real"});
+  history_->record(
+      Operation{.at_ms = now_ms(), .what = "dead", .real = "10.1.3.102", .group = "g"});
+  history_->flush();
+
+  EXPECT_EQ(rows("SELECT what, uid, real, group_name, client, detail, error FROM v_operations"),
+            (Rows{"evacuate|1000|10.1.3.101|g|-|per_second 50|no other real",
+                  "dead|-|10.1.3.102|g|-|-|-"}));
+}
+
 TEST_F(HistoryTest, TheFileSaysWhatItIs) {
   open();
 

@@ -187,7 +187,8 @@ TEST_F(MigrationTest, Version3GetsThePresentViews) {
           "DROP VIEW v_topics; DROP VIEW v_mispredicts; DROP INDEX events_mispredicts;"
           "CREATE INDEX events_mispredicts ON events (client, at) WHERE action <> 'learned';"
           "CREATE VIEW v_mispredicts AS SELECT * FROM v_events WHERE action <> 'learned';"
-          "DROP TABLE homes; UPDATE events SET action = 'routed'; PRAGMA user_version = 3");
+          "DROP TABLE homes; DROP VIEW v_operations; DROP TABLE operations; UPDATE events SET "
+          "action = 'routed'; PRAGMA user_version = 3");
 
   open();
 
@@ -202,12 +203,29 @@ TEST_F(MigrationTest, Version4GetsATableOfHomes) {
   const Rows fresh = schema();
   close();
   Connection(options_.path, Access::read_write)
-      .execute("DROP TABLE homes; PRAGMA user_version = 4");
+      .execute(
+          "DROP TABLE homes; DROP VIEW v_operations; DROP TABLE operations;"
+          "PRAGMA user_version = 4");
 
   open();
 
   EXPECT_TRUE(history_->status().ok) << history_->status().error;
   EXPECT_EQ(schema(), fresh);
+}
+
+TEST_F(MigrationTest, Version5GetsATableOfOperationsAndKeepsItsHomes) {
+  open();
+  const Rows fresh = schema();
+  history_->remember({.service = kMqtt, .client_id = "a", .group = "g", .at_ms = now_ms()});
+  close();
+  Connection(options_.path, Access::read_write)
+      .execute("DROP VIEW v_operations; DROP TABLE operations; PRAGMA user_version = 5");
+
+  open();
+
+  EXPECT_TRUE(history_->status().ok) << history_->status().error;
+  EXPECT_EQ(schema(), fresh);
+  EXPECT_EQ(rows("SELECT client_id FROM homes"), Rows{"a"});
 }
 
 TEST_F(MigrationTest, AMigratedFileHasTheSchemaOfANewOne) {

@@ -67,6 +67,34 @@ TEST_F(RetentionTest, HomesOfClientsThatStayAwayAreDeleted) {
   EXPECT_EQ(rows("SELECT client_id FROM homes"), Rows{"back"});
 }
 
+TEST_F(RetentionTest, OldOperationsAreDeleted) {
+  open(clocks_);
+  history_->record(Operation{.at_ms = clocks_.unix_ms, .what = "drain"});
+  history_->flush();
+  clocks_.advance(50 * kDay);
+  history_->record(Operation{.at_ms = clocks_.unix_ms, .what = "enable"});
+  history_->flush();
+  clocks_.advance(50 * kDay);
+
+  restart();
+
+  EXPECT_EQ(rows("SELECT what FROM operations"), Rows{"enable"});
+}
+
+TEST_F(RetentionTest, OnlyTheLastOperationsAreKept) {
+  open(clocks_);
+  history_->record(Operation{.at_ms = clocks_.unix_ms, .what = "first"});
+  history_->flush();
+  Connection(options_.path, Access::read_write)
+      .execute("UPDATE sqlite_sequence SET seq = seq + " +
+               std::to_string(HistoryFile::kMostOperations) + " WHERE name = 'operations'");
+
+  history_->record(Operation{.at_ms = clocks_.unix_ms, .what = "last"});
+  history_->flush();
+
+  EXPECT_EQ(rows("SELECT what FROM operations"), Rows{"last"});
+}
+
 TEST_F(RetentionTest, ChunksFollowEachOtherUntilAllIsGone) {
   open(clocks_);
   for (int n = 0; n < 5000; ++n) record(std::to_string(n), "gone");
