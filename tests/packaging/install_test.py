@@ -44,6 +44,7 @@ DOCS = pathlib.Path(SOURCE, "docs")
 DOCUMENTS = {
     "README.md", "examples/remora.toml", "examples/decap.toml", "LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt",
     *(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")),
+    *(str(file.relative_to(DOCS)) for file in DOCS.glob("examples/*/*")),
 }
 
 
@@ -126,7 +127,8 @@ class Install(unittest.TestCase):
     def test_the_programs_run_and_the_rest_is_not_executable(self):
         for name in self.installed():
             mode = stat.S_IMODE((self.root / name).stat().st_mode)
-            self.assertEqual(mode, 0o755 if name.startswith("usr/sbin/") else 0o644, name)
+            is_program = name.startswith("usr/sbin/") or name.endswith(".sh")
+            self.assertEqual(mode, 0o755 if is_program else 0o644, name)
         for name in PROGRAMS:
             result = run(str(self.root / "usr/sbin" / name), "--help")
             self.assertEqual(result.returncode, 0, result.stdout)

@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Publishes messages at QoS 1, as a sensor does, and connects again whenever it was reset.
+#
+#   publish.sh ADDRESS CLIENT TOPIC COUNT
+set -eu
+
+address=$1 client=$2 topic=$3 count=$4
+for number in $(seq "$count"); do
+	until mosquitto_pub -h "$address" -i "$client" -q 1 -t "$topic" -m "$number"; do
+		sleep 0.1
+	done
+done
