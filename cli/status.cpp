@@ -128,6 +128,9 @@ void print_status(std::ostream& out, const json& status) {
       status.at("mode").get<std::string>(), status.at("forwarder").get<std::string>(),
       status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
+  if (status.value("shadow", false))
+    out << "SHADOW   all connections go to the default group; groups, MISPREDICT and history say "
+           "what would happen\n";
   for (const std::string& problem : problems_of(status)) out << "PROBLEM  " << problem << '\n';
   out << last_reload_of(status);
   out << "gateway  " << gateway_of(status) << "\nprograms ";

@@ -61,7 +61,7 @@ Daemon::Daemon(Places places, Config config)
       config_read_at_(std::time(nullptr)),
       link_(link_of(config_)),
       instance_(places_, config_.lb.instance),
-      programs_(config_, instance_.pins(), link_.index),
+      programs_(config_, instance_.pins_for(config_.lb.mode), link_.index),
       forwarder_(make_forwarder(config_, programs_, link_.index)),
       maps_(programs_),
       ids_(maps_, config_.limits.groups),
@@ -122,6 +122,7 @@ Daemon::Daemon(Places places, Config config)
   flow_scan_.add(pressure_);
   flow_scan_.add(evacuation_);
   flow_scan_.add(severance_);
+  recorder_.use(config_);
   health_.prepare(config_);
   steering_.apply(config_, link_.mtu);
   health_.use(config_, steering_.reals(), monotonic_ns());
@@ -262,13 +263,17 @@ ReloadResult Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
              static_cast<unsigned long long>(monotonic_ns() / 1000));
   ReloadResult result = reloader_.reload();
-  if (!result.refusal) config_read_at_ = std::time(nullptr);
+  if (!result.refusal) {
+    recorder_.use(config_);
+    config_read_at_ = std::time(nullptr);
+  }
   sd_notify(0, "READY=1");
   return result;
 }
 
 void Daemon::tell_systemd() {
-  UnitFacts facts{.flows = flow_counts_.used(),
+  UnitFacts facts{.is_shadow = config_.lb.mode == Mode::kShadow,
+                  .flows = flow_counts_.used(),
                   .config_at = time_of_day(config_read_at_),
                   .was_refused = reloader_.last() && reloader_.last()->refusal,
                   .problems = {attachment_.problem(), follower_.problem()}};

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -16,6 +17,9 @@ namespace remora {
 namespace {
 
 namespace fs = std::filesystem;
+
+// A folder beside the pins of an instance in shadow mode.
+constexpr const char* kShadowMark = "shadow";
 
 Fd open_lock_file(const fs::path& runtime_dir, const std::string& name) {
   std::error_code error;
@@ -54,6 +58,26 @@ Instance::Instance(const Places& places, const std::string& name)
                    name)),
       pins_(pin_folder(places.bpffs, name)),
       pins_lock_(locked(open_folder(pins_), pins_, name)) {}
+
+// The BPF file system has no files of others, but folders.
+const fs::path& Instance::pins_for(Mode mode) const {
+  const fs::path mark = pins_ / kShadowMark;
+  const bool was_shadow = fs::exists(mark);
+  const bool has_tables = std::any_of(fs::directory_iterator(pins_), fs::directory_iterator(),
+                                      [&](const auto& entry) { return entry.path() != mark; });
+  const bool is_shadow = mode == Mode::kShadow;
+  if (has_tables && was_shadow != is_shadow) {
+    throw std::runtime_error(
+        std::string("[lb] mode = \"") + (is_shadow ? "shadow" : "active") +
+        "\" cannot take over connections that were made in the other mode, because they are not "
+        "where their groups say; remorad --detach, then start again: clients reconnect");
+  }
+  if (is_shadow)
+    fs::create_directory(mark);
+  else
+    fs::remove(mark);
+  return pins_;
+}
 
 void Instance::lock_pins_again() {
   Fd present = open_folder(pins_);

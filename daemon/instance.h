@@ -11,6 +11,7 @@
 #include <string>
 
 #include "daemon/base/handles.h"
+#include "daemon/config/config.h"
 
 namespace remora {
 
@@ -35,6 +36,10 @@ class Instance {
   // The folder of the pins may have been removed and made again: locks the new one. Throws
   // InstanceRuns if another daemon holds its lock.
   void lock_pins_again();
+
+  // The folder of the pins, for a daemon in `mode`. Throws std::runtime_error if the tables in it
+  // are of the other mode.
+  const std::filesystem::path& pins_for(Mode mode) const;
 
   const std::filesystem::path& socket_path() const { return socket_path_; }
   const std::filesystem::path& pins() const { return pins_; }

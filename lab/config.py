@@ -32,6 +32,7 @@ class Settings:
 
     forwarder: str = dataclasses.field(
         default_factory=lambda: os.environ.get("REMORA_FORWARDER", EMBEDDED))
+    mode: str = "active"  # or "shadow"
     xdp_mode: str = "native"
     gateway_mac: str = "auto"
     outer_source: str = "katran"  # or "lb": the load balancer's own address
@@ -90,6 +91,7 @@ def render(layout, settings, history):
         "[lb]",
         f'instance = "{layout.instance}"',
         'interface = "eth0"',
+        *(['mode = "shadow"'] if settings.mode == "shadow" else []),
         f'gateway_mac = "{settings.gateway_mac}"',
         f'xdp_mode = "{settings.xdp_mode}"',
         f'forwarder = "{settings.forwarder}"',

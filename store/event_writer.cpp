@@ -23,6 +23,12 @@ const char* name_of(Action action) {
       return "changing";
     case Action::routed:
       return "routed";
+    case Action::would_reset:
+      return "would reset";
+    case Action::would_keep:
+      return "would keep";
+    case Action::would_drop:
+      return "would drop";
     case Action::unjudged:
       return "unjudged";
   }

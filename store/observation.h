@@ -13,13 +13,16 @@ namespace remora {
 
 // The action on a PUBLISH or a connection.
 enum class Action {
-  learned,   // rightly predicted; the client or its topic is new
-  reset,     // mispredicted: the client was made to come back
-  kept,      // mispredicted: the connection stayed where it was
-  dropped,   // mispredicted: the PUBLISH was discarded
-  changing,  // mispredicted: stayed, because the address keeps moving between groups
-  routed,    // sent on by the router
-  unjudged,  // the connection costs too much to judge; no topic is known
+  learned,      // rightly predicted; the client or its topic is new
+  reset,        // mispredicted: the client was made to come back
+  kept,         // mispredicted: the connection stayed where it was
+  dropped,      // mispredicted: the PUBLISH was discarded
+  changing,     // mispredicted: stayed, because the address keeps moving between groups
+  routed,       // sent on by the router
+  would_reset,  // mispredicted in shadow mode: stayed, and would have been reset,
+  would_keep,   // kept
+  would_drop,   // or dropped
+  unjudged,     // the connection costs too much to judge; no topic is known
 };
 
 // As in the column `action` of the history.

@@ -12,6 +12,7 @@
 #include "daemon/config/health_rules.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/section.h"
+#include "daemon/config/shadow.h"
 #include "daemon/config/toml.h"
 
 namespace remora {
@@ -37,6 +38,7 @@ class Reader {
     check_for_katran();
     check_.finish(config_);
     check_health(config_, problems_);
+    put_into_shadow(config_, problems_);
     return std::move(config_);
   }
 
@@ -215,6 +217,10 @@ Endpoint router_endpoint(const Service& service, const Group& group, const Real&
 }
 
 Policy policy_of(const Config& config, const Group& group) {
+  return config.lb.mode == Mode::kShadow ? Policy::kKeep : configured_policy_of(config, group);
+}
+
+Policy configured_policy_of(const Config& config, const Group& group) {
   return group.policy.value_or(config.mispredict.policy);
 }
 

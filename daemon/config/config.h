@@ -33,6 +33,9 @@ inline constexpr std::size_t kMaxGroups = 512;  // VIPs that Katran's rings are 
 inline constexpr std::size_t kMaxReals = 4095;  // Katran's `reals`, whose index 0 means none
 inline constexpr std::size_t kMaxRoutes = 65536;
 
+// Whether connections follow the predictions, or all go to the default group (config/shadow.h).
+enum class Mode : std::uint8_t { kActive, kShadow };
+
 enum class XdpMode : std::uint8_t { kNative, kGeneric };
 
 // How to handle a connection whose PUBLISH belongs to another group.
@@ -65,7 +68,8 @@ enum class SessionEnd : std::uint8_t {
 
 struct Lb {
   std::string interface;
-  std::string instance;                   // a path component without dots; by default the interface
+  std::string instance;  // a path component without dots; by default the interface
+  Mode mode = Mode::kActive;
   std::optional<MacAddress> gateway_mac;  // no value: that of the default route's gateway
   // Sources of outer headers, so that ICMP errors on the way to a broker come back here. No value:
   // Katran's sources, which are not routed.
@@ -224,8 +228,10 @@ Config parse_config(std::string_view text, std::string_view name);
 // Where the router reaches a real of a group, for clients of a service.
 Endpoint router_endpoint(const Service& service, const Group& group, const Real& real);
 
-// The policy for PUBLISHes that belong to `group`.
+// The policy for PUBLISHes that belong to `group`; in shadow mode that is to keep.
 Policy policy_of(const Config& config, const Group& group);
+// The same as the file has it.
+Policy configured_policy_of(const Config& config, const Group& group);
 
 // Its word in the file, which the history and the status use as well.
 std::string_view to_string(Policy policy);

@@ -25,6 +25,13 @@ constexpr auto forwarder_words() {
 }
 constexpr auto kForwarders = forwarder_words();
 
+constexpr Word kModes[] = {
+    word("active", Mode::kActive, "connections go where the predictions lead"),
+    word("shadow", Mode::kShadow,
+         "all connections go to the default group; what would happen is counted, and nothing is "
+         "reset, dropped or routed"),
+};
+
 constexpr Word kRings[] = {
     word("maglev-v2", RingVariant::kMaglevV2,
          "in proportion to the weights, as Katran's server does"),
@@ -114,6 +121,15 @@ constexpr Key kRows[] = {
                 "interface such as `eth0.100` needs an `instance`.",
      .default_words = "the interface's name",
      .example = "\"lb1\""},
+    {.table = "lb",
+     .name = "mode",
+     .field = one_of<kModes, &Config::lb, &Lb::mode>(),
+     .change = Change::kDetach,
+     .meaning = "Whether the predictions decide on connections, or are only tried.",
+     .details = "`shadow` needs one default group for all services, and brokers only there: the "
+                "`reals` of the other groups are not used. `policy` only names what would happen. "
+                "Not allowed with `katran-shared`. "
+                "[operations.md](operations.md#a-first-week-in-shadow-mode) has the steps."},
     {.table = "lb",
      .name = "gateway_mac",
      .field = kGateway,

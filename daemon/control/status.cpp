@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/status.h"
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "daemon/base/callback.h"
 #include "daemon/base/clock.h"
@@ -21,11 +24,19 @@ json counter_of(const CounterFacts& facts, std::uint64_t value) {
           {"meaning", facts.meaning}};
 }
 
-json counters_of(const Maps& maps) {
-  const auto values = read_counters(maps);
+// In shadow mode, connections were not handled in this way.
+constexpr std::string_view kWouldBe[] = {"SYN_PREDICTED", "MISPREDICT", "KEPT_POLICY"};
+
+json counters_of(const StatusSources& s) {
+  const auto values = read_counters(s.maps);
   json all = json::object();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    all[std::string(kernel_counters()[i].name)] = counter_of(kernel_counters()[i], values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const CounterFacts& facts = kernel_counters()[i];
+    json& counter = all[std::string(facts.name)] = counter_of(facts, values[i]);
+    if (s.config.lb.mode == Mode::kShadow &&
+        std::ranges::find(kWouldBe, facts.name) != std::end(kWouldBe))
+      counter["meaning"] = "would be: " + std::string(facts.meaning);
+  }
   return all;
 }
 
@@ -159,6 +170,7 @@ json status_of(const StatusSources& s) {
       {"instance", s.config.lb.instance},
       {"interface", s.config.lb.interface},
       {"mode", s.config.lb.xdp_mode == XdpMode::kNative ? "native" : "generic"},
+      {"shadow", s.config.lb.mode == Mode::kShadow},
       {"forwarder", traits_of(s.config.lb.forwarder).word},
       {"uptime_s", (monotonic_ns() - s.started_at_ns) / 1'000'000'000},
       {"gateway_mac", s.gateway ? json(to_string(*s.gateway)) : json(nullptr)},
@@ -171,7 +183,7 @@ json status_of(const StatusSources& s) {
       {"reals", reals_of(s)},
       {"router", router_of(s.routing)},
       {"tables", tables_of(s)},
-      {"counters", counters_of(s.maps)},
+      {"counters", counters_of(s)},
       {"daemon", daemon_counters_of(s)},
       {"history",
        {{"path", history.path.string()},

@@ -9,6 +9,7 @@ std::string unit_status(const UnitFacts& facts) {
   std::string line;
   for (const std::string& problem : facts.problems)
     if (!problem.empty()) line += "PROBLEM: " + problem + "; ";
+  if (facts.is_shadow) line += "SHADOW mode; ";
   line += fmt::format("{} flow{}, config of {} in force", facts.flows, facts.flows == 1 ? "" : "s",
                       facts.config_at);
   if (facts.was_refused) line += " (the last reload was REFUSED)";

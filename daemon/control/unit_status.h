@@ -11,6 +11,7 @@
 namespace remora {
 
 struct UnitFacts {
+  bool is_shadow = false;
   std::uint64_t flows = 0;
   std::string config_at;     // when the configuration in force was read: "12:04"
   bool was_refused = false;  // the last reload

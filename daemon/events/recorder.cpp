@@ -24,6 +24,18 @@ constexpr std::uint64_t kMayWait = 1024;
 
 constexpr __u32 kOnly = 0;
 
+Action would_be(Policy policy) {
+  switch (policy) {
+    case Policy::kReset:
+      return Action::would_reset;
+    case Policy::kDrop:
+      return Action::would_drop;
+    case Policy::kKeep:
+      break;
+  }
+  return Action::would_keep;
+}
+
 Action action_of(const event& head) {
   switch (head.action) {
     case ACTION_RESET:
@@ -171,12 +183,25 @@ void Recorder::remember(const event& head, std::string topic, const std::string&
                    .topic = std::move(topic),
                    .group = group,
                    .from_group = std::nullopt,
-                   .action = action_of(head),
+                   .action = in_shadow(action_of(head), group),
                    .lesson_time = time,
                    .position = place_.end};
   if (seen.action != Action::learned) seen.from_group = ids_.group_name(head.from_group);
   if (seen.from_group && !seen.topic.empty()) tell(seen);
   history_.record(std::move(seen));
+}
+
+Action Recorder::in_shadow(Action action, const std::string& group) const {
+  if (action != Action::kept) return action;
+  const auto found = would_.find(group);
+  return found == would_.end() ? action : found->second;
+}
+
+void Recorder::use(const Config& config) {
+  would_.clear();
+  if (config.lb.mode != Mode::kShadow) return;
+  for (const Group& group : config.groups)
+    would_[group.name] = would_be(configured_policy_of(config, group));
 }
 
 // A line in ten seconds at most: the history has all of them.

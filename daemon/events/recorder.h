@@ -7,10 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "daemon/config/config.h"
 #include "daemon/events/last_topics.h"
 #include "daemon/events/reader.h"
 #include "daemon/events/topic_pieces.h"
@@ -36,6 +38,9 @@ class Recorder {
   Recorder(const Maps& maps, const Ids& ids, const Steering& steering,
            const Predictions& predictions, Ender& ender, History& history);
 
+  // Takes up the mode and the policies, which name what would happen in shadow mode.
+  void use(const Config& config);
+
   // `place` says where the record lies in the ring `ring_id`. A record that an earlier daemon has
   // read does not end anything again.
   void take(const Record& record, RecordPlace place = {});
@@ -55,6 +60,7 @@ class Recorder {
   LessonTime time_of(const event& head, std::string_view topic) const;
   void remember(const event& head, std::string topic, const std::string& group, LessonTime time);
   void tell(const Observation& mispredict);
+  Action in_shadow(Action action, const std::string& group) const;
 
   const Maps& maps_;
   const Ids& ids_;
@@ -62,6 +68,7 @@ class Recorder {
   const Predictions& predictions_;
   Ender& ender_;
   History& history_;
+  std::map<std::string, Action> would_;  // by group, in shadow mode only
   TopicPieces pieces_;
   LastTopics last_topics_;
   UnjudgedCounts unjudged_;

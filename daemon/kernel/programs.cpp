@@ -465,7 +465,7 @@ bool Programs::detach(const fs::path& folder, unsigned interface_index) {
   PinnedMaps::remove_next(folder);
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    ::unlink(entry.path().c_str());
+    fs::remove(entry.path(), error);
     any = true;
   }
   fs::remove(folder, error);

@@ -663,6 +663,53 @@ TEST(ConfigTest, WarnsOfAGroupThatGetsNothing) {
   EXPECT_NE(config.warnings[0].text.find("\"idle\""), std::string::npos);
 }
 
+std::string in_shadow(std::string_view more) {
+  return with_line(2, "interface = \"eth0\"\nmode = \"shadow\"") + std::string(more);
+}
+
+TEST(ConfigTest, ShadowModeGivesEachGroupTheRealsOfTheDefaultGroup) {
+  const Config config = parse_config(in_shadow(R"(
+[[group]]
+name = "b"
+reals = [ { address = "10.1.3.101" }, { address = "10.1.3.102" } ]
+policy = "drop"
+affinity = "client"
+)"),
+                                     "remora.toml");
+
+  EXPECT_EQ(config.lb.mode, Mode::kShadow);
+  ASSERT_EQ(config.groups[1].reals.size(), 1u);
+  EXPECT_EQ(to_string(config.groups[1].reals[0].address), "10.1.3.105");
+  EXPECT_EQ(config.groups[1].affinity, Affinity::kPerConnection);
+  EXPECT_EQ(policy_of(config, config.groups[1]), Policy::kKeep);
+  EXPECT_EQ(configured_policy_of(config, config.groups[1]), Policy::kDrop);
+}
+
+TEST(ConfigTest, ShadowModeRoutesNobody) {
+  std::string text = in_shadow("");
+  text.insert(text.find("port = 1883\n"), "unknown_clients = \"router\"\n");
+
+  const Config config = parse_config(text, "remora.toml");
+
+  EXPECT_EQ(config.services[0].unknown_clients, UnknownClients::kDefault);
+}
+
+TEST(ConfigTest, ShadowModeNeedsOneDefaultGroup) {
+  expect_refused({{in_shadow(R"(
+[[service]]
+name = "other"
+address = "10.1.50.201"
+port = 1883
+default_group = "b"
+
+[[group]]
+name = "b"
+reals = [ { address = "10.1.3.101" } ]
+)"),
+                   3,
+                   {"shadow", "one default_group", "\"default\"", "\"b\""}}});
+}
+
 TEST(ConfigTest, LongTextIsShortenedInMessages) {
   std::string name;
   for (int i = 0; i < 1000; ++i) name += "é";

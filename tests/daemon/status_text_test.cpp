@@ -250,6 +250,9 @@ TEST(UnitStatusTest, TheLineNamesFlowsConfigurationAndWhatIsWrong) {
   facts.dead_reals = 1;
   EXPECT_EQ(unit_status(facts), "1204 flows, config of 12:04 in force, 1 real dead");
 
+  facts.is_shadow = true;
+  EXPECT_EQ(unit_status(facts), "SHADOW mode; 1204 flows, config of 12:04 in force, 1 real dead");
+
   facts = {.flows = 1,
            .config_at = "12:04",
            .was_refused = true,
