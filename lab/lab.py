@@ -46,6 +46,8 @@ class Lab:
     `katran`, the server, which is None unless the forwarder is "katran-shared".
     """
 
+    daemon_type = Daemon
+
     def __init__(self, name=None):
         self.name = os.environ.get("REMORA_LAB", "") if name is None else name
         self.layout = topology.Topology(self.name)
@@ -76,7 +78,7 @@ class Lab:
     def _assemble_service(self, read):
         """The parts that depend on remorad's configuration, `read`."""
         built = self.state.values["build"]
-        self.daemon = Daemon(self.layout, self.state, built, read)
+        self.daemon = self.daemon_type(self.layout, self.state, built, read)
         self.decapsulation = Decapsulation(self.layout, self.state, built, read.forwarder)
         if read.forwarder == config.KATRAN_SHARED:
             self.katran = KatranServer(self.layout, self.state, built, self.daemon.root_array)

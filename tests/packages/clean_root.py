@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders with a Debian 12 of their own, made by mmdebstrap and kept for the next run.
 
-What a test writes goes to a layer of memory on top of such a folder. The layer and all mounts vanish
-with the mount namespace that enter_private_mounts() makes.
+What a test writes goes to a layer of memory on top of such a folder. The layer and all mounts
+vanish with the mount namespace that enter_private_mounts() makes.
 """
 
 import os

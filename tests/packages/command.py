@@ -52,7 +52,8 @@ def run(packages):
             package_test.Surroundings.root = root
             package_test.Surroundings.packages = packages
             package_test.Surroundings.successors = debs.make_successors(packages, folder)
-            result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(package_test.suite())
+            runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
+            result = runner.run(package_test.suite())
     finally:
         root.remove()
     failed = len(result.failures) + len(result.errors)

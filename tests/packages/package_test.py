@@ -59,7 +59,8 @@ class Packaged:
 
     def installed(self):
         """{name: version} of all packages that are installed."""
-        rows = self.root.run("dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n")
+        wanted = "${Package} ${Version} ${db:Status-Status}\n"
+        rows = self.root.run("dpkg-query", "-W", "-f", wanted)
         return {
             name: version for name, version, status in map(str.split, rows.splitlines())
             if status == "installed"
@@ -147,7 +148,7 @@ class WithTraffic(Packaged, Journey):
         return folder
 
     def move_to_the_usual_places(self):
-        """The files of remorad, which the lab keeps in a folder of its own, below /etc, /run, /var."""
+        """Moves remorad's files from the lab's folder to those below /etc, /run and /var."""
         lab_config = self.daemon.config
         text = pathlib.Path(lab_config.path).read_text(encoding="utf-8")
         config = self.root.path / CONFIG
@@ -210,7 +211,8 @@ class Upgrade(WithTraffic):
 
     def upgrade(self):
         before = self.installed()
-        files = [shutil.copy(deb, self.root.path / "tmp") for deb in Surroundings.successors.values()]
+        later = Surroundings.successors.values()
+        files = [shutil.copy(deb, self.root.path / "tmp") for deb in later]
         self.dpkg("--force-confold", "--install",
                   *(f"/tmp/{pathlib.Path(file).name}" for file in files))
         for name in debs.NAMES:

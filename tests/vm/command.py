@@ -10,7 +10,8 @@ import sys
 import tempfile
 
 from lab.build import LabError, build, build_folder, preset_folder, require_root
-from tests.vm import kernels
+from tests.packages import clean_root
+from tests.vm import kernels, unit_checks
 from tests.vm.machine import Machine, Silence
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def main(description, argv):
     try:
         require_root()
         subprocess.run([PROJECT / "scripts" / "install-packages", "vm"], check=True)
-        return run(arguments)
+        return run_unit_checks(arguments) if arguments.systemd else run(arguments)
     except (LabError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         print(f"test-vm: {error}", file=sys.stderr)
         return 1
@@ -53,6 +54,9 @@ def parser(description):
     )
     top.add_argument("--kernel", choices=[*kernels.SERIES, "all"], default="all")
     top.add_argument("--load-only", action="store_true")
+    top.add_argument("--systemd", action="store_true")
+    top.add_argument("--packages", type=pathlib.Path, metavar="FOLDER",
+                     help="for --systemd: where they are, instead of building them")
     top.add_argument(
         "names", nargs="*", metavar="NAME",
         help=f"a journey: a file of tests/journeys, without .py; or {' or '.join(BPF_TESTS)}",
@@ -63,13 +67,28 @@ def parser(description):
 def run(arguments):
     checks = wanted_checks(arguments)
     series_wanted = kernels.SERIES if arguments.kernel == "all" else [arguments.kernel]
-    passed = failed = 0
-    for series in series_wanted:
-        for ok in run_on(series, checks):
-            passed += ok
-            failed += not ok
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return count(ok for series in series_wanted for ok in run_on(series, checks))
+
+
+def run_unit_checks(arguments):
+    """Boots Debian 12's kernel with systemd, and the packages in its files."""
+    clean_root.enter_private_mounts()
+    subprocess.run([PROJECT / "scripts" / "install-packages", "test-package"], check=True)
+    packages = arguments.packages or PROJECT / "build" / "packages"
+    if arguments.packages is None:
+        subprocess.run([PROJECT / "scripts" / "package", packages], check=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with unit_checks.files(packages) as (files, checks):
+        wanted = [check for check in checks if not arguments.names
+                  or not check["needs"] or check["name"].split(maxsplit=1)[1] in arguments.names]
+        return count(run_on(kernels.SERIES[0], wanted, files=files, boots_systemd=True))
+
+
+def count(outcomes):
+    """Prints how many passed and failed; returns the exit code."""
+    outcomes = list(outcomes)
+    print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
+    return 0 if all(outcomes) else 1
 
 
 # ---- the checks, in the form that tests/vm/inside.py reads ----------------------------
@@ -130,7 +149,7 @@ def built(*parts):
 # ---- running them ------------------------------------------------------------------
 
 
-def run_on(series, checks):
+def run_on(series, checks, **machine_options):
     """Runs `checks` on the newest kernel of `series`; yields for each whether it passed."""
     kernel = kernels.fetch(series, CACHE / "kernels")
     logs = CACHE / "runs" / series
@@ -141,7 +160,8 @@ def run_on(series, checks):
     # Several may run at the same time.
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         machine = Machine(
-            kernel, pathlib.Path(folder), {"modules": str(kernel.modules), "checks": checks}
+            kernel, pathlib.Path(folder), {"modules": str(kernel.modules), "checks": checks},
+            **machine_options,
         )
         try:
             for event in machine.events():

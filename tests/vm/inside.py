@@ -73,8 +73,10 @@ def set_up(job):
     modules = pathlib.Path(job["modules"])
     pathlib.Path("/lib/modules").mkdir(exist_ok=True)
     pathlib.Path("/lib/modules", modules.name).symlink_to(modules)
-    for argv in (["mount", "-t", "bpf", "bpf", "/sys/fs/bpf"], ["ip", "link", "set", "lo", "up"]):
-        subprocess.run(argv, check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # Systemd mounts it by itself, and a second one would hide its pins.
+    if not os.path.ismount("/sys/fs/bpf"):
+        subprocess.run(["mount", "-t", "bpf", "bpf", "/sys/fs/bpf"], check=True)
 
 
 def run(check):

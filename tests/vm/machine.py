@@ -32,6 +32,8 @@ _KERNEL_ARGUMENTS = (
     "tsc=reliable random.trust_cpu=on"
 )
 
+_SYSTEMD_ARGUMENTS = "systemd.unit=job.target systemd.show_status=0"
+
 # The simplest CPU: the features of newer ones are slow to emulate. RDRAND saves the wait for random
 # numbers.
 _CPU = "qemu64,+rdrand"
@@ -53,11 +55,14 @@ class Silence(RuntimeError):
 class Machine:
     """A guest that boots `kernel` and runs `job` (see inside.py); its files go into `folder`.
 
-    `folder` must not be another machine's.
+    `folder` must not be another machine's. The guest sees `files`, a folder with a whole system.
+    With `boots_systemd` that system's systemd is its first process, and must start the job itself.
     """
 
-    def __init__(self, kernel, folder, job):
+    def __init__(self, kernel, folder, job, files="/", boots_systemd=False):
         self._kernel = kernel
+        self._shared = files
+        self._boot = "BOOT=systemd " + _SYSTEMD_ARGUMENTS if boots_systemd else ""
         self._folder = folder
         self._socket = folder / "files.sock"
         self._job = folder / "job.json"
@@ -89,8 +94,9 @@ class Machine:
     def _files(self):
         """The daemon that serves this machine's files to the guest."""
         with _ended(
-            [_VIRTIOFSD, f"--socket-path={self._socket}", "-o", "source=/", "-o", "cache=always",
-             "-o", "sandbox=chroot", "-o", "log_level=err", "--rlimit-nofile=0"],
+            [_VIRTIOFSD, f"--socket-path={self._socket}", "-o", f"source={self._shared}",
+             "-o", "cache=always", "-o", "sandbox=chroot", "-o", "log_level=err",
+             "--rlimit-nofile=0"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         ) as process:
             while not self._socket.exists():
@@ -101,7 +107,7 @@ class Machine:
 
     def _qemu(self, initial):
         memory = f"memory-backend-memfd,id=memory,size={_MEMORY_MIB}M,share=on"
-        append = f"{_KERNEL_ARGUMENTS} JOB_PROGRAM={_INSIDE} JOB={self._job}"
+        append = f"{_KERNEL_ARGUMENTS} {self._boot} JOB_PROGRAM={_INSIDE} JOB={self._job}"
         return _ended(
             ["nice", "-n", "5", "qemu-system-x86_64", "-accel", "tcg", *_CLOCK, "-cpu", _CPU,
              "-machine", "q35,memory-backend=memory,hpet=off", "-object", memory,
