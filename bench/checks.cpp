@@ -32,13 +32,15 @@ void check_counts(const Case& it, const Counts& found, std::uint64_t packets) {
       REMORA_COUNTERS(REMORA_NAME)
 #undef REMORA_NAME
   };
+  std::string differences;
   for (std::uint32_t i = 0; i < COUNTERS; ++i) {
     const bool expected = counts(it, static_cast<counter>(i));
     const std::uint64_t wanted = expected ? packets / it.unit : 0;
-    if (found.counters[i] != wanted)
-      fail(it, std::string(kNames[i]) + " is " + std::to_string(found.counters[i]) +
-                   " instead of " + std::to_string(wanted));
+    if (found.counters[i] == wanted) continue;
+    differences += (differences.empty() ? "" : ", ") + std::string(kNames[i]) + " is " +
+                   std::to_string(found.counters[i]) + " instead of " + std::to_string(wanted);
   }
+  if (!differences.empty()) fail(it, differences);
   for (std::uint32_t group = 0; group < kGroups; ++group) {
     const bool expected = it.expect == Expect::kForwarded && group == it.group;
     if (found.forwarded[group] != (expected ? packets : 0))
