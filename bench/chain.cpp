@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <numeric>
 #include <random>
 #include <regex>
 #include <string_view>
@@ -334,6 +335,11 @@ Counts Chain::counts() const {
   Counts now;
   for (std::uint32_t i = 0; i < COUNTERS; ++i)
     now.counters[i] = sums(objects_->mqtt->maps.counters, i).front();
+  for (std::uint32_t i = 0; i < bpf_map__max_entries(objects_->mqtt->maps.messages); ++i) {
+    const auto kinds = sums(objects_->mqtt->maps.messages, i);
+    now.counters[COUNT_PUBLISH] =
+        std::accumulate(kinds.begin(), kinds.end(), now.counters[COUNT_PUBLISH]);
+  }
   for (std::uint32_t i = 0; i < kGroups; ++i)
     now.forwarded[i] =
         katran_ ? katran_->packets_of(i) : sums(objects_->forward->maps.stats, i).front();

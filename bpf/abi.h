@@ -287,7 +287,13 @@ enum stream_flags {
 	STREAM_MQTT5 = 1,     /* the CONNECT has version 5, so packets have properties */
 	STREAM_PACKET_ID = 2, /* the present PUBLISH has an identifier: QoS 1 or 2 */
 	STREAM_CONNECTED = 4, /* there was a CONNECT */
+	STREAM_QOS2 = 8,      /* the present PUBLISH has QoS 2 */
+	/* Two bits: enum message_verdict on the flow's `topic_hash`. They are here, in
+	 * the first cache line, because each repetition of the topic is counted by them.
+	 */
+	STREAM_VERDICT = 0x30,
 };
+#define STREAM_VERDICT_SHIFT 4
 
 /* The read position in a stream's MQTT packets. Sequence numbers in host order. */
 struct stream {
@@ -722,6 +728,24 @@ struct event {
 	__u8 pad[5];
 };
 static_assert(sizeof(struct event) == 112, "ABI");
+
+/* ---- map `messages`: PUBLISHes by group, QoS and verdict, per CPU ------------ */
+
+/* Each PUBLISH of a tracked connection is counted once, for the group of its flow. */
+enum message_verdict {
+	MESSAGE_UNJUDGED = 0, /* not judged; sent to the flow's real */
+	MESSAGE_RIGHT = 1,    /* its topic belongs to the flow's group; sent */
+	MESSAGE_WRONG = 2,    /* its topic belongs to another group; sent all the same */
+	MESSAGE_WITHHELD = 3, /* as before, but kept from the wrong broker */
+};
+
+#define MESSAGE_KINDS 16 /* kind of a message: 4 * verdict + QoS */
+
+/* A value of `messages`; index: the number of the group. */
+struct message_counts {
+	__u64 of[MESSAGE_KINDS];
+};
+static_assert(sizeof(struct message_counts) == 128, "ABI");
 
 /* ---- map `counters`: events, per CPU --------------------------------------- */
 

@@ -39,7 +39,7 @@
 	X(FLOW_TABLE_FULL, "connections", Alarm, "connections not tracked: the flow table is full; raise flows or lower idle_hours") \
 	X(GAVE_WAY, "connections", Look, "connections forgotten for others: the flow table was full, and they had only a CONNECT or did not answer a question") \
 	X(CLIENT_CONNECTIONS, "connections", Look, "connections not tracked: more than connections_per_client") \
-	X(PUBLISH, "PUBLISHes", Normal, "PUBLISH packets on tracked connections") \
+	X(PUBLISH, "PUBLISHes", Normal, "PUBLISH packets on tracked connections: the sum of the map messages, which has them by group, QoS and verdict") \
 	X(JUDGED, "PUBLISHes", Normal, "PUBLISH packets whose topic was compared with the connection's group") \
 	X(TOPIC_ALIAS, "PUBLISHes", Look, "PUBLISH packets not judged: the topic alias is not known") \
 	X(TOPIC_LOST, "PUBLISHes", Look, "PUBLISH packets not judged: the beginning of the topic is no longer kept") \

@@ -90,6 +90,13 @@ static __always_inline __u32 stream_wants(const struct stream *stream)
 	return stream->next + stream->kept_len;
 }
 
+/* The QoS of the present PUBLISH, or of the last one. */
+static __always_inline __u32 stream_qos(const struct stream *stream)
+{
+	return (stream->flags / STREAM_PACKET_ID % 2U) +
+	       (stream->flags / STREAM_QOS2 % 2U);
+}
+
 /* Whether the fixed header of a PUBLISH has been read, but not everything that decides.
  */
 static __always_inline int is_in_publish(const struct stream *stream)
@@ -344,9 +351,10 @@ static __always_inline enum walk_find walk_header(struct stream *stream, __u32 s
 	/* QoS 3 is malformed (MQTT 5.0 §3.3.1.2). */
 	if (remaining < least || topic_len > remaining - least || qos == 0x06)
 		return FOUND_BAD;
-	stream->flags &= (__u8)~STREAM_PACKET_ID;
+	stream->flags &= (__u8) ~(STREAM_PACKET_ID | STREAM_QOS2);
 	if (qos)
 		stream->flags |= STREAM_PACKET_ID;
+	stream->flags |= (qos & 0x04) << 1; /* STREAM_QOS2 */
 	stream->topic = stream->next + header + 2;
 	stream->topic_len = (__u16)topic_len;
 	stream->alias = 0;
@@ -396,6 +404,7 @@ struct usual_publish {
 	__u32 topic;
 	__u32 topic_len;  /* bytes, not 0 */
 	__u32 properties; /* offset of their length; 0: it has none (MQTT 3) */
+	__u32 qos;	  /* 0 or 1 */
 };
 
 /* Recognises a usual segment of `len` bytes at `seq` without a walk: one whole PUBLISH
@@ -417,6 +426,7 @@ static __always_inline int is_usual_publish(const struct stream *stream, __u32 s
 		return 0;
 	header = 1 + (__u32)size;
 	least = 2 + (qos ? 2 : 0) + (mqtt5 ? 1 : 0);
+	publish->qos = qos >> 1;
 	publish->topic = header + 2;
 	publish->topic_len = two_byte_integer(window, header);
 	publish->properties =

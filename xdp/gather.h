@@ -15,6 +15,15 @@ static __always_inline int is_judged(const struct packet *pkt, __u64 hash)
 	       pkt->flow->generation == pkt->set->generation;
 }
 
+/* The same, and takes over that verdict. */
+static __always_inline int take_verdict(const struct packet *pkt, __u64 hash)
+{
+	if (!is_judged(pkt, hash))
+		return 0;
+	pkt->scratch->walking.verdict = verdict_of(pkt->flow);
+	return 1;
+}
+
 /* Copies payload to `to`, which has room for `most` bytes. The payload is that of the
  * segment, or that of the early segment if the walk is in one. Returns 0 on success.
  */
@@ -209,7 +218,7 @@ static __always_inline __u32 recall_alias(struct packet *pkt, __u16 alias)
 		count(COUNT_TOPIC_ALIAS);
 		return 0;
 	}
-	if (is_judged(pkt, known->hash))
+	if (take_verdict(pkt, known->hash))
 		return 0;
 	bpf_probe_read_kernel(pkt->scratch->topic, sizeof(pkt->scratch->topic),
 			      known->words);
@@ -267,5 +276,5 @@ static __noinline __u32 gather_topic(struct packet *pkt)
 	at->apart = at->in_early || at->found.topic_offset < 0;
 	if (alias)
 		learn_alias(pkt, alias, at->hash, len);
-	return is_judged(pkt, at->hash) ? 0 : len;
+	return take_verdict(pkt, at->hash) ? 0 : len;
 }

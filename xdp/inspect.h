@@ -108,7 +108,6 @@ static __always_inline int find_usual(const struct packet *pkt,
 /* Updates the flow for the usual segment. */
 static __always_inline void take_usual(const struct packet *pkt)
 {
-	count(COUNT_PUBLISH);
 	pkt->flow->edge += pkt->tcp->payload_len;
 	pkt->flow->stream.next = pkt->flow->edge;
 }
@@ -128,9 +127,11 @@ static __always_inline void judge_usual(struct packet *pkt,
 	at->found.topic_len = publish->topic_len;
 	at->hash = hash;
 	at->apart = 0;
+	at->verdict = MESSAGE_UNJUDGED;
 	if (!take_topic(pkt->ctx, at->payload_offset + publish->topic,
 			publish->topic_len))
 		judge(pkt, publish->topic_len);
+	count_message(pkt->flow, at->verdict, publish->qos);
 	take_usual(pkt);
 	if (at->action)
 		pkt->flow->edge = at->seq; /* the broker does not get it */
@@ -268,6 +269,7 @@ static __always_inline enum outcome inspect(struct packet *pkt)
 		hash = hash_topic(pkt->ctx, pkt->tcp->payload_offset + publish.topic,
 				  publish.topic_len);
 	if (hash && is_judged(pkt, hash)) {
+		count_message(pkt->flow, verdict_of(pkt->flow), publish.qos);
 		take_usual(pkt);
 		return FORWARD;
 	}

@@ -9,6 +9,7 @@
 #include "xdp/changes.h"
 #include "xdp/learn.h"
 #include "xdp/match.h"
+#include "xdp/messages.h"
 #include "xdp/router.h"
 
 /* Longest topic written directly into a reserved ring record, bytes. */
@@ -119,6 +120,7 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 		/* The daemon needs to know only once. */
 		flow->topic_hash = hash;
 		flow->generation = generation;
+		set_verdict(flow, MESSAGE_UNJUDGED);
 		pkt->scratch->lesson.lesson.time = time_for_daemon(pkt);
 		if (report(pkt, ACTION_PIECE, 0, NO_GROUP, topic_len))
 			flow->generation = NO_GENERATION;
@@ -132,10 +134,13 @@ static __noinline int judge(struct packet *pkt, __u32 topic_len)
 	flow->generation = generation;
 	news = teach(pkt, hash, group);
 	note_group(pkt, group);
+	at->verdict = group == flow->group ? MESSAGE_RIGHT : MESSAGE_WRONG;
+	set_verdict(flow, at->verdict);
 	if (group != flow->group) {
 		count(COUNT_MISPREDICT);
 		action = decide(pkt, group, &flags);
 		if (!is_kept(action)) {
+			at->verdict = MESSAGE_WITHHELD;
 			at->to_group = group;
 			at->action = action;
 			if (at->apart)

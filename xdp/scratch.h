@@ -29,7 +29,8 @@ struct walking {
 	__u8 in_early;	/* the walk is in an early segment */
 	__u8 backward;	/* direction of the way to the place */
 	__u8 passed;	/* the walk has reached the end of the segment */
-	__u8 pad[3];
+	__u8 verdict;	/* enum message_verdict on the PUBLISH at hand */
+	__u8 pad[2];
 };
 
 /* The check of one topic, and its match against the shapes. */

@@ -10,12 +10,11 @@
 #include "xdp/gather.h"
 
 /* Judges the PUBLISH just found. Returns whether the walk is over. */
-static __always_inline int look_at_topic(struct packet *pkt)
+static __always_inline int judge_publish(struct packet *pkt)
 {
 	struct walking *at = &pkt->scratch->walking;
 	__u32 len = at->found.topic_len;
 
-	count(COUNT_PUBLISH);
 	at->hash = 0;
 	if (at->found.topic_offset >= 0 && !at->found.alias && !at->in_early) {
 		charge(pkt->scratch, WORK_HASH + len / 64 * WORK_HASH);
@@ -23,7 +22,7 @@ static __always_inline int look_at_topic(struct packet *pkt)
 			pkt->ctx, at->payload_offset + at->found.topic_offset, len);
 	}
 	if (at->hash) {
-		if (is_judged(pkt, at->hash) ||
+		if (take_verdict(pkt, at->hash) ||
 		    take_topic(pkt->ctx, at->payload_offset + at->found.topic_offset,
 			       len))
 			return 0;
@@ -32,6 +31,18 @@ static __always_inline int look_at_topic(struct packet *pkt)
 		len = gather_topic(pkt);
 	}
 	return len ? judge(pkt, len) : 0;
+}
+
+/* Judges and counts the PUBLISH just found. Returns whether the walk is over. */
+static __always_inline int take_publish(struct packet *pkt)
+{
+	struct walking *at = &pkt->scratch->walking;
+	int is_over;
+
+	at->verdict = MESSAGE_UNJUDGED;
+	is_over = judge_publish(pkt);
+	count_message(pkt->flow, at->verdict, stream_qos(&pkt->flow->stream));
+	return is_over;
 }
 
 /* Loads the payload bytes at `offset`: MQTT_WINDOW of the `left` ones, or all of them.
@@ -162,7 +173,7 @@ static __always_inline int walk_field(struct packet *pkt)
 		lose_boundaries(pkt->flow);
 		return 0;
 	case FOUND_PUBLISH:
-		return look_at_topic(pkt);
+		return take_publish(pkt);
 	case FOUND_CONNECT:
 		pkt->flow->keep_alive = at->found.keep_alive;
 		break;

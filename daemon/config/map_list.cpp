@@ -102,6 +102,7 @@ constexpr MapSpec kMaps[] = {
     row<__u32, gateway>("ctl_array", kArray),
     row<__u32, vip_stats>("stats", kPerCpu, group_numbers),
     row<__u32, __u64>("counters", kPerCpu),
+    row<__u32, message_counts>("messages", kPerCpu, group_numbers),
     row<void, void>("events", BPF_MAP_TYPE_RINGBUF, ring_bytes, kPlanned),
 };
 

@@ -40,6 +40,7 @@ struct Maps {
         reals(programs.map_fd("reals"), "reals"),
         gateways(programs.map_fd("ctl_array"), "ctl_array"),
         counters_fd(programs.map_fd("counters")),
+        messages_fd(programs.map_fd("messages")),
         events_fd(programs.map_fd("events")) {}
 
   BpfMap<service_key, service> services;
@@ -66,11 +67,20 @@ struct Maps {
   BpfMap<__u32, real> reals;
   BpfMap<__u32, gateway> gateways;
   int counters_fd;  // per CPU, see read_counters()
+  int messages_fd;  // per CPU, see read_messages()
   int events_fd;
 };
 
-// Every counter, summed over all CPUs. Throws std::system_error.
+// PUBLISHes of connections at one group, by kind of message (bpf/abi.h), summed over all CPUs.
+// Throws std::system_error.
+message_counts read_messages(const Maps& maps, std::uint16_t group);
+
+// Every counter, summed over all CPUs. PUBLISH is the sum of all messages. Throws
+// std::system_error.
 std::array<std::uint64_t, COUNTERS> read_counters(const Maps& maps);
+
+// One counter other than PUBLISH, summed over all CPUs. Throws std::system_error.
+std::uint64_t read_counter(const Maps& maps, enum counter which);
 
 // One VIP's packets and bytes, summed over all CPUs, from a map with the layout of `stats`.
 vip_stats read_vip_stats(int stats_fd, std::uint32_t vip_num);

@@ -15,7 +15,7 @@ Pressure::Pressure(const Maps& maps, Steering& steering, std::uint64_t limit)
       last_from_(established()) {}
 
 std::uint64_t Pressure::established() const {
-  return read_counters(maps_)[COUNT_ESTABLISHED];
+  return read_counter(maps_, COUNT_ESTABLISHED);
 }
 
 std::uint64_t Pressure::used() const {

@@ -154,7 +154,29 @@ void Chain::set_ring(std::uint32_t vip_num, const std::vector<std::uint32_t>& ri
           "write a ring");
 }
 
+message_counts Chain::messages(std::uint32_t group) const {
+  std::vector<message_counts> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  if (bpf_map_lookup_elem(map_fd("messages"), &group, per_cpu.data()) != 0)
+    fail(errno, "read the messages of a group");
+  message_counts sum{};
+  for (const message_counts& counts : per_cpu) {
+    for (std::size_t kind = 0; kind < MESSAGE_KINDS; ++kind) sum.of[kind] += counts.of[kind];
+  }
+  return sum;
+}
+
+std::uint64_t Chain::publishes() const {
+  const bpf_map* map = bpf_object__find_map_by_name(mqtt_.get(), "messages");
+  std::uint64_t sum = 0;
+  for (std::uint32_t group = 0; group < bpf_map__max_entries(map); ++group) {
+    const message_counts counts = messages(group);
+    sum = std::accumulate(std::begin(counts.of), std::end(counts.of), sum);
+  }
+  return sum;
+}
+
 std::uint64_t Chain::counter(enum counter which) const {
+  if (which == COUNT_PUBLISH) return publishes();
   std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   const auto key = static_cast<std::uint32_t>(which);
   if (bpf_map_lookup_elem(map_fd("counters"), &key, per_cpu.data()) != 0)

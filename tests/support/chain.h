@@ -106,6 +106,8 @@ class Chain {
   void set_ring(std::uint32_t vip_num, const std::vector<std::uint32_t>& ring);
 
   std::uint64_t counter(enum counter which) const;
+  // PUBLISHes of connections at one group, by kind of message.
+  message_counts messages(std::uint32_t group) const;
 
   // Takes all records out of the ring buffer; waits up to `wait_ms` for the first.
   std::vector<Event> take_events(int wait_ms = 0);
@@ -115,6 +117,8 @@ class Chain {
     void operator()(bpf_object* object) const { bpf_object__close(object); }
   };
   using Object = std::unique_ptr<bpf_object, CloseObject>;
+  std::uint64_t publishes() const;
+
   struct FreeRing {
     void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
   };

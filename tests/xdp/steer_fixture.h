@@ -102,6 +102,10 @@ class SteerTest : public testing::Test {
 
   // ---- results ----
   std::uint64_t counter(enum counter which) const { return chain_->counter(which); }
+  // PUBLISHes on connections at a group.
+  std::uint64_t messages(std::uint16_t group, message_verdict verdict, unsigned qos) const {
+    return chain_->messages(group).of[4 * verdict + qos];
+  }
   std::uint64_t hash(std::string_view topic) const;
   std::optional<flow> flow_of(const Client& client) const;
   std::optional<flow> half_open_of(const Client& client) const;
