@@ -21,7 +21,10 @@ CLI::App* add_command(CLI::App& app, const RequestKind& kind) {
   const auto known =
       app.get_subcommands([&](const CLI::App* each) { return each->get_name() == family; });
   CLI::App* parent =
-      known.empty() ? app.add_subcommand(family, "show and change the " + family) : known.front();
+      known.empty()
+          ? app.add_subcommand(family,
+                               (family == "reals" ? "show and change the " : "show the ") + family)
+          : known.front();
   parent->require_subcommand(1);
   return parent->add_subcommand(std::string(kind.command.substr(space + 1)), meaning);
 }
@@ -48,6 +51,10 @@ void add_requests(CLI::App& app, RequestOptions& options) {
     command->add_flag("--json", options.as_json, "as JSON");
     for (const RequestArgument& argument : kind.arguments)
       add_argument(*command, argument, options);
+    if (kind.name == "status") {
+      command->add_flag("--all", options.shows_all, "counters that are 0, too");
+      command->add_flag("--watch", options.watches, "again each second, until interrupted");
+    }
     command->callback([&options, &kind] { options.request = kind.name; });
   }
 }

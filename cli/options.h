@@ -23,6 +23,8 @@ struct RequestOptions {
   std::map<std::string, std::string> texts;
   std::map<std::string, std::int64_t> counts;
   bool as_json = false;
+  bool shows_all = false;  // status: counters that are 0, too
+  bool watches = false;    // status: again each second
 };
 
 struct Options {

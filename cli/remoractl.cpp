@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // remoractl: asks a running remorad over its control socket; `doctor` asks the host, too.
+#include <unistd.h>
+
+#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/check.h"
 #include "cli/client.h"
@@ -11,6 +15,7 @@
 #include "cli/options.h"
 #include "cli/reals.h"
 #include "cli/status.h"
+#include "cli/views.h"
 #include "daemon/command_line/exit_codes.h"
 #include "daemon/config/problem.h"
 
@@ -49,7 +54,10 @@ void print(const remora::RequestOptions& options, const nlohmann::ordered_json& 
   if (options.as_json) {
     std::cout << answer.dump(2) << '\n';
   } else if (options.request == "status") {
-    remora::print_status(std::cout, answer);
+    remora::print_status(std::cout, answer,
+                         options.shows_all ? remora::Shown::kAll : remora::Shown::kAboveZero);
+  } else if (remora::print_view(std::cout, options.request, answer)) {
+    return;
   } else if (options.request == "reload") {
     std::cout << answer.at("file").get<std::string>() << " is in force";
     const auto changes = answer.value("changes", nlohmann::ordered_json::array());
@@ -57,6 +65,27 @@ void print(const remora::RequestOptions& options, const nlohmann::ordered_json& 
     for (const auto& change : changes) std::cout << change.get<std::string>() << '\n';
   } else {
     remora::print_reals(std::cout, answer.at("reals"));
+  }
+}
+
+bool is_in_order(const nlohmann::ordered_json& answer) {
+  return remora::problems_of(answer).empty() && answer.value("ready", true);
+}
+
+// Prints the answer again each second. Each time it asks on a connection of its own, so that a
+// restart of remorad does not end it.
+int watch(const remora::RequestOptions& request, const remora::Options& options) {
+  constexpr const char* kClearScreen = "\x1b[H\x1b[2J";
+  for (;;) {
+    try {
+      const auto answer = remora::ask(socket_of(options), to_json(request));
+      std::cout << (isatty(STDOUT_FILENO) != 0 && !request.as_json ? kClearScreen : "");
+      print(request, answer);
+    } catch (const std::exception& error) {
+      std::cout << "remoractl: " << error.what() << '\n';
+    }
+    if (!std::cout.flush()) return remora::kFailed;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
   }
 }
 
@@ -79,9 +108,10 @@ int main(int argc, char** argv) {
     if (const auto* file = std::get_if<remora::CheckOptions>(&options.command))
       return check(*file, options);
     const auto& request = std::get<remora::RequestOptions>(options.command);
+    if (request.watches) return watch(request, options);
     const auto answer = remora::ask(socket_of(options), to_json(request));
     print(request, answer);
-    return remora::problems_of(answer).empty() ? remora::kDone : remora::kNotInOrder;
+    return is_in_order(answer) ? remora::kDone : remora::kNotInOrder;
   } catch (const remora::ConfigError& error) {
     std::cerr << error.what() << '\n';
     return remora::kWrongUsage;

@@ -85,14 +85,46 @@ std::string router_of(const json& status) {
 }
 
 // Prints counters, with the class of those above 0 that do not belong to normal operation.
-void print_counters(std::ostream& out, const char* heading, const json& counters) {
+void print_counters(std::ostream& out, const char* heading, const json& counters, Shown shown) {
+  constexpr std::size_t kMeaning = 20 + 14 + 2 + 6 + 1;  // the column where meanings begin
   out << fmt::format("\n{:<20}{:>14}  {:<6} {}\n", heading, "value", "", "meaning");
+  std::size_t left_out = 0;
   for (const auto& [name, counter] : counters.items()) {
     const auto value = counter.at("value").get<std::uint64_t>();
     const auto kind = counter.at("class").get<std::string>();
+    if (value == 0 && shown == Shown::kAboveZero) {
+      ++left_out;
+      continue;
+    }
     out << fmt::format("{:<20}{:>14}  {:<6} {}\n", name, value,
                        value == 0 || kind == "normal" ? "" : kind,
-                       counter.at("meaning").get<std::string>());
+                       wrapped(counter.at("meaning").get<std::string>(), kMeaning));
+  }
+  if (left_out != 0) out << fmt::format("{} more are 0: --all\n", left_out);
+}
+
+std::uint64_t sum_of(const json& by_qos) {
+  std::uint64_t sum = 0;
+  for (const json& value : by_qos) sum += value.get<std::uint64_t>();
+  return sum;
+}
+
+// PUBLISHes that were sent to the brokers of each group by QoS; those of them that belong to
+// another group, or were not judged; and those that were withheld.
+void print_publishes(std::ostream& out, const json& groups, std::size_t name_width) {
+  out << fmt::format("\n{:<{}}{:>11}{:>11}{:>11}{:>10}{:>10}{:>10}\n", "PUBLISHes", name_width,
+                     "QoS 0", "QoS 1", "QoS 2", "wrong", "unjudged", "withheld");
+  for (const json& group : groups) {
+    const json& publishes = group.at("publishes");
+    const auto sent = [&](const char* qos) {
+      return publishes.at("right").at(qos).get<std::uint64_t>() +
+             publishes.at("wrong").at(qos).get<std::uint64_t>() +
+             publishes.at("unjudged").at(qos).get<std::uint64_t>();
+    };
+    out << fmt::format("{:<{}}{:>11}{:>11}{:>11}{:>10}{:>10}{:>10}\n",
+                       group.at("name").get<std::string>(), name_width, sent("qos0"), sent("qos1"),
+                       sent("qos2"), sum_of(publishes.at("wrong")),
+                       sum_of(publishes.at("unjudged")), sum_of(publishes.at("withheld")));
   }
 }
 
@@ -120,7 +152,7 @@ std::vector<std::string> problems_of(const json& status) {
   return problems;
 }
 
-void print_status(std::ostream& out, const json& status) {
+void print_status(std::ostream& out, const json& status, Shown shown) {
   const json& history = status.at("history");
   out << fmt::format(
       "instance {} on {} ({} XDP, {} forwarder), remorad {}, up {}\n",
@@ -129,17 +161,25 @@ void print_status(std::ostream& out, const json& status) {
       status.at("version").get<std::string>(),
       duration(status.at("uptime_s").get<std::uint64_t>()));
   if (status.value("shadow", false))
-    out << "SHADOW   all connections go to the default group; groups, MISPREDICT and history say "
-           "what would happen\n";
-  for (const std::string& problem : problems_of(status)) out << "PROBLEM  " << problem << '\n';
+    out << "SHADOW   "
+        << wrapped("all connections go to the default group; groups, MISPREDICT and history say "
+                   "what would happen",
+                   9)
+        << '\n';
+  for (const std::string& problem : problems_of(status))
+    out << "PROBLEM  " << wrapped(problem, 9) << '\n';
   out << last_reload_of(status);
-  out << "gateway  " << gateway_of(status) << "\nprograms ";
+  out << "gateway  " << gateway_of(status) << '\n';
+  std::string programs;
   for (const auto& [name, program] : status.at("programs").items()) {
-    out << fmt::format(" {} (id {})", name, program.at("id").get<std::uint64_t>());
+    programs += fmt::format("{}{} (id {})", programs.empty() ? "" : " ", name,
+                            program.at("id").get<std::uint64_t>());
   }
-  out << fmt::format("\nhistory  {}, {} clients{}{}\n", history.at("path").get<std::string>(),
-                     history.at("clients").get<std::uint64_t>(), size_of(history),
-                     history.at("ok").get<bool>() ? "" : ", FAILING");
+  out << "programs " << wrapped(programs, 9) << '\n';
+  const std::string kept = fmt::format("{}, {} clients{}{}", history.at("path").get<std::string>(),
+                                       history.at("clients").get<std::uint64_t>(), size_of(history),
+                                       history.at("ok").get<bool>() ? "" : ", FAILING");
+  out << "history  " << wrapped(kept, 9) << '\n';
 
   out << router_of(status);
 
@@ -163,14 +203,16 @@ void print_status(std::ostream& out, const json& status) {
                        is_shared ? katran_column(group) : traffic_columns(group),
                        remarks_on(group));
   }
+  if (!groups.empty() && groups.at(0).contains("publishes"))
+    print_publishes(out, groups, name_width);
   out << '\n';
   if (is_shared) {
     out << "reals: those of the Katran server\n";
   } else {
     print_reals(out, status.at("reals"));
   }
-  print_counters(out, "counter", status.at("counters"));
-  print_counters(out, "daemon", status.at("daemon"));
+  print_counters(out, "counter", status.at("counters"), shown);
+  print_counters(out, "daemon", status.at("daemon"), shown);
 }
 
 }  // namespace remora

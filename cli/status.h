@@ -14,6 +14,10 @@ namespace remora {
 // Nothing for answers to other requests.
 std::vector<std::string> problems_of(const nlohmann::ordered_json& status);
 
-void print_status(std::ostream& out, const nlohmann::ordered_json& status);
+// The counters that are shown.
+enum class Shown { kAboveZero, kAll };
+
+// At most 80 columns wide, unless names or addresses are long.
+void print_status(std::ostream& out, const nlohmann::ordered_json& status, Shown shown);
 
 }  // namespace remora

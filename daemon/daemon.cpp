@@ -294,6 +294,7 @@ StatusSources Daemon::sources() const {
           .maps = maps_,
           .ids = ids_,
           .steering = steering_,
+          .predictions = predictions_,
           .ender = ender_,
           .recorder = recorder_,
           .events = events_,

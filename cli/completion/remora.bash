@@ -20,7 +20,7 @@ _remora_value() {
     --log-level)
       mapfile -t COMPREPLY < <(compgen -W "trace debug info warning error" -- "$2")
       ;;
-    --instance | --pid | --group | --per-second | --service | --vip | --client) COMPREPLY=() ;;
+    --instance | --pid | --group | --per-second | --service | --vip | --client | --topic) COMPREPLY=() ;;
     *) return 1 ;;
   esac
 }
@@ -46,14 +46,20 @@ _remoractl() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     part=${COMP_WORDS[i]}
     case $part in
-      --runtime-dir | --instance | --pid | --group | --per-second | --config) ((i++)) ;;
-      status | reload | check | doctor | reals) command=$part ;;
+      --runtime-dir | --instance | --pid | --group | --per-second | --config | --topic) ((i++)) ;;
+      status | ready | explain | services | groups | reload | check | doctor | reals | routes)
+        command=$part
+        ;;
+      test) [[ $command == routes ]] && command="routes $part" ;;
       list | drain | evacuate | enable) [[ $command == reals ]] && command="reals $part" ;;
     esac
   done
   local everywhere="--help --json --runtime-dir --instance --pid"
   case $command in
-    "") words="status reload check reals doctor --version $everywhere" ;;
+    "") words="status ready explain services groups routes reals reload check doctor --version $everywhere" ;;
+    status) words="--all --watch $everywhere" ;;
+    explain) words="--topic $everywhere" ;;
+    routes) words="list test $everywhere" ;;
     reals) words="list drain evacuate enable $everywhere" ;;
     "reals drain" | "reals enable") words="$(_remora_reals) --group $everywhere" ;;
     "reals evacuate") words="$(_remora_reals) --group --per-second $everywhere" ;;

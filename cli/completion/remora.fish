@@ -8,17 +8,29 @@ function __remora_reals
     remoractl reals list 2>/dev/null | awk 'NR > 1 { print $2 }'
 end
 
-set -l commands status reload check reals doctor
+set -l commands status ready explain services groups routes reals reload check doctor
 set -l reals list drain evacuate enable
+set -l routes list test
 set -l none "not __fish_seen_subcommand_from $commands"
 set -l family "__fish_seen_subcommand_from reals; and not __fish_seen_subcommand_from $reals"
 
 complete -c remoractl -f
 complete -c remoractl -n $none -a status -d 'programs, tables, groups, reals and counters'
+complete -c remoractl -n $none -a ready -d 'whether packets of clients reach brokers'
+complete -c remoractl -n $none -a explain -d 'why a client\'s connections go where they go'
+complete -c remoractl -n $none -a services -d 'the services, and where unknown clients go'
+complete -c remoractl -n $none -a groups -d 'the groups, with policy, reals and PUBLISHes'
+complete -c remoractl -n $none -a routes -d 'show the routes'
 complete -c remoractl -n $none -a reload -d 'read the configuration file again'
 complete -c remoractl -n $none -a check -d 'whether a configuration file is accepted'
 complete -c remoractl -n $none -a reals -d 'show and change the reals'
 complete -c remoractl -n $none -a doctor -d 'what is wrong on this host, and the remedy'
+set -l routing "__fish_seen_subcommand_from routes; and not __fish_seen_subcommand_from $routes"
+complete -c remoractl -n $routing -a list -d 'the routes, the most specific first'
+complete -c remoractl -n $routing -a test -d 'the group of a topic'
+complete -c remoractl -n '__fish_seen_subcommand_from explain' -l topic -x -d 'a topic name'
+complete -c remoractl -n '__fish_seen_subcommand_from status' -l all -d 'counters that are 0, too'
+complete -c remoractl -n '__fish_seen_subcommand_from status' -l watch -d 'again each second'
 complete -c remoractl -n $family -a list -d 'every broker with state, weight, flows and health'
 complete -c remoractl -n $family -a drain -d 'a broker takes no new connections'
 complete -c remoractl -n $family -a evacuate -d 'drain a broker, and move its connections'

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/control/explanation.h"
+#include "daemon/mqtt/topic_filter.h"
 #include "log/fields.h"
 
 namespace remora {
@@ -16,16 +18,48 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-Address real_in(const json& request) {
-  const auto text = request.at("real").get<std::string>();
-  const auto real = Address::parse(text);
-  if (!real) throw std::runtime_error("\"" + text + "\" is no IPv4 or IPv6 address");
-  return *real;
+Address address_in(const json& request, const char* argument) {
+  const auto text = request.at(argument).get<std::string>();
+  const auto address = Address::parse(text);
+  if (!address) throw std::runtime_error("\"" + text + "\" is no IPv4 or IPv6 address");
+  return *address;
 }
 
-std::optional<std::string> group_in(const json& request) {
-  if (!request.contains("group")) return std::nullopt;
-  return request.at("group").get<std::string>();
+std::optional<std::string> text_in(const json& request, const char* argument) {
+  if (!request.contains(argument)) return std::nullopt;
+  return request.at(argument).get<std::string>();
+}
+
+json services_of(const Config& config) {
+  json all = json::array();
+  for (const Service& service : config.services) {
+    all.push_back({{"name", service.name},
+                   {"service", to_string(service.at())},
+                   {"default_group", service.default_group},
+                   {"unknown_clients",
+                    service.unknown_clients == UnknownClients::kRouter ? "router" : "default"}});
+  }
+  return all;
+}
+
+// The most specific first. Filters that match no common topic have no such order; they are in that
+// of their text.
+json routes_of(const Config& config) {
+  std::vector<const Route*> routes;
+  for (const Route& route : config.routes) routes.push_back(&route);
+  std::ranges::stable_sort(routes, [](const Route* left, const Route* right) {
+    return is_more_specific(left->filter, right->filter);
+  });
+  json all = json::array();
+  for (const Route* route : routes)
+    all.push_back({{"filter", route->filter}, {"group", route->group}, {"line", route->line}});
+  return all;
+}
+
+// The facts, and the sentences that they make.
+json explained(json facts) {
+  facts["sentences"] = in_sentences(facts);
+  return facts;
 }
 
 // The real's present state, in each group that was changed.
@@ -62,24 +96,41 @@ Dispatcher::Handlers request_handlers(const std::function<StatusSources()>& sour
                                *result.refusal);
     return {{"file", sources().config.file}, {"changes", result.changes}};
   };
+  handlers["ready"] = [sources](const json&) { return readiness_of(sources()); };
+  handlers["explain"] = [sources](const json& request) {
+    return explained(
+        facts_about(sources(), address_in(request, "client"), text_in(request, "topic")));
+  };
+  handlers["services"] = [sources](const json&) -> json {
+    return {{"services", services_of(sources().config)}};
+  };
+  handlers["groups"] = [sources](const json&) -> json {
+    return {{"groups", groups_of(sources())}};
+  };
+  handlers["routes"] = [sources](const json&) -> json {
+    return {{"routes", routes_of(sources().config)}};
+  };
+  handlers["route"] = [sources](const json& request) {
+    return explained(route_of(sources(), request.at("topic").get<std::string>()));
+  };
   handlers["reals"] = [sources, &admin](const json&) -> json {
     admin.require_our_reals();
     return {{"reals", reals_of(sources())}};
   };
   handlers["drain"] = [sources, &admin](const json& request) {
-    const Address real = real_in(request);
-    const auto groups = admin.drain(real, group_in(request));
+    const Address real = address_in(request, "real");
+    const auto groups = admin.drain(real, text_in(request, "group"));
     return changed_reals(sources(), real, groups);
   };
   handlers["evacuate"] = [sources, &admin](const json& request) {
-    const Address real = real_in(request);
+    const Address real = address_in(request, "real");
     const auto per_second = request.at("per_second").get<std::uint32_t>();
-    const auto groups = admin.evacuate(real, group_in(request), per_second);
+    const auto groups = admin.evacuate(real, text_in(request, "group"), per_second);
     return changed_reals(sources(), real, groups);
   };
   handlers["enable"] = [sources, &admin](const json& request) {
-    const Address real = real_in(request);
-    const auto groups = admin.enable(real, group_in(request));
+    const Address real = address_in(request, "real");
+    const auto groups = admin.enable(real, text_in(request, "group"));
     return changed_reals(sources(), real, groups);
   };
   return handlers;

@@ -73,26 +73,16 @@ json programs_of(const StatusSources& s) {
   return all;
 }
 
-json groups_of(const StatusSources& s) {
-  json all = json::array();
-  for (std::uint16_t number = 0; number < s.config.limits.groups; ++number) {
-    const auto name = s.ids.group_name(number);
-    const auto entry = s.maps.groups.find(number);
-    if (!name || !entry) continue;
-    const Address vip(entry->vip);
-    json row = {{"name", *name},
-                {"number", number},
-                {"vip", vip.is_unspecified() ? json(nullptr) : json(to_string(vip))},
-                {"configured", entry->in_use != 0},
-                {"affinity", entry->affinity == AFFINITY_CLIENT ? "client" : "connection"}};
-    if (const auto traffic = s.forwarder.traffic_of(entry->vip_num)) {
-      row["packets"] = traffic->packets;
-      row["bytes"] = traffic->bytes;
-    } else {
-      const auto state = s.forwarder.state_of(*name);
-      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
-    }
-    all.push_back(std::move(row));
+// By verdict and QoS, as in bpf/abi.h.
+json publishes_of(const message_counts& counts) {
+  constexpr const char* kVerdicts[] = {"unjudged", "right", "wrong", "withheld"};
+  constexpr std::size_t kQos = 3, kStep = 4;
+  json all = json::object();
+  for (const std::size_t verdict :
+       {MESSAGE_RIGHT, MESSAGE_WRONG, MESSAGE_UNJUDGED, MESSAGE_WITHHELD}) {
+    json& row = all[kVerdicts[verdict]];
+    for (std::size_t qos = 0; qos < kQos; ++qos)
+      row["qos" + std::to_string(qos)] = counts.of[verdict * kStep + qos];
   }
   return all;
 }
@@ -161,6 +151,47 @@ json reals_of(const StatusSources& s) {
     }
   }
   return all;
+}
+
+json groups_of(const StatusSources& s) {
+  json all = json::array();
+  for (std::uint16_t number = 0; number < s.config.limits.groups; ++number) {
+    const auto name = s.ids.group_name(number);
+    const auto entry = s.maps.groups.find(number);
+    if (!name || !entry) continue;
+    const Address vip(entry->vip);
+    json row = {{"name", *name},
+                {"number", number},
+                {"vip", vip.is_unspecified() ? json(nullptr) : json(to_string(vip))},
+                {"configured", entry->in_use != 0},
+                {"affinity", entry->affinity == AFFINITY_CLIENT ? "client" : "connection"},
+                {"policy", to_string(static_cast<Policy>(entry->policy))}};
+    if (const auto traffic = s.forwarder.traffic_of(entry->vip_num)) {
+      row["packets"] = traffic->packets;
+      row["bytes"] = traffic->bytes;
+    } else {
+      const auto state = s.forwarder.state_of(*name);
+      row["katran"] = state ? json(to_string(*state)) : json(nullptr);
+    }
+    row["publishes"] = publishes_of(read_messages(s.maps, number));
+    all.push_back(std::move(row));
+  }
+  return all;
+}
+
+json readiness_of(const StatusSources& s) {
+  json reasons = json::array();
+  for (const std::string& problem : {s.attachment_problem, s.link_problem})
+    if (!problem.empty()) reasons.push_back(problem);
+  if (traits_of(s.config.lb.forwarder).has_our_reals) {
+    if (!s.gateway) reasons.push_back("the gateway's Ethernet address is not known");
+    for (const Group& group : s.config.groups) {
+      const auto members = s.steering.reals().members(group.name);
+      if (std::ranges::none_of(members, [](const Member& each) { return each.in_ring; }))
+        reasons.push_back("group " + group.name + " has no real");
+    }
+  }
+  return {{"ready", reasons.empty()}, {"reasons", reasons}};
 }
 
 json status_of(const StatusSources& s) {

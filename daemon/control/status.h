@@ -23,6 +23,7 @@
 #include "daemon/sessions/flow_counts.h"
 #include "daemon/sessions/severance.h"
 #include "daemon/sessions/sweeper.h"
+#include "daemon/steering/predictions.h"
 #include "daemon/steering/steering.h"
 #include "store/history.h"
 
@@ -34,6 +35,7 @@ struct StatusSources {
   const Maps& maps;
   const Ids& ids;
   const Steering& steering;
+  const Predictions& predictions;
   const Ender& ender;
   const Recorder& recorder;
   const EventReader& events;
@@ -53,6 +55,12 @@ struct StatusSources {
   std::string attachment_problem;  // empty: the programs are on the interface
   std::string link_problem;        // empty: the interface has a carrier, and the gateway answers
 };
+
+// An array: every group that has a number, also a former one.
+nlohmann::ordered_json groups_of(const StatusSources& sources);
+
+// Whether packets of clients reach brokers; otherwise the reasons why not.
+nlohmann::ordered_json readiness_of(const StatusSources& sources);
 
 // One object with all members.
 nlohmann::ordered_json status_of(const StatusSources& sources);

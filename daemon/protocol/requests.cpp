@@ -24,6 +24,24 @@ constexpr RequestArgument kPerSecond = {.name = "per_second",
                                         .is_required = true,
                                         .meaning = "connections that leave per second"};
 
+constexpr RequestArgument kClient = {.name = "client",
+                                     .option = "address",
+                                     .type = Type::kText,
+                                     .is_required = true,
+                                     .meaning = "the client's address"};
+constexpr RequestArgument kTopic = {.name = "topic",
+                                    .option = "topic",
+                                    .type = Type::kText,
+                                    .is_required = true,
+                                    .meaning = "a topic name, without wildcards"};
+constexpr RequestArgument kAnyTopic = {.name = "topic",
+                                       .option = "--topic",
+                                       .type = Type::kText,
+                                       .is_required = false,
+                                       .meaning = "what a PUBLISH to this topic would meet"};
+
+constexpr RequestArgument kTopicAlone[] = {kTopic};
+constexpr RequestArgument kClientAndTopic[] = {kClient, kAnyTopic};
 constexpr RequestArgument kRealAndGroup[] = {kReal, kGroup};
 constexpr RequestArgument kRealGroupAndRate[] = {kReal, kGroup, kPerSecond};
 
@@ -33,6 +51,36 @@ constexpr RequestKind kKinds[] = {
      .arguments = {},
      .right = Right::kLook,
      .meaning = "programs, tables, groups, reals and counters"},
+    {.name = "ready",
+     .command = "ready",
+     .arguments = {},
+     .right = Right::kLook,
+     .meaning = "whether packets of clients reach brokers, and if not, why"},
+    {.name = "explain",
+     .command = "explain",
+     .arguments = kClientAndTopic,
+     .right = Right::kLook,
+     .meaning = "why a client's connections go where they go"},
+    {.name = "services",
+     .command = "services",
+     .arguments = {},
+     .right = Right::kLook,
+     .meaning = "the services, and where unknown clients go"},
+    {.name = "groups",
+     .command = "groups",
+     .arguments = {},
+     .right = Right::kLook,
+     .meaning = "the groups, with policy, reals and PUBLISHes"},
+    {.name = "routes",
+     .command = "routes list",
+     .arguments = {},
+     .right = Right::kLook,
+     .meaning = "the routes, the most specific first"},
+    {.name = "route",
+     .command = "routes test",
+     .arguments = kTopicAlone,
+     .right = Right::kLook,
+     .meaning = "the group of a topic, and the routes that match it"},
     {.name = "config",
      .command = "",
      .arguments = {},

@@ -133,7 +133,7 @@ class CommandLine(unittest.TestCase):
         return set(text.split())
 
     def test_bash_offers_what_fits(self):
-        self.assertEqual(self.complete("remoractl", "re"), {"reload", "reals"})
+        self.assertEqual(self.complete("remoractl", "re"), {"reload", "reals", "ready"})
         self.assertEqual(self.complete("remoractl", "--json", "reals", "e"), {"evacuate", "enable"})
         self.assertEqual(self.complete("remoractl", "check", "--d"), {"--diff"})
         self.assertEqual(self.complete("remoractl", "reals", "evacuate", "--per"), {"--per-second"})

@@ -46,7 +46,9 @@ TEST(DispatcherTest, AValidRequestReachesItsHandler) {
 }
 
 TEST(DispatcherTest, ARefusalSaysWhatIsWrong) {
-  const std::string names = "status, config, reload, reals, drain, evacuate, enable";
+  const std::string names =
+      "status, ready, explain, services, groups, routes, route, config, reload, reals, drain, "
+      "evacuate, enable";
   const std::pair<json, std::string> cases[] = {
       {json::array(), "a request is a JSON object with a member \"request\": one of " + names},
       {json::object(), "a request is a JSON object with a member \"request\": one of " + names},

@@ -40,7 +40,7 @@ json group(const char* name, const char* vip) {
 // The table of groups, with its heading.
 std::string groups_of(const json& status) {
   std::ostringstream out;
-  print_status(out, status);
+  print_status(out, status, Shown::kAll);
   const std::string text = out.str();
   const auto begin = text.find("group ");
   return text.substr(begin, text.find("\n\n", begin) - begin);
@@ -48,7 +48,7 @@ std::string groups_of(const json& status) {
 
 TEST(StatusTextTest, TheFirstLineNamesInstanceAndVersion) {
   std::ostringstream out;
-  print_status(out, status_with(json::array()));
+  print_status(out, status_with(json::array()), Shown::kAll);
 
   const std::string text = out.str();
   EXPECT_EQ(text.substr(0, text.find('\n')),
@@ -64,7 +64,7 @@ TEST(StatusTextTest, EachProblemHasALine) {
   status["link_problem"] = "the gateway does not answer";
   status["xdp_tx"] = {{"driver", "veth"}, {"errors", 7}, {"grew_s_ago", 60}};
   std::ostringstream out;
-  print_status(out, status);
+  print_status(out, status, Shown::kAll);
 
   EXPECT_EQ(problems_of(status).size(), 3U) << "for the exit code";
   EXPECT_NE(out.str().find("\nPROBLEM  eth0 is gone\nPROBLEM  the gateway does not answer\n"
@@ -83,7 +83,7 @@ TEST(StatusTextTest, TheLastReloadIsToldWithItsResult) {
     json status = status_with(json::array());
     status["last_reload"] = last;
     std::ostringstream out;
-    print_status(out, status);
+    print_status(out, status, Shown::kAll);
     return out.str();
   };
 
@@ -105,7 +105,7 @@ TEST(StatusTextTest, TheRouterIsToldWhereItServesAService) {
         {"open", false}, {"stalled", false}, {"connections", 12}, {"memory_bytes", 3 << 19}};
     if (*state) status["router"][state] = true;
     std::ostringstream out;
-    print_status(out, status);
+    print_status(out, status, Shown::kAll);
     return out.str();
   };
 
@@ -128,7 +128,7 @@ TEST(StatusTextTest, ALargeTableIsCountedAfterTheStart) {
                       {"predictions", {{"used", nullptr}, {"limit", 1'000'000}}}};
 
   std::ostringstream out;
-  print_status(out, status);
+  print_status(out, status, Shown::kAll);
   EXPECT_NE(out.str().find("flows                      5         100\n"), std::string::npos);
   EXPECT_NE(out.str().find("predictions         counting     1000000\n"), std::string::npos);
 }
@@ -138,7 +138,7 @@ TEST(StatusTextTest, TheHistoryHasASizeALimitAndGrowth) {
   status["history"].update(
       {{"bytes", 3 << 19}, {"max_bytes", 2048LL << 20}, {"bytes_per_day", -(1 << 19)}});
   std::ostringstream out;
-  print_status(out, status);
+  print_status(out, status, Shown::kAll);
 
   EXPECT_NE(out.str().find("\nhistory  /h.db, 0 clients, 1.5 of 2048 MiB, -0.5 MiB a day\n"),
             std::string::npos)
@@ -171,7 +171,7 @@ TEST(StatusTextTest, CountersAboveZeroThatAreNotNormalAreMarked) {
                         {"NO_REAL", counter(3, "alarm")},
                         {"VLAN", counter(0, "alarm")}};
   std::ostringstream out;
-  print_status(out, status);
+  print_status(out, status, Shown::kAll);
   const std::string text = out.str();
   EXPECT_EQ(text.substr(text.find("counter "), text.find("\n\ndaemon") - text.find("counter ")),
             "counter                      value         meaning\n"
@@ -179,6 +179,52 @@ TEST(StatusTextTest, CountersAboveZeroThatAreNotNormalAreMarked) {
             "TOO_BIG                         12  look   what it is\n"
             "NO_REAL                          3  alarm  what it is\n"
             "VLAN                             0         what it is");
+}
+
+TEST(StatusTextTest, CountersOfZeroAreLeftOutUnlessAsked) {
+  const json counter = {
+      {"value", 0},
+      {"unit", "packets"},
+      {"class", "look"},
+      {"meaning", "packets that nobody has ever seen, and whose meaning is long"}};
+  json status = status_with(json::array());
+  status["counters"] = {{"TOO_BIG", counter}, {"VLAN", counter}, {"SYN", counter}};
+  status["counters"]["SYN"]["value"] = 7;
+  std::ostringstream few, all;
+
+  print_status(few, status, Shown::kAboveZero);
+  print_status(all, status, Shown::kAll);
+
+  EXPECT_NE(few.str().find(
+                "\nSYN                              7  look   packets that nobody has ever seen,"
+                "\n                                           and whose meaning is long\n2 more "
+                "are 0: --all\n"),
+            std::string::npos)
+      << few.str();
+  EXPECT_EQ(few.str().find("VLAN"), std::string::npos);
+  EXPECT_NE(all.str().find("VLAN"), std::string::npos);
+}
+
+// Each group's brokers got what is right, wrong and not judged.
+TEST(StatusTextTest, PublishesStandByGroupAndQos) {
+  const auto by_qos = [](int zero, int one, int two) -> json {
+    return {{"qos0", zero}, {"qos1", one}, {"qos2", two}};
+  };
+  json of = group("temperature", "10.1.50.201");
+  of["publishes"] = {{"right", by_qos(100, 10, 1)},
+                     {"wrong", by_qos(5, 0, 2)},
+                     {"unjudged", by_qos(1, 0, 0)},
+                     {"withheld", by_qos(0, 3, 0)}};
+  std::ostringstream out;
+
+  print_status(out, status_with(json::array({of})), Shown::kAboveZero);
+
+  EXPECT_NE(out.str().find(
+                "\nPUBLISHes             QoS 0      QoS 1      QoS 2     wrong  unjudged  withheld"
+                "\ntemperature             106         10          3         7         1         3"
+                "\n"),
+            std::string::npos)
+      << out.str();
 }
 
 TEST(StatusTextTest, RealsSayWhoTakesNewConnections) {
