@@ -162,9 +162,10 @@ void print_status(std::ostream& out, const json& status, Shown shown) {
       duration(status.at("uptime_s").get<std::uint64_t>()));
   if (status.value("shadow", false))
     out << "SHADOW   "
-        << wrapped("all connections go to the default group; groups, MISPREDICT and history say "
-                   "what would happen",
-                   9)
+        << wrapped(
+               "all connections go to the default group; groups, MISPREDICT and history say "
+               "what would happen",
+               9)
         << '\n';
   for (const std::string& problem : problems_of(status))
     out << "PROBLEM  " << wrapped(problem, 9) << '\n';

@@ -343,8 +343,9 @@ json facts_about(const StatusSources& s, const Address& client,
 std::vector<std::string> in_sentences(const json& facts) {
   std::vector<std::string> lines;
   if (facts.value("shadow", false))
-    lines.push_back("Shadow mode: each group has the reals of the default group, and no connection "
-                    "is reset or dropped.");
+    lines.push_back(
+        "Shadow mode: each group has the reals of the default group, and no connection "
+        "is reset or dropped.");
   if (facts.contains("routes")) lines.push_back(route_in_words(facts, quoted(facts.at("topic"))));
   for (const json& at : facts.value("services", json::array())) add_service(lines, at, facts);
   for (const json& at : facts.value("groups", json::array()))
