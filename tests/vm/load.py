@@ -18,6 +18,9 @@ _libbpf.bpf_object__next_program.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 _libbpf.bpf_program__name.argtypes = [ctypes.c_void_p]
 _libbpf.bpf_program__set_log_level.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
 _libbpf.bpf_program__set_log_buf.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+_libbpf.bpf_program__fd.argtypes = [ctypes.c_void_p]
+_libbpf.bpf_obj_get_info_by_fd.argtypes = [
+    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)]
 _libbpf.bpf_object__load.argtypes = [ctypes.c_void_p]
 _libbpf.bpf_object__open_file.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
 
@@ -28,18 +31,21 @@ _STEPS, _TOTALS = 1, 4
 _STEPS_SIZE = 64 << 20
 
 
-class _Object:
-    """An object that is open, with a log for each program."""
+class Object:
+    """An object that is open, with the verifier's log for each program."""
 
     def __init__(self, path, log_level, log_size):
         self._object = _libbpf.bpf_object__open_file(path.encode(), None)
         if not self._object:
             raise OSError(ctypes.get_errno(), f"libbpf cannot open {path}")
         self.logs = {}
+        self._programs = {}
         program = _libbpf.bpf_object__next_program(self._object, None)
         while program:
             log = ctypes.create_string_buffer(log_size)
-            self.logs[_libbpf.bpf_program__name(program).decode()] = log
+            name = _libbpf.bpf_program__name(program).decode()
+            self.logs[name] = log
+            self._programs[name] = program
             _libbpf.bpf_program__set_log_level(program, log_level)
             _libbpf.bpf_program__set_log_buf(program, log, log_size)
             program = _libbpf.bpf_object__next_program(self._object, program)
@@ -47,9 +53,18 @@ class _Object:
     def load(self):
         return _libbpf.bpf_object__load(self._object) == 0
 
+    def id_of(self, name):
+        """The kernel's number of that program, once it is loaded."""
+        info = (ctypes.c_uint32 * 2)()  # the first fields of struct bpf_prog_info: type, id
+        size = ctypes.c_uint32(ctypes.sizeof(info))
+        fd = _libbpf.bpf_program__fd(self._programs[name])
+        if _libbpf.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
+            raise OSError(ctypes.get_errno(), f"no information about {name}")
+        return info[1]
+
 
 def main(path):
-    totals = _Object(path, _TOTALS, 1 << 16)
+    totals = Object(path, _TOTALS, 1 << 16)
     if totals.load():
         for name, log in totals.logs.items():
             text = log.value.decode(errors="replace")
@@ -61,7 +76,7 @@ def main(path):
     for name, log in totals.logs.items():
         lines = log.value.decode(errors="replace").splitlines()
         print(f"the verifier on {name}:", *lines[-6:], sep="\n", file=sys.stderr, flush=True)
-    steps = _Object(path, _STEPS, _STEPS_SIZE)
+    steps = Object(path, _STEPS, _STEPS_SIZE)
     steps.load()
     for name, log in steps.logs.items():
         lines = log.value.decode(errors="replace").splitlines()
