@@ -128,7 +128,7 @@ constexpr Key kRows[] = {
      .meaning = "Whether the predictions decide on connections, or are only tried.",
      .details = "`shadow` needs one default group for all services, and brokers only there: the "
                 "`reals` of the other groups are not used. `policy` only names what would happen. "
-                "Not allowed with `katran-shared`. "
+                "It needs the embedded forwarder. "
                 "[operations.md](operations.md#a-first-week-in-shadow-mode) has the steps."},
     {.table = "lb",
      .name = "gateway_mac",

@@ -9,10 +9,10 @@ namespace remora {
 void put_into_shadow(Config& config, Problems& problems) {
   if (config.lb.mode != Mode::kShadow || config.services.empty()) return;
   const std::uint32_t line = config.line_of("lb", "mode");
-  if (!traits_of(config.lb.forwarder).has_our_reals)
+  if (config.lb.forwarder != ForwarderKind::kEmbedded)
     return problems.add(line,
-                        "\"mode\" of [lb] cannot be \"shadow\" with katran-shared, because only "
-                        "the Katran server decides on the reals of a group");
+                        "\"mode\" of [lb] cannot be \"shadow\" with Katran, whose packets carry "
+                        "the VIP of a group: the brokers of the default group refuse the others");
   const std::string& default_group = config.services.front().default_group;
   for (const Service& service : config.services) {
     if (service.default_group != default_group)

@@ -694,6 +694,15 @@ TEST(ConfigTest, ShadowModeRoutesNobody) {
   EXPECT_EQ(config.services[0].unknown_clients, UnknownClients::kDefault);
 }
 
+TEST(ConfigTest, ShadowModeNeedsTheEmbeddedForwarder) {
+  expect_refused(
+      {{with_line(2,
+                  "interface = \"eth0\"\nmode = \"shadow\"\nforwarder = \"katran-object\"\n"
+                  "katran_object = \"/a.o\""),
+        3,
+        {"shadow", "Katran"}}});
+}
+
 TEST(ConfigTest, ShadowModeNeedsOneDefaultGroup) {
   expect_refused({{in_shadow(R"(
 [[service]]

@@ -52,4 +52,4 @@ class Shadow(Journey):
 
 
 if __name__ == "__main__":
-    main(with_forwarders(config.EMBEDDED, config.KATRAN_OBJECT, why="the reals are the server's"))
+    main(with_forwarders(config.EMBEDDED, why="its packets carry the VIPs of groups"))
