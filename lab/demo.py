@@ -55,6 +55,7 @@ class Demo:
         }
 
     def play(self):
+        wait_until(lambda: self._router()["open"], "the router to be open")
         self._phase("1", "unknown clients", lambda: self._simple(FIRST_TOPICS))
         self._phase("2", "known clients", lambda: self._simple(FIRST_TOPICS))
         self._phase("3", "new addresses", self._new_addresses)
@@ -124,6 +125,8 @@ class Demo:
             wait_until(
                 lambda: not self._observed().unexplained_losses(), "deliveries", LATEST_DELIVERY_S)
         self._deliveries.settle()
+        # When their connections have ended, clients of the router are known.
+        wait_until(lambda: self._router()["connections"] == 0, "the end of routed connections")
         self._keep_counters()
         phase = self._observed()
         self.phases.append(phase)
@@ -146,6 +149,9 @@ class Demo:
             )
 
         self._traffic.publish(topics, seconds, show)
+
+    def _router(self):
+        return self._daemon.ask("status")["router"]
 
     def _forget_counters(self):
         self._counters_before = self._daemon.counters()
@@ -218,7 +224,8 @@ def run(arguments):
     with taken_down(lab, "demo"):
         print("starting the lab", flush=True)
         lab.up(
-            CLIENTS, BROKERS, config.Settings(policy=arguments.policy), is_ours=True,
+            CLIENTS, BROKERS,
+            config.Settings(policy=arguments.policy, unknown_clients="router"), is_ours=True,
             addressing=topology.Addressing.IPV6 if arguments.ipv6 else topology.Addressing.IPV4,
         )
         print(

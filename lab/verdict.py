@@ -92,6 +92,9 @@ def judge(policy, phases):
     if policy == "keep":
         claims.append(_complete("every message was delivered, once", phases))
         return claims
+    first = [phase for phase in phases if phase.name in ("1", "3")]
+    claims.append(_routed(first))
+    claims.append(_complete("unknown clients lost nothing (phases 1 and 3)", first))
     quiet = [phase for phase in phases if phase.name in ("2", "4")]
     claims.append(_complete("known clients lost nothing (phases 2 and 4)", quiet))
     wrong = sum(phase.wrong_group for phase in phases)
@@ -127,6 +130,16 @@ def _mispredicted(policy, phases):
     # A connection that is kept may publish to another wrong topic later.
     return Claim("every mispredict was noticed, and nobody was reset",
                  seen <= counted and resets == timed == 0, found)
+
+
+def _routed(phases):
+    """Unknown clients went to the router, with one connection each, and were not mispredicted."""
+    clients = sum(len({message.client for message in phase.sent}) for phase in phases)
+    routed = sum(phase.counted.get("SYN_ROUTED", 0) for phase in phases)
+    mispredicted = sum(phase.counted.get("MISPREDICT", 0) for phase in phases)
+    return Claim("unknown clients were served by the router (phases 1 and 3)",
+                 routed == clients and mispredicted == 0,
+                 f"{routed} connections of {clients} clients")
 
 
 def _complete(text, phases):

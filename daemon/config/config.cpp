@@ -118,10 +118,12 @@ class Reader {
       check_.endpoint(service.address, service.port, address_line);
     if (!service.default_group.empty())
       check_.group_reference({service.default_group, section.line_of("default_group")});
-    if (service.unknown_clients == UnknownClients::kRouter &&
-        !traits_of(config_.lb.forwarder).has_our_reals)
-      section.report("unknown_clients", section.line_of("unknown_clients"),
-                     "cannot be \"router\" here: only the Katran server knows the reals");
+    if (!traits_of(config_.lb.forwarder).has_our_reals) {
+      if (section.has("unknown_clients") && service.unknown_clients == UnknownClients::kRouter)
+        section.report("unknown_clients", section.line_of("unknown_clients"),
+                       "cannot be \"router\" here: only the Katran server knows the reals");
+      service.unknown_clients = UnknownClients::kDefault;
+    }
     config_.services.push_back(std::move(service));
   }
 

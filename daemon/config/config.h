@@ -91,7 +91,7 @@ struct Service {
   std::string default_group;
   // The longest keepalive, seconds, that its brokers give to MQTT 5 clients; 0: unknown.
   std::uint16_t server_keep_alive = 0;
-  UnknownClients unknown_clients = UnknownClients::kDefault;
+  UnknownClients unknown_clients = UnknownClients::kRouter;
   std::uint32_t line = 0;
 
   Endpoint at() const { return Endpoint::at(address, port); }

@@ -214,7 +214,8 @@ constexpr Key kRows[] = {
      .name = "default_group",
      .field = text<&Service::default_group>(name_problem),
      .presence = Presence::kRequired,
-     .meaning = "The group for unknown clients and for topics without a route.",
+     .meaning = "The group for topics without a route, and for unknown clients that are not "
+                "routed.",
      .example = "\"default\""},
     {.table = "service",
      .name = "unknown_clients",
@@ -222,8 +223,8 @@ constexpr Key kRows[] = {
      .meaning = "Where the connections of clients without a prediction go.",
      .details = "With `router`, clients of several groups and clients that share an address go "
                 "there, too. While the router does not listen, or has reached a limit of "
-                "`[router]`, they go where `default` sends them. Not allowed with "
-                "`katran-shared`."},
+                "`[router]`, they go where `default` sends them. With `katran-shared` only "
+                "`default` is possible, and is the default."},
     {.table = "service",
      .name = "server_keep_alive",
      .field = number<&Service::server_keep_alive>({1, 65'535}),

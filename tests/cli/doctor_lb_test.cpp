@@ -22,6 +22,7 @@ name = "mqtt"
 address = "10.1.50.200"
 port = 1883
 default_group = "default"
+unknown_clients = "default"
 [[group]]
 name = "default"
 vip = "10.1.50.203"
@@ -386,7 +387,9 @@ INSTANTIATE_TEST_SUITE_P(All, LbDoctorBreakTest, testing::ValuesIn(kBreaks),
 
 LbFacts with_router() {
   LbFacts facts = sound();
-  reconfigure(facts, with_line("default_group = \"default\"", "unknown_clients = \"router\""));
+  std::string text = kConfig;
+  const std::string without = "unknown_clients = \"default\"";
+  reconfigure(facts, text.replace(text.find(without), without.size(), ""));
   const Endpoint service = facts.config->services.front().at();
   (*facts.daemon.status.value)["router"] = {{"open", true}, {"stalled", false}};
   facts.routed_services = {{.at = service, .way = RouteAnswer{.is_local = true}}};

@@ -68,7 +68,7 @@ TEST(KeysTest, DefaultsAreThoseOfTheConfiguration) {
   EXPECT_EQ(shown("lb", "instance"), "the interface's name");
   EXPECT_EQ(shown("lb", "gateway_mac"), "\"auto\"");
   EXPECT_EQ(shown("lb", "outer_source"), "\"katran\"");
-  EXPECT_EQ(shown("service", "unknown_clients"), "\"default\"");
+  EXPECT_EQ(shown("service", "unknown_clients"), "\"router\"");
   EXPECT_EQ(shown("group.reals", "weight"), "1");
   EXPECT_EQ(shown("evacuate", "reason"), "0x9C");
   EXPECT_EQ(shown("health", "password_file"), "\"\"");

@@ -192,7 +192,8 @@ class EndTest(unittest.TestCase):
 class VerdictTest(unittest.TestCase):
     TOPIC = "measurements/temperature"
 
-    def phase(self, name="1", arrived=(1, 2, 3, 4, 5), broker="broker1", gap=None):
+    def phase(self, name="5", arrived=(1, 2, 3, 4, 5), broker="broker1", gap=None,
+              routed=0):
         mispredicts = []
         if gap:
             first, back_at = gap
@@ -201,7 +202,8 @@ class VerdictTest(unittest.TestCase):
         return verdict.Phase(
             name, "", [Sent("client0", name, n, self.TOPIC, float(n)) for n in range(1, 6)],
             [Delivery(broker, n, self.TOPIC, "client0", name, n, b"") for n in arrived],
-            mispredicts, {"MISPREDICT": len(mispredicts), "RESET": len(mispredicts)},
+            mispredicts,
+            {"MISPREDICT": len(mispredicts), "RESET": len(mispredicts), "SYN_ROUTED": routed},
             {self.TOPIC: {"broker1", "broker2"}},
         )
 
@@ -209,7 +211,16 @@ class VerdictTest(unittest.TestCase):
         return [claim.text.split()[0] for claim in verdict.judge(policy, phases) if not claim.holds]
 
     def test_all_is_well(self):
-        self.assertEqual(self.failing("reset", self.phase("1"), self.phase("2")), [])
+        self.assertEqual(
+            self.failing("reset", self.phase("1", routed=1), self.phase("2"), self.phase()), [])
+
+    def test_unknown_clients_are_routed_and_lose_nothing(self):
+        for broken in ({"routed": 0}, {"routed": 2}):
+            with self.subTest(**broken):
+                self.assertEqual(self.failing("reset", self.phase("1", **broken)), ["unknown"])
+        self.assertEqual(
+            self.failing("reset", self.phase("3", arrived=(1, 4, 5), gap=(2, 3.5), routed=1)),
+            ["unknown", "unknown"])
 
     def test_a_loss_within_the_gap_is_explained(self):
         self.assertEqual(self.failing("reset", self.phase(arrived=(1, 4, 5), gap=(2, 3.5))), [])
