@@ -402,9 +402,9 @@ static __always_inline enum walk_find walk_step(struct stream *stream, __u32 seq
 /* A PUBLISH of QoS 0 or 1 that fills its segment. Offsets are in the payload. */
 struct usual_publish {
 	__u32 topic;
-	__u32 topic_len;  /* bytes, not 0 */
 	__u32 properties; /* offset of their length; 0: it has none (MQTT 3) */
-	__u32 qos;	  /* 0 or 1 */
+	__u16 topic_len;  /* bytes, not 0 */
+	__u16 qos;	  /* 0 or 1 */
 };
 
 /* Recognises a usual segment of `len` bytes at `seq` without a walk: one whole PUBLISH

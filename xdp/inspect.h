@@ -115,8 +115,8 @@ static __always_inline void take_usual(const struct packet *pkt)
 /* Judges the usual segment if its topic differs from the last one, or the routes have
  * changed.
  */
-static __always_inline void judge_usual(struct packet *pkt,
-					const struct usual_publish *publish, __u64 hash)
+static __noinline void judge_usual(struct packet *pkt,
+				   const struct usual_publish *publish, __u64 hash)
 {
 	struct walking *at = &pkt->scratch->walking;
 
