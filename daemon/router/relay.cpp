@@ -73,7 +73,10 @@ void Relay::from_broker(SessionId id, ByteView bytes, Time now) {
 void Relay::broker_closed(SessionId id, Time now) {
   now_ = now;
   ended_.clear();
-  if (find(id) != nullptr) lose(id);
+  if (Session* session = find(id)) {
+    if (id == home_ && !has_connack_ && session->was_written) ++session->attempts.closed;
+    lose(id);
+  }
   finish_step();
 }
 

@@ -136,8 +136,11 @@ void Relay::lose(SessionId id) {
   replace(old);
 }
 
-// Another broker does not know subscriptions, kept sessions and exchanges of AUTH.
+// Another broker does not know subscriptions, kept sessions and exchanges of AUTH. A broker that
+// closes instead of a CONNACK has died, or takes the CONNECT for malformed (MQTT 5.0 §4.13): a
+// second one is asked, but a stranger's CONNECT must not occupy one after the other.
 bool Relay::is_replaceable(const Session& session) const {
+  if (session.attempts.closed > 1) return false;
   if (session.role == Session::Role::kRaw) return !session.was_written;
   if (session.id == delivering_) return false;
   const bool has_subscriptions = subscribes_to_all() && has_subscribed_;

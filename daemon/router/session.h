@@ -38,6 +38,7 @@ class Session {
   struct Attempts {
     unsigned count = 0;  // number of failures
     Time first_failure{};
+    unsigned closed = 0;  // of these: by a broker, in answer to the client's CONNECT
   };
 
   Session(SessionId id, GroupId group, Role role, std::size_t longest_packet);

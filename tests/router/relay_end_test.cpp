@@ -34,6 +34,35 @@ TEST_F(RelayTest, WhatADeadBrokerHasNotAcknowledgedIsSentToAnother) {
   EXPECT_FALSE(world.is_closed());
 }
 
+TEST_F(RelayTest, ACloseInsteadOfAConnackIsTriedOnce) {
+  world.set_up = [](router::GroupId, FakeBroker& broker) { broker.answers_connect = false; };
+  world.send(connect_packet(MqttVersion::k311));
+  world.run();
+  const auto first = world.last_of(0).asked.session;
+  world.die(first);
+  world.run();
+  EXPECT_FALSE(world.is_closed());  // the broker may have died
+  const auto second = world.last_of(0).asked.session;
+  ASSERT_NE(second, first);
+
+  world.die(second);
+  world.wait(router::Options{}.give_up);
+
+  EXPECT_TRUE(world.is_closed());
+  EXPECT_EQ(world.links.size(), 2);
+}
+
+TEST_F(RelayTest, ABrokerThatCannotBeReachedIsNoAnswerToTheConnect) {
+  int refused = 0;
+  world.refuses = [&](const router::OpenSession&) { return ++refused <= 5; };
+  world.send(connect_packet(MqttVersion::k311));
+  for (int second = 0; second < 5; ++second) world.wait(router::Options{}.retry);
+  world.run();
+
+  EXPECT_EQ(world.received_types(), std::vector{kConnack});
+  EXPECT_FALSE(world.is_closed());
+}
+
 TEST_F(RelayTest, ASessionLeavesItsRealWhenNothingIsUnderWay) {
   connect();
   publish("g1/t", "1");
