@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -37,6 +38,13 @@ inline std::size_t width_of(const nlohmann::ordered_json& rows, const char* key)
     width = std::max(width, row.at(key).get<std::string>().size() + kGap);
   }
   return width;
+}
+
+// The sum of all members, for instance of PUBLISHes by QoS.
+inline std::uint64_t sum_of(const nlohmann::ordered_json& numbers) {
+  std::uint64_t sum = 0;
+  for (const auto& number : numbers) sum += number.get<std::uint64_t>();
+  return sum;
 }
 
 }  // namespace remora

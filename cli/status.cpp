@@ -103,12 +103,6 @@ void print_counters(std::ostream& out, const char* heading, const json& counters
   if (left_out != 0) out << fmt::format("{} more are 0: --all\n", left_out);
 }
 
-std::uint64_t sum_of(const json& by_qos) {
-  std::uint64_t sum = 0;
-  for (const json& value : by_qos) sum += value.get<std::uint64_t>();
-  return sum;
-}
-
 // PUBLISHes that were sent to the brokers of each group by QoS; those of them that belong to
 // another group, or were not judged; and those that were withheld.
 void print_publishes(std::ostream& out, const json& groups, std::size_t name_width) {

@@ -32,12 +32,6 @@ void print_services(std::ostream& out, const json& services) {
   }
 }
 
-std::uint64_t sum_of(const json& by_qos) {
-  std::uint64_t sum = 0;
-  for (const json& value : by_qos) sum += value.get<std::uint64_t>();
-  return sum;
-}
-
 void print_groups(std::ostream& out, json groups) {
   for (json& row : groups)
     if (row.at("vip").is_null()) row["vip"] = "-";
