@@ -252,7 +252,7 @@ enum flow_state {
 	FLOW_HURRIED = 7,   /* leaving, and not waiting for messages of QoS 2 any more */
 };
 
-/* "Reserved" marks the names of bits and fields that no program sets yet: they are 0. */
+/* "Reserved" marks bits and fields that no program sets yet: they are 0. */
 enum flow_flags {
 	FLOW_REOPENED = 1 << 0, /* `half_open` may hold one, too; there: is beside one */
 	FLOW_TAUGHT = 1 << 1,	/* it changed its client's prediction */

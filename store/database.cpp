@@ -8,9 +8,9 @@
 namespace remora {
 namespace {
 
-// How long a statement waits for another process that holds the file's lock.
+// Time that a statement waits for another process that has the file locked.
 constexpr int kBusyMs = 2000;
-// Virtual machine steps between two looks at the clock, well under a millisecond.
+// Virtual machine steps between two checks of the time limit, well under a millisecond.
 constexpr int kStepsPerLook = 10'000;
 
 }  // namespace

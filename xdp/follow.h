@@ -28,8 +28,8 @@ static __always_inline int is_of_beside(const struct packet *pkt, const struct f
 	return distance <= TCP_REACH && (!flow || distance < distance_to(pkt, flow));
 }
 
-/* The half-open flow of the last SYN, if the segment is no later one of `flow`, which may
- * be none.
+/* The half-open flow of the last SYN, unless the segment is a later one of `flow`, which
+ * may be 0.
  */
 static __always_inline struct flow *find_opening(const struct packet *pkt,
 						 const struct flow *flow)
@@ -42,9 +42,9 @@ static __always_inline struct flow *find_opening(const struct packet *pkt,
 	if (newest->flags & FLOW_REOPENED)
 		return is_of_beside(pkt, flow, newest) ? newest : 0;
 	if (pkt->tcp->flags & SEGMENT_RST) {
-		/* A client that has sent a SYN refuses what its broker still has of an
-		 * earlier connection with the number that this broker acknowledges. The
-		 * end of the flow has one number, and one more behind a FIN.
+		/* After its SYN a client refuses packets of an earlier connection that
+		 * its broker still has, with the number that this broker acknowledges.
+		 * The end of the flow has one number, and one more after a FIN.
 		 */
 		return !flow || beyond > 1 || newest->real == flow->real ? newest : 0;
 	}

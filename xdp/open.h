@@ -95,8 +95,8 @@ static __always_inline enum outcome make_plain(const struct packet *pkt)
 	return FORWARD;
 }
 
-/* A retransmitted SYN keeps its group. A SYN with another initial sequence number opens a
- * flow of its own, and changes nothing of an old one. While the old one lives, the client
+/* A repeated SYN keeps its group. A SYN with another initial sequence number opens a flow
+ * of its own, and does not change an old one. While the old one lives, the client
  * is asked whether the SYN is its own.
  */
 static __noinline enum outcome open_flow(struct packet *pkt)
@@ -163,8 +163,8 @@ static __always_inline void go_beside(const struct packet *pkt, struct flow *ope
 	count(COUNT_ESTABLISHED);
 }
 
-/* The first payload of a half-open flow: from here on it is tracked, in the table that
- * evicts nothing. Returns its entry there, or 0 when it gets none.
+/* The first payload of a half-open flow: from now on it is tracked in the table that
+ * evicts nothing. Returns its entry there, or 0 if it gets none.
  */
 static __noinline struct flow *establish(struct packet *pkt, struct flow *opened)
 {

@@ -2,12 +2,11 @@
 //
 // Follows the LB's interface: its MTU, and the gateway's Ethernet address.
 //
-// The kernel reports changes at once (rtnetlink). It is also asked now and then, because it
-// drops reports that are not read in time. A gateway that has not been heard of for long is
-// probed, which finds one whose address has changed silently. Where the
-// default route has several next hops, one that answers is the gateway, and it stays while it is
-// known. If the route or the gateway is lost, packets go to the former gateway, and log and status
-// say so.
+// The kernel reports changes at once (rtnetlink). It is also asked from time to time, because it
+// drops reports that are not read in time. A gateway that has been silent for long is probed, which
+// detects an address that has changed silently. If the default route has several next hops, one
+// that answers is the gateway, and it stays while it is known. If the route or the gateway is lost,
+// packets go to the former gateway, and log and status say so.
 #pragma once
 
 #include <chrono>
@@ -37,7 +36,7 @@ class LinkFollower {
   LinkFollower(EventLoop& loop, const Link& link, Handlers handlers,
                Gateway gateway = Gateway::kNeeded);
 
-  // Follows another interface from here on, with the gateway as it is until another answers.
+  // Follows another interface from now on, with the present gateway until another one answers.
   // Throws std::system_error.
   void move_to(const Link& link);
 
@@ -52,13 +51,13 @@ class LinkFollower {
   // runs. Returns whether the gateway is known.
   bool wait_for_gateway(std::chrono::milliseconds patience);
 
-  // To be called once a second: looks if the gateway is not known, and at intervals. Logs a
+  // Call this once a second: looks if the gateway is not known, and at intervals. Logs a
   // problem that lasts, and its end.
   void tick();
 
   std::uint32_t mtu() const { return mtu_; }
   const std::optional<MacAddress>& gateway() const { return gateway_; }
-  // Whether the gateway's Ethernet address is known now, not only from before.
+  // Whether the gateway's Ethernet address is known at present, not only from earlier.
   bool hears_gateway() const { return !is_silent_; }
   // For people, as of the last ticks; empty: none.
   const std::string& problem() const { return problem_; }

@@ -109,7 +109,7 @@ struct Group {
   std::string name;
   Address vip;  // unspecified: it has none, as the embedded forwarder allows
   std::vector<Real> reals;
-  std::optional<Policy> policy;  // instead of that of [mispredict]
+  std::optional<Policy> policy;  // overrides that of [mispredict]
   // Where the reals expect a PROXY header from the router, host order; 0: nowhere.
   std::uint16_t proxy_port = 0;
   Affinity affinity = Affinity::kPerConnection;

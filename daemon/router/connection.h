@@ -78,7 +78,7 @@ class Connection {
   Relay relay_;
   std::unique_ptr<Peer> client_;
   std::map<SessionId, Broker> brokers_;
-  // A peer may be in its own callback: it is freed by the next tick.
+  // A peer may still be in its own callback, so the next tick frees it.
   std::vector<std::unique_ptr<Peer>> done_;
   std::optional<Learn> lesson_;  // not reported yet
   std::set<GroupId> groups_told_;

@@ -58,7 +58,7 @@ struct Routing {
   std::function<GroupId(std::string_view topic)> group_of;
   // The group of the home of a client with this identifier, if it is known.
   std::function<std::optional<GroupId>(std::string_view client_id)> home_of;
-  // Text for a suffixed identifier.
+  // The text for suffixed identifiers.
   std::function<std::string_view(GroupId group)> name_of;
   // What an MQTT 5 client is told whose home is evacuated; nothing: the connection just ends.
   std::optional<mqtt::Reason> farewell;
