@@ -157,7 +157,7 @@ constexpr Key kRows[] = {
      .name = "forwarder",
      .field = one_of<kForwarders, &Config::lb, &Lb::forwarder>(),
      .change = Change::kRestart,
-     .meaning = "What encapsulates the packets for the brokers.",
+     .meaning = "The program that encapsulates the packets for the brokers.",
      .details = "With `katran-object`, every service needs a port of its own, and services and "
                 "VIPs must be of one family. With `katran-shared`, the server runs with "
                 "`-map_path` of `katran_root_array` and `-prog_pos 2`, and groups have no `reals` "
@@ -262,7 +262,7 @@ constexpr Key kRows[] = {
     {.table = "group",
      .name = "policy",
      .field = one_of<kPolicies, &Group::policy>(),
-     .meaning = "What happens to a connection that publishes to a topic of this group, but "
+     .meaning = "The treatment of a connection that publishes to a topic of this group, but "
                 "belongs to another one.",
      .default_words = "`policy` of `[mispredict]`",
      .example = "\"keep\""},
@@ -270,7 +270,7 @@ constexpr Key kRows[] = {
     {.table = "group",
      .name = "affinity",
      .field = one_of<kAffinities, &Group::affinity>(),
-     .meaning = "What chooses the broker of a new connection.",
+     .meaning = "Whether a broker is chosen for each connection, or for each client address.",
      .details = "`client` costs balance: brokers share addresses instead of connections, and all "
                 "clients behind one NAT address are on one broker. A broker that is drained, dead "
                 "or added moves some clients, and their sessions stay behind. It is Katran's flag "
@@ -331,7 +331,7 @@ constexpr Key kRows[] = {
     {.table = "mispredict",
      .name = "policy",
      .field = one_of<kPolicies, &Config::mispredict, &Mispredict::policy>(),
-     .meaning = "What happens to a connection that publishes to a topic of another group."},
+     .meaning = "The treatment of a connection that publishes to a topic of another group."},
     {.table = "mispredict",
      .name = "resets_per_second",
      .field = number<&Config::mispredict, &Mispredict::resets_per_second>({1, 1'000'000}),
@@ -400,7 +400,7 @@ constexpr Key kRows[] = {
     {.table = "evacuate",
      .name = "farewell",
      .field = one_of<kFarewells, &Config::evacuate, &Evacuate::farewell>(),
-     .meaning = "What evacuated clients are told."},
+     .meaning = "Whether evacuated clients are told why they are cut off."},
     {.table = "evacuate",
      .name = "reason",
      .field = number<&Config::evacuate, &Evacuate::reason>({0, 255}, farewell_problem),
