@@ -464,7 +464,8 @@ TABLE_FUNCTION __u32 table_begin(struct table_set *first, struct table_set *seco
 		result = table_check_others(first, second, at, key);
 	if (result == TABLE_DONE)
 		return at;
-	TABLE_STORE(&set->claim[way], table_next(old, old & (TABLE_USED | TABLE_RANK)));
+	/* The old entry is not put back: its key may have got another one meanwhile. */
+	TABLE_STORE(&set->claim[way], table_next(old, 0));
 	return TABLE_NOWHERE + result;
 }
 
@@ -475,8 +476,8 @@ TABLE_INLINE void table_publish(struct table_set *set, __u32 way, __u64 rank)
 		    table_next(TABLE_LOAD(&set->claim[way]), TABLE_USED | rank));
 }
 
-/* Inserts an entry with a key that is not there. After TABLE_EXISTS and TABLE_BUSY
- * nothing has changed, and the caller must look for the key again.
+/* Inserts an entry with a key that is not there. After TABLE_EXISTS and TABLE_BUSY the
+ * caller must look for the key again.
  */
 TABLE_INLINE __u32 table_insert(struct table_set *first, struct table_set *second,
 				const struct table_key *key,
