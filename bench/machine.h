@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the figures depend on besides the code: the CPU, the kernel, and the kernel's mitigations.
+// The figures depend on more than the code: the CPU, the kernel, and the kernel's mitigations.
 #pragma once
 
 #include <string>

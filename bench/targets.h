@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the packet path is compared with (targets.bpf.c): the floor, and an empty program.
+// The packet path is compared with these programs (targets.bpf.c): the floor, and an empty program.
 #pragma once
 
 #include "bench/cases.h"

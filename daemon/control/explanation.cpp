@@ -95,7 +95,7 @@ json reals_for(const StatusSources& s, const std::string& group_name, const Addr
   return found;
 }
 
-// What the next connection meets; the order of the checks is that of xdp/open.h.
+// The way of the next connection, and why; the order of the checks is that of xdp/open.h.
 json next_of(const StatusSources& s, const Service& service, const Address& client,
              const std::optional<::client>& entry, const json& prediction, const json& way) {
   const bool is_predicted = !prediction.is_null() && prediction.at("configured").get<bool>();
@@ -117,7 +117,7 @@ json next_of(const StatusSources& s, const Service& service, const Address& clie
   return next;
 }
 
-// What a PUBLISH meets that belongs to `group`, on the client's next connection.
+// The treatment of a PUBLISH that belongs to `group`, on the client's next connection.
 json publish_of(const StatusSources& s, const std::string& group,
                 const std::optional<client>& entry, const json& next) {
   json publish = {{"group", group}};

@@ -17,7 +17,7 @@ _PROJECT = _HERE.parents[1]
 _TEST = _HERE / "unit_test.py"
 _PATIENCE_S = 600
 
-# What the guest needs besides the packages and what they depend on.
+# The guest needs these besides the packages and their dependencies.
 _PACKAGES = (
     "bpftool", "busybox-static", "ethtool", "iproute2", "iputils-ping", "kmod", "mosquitto",
     "mosquitto-clients", "procps", "python3", "python3-paho-mqtt", "sqlite3", "systemd",
