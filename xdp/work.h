@@ -26,16 +26,16 @@
 #define WORK_FIELD   2 /* a field of an MQTT packet */
 #define WORK_HASH    2 /* a topic where it lies in the segment, and each 64 bytes of it */
 #define WORK_GATHER  8 /* a topic that is assembled */
-#define WORK_RECALL  30	 /* a topic alias */
-#define WORK_TEXT    180 /* a text written to `topics` */
+#define WORK_RECALL  15	 /* a topic alias */
+#define WORK_TEXT    100 /* a text written to `topics` */
 #define WORK_WAKE    500 /* a record that wakes the daemon */
-#define WORK_VERDICT 45	 /* a known verdict, and its report */
-#define WORK_JUDGE   60	 /* a verdict except filters that have wildcards */
+#define WORK_VERDICT 20	 /* a known verdict, and its report */
+#define WORK_JUDGE   30	 /* a verdict except filters that have wildcards */
 #define WORK_STEP    2	 /* 8 bytes or a level of a topic */
 #define WORK_SHAPES  1	 /* two shapes examined */
 #define WORK_LOOK_UP 4	 /* a look-up in a hash */
 #define WORK_KEEP    120 /* an early segment that is kept */
-#define WORK_EARLY   140 /* an early segment that is judged and removed */
+#define WORK_EARLY   120 /* an early segment that is judged and removed */
 
 static __always_inline void charge(struct scratch *scratch, __u32 work)
 {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Publishes messages at QoS 1, as a sensor does, and connects again whenever it was reset.
+# Publishes each message at QoS 1 on a connection of its own, and again if that is reset.
 #
 #   publish.sh ADDRESS CLIENT TOPIC COUNT
 set -eu
